@@ -1,0 +1,19 @@
+//! The pure core of a strand: the append-only, hash-linked chain of one sidecar.
+//!
+//! A **record** is what a caller sends; a **block** is a record with its place: `seq`, the hash of the
+//! block before it, a time, a payload. The invariant, which [`chain`] checks and everything else keeps:
+//! block `n`'s header names the hash of block `n - 1`'s header, seqs rise by one, times rise, and the
+//! payload is the one whose hash the header carries. So a hash stands for a block and all before it.
+//!
+//! This crate does no I/O, reads no clock and knows no async: times and entropy are arguments. The
+//! bytes are told in `docs/strand-format.md`, well enough to write a verifier in another language.
+
+pub mod block;
+pub mod hash;
+pub mod hlc;
+pub mod record_type;
+
+pub use block::{Block, Flags, Header, Seq};
+pub use hash::Hash;
+pub use hlc::Hlc;
+pub use record_type::RecordType;

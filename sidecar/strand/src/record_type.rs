@@ -1,0 +1,180 @@
+//! The four record types: their names on the wire, their Supabase tables, their fields. All that the
+//! product knows about them is this one table; checks, rows and metrics are derived from it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// One of the four kinds of record that Boboyka sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum RecordType {
+    /// One build run of a project.
+    ProjectBuild = 1,
+    /// An item of the build queue.
+    BuildQueueItem = 2,
+    /// A health snapshot of an agent.
+    AgentHealth = 3,
+    /// An auditable action of an agent.
+    AuditLog = 4,
+}
+
+/// What a field's value must be when it is present. JSON `null` counts as absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldKind {
+    /// Text that is not empty.
+    Text,
+    /// One of these texts.
+    OneOf(&'static [&'static str]),
+    /// A whole number in the range of a signed 64-bit integer.
+    Integer,
+    /// Any number.
+    Number,
+    /// A JSON object.
+    Object,
+}
+
+/// A field that a record type knows by name. Other fields are kept as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Name in the record and of the Supabase column.
+    pub name: &'static str,
+    /// What its value must be.
+    pub kind: FieldKind,
+    /// Whether a record without it is refused.
+    pub required: bool,
+}
+
+const fn required(name: &'static str, kind: FieldKind) -> Field {
+    Field { name, kind, required: true }
+}
+
+const fn optional(name: &'static str, kind: FieldKind) -> Field {
+    Field { name, kind, required: false }
+}
+
+/// How many record types there are.
+pub const RECORD_TYPES: usize = 4;
+
+struct Definition {
+    name: &'static str,
+    table: &'static str,
+    fields: &'static [Field],
+}
+
+static PROJECT_BUILD: Definition = Definition {
+    name: "project_build",
+    table: "project_builds",
+    fields: &[
+        required("project_id", FieldKind::Text),
+        required("build_id", FieldKind::Text),
+        required("status", FieldKind::OneOf(&["queued", "running", "succeeded", "failed"])),
+        optional("agent_id", FieldKind::Text),
+        optional("started_at_ms", FieldKind::Integer),
+        optional("completed_at_ms", FieldKind::Integer),
+        optional("output_url", FieldKind::Text),
+    ],
+};
+
+static BUILD_QUEUE_ITEM: Definition = Definition {
+    name: "build_queue_item",
+    table: "build_queue",
+    fields: &[
+        required("queue_id", FieldKind::Text),
+        required("project_id", FieldKind::Text),
+        optional("priority", FieldKind::Integer),
+        required("status", FieldKind::OneOf(&["waiting", "processing", "done"])),
+        optional("enqueued_at_ms", FieldKind::Integer),
+        optional("dequeued_at_ms", FieldKind::Integer),
+    ],
+};
+
+static AGENT_HEALTH: Definition = Definition {
+    name: "agent_health",
+    table: "agent_health",
+    fields: &[
+        required("agent_id", FieldKind::Text),
+        required("status", FieldKind::OneOf(&["healthy", "degraded", "unhealthy"])),
+        optional("cpu_pct", FieldKind::Number),
+        optional("memory_mb", FieldKind::Number),
+        optional("checked_at_ms", FieldKind::Integer),
+    ],
+};
+
+static AUDIT_LOG: Definition = Definition {
+    name: "audit_log",
+    table: "agent_audit_log",
+    fields: &[
+        required("agent_id", FieldKind::Text),
+        required("event", FieldKind::Text),
+        optional("actor", FieldKind::Text),
+        optional("timestamp_ms", FieldKind::Integer),
+        optional("metadata", FieldKind::Object),
+    ],
+};
+
+/// A name that is none of the four record types'.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be one of project_build, build_queue_item, agent_health, audit_log")]
+pub struct UnknownRecordType;
+
+impl RecordType {
+    /// All four, in the page's order, which is also the order of [`RecordType::index`].
+    pub const ALL: [Self; RECORD_TYPES] =
+        [Self::ProjectBuild, Self::BuildQueueItem, Self::AgentHealth, Self::AuditLog];
+
+    fn definition(self) -> &'static Definition {
+        match self {
+            Self::ProjectBuild => &PROJECT_BUILD,
+            Self::BuildQueueItem => &BUILD_QUEUE_ITEM,
+            Self::AgentHealth => &AGENT_HEALTH,
+            Self::AuditLog => &AUDIT_LOG,
+        }
+    }
+
+    /// The name on the wire: `project_build`, …
+    pub fn name(self) -> &'static str {
+        self.definition().name
+    }
+
+    /// The Supabase table that its records are mirrored to.
+    pub fn table(self) -> &'static str {
+        self.definition().table
+    }
+
+    /// The fields that the type knows by name, in the page's order.
+    pub fn fields(self) -> &'static [Field] {
+        self.definition().fields
+    }
+
+    /// The number that stands for the type in a block header.
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// Its place in arrays with one element per record type: 0 to 3.
+    pub const fn index(self) -> usize {
+        self as usize - 1
+    }
+
+    /// The type that a block header's number stands for.
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.code() == code)
+    }
+}
+
+impl FromStr for RecordType {
+    type Err = UnknownRecordType;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or(UnknownRecordType)
+    }
+}
+
+impl fmt::Display for RecordType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
