@@ -43,7 +43,11 @@ impl Flags {
 
     /// Flags from bits; `None` when a bit is set that has no meaning.
     pub const fn from_bits(bits: u8) -> Option<Self> {
-        if bits & !0b1111 == 0 { Some(Self(bits)) } else { None }
+        if bits & !0b1111 == 0 {
+            Some(Self(bits))
+        } else {
+            None
+        }
     }
 
     /// These flags and those of `other`.

@@ -31,7 +31,11 @@ impl Hlc {
     /// The first time of a millisecond. Milliseconds beyond 48 bits (the year 10889) saturate.
     pub const fn from_ms(ms: u64) -> Self {
         const MAX_MS: u64 = u64::MAX >> COUNTER_BITS;
-        Self(if ms > MAX_MS { MAX_MS << COUNTER_BITS } else { ms << COUNTER_BITS })
+        Self(if ms > MAX_MS {
+            MAX_MS << COUNTER_BITS
+        } else {
+            ms << COUNTER_BITS
+        })
     }
 
     /// The millisecond.

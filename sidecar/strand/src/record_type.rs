@@ -48,11 +48,19 @@ pub struct Field {
 }
 
 const fn required(name: &'static str, kind: FieldKind) -> Field {
-    Field { name, kind, required: true }
+    Field {
+        name,
+        kind,
+        required: true,
+    }
 }
 
 const fn optional(name: &'static str, kind: FieldKind) -> Field {
-    Field { name, kind, required: false }
+    Field {
+        name,
+        kind,
+        required: false,
+    }
 }
 
 /// How many record types there are.
@@ -70,7 +78,10 @@ static PROJECT_BUILD: Definition = Definition {
     fields: &[
         required("project_id", FieldKind::Text),
         required("build_id", FieldKind::Text),
-        required("status", FieldKind::OneOf(&["queued", "running", "succeeded", "failed"])),
+        required(
+            "status",
+            FieldKind::OneOf(&["queued", "running", "succeeded", "failed"]),
+        ),
         optional("agent_id", FieldKind::Text),
         optional("started_at_ms", FieldKind::Integer),
         optional("completed_at_ms", FieldKind::Integer),
@@ -85,7 +96,10 @@ static BUILD_QUEUE_ITEM: Definition = Definition {
         required("queue_id", FieldKind::Text),
         required("project_id", FieldKind::Text),
         optional("priority", FieldKind::Integer),
-        required("status", FieldKind::OneOf(&["waiting", "processing", "done"])),
+        required(
+            "status",
+            FieldKind::OneOf(&["waiting", "processing", "done"]),
+        ),
         optional("enqueued_at_ms", FieldKind::Integer),
         optional("dequeued_at_ms", FieldKind::Integer),
     ],
@@ -96,7 +110,10 @@ static AGENT_HEALTH: Definition = Definition {
     table: "agent_health",
     fields: &[
         required("agent_id", FieldKind::Text),
-        required("status", FieldKind::OneOf(&["healthy", "degraded", "unhealthy"])),
+        required(
+            "status",
+            FieldKind::OneOf(&["healthy", "degraded", "unhealthy"]),
+        ),
         optional("cpu_pct", FieldKind::Number),
         optional("memory_mb", FieldKind::Number),
         optional("checked_at_ms", FieldKind::Integer),
@@ -122,8 +139,12 @@ pub struct UnknownRecordType;
 
 impl RecordType {
     /// All four, in the page's order, which is also the order of [`RecordType::index`].
-    pub const ALL: [Self; RECORD_TYPES] =
-        [Self::ProjectBuild, Self::BuildQueueItem, Self::AgentHealth, Self::AuditLog];
+    pub const ALL: [Self; RECORD_TYPES] = [
+        Self::ProjectBuild,
+        Self::BuildQueueItem,
+        Self::AgentHealth,
+        Self::AuditLog,
+    ];
 
     fn definition(self) -> &'static Definition {
         match self {
@@ -169,7 +190,10 @@ impl FromStr for RecordType {
     type Err = UnknownRecordType;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or(UnknownRecordType)
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.name() == name)
+            .ok_or(UnknownRecordType)
     }
 }
 

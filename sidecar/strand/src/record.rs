@@ -1,0 +1,78 @@
+//! A record: JSON from a caller, checked against its type's table and turned into the canonical
+//! `MessagePack` that the strand keeps, in one pass.
+//!
+//! Canonical means: every map's keys in ascending order of their UTF-8 bytes, each once; whole numbers
+//! in the shortest integer form; every other number as a 64-bit float; text as UTF-8 without NUL; and
+//! at the top one more key, [`TYPE_TAG`], with the record type's name. So two JSON texts that mean the
+//! same record have the same bytes, and every number comes out as it went in: what a 64-bit integer or
+//! a double can't hold is refused, never rounded.
+
+mod check;
+mod encode;
+mod error;
+mod json;
+mod number;
+
+pub use error::RecordError;
+pub use json::PayloadJson;
+
+use crate::hash::Hash;
+use crate::record_type::RecordType;
+
+/// The key under which a payload carries its record type's name; callers may not send it.
+pub const TYPE_TAG: &str = "_boboyka_type";
+
+/// The longest payload, in bytes of `MessagePack`.
+pub const PAYLOAD_MAX_BYTES: usize = 1024 * 1024;
+
+/// The deepest nesting of objects and lists: far more than people write, far less than a stack holds.
+pub const DEPTH_MAX: usize = 64;
+
+/// A record that passed every check, ready to be appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    kind: RecordType,
+    payload: Vec<u8>,
+    payload_hash: Hash,
+}
+
+impl Record {
+    /// Checks and encodes a record's `data`, a JSON object.
+    ///
+    /// # Errors
+    /// A [`RecordError`] that names the offending field by its path (`metadata.env`).
+    pub fn from_json(record_type: RecordType, data: &str) -> Result<Self, RecordError> {
+        let payload = encode::encode(record_type, data)?;
+        if payload.len() > PAYLOAD_MAX_BYTES {
+            return Err(RecordError::TooLarge {
+                bytes: payload.len(),
+            });
+        }
+        let payload_hash = Hash::of_payload(&payload);
+        Ok(Self {
+            kind: record_type,
+            payload,
+            payload_hash,
+        })
+    }
+
+    /// What kind of record it is.
+    pub fn record_type(&self) -> RecordType {
+        self.kind
+    }
+
+    /// The canonical `MessagePack`.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// The hash of the payload: equal for two records exactly when type and content are equal.
+    pub fn payload_hash(&self) -> Hash {
+        self.payload_hash
+    }
+
+    /// The canonical `MessagePack`, taken out.
+    pub fn into_payload(self) -> Vec<u8> {
+        self.payload
+    }
+}

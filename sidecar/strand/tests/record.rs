@@ -1,0 +1,202 @@
+//! What a caller may send, what comes back of it, and what each refusal says.
+
+use boboyka_strand::record::{PAYLOAD_MAX_BYTES, TYPE_TAG};
+use boboyka_strand::{PayloadJson, Record, RecordError, RecordType};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn health(fields: &str) -> Result<Record, RecordError> {
+    let data = format!(r#"{{"agent_id":"a","status":"healthy"{fields}}}"#);
+    Record::from_json(RecordType::AgentHealth, &data)
+}
+
+fn back(record: &Record) -> String {
+    serde_json::to_string(&PayloadJson(record.payload())).unwrap()
+}
+
+#[test]
+fn the_record_of_every_type_is_taken_with_required_fields_alone_and_comes_back() {
+    let records = [
+        (
+            RecordType::ProjectBuild,
+            json!({"project_id": "p", "build_id": "b", "status": "queued"}),
+        ),
+        (
+            RecordType::BuildQueueItem,
+            json!({"queue_id": "q", "project_id": "p", "status": "done", "dequeued_at_ms": null}),
+        ),
+        (
+            RecordType::AgentHealth,
+            json!({"agent_id": "a", "status": "degraded", "cpu_pct": 23.4}),
+        ),
+        (
+            RecordType::AuditLog,
+            json!({"agent_id": "a", "event": "e", "metadata": {"env": "production"}}),
+        ),
+    ];
+    for (kind, data) in records {
+        let record = Record::from_json(kind, &data.to_string()).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&back(&record)).unwrap(), data);
+        let tagged: Value = rmp_serde::from_slice(record.payload()).unwrap();
+        assert_eq!(tagged[TYPE_TAG], kind.name());
+    }
+}
+
+#[test]
+fn numbers_come_back_as_they_went_in() {
+    for number in [
+        "9007199254740993",
+        "18446744073709551615",
+        "-9223372036854775808",
+        "0.1",
+        "-0.0",
+        "1e-7",
+        "23.400000000000002",
+        "1.0",
+        "5e-324",
+        "0",
+        "-1",
+    ] {
+        let record = health(&format!(r#","x":{number}"#)).unwrap();
+        let text = back(&record);
+        let (_, came) = text.trim_end_matches('}').rsplit_once(':').unwrap();
+        assert_eq!(came, number);
+    }
+}
+
+#[test]
+fn key_order_and_white_space_do_not_matter_content_does() {
+    let a = health(r#","x":{"b":1,"a":[1,2]},"é":true"#).unwrap();
+    let text = r#" {"é": true, "x": {"a":[1, 2],"b":1}, "status":"healthy", "agent_id":"\u0061"} "#;
+    let b = Record::from_json(RecordType::AgentHealth, text).unwrap();
+    assert_eq!(
+        (a.payload(), a.payload_hash()),
+        (b.payload(), b.payload_hash())
+    );
+    assert_ne!(
+        a.payload_hash(),
+        health(r#","x":{"b":1,"a":[2,1]},"é":true"#)
+            .unwrap()
+            .payload_hash()
+    );
+}
+
+#[test]
+fn every_refusal_names_its_field_and_says_what_is_wrong() {
+    let deep = format!(r#","x":{}{}"#, "[".repeat(80), "]".repeat(80));
+    let cases: &[(&str, Option<&str>, &str)] = &[
+        (r#","cpu_pct":"high""#, Some("cpu_pct"), "must be a number"),
+        (
+            r#","checked_at_ms":1.5"#,
+            Some("checked_at_ms"),
+            "a whole number",
+        ),
+        (
+            r#","checked_at_ms":18446744073709551615"#,
+            Some("checked_at_ms"),
+            "a whole number",
+        ),
+        (r#","x":{"y":["a","b\u0000"]}"#, Some("x.y[1]"), "U+0000"),
+        (r#","x\u0000":1"#, Some("x\u{2400}"), "U+0000"),
+        (r#","x":{"a":1,"a":2}"#, Some("x.a"), "more than once"),
+        (r#","status":"healthy""#, Some("status"), "more than once"),
+        (
+            r#","x":[0,{"y":1e400}]"#,
+            Some("x[1].y"),
+            "beyond the range",
+        ),
+        (
+            r#","x":0.12345678901234567890"#,
+            Some("x"),
+            "17 significant digits",
+        ),
+        (
+            r#","_boboyka_type":"audit_log""#,
+            Some("_boboyka_type"),
+            "set by the strand",
+        ),
+        (r#","x":"#, None, "line 1 column"),
+        (&deep, None, "nested deeper than 64"),
+    ];
+    for (fields, field, says) in cases {
+        let error = health(fields).unwrap_err();
+        assert!(error.to_string().contains(says), "{fields}: {error}");
+        if let Some(field) = field {
+            assert_eq!(error.field(), Some(*field), "{fields}");
+        }
+    }
+    let of = |kind, data: &str| Record::from_json(kind, data).unwrap_err();
+    let error = of(
+        RecordType::ProjectBuild,
+        r#"{"project_id":"p","build_id":"b","status":"done"}"#,
+    );
+    assert_eq!(error.field(), Some("status"));
+    assert!(
+        error
+            .to_string()
+            .contains("queued, running, succeeded, failed")
+    );
+    let error = of(
+        RecordType::ProjectBuild,
+        r#"{"project_id":"p","build_id":null}"#,
+    );
+    assert_eq!(error, RecordError::Missing { field: "build_id" });
+    let error = of(RecordType::AuditLog, r#"{"agent_id":"","event":"e"}"#);
+    assert_eq!(error.field(), Some("agent_id"));
+    for no_object in ["[]", "7", "null", r#""text""#, "true", "-1.5", "[[1]]"] {
+        assert_eq!(
+            of(RecordType::AuditLog, no_object),
+            RecordError::NotAnObject,
+            "{no_object}"
+        );
+    }
+}
+
+#[test]
+fn a_record_of_a_mebibyte_is_taken_and_a_longer_one_is_not() {
+    let overhead = health(r#","x":"""#).unwrap().payload().len();
+    let fits = "x".repeat(PAYLOAD_MAX_BYTES - overhead - 4);
+    let record = health(&format!(r#","x":"{fits}""#)).unwrap();
+    assert_eq!(record.payload().len(), PAYLOAD_MAX_BYTES);
+    let error = health(&format!(r#","x":"{fits}y""#)).unwrap_err();
+    assert_eq!(
+        error,
+        RecordError::TooLarge {
+            bytes: PAYLOAD_MAX_BYTES + 1
+        }
+    );
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>()
+            .prop_filter("JSON has no NaN", |x| x.is_finite())
+            .prop_map(Value::from),
+        "[^\0]{0,40}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 64, 20, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..20).prop_map(Value::from),
+            prop::collection::btree_map("[^\0]{0,8}", inner, 0..20)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_json_survives_the_round_trip_exactly(extra in any_json()) {
+        let data = json!({"agent_id": "a", "event": "e", "extra": extra});
+        let record = Record::from_json(RecordType::AuditLog, &data.to_string()).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Value>(&back(&record)).unwrap(), data);
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in "[\\[\\]{}:,\"\\\\0-9eE+.u\0-]{0,60}") {
+        let _ = Record::from_json(RecordType::AuditLog, &text);
+    }
+}
