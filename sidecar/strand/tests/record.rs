@@ -1,5 +1,13 @@
 //! What a caller may send, what comes back of it, and what each refusal says.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "a test that panics says where"
+)]
+
 use boboyka_strand::record::{PAYLOAD_MAX_BYTES, TYPE_TAG};
 use boboyka_strand::{PayloadJson, Record, RecordError, RecordType};
 use proptest::prelude::*;
