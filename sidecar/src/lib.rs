@@ -1,1 +1,3 @@
-//! x
+//! The sidecar: takes records on localhost, keeps them in a strand, mirrors them to Supabase.
+
+pub mod store;
