@@ -138,7 +138,7 @@ pub struct Footprint {
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
-    writer: Arc<Mutex<Option<JoinHandle<()>>>>,
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
 struct Shared {
@@ -193,7 +193,7 @@ impl Store {
             to_remove: Vec::new(),
             data_dir: data_dir.clone(),
         };
-        spawn("sealer", &data_dir, move || {
+        let sealer = spawn("sealer", &data_dir, move || {
             let _watch = PoisonOnPanic(sealer.poison.clone(), "sealer");
             seal::work(&sealer, &tasks, &folder, strand);
         })?;
@@ -202,10 +202,8 @@ impl Store {
             let _watch = PoisonOnPanic(poison, "writer");
             writer.work();
         })?;
-        Ok(Self {
-            shared,
-            writer: Arc::new(Mutex::new(Some(writer))),
-        })
+        let threads = Arc::new(Mutex::new(vec![writer, sealer]));
+        Ok(Self { shared, threads })
     }
 
     /// Appends records: all that can be, in one commit. Answers when it is durable, in order.
@@ -356,13 +354,11 @@ impl Store {
     /// Writes what waits, refuses what comes later, and returns when the disk is at rest. Blocking.
     pub fn close(&self) {
         self.shared.queue.close();
-        let writer = self
-            .writer
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if writer.is_some_and(|writer| writer.join().is_err()) {
-            tracing::error!("the writer had panicked");
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        for thread in threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the store had panicked");
+            }
         }
     }
 

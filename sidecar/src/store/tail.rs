@@ -30,6 +30,9 @@ const _: () = assert!(17 * VALUE_MAX_BYTES <= ENGINE_SEGMENT_BYTES / 4);
 /// sled's page cache. What it holds is written once and read at the next start, so little will do.
 const ENGINE_CACHE_BYTES: u64 = 1024 * 1024;
 
+/// The key of the strand's id.
+const STRAND: &str = "strand";
+
 /// The tail of one strand.
 pub(super) struct Tail {
     engine: sled::Db,
@@ -56,7 +59,15 @@ impl Tail {
         if !half_written.is_empty() {
             quarantine.take(&half_written, "half-written snapshots of the tail's engine")?;
         }
+        let used_before = fs::metadata(folder.join("db")).is_ok_and(|log| log.len() > 0);
         let first = match open_engine(folder) {
+            Ok(engine) if used_before && !engine.contains_key(STRAND).unwrap_or(false) => {
+                // A log of which nothing can be read is to sled a log with nothing in it.
+                TailError::Value {
+                    what: "strand id",
+                    why: "it is gone".to_owned(),
+                }
+            }
             Ok(engine) => return Self::with(engine, folder),
             Err(error) => error,
         };
@@ -72,7 +83,10 @@ impl Tail {
             let reason = format!("snapshots with which the tail's engine did not open: {why}");
             quarantine.take(&snapshots, &reason)?;
             match open_engine(folder) {
-                Ok(engine) => return Self::with(engine, folder),
+                Ok(engine) if engine.contains_key(STRAND).unwrap_or(false) => {
+                    return Self::with(engine, folder);
+                }
+                Ok(_) => {}
                 Err(error) if !is_damage(&error) => {
                     return Err(OpenError::Tail {
                         path: folder.to_owned(),
@@ -132,12 +146,12 @@ impl Tail {
 
     /// The strand's id, if the tail has ever belonged to one.
     pub(super) fn strand(&self) -> Result<Option<Uuid>, TailError> {
-        let bytes = self.engine.get("strand")?;
+        let bytes = self.engine.get(STRAND)?;
         Ok(bytes.and_then(|bytes| Uuid::from_slice(&bytes).ok()))
     }
 
     pub(super) fn put_strand(&self, strand: Uuid) -> Result<(), TailError> {
-        self.engine.insert("strand", strand.as_bytes())?;
+        self.engine.insert(STRAND, strand.as_bytes())?;
         Ok(())
     }
 
