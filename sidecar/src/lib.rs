@@ -1,1 +1,5 @@
 //! x
+
+pub mod mirror;
+pub mod shutdown;
+pub mod store;

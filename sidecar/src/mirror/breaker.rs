@@ -54,9 +54,9 @@ impl Breaker {
     pub fn failed(&mut self, now: Instant, delay: Duration) {
         let open = State::Open { until: now + delay };
         self.0 = match self.0 {
-            State::Closed { failures } if failures + 1 < FAILURES_TO_OPEN => {
-                State::Closed { failures: failures + 1 }
-            }
+            State::Closed { failures } if failures + 1 < FAILURES_TO_OPEN => State::Closed {
+                failures: failures + 1,
+            },
             State::Closed { .. } | State::HalfOpen | State::Open { .. } => open,
         };
     }

@@ -77,7 +77,10 @@ pub fn classify(answer: &Answer<'_>) -> Class {
     if (200..300).contains(&answer.status) {
         return Class::Done;
     }
-    answer.code.and_then(|code| by_code(code, answer)).unwrap_or_else(|| by_status(answer))
+    answer
+        .code
+        .and_then(|code| by_code(code, answer))
+        .unwrap_or_else(|| by_status(answer))
 }
 
 /// What the code alone says; `None` leaves it to the status.
@@ -150,7 +153,11 @@ mod tests {
 
     fn class(status: u16, code: &str) -> Class {
         let code = if code.is_empty() { None } else { Some(code) };
-        classify(&Answer { status, code, ..Answer::default() })
+        classify(&Answer {
+            status,
+            code,
+            ..Answer::default()
+        })
     }
 
     #[track_caller]
@@ -181,38 +188,95 @@ mod tests {
     fn overload_and_outages_are_transient() {
         all(
             Class::Transient,
-            &[(408, ""), (420, ""), (429, ""), (429, "over_quota"), (502, ""), (503, ""), (504, "")],
+            &[
+                (408, ""),
+                (420, ""),
+                (429, ""),
+                (429, "over_quota"),
+                (502, ""),
+                (503, ""),
+                (504, ""),
+            ],
         );
-        all(Class::Transient, &[(520, ""), (521, ""), (522, ""), (523, ""), (524, ""), (540, "")]);
+        all(
+            Class::Transient,
+            &[
+                (520, ""),
+                (521, ""),
+                (522, ""),
+                (523, ""),
+                (524, ""),
+                (540, ""),
+            ],
+        );
     }
 
     #[test]
     fn a_500_without_a_code_or_with_a_passing_trouble_is_transient() {
-        all(Class::Transient, &[(500, ""), (500, "40001"), (500, "40P01"), (500, "57P01")]);
-        all(Class::Transient, &[(503, "57P03"), (500, "XX000"), (500, "58030"), (500, "25P02")]);
+        all(
+            Class::Transient,
+            &[(500, ""), (500, "40001"), (500, "40P01"), (500, "57P01")],
+        );
+        all(
+            Class::Transient,
+            &[
+                (503, "57P03"),
+                (500, "XX000"),
+                (500, "58030"),
+                (500, "25P02"),
+            ],
+        );
     }
 
     #[test]
     fn postgrest_without_its_database_is_transient() {
         all(
             Class::Transient,
-            &[(503, "PGRST000"), (503, "PGRST001"), (503, "PGRST002"), (504, "PGRST003")],
+            &[
+                (503, "PGRST000"),
+                (503, "PGRST001"),
+                (503, "PGRST002"),
+                (504, "PGRST003"),
+            ],
         );
-        all(Class::Transient, &[(503, "08006"), (503, "53300"), (500, "53100"), (400, "53400")]);
+        all(
+            Class::Transient,
+            &[
+                (503, "08006"),
+                (503, "53300"),
+                (500, "53100"),
+                (400, "53400"),
+            ],
+        );
     }
 
     #[test]
     fn a_refused_key_or_grant_is_auth() {
-        all(Class::Auth, &[(401, ""), (401, "PGRST301"), (401, "PGRST302"), (401, "PGRST303")]);
-        all(Class::Auth, &[(403, ""), (403, "42501"), (401, "42501"), (500, "PGRST300")]);
+        all(
+            Class::Auth,
+            &[
+                (401, ""),
+                (401, "PGRST301"),
+                (401, "PGRST302"),
+                (401, "PGRST303"),
+            ],
+        );
+        all(
+            Class::Auth,
+            &[(403, ""), (403, "42501"), (401, "42501"), (500, "PGRST300")],
+        );
     }
 
     #[test]
     fn an_unknown_role_is_auth_but_another_bad_parameter_is_poison() {
         for status in [400, 401] {
             let message = "role \"service\" does not exist";
-            let unknown =
-                Answer { status, code: Some("22023"), message, ..Answer::default() };
+            let unknown = Answer {
+                status,
+                code: Some("22023"),
+                message,
+                ..Answer::default()
+            };
             assert_eq!(classify(&unknown), Class::Auth);
         }
         all(Class::Poison, &[(400, "22023")]);
@@ -220,26 +284,75 @@ mod tests {
 
     #[test]
     fn a_missing_table_column_or_key_is_schema() {
-        all(Class::Schema, &[(404, ""), (404, "42P01"), (404, "PGRST205"), (400, "PGRST204")]);
-        all(Class::Schema, &[(400, "42703"), (400, "42P10"), (406, "PGRST106"), (404, "PGRST125")]);
+        all(
+            Class::Schema,
+            &[
+                (404, ""),
+                (404, "42P01"),
+                (404, "PGRST205"),
+                (400, "PGRST204"),
+            ],
+        );
+        all(
+            Class::Schema,
+            &[
+                (400, "42703"),
+                (400, "42P10"),
+                (406, "PGRST106"),
+                (404, "PGRST125"),
+            ],
+        );
     }
 
     #[test]
     fn what_speaks_of_the_statement_not_of_a_row_is_schema() {
-        all(Class::Schema, &[(404, "42883"), (400, "42804"), (500, "42P17"), (400, "3F000")]);
-        all(Class::Schema, &[(500, "55000"), (400, "0A000"), (301, ""), (308, "")]);
+        all(
+            Class::Schema,
+            &[
+                (404, "42883"),
+                (400, "42804"),
+                (500, "42P17"),
+                (400, "3F000"),
+            ],
+        );
+        all(
+            Class::Schema,
+            &[(500, "55000"), (400, "0A000"), (301, ""), (308, "")],
+        );
     }
 
     #[test]
     fn too_large_or_too_slow_is_size() {
-        all(Class::Size, &[(413, ""), (413, "54000"), (500, "57014"), (504, "57014")]);
+        all(
+            Class::Size,
+            &[(413, ""), (413, "54000"), (500, "57014"), (504, "57014")],
+        );
     }
 
     #[test]
     fn bad_values_and_violated_checks_are_poison_whatever_the_status() {
-        all(Class::Poison, &[(400, "22P05"), (400, "22P02"), (400, "22003"), (400, "23502")]);
-        all(Class::Poison, &[(400, "23514"), (400, "21000"), (500, "21000"), (500, "23514")]);
-        all(Class::Poison, &[(400, "P0001"), (500, "P0004"), (400, "PGRST102"), (400, "")]);
+        all(
+            Class::Poison,
+            &[
+                (400, "22P05"),
+                (400, "22P02"),
+                (400, "22003"),
+                (400, "23502"),
+            ],
+        );
+        all(
+            Class::Poison,
+            &[
+                (400, "23514"),
+                (400, "21000"),
+                (500, "21000"),
+                (500, "23514"),
+            ],
+        );
+        all(
+            Class::Poison,
+            &[(400, "P0001"), (500, "P0004"), (400, "PGRST102"), (400, "")],
+        );
         all(Class::Poison, &[(400, "unheard"), (422, "PT422")]);
     }
 
@@ -250,12 +363,18 @@ mod tests {
 
     #[test]
     fn a_project_that_takes_no_writes_is_read_only() {
-        all(Class::ReadOnly, &[(405, "25006"), (500, "25006"), (405, ""), (402, "")]);
+        all(
+            Class::ReadOnly,
+            &[(405, "25006"), (500, "25006"), (405, ""), (402, "")],
+        );
     }
 
     #[test]
     fn a_client_error_that_no_database_spoke_is_never_held_against_a_row() {
-        all(Class::Transient, &[(410, ""), (421, ""), (425, ""), (431, ""), (451, "")]);
+        all(
+            Class::Transient,
+            &[(410, ""), (421, ""), (425, ""), (431, ""), (451, "")],
+        );
     }
 
     #[test]

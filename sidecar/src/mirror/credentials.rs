@@ -65,7 +65,10 @@ impl Credentials {
         if url.len() > VALUE_MAX_BYTES || key.len() > VALUE_MAX_BYTES {
             return Err(CredentialsError::TooLong);
         }
-        Ok(Self { url: check_url(url.trim())?, key: check_key(key.trim())? })
+        Ok(Self {
+            url: check_url(url.trim())?,
+            key: check_key(key.trim())?,
+        })
     }
 
     /// The URL without a trailing slash; safe to show.
@@ -80,13 +83,20 @@ impl Credentials {
 
     /// How the key is to be sent.
     pub fn key_style(&self) -> KeyStyle {
-        if self.key.starts_with("sb_") { KeyStyle::Secret } else { KeyStyle::Jwt }
+        if self.key.starts_with("sb_") {
+            KeyStyle::Secret
+        } else {
+            KeyStyle::Jwt
+        }
     }
 }
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("url", &self.url).field("key", &"(redacted)").finish()
+        f.debug_struct("Credentials")
+            .field("url", &self.url)
+            .field("key", &"(redacted)")
+            .finish()
     }
 }
 
@@ -106,12 +116,17 @@ fn check_url(url: &str) -> Result<String, CredentialsError> {
     if authority.as_str().contains('@') {
         return Err(CredentialsError::UrlUserinfo);
     }
-    let port_is_bad = authority.as_str().ends_with(':') || uri.port().is_some_and(|p| p.as_u16() == 0);
+    let port_is_bad =
+        authority.as_str().ends_with(':') || uri.port().is_some_and(|p| p.as_u16() == 0);
     if authority.host().is_empty() || port_is_bad {
         return Err(CredentialsError::UrlMalformed);
     }
     let url = url.trim_end_matches('/');
-    Ok(url.strip_suffix(REST_PATH).unwrap_or(url).trim_end_matches('/').to_owned())
+    Ok(url
+        .strip_suffix(REST_PATH)
+        .unwrap_or(url)
+        .trim_end_matches('/')
+        .to_owned())
 }
 
 fn check_key(key: &str) -> Result<String, CredentialsError> {
@@ -119,7 +134,11 @@ fn check_key(key: &str) -> Result<String, CredentialsError> {
         return Err(CredentialsError::KeyEmpty);
     }
     let sendable = HeaderValue::from_str(key).is_ok() && key.bytes().all(|b| b.is_ascii_graphic());
-    if sendable { Ok(key.to_owned()) } else { Err(CredentialsError::KeyMalformed) }
+    if sendable {
+        Ok(key.to_owned())
+    } else {
+        Err(CredentialsError::KeyMalformed)
+    }
 }
 
 #[cfg(test)]
@@ -141,7 +160,10 @@ mod tests {
         ] {
             assert_eq!(url(given), "https://xyz.supabase.co");
         }
-        assert_eq!(url("http://127.0.0.1:3000/base/"), "http://127.0.0.1:3000/base");
+        assert_eq!(
+            url("http://127.0.0.1:3000/base/"),
+            "http://127.0.0.1:3000/base"
+        );
         assert_eq!(url("http://[::1]:3000"), "http://[::1]:3000");
     }
 
@@ -153,8 +175,14 @@ mod tests {
             ("xyz.supabase.co", CredentialsError::UrlScheme),
             ("ftp://xyz.supabase.co", CredentialsError::UrlScheme),
             ("postgres://xyz.supabase.co", CredentialsError::UrlScheme),
-            ("https://user:secret@xyz.supabase.co", CredentialsError::UrlUserinfo),
-            ("https://xyz.supabase.co?apikey=secret", CredentialsError::UrlQuery),
+            (
+                "https://user:secret@xyz.supabase.co",
+                CredentialsError::UrlUserinfo,
+            ),
+            (
+                "https://xyz.supabase.co?apikey=secret",
+                CredentialsError::UrlQuery,
+            ),
             ("https://xyz.supabase.co/#top", CredentialsError::UrlQuery),
             ("https://", CredentialsError::UrlMalformed),
             ("https://xyz:", CredentialsError::UrlMalformed),
@@ -172,7 +200,10 @@ mod tests {
         assert_eq!(Credentials::new(url, " abc\n").unwrap().key(), "abc");
         assert_eq!(Credentials::new(url, "\n"), Err(CredentialsError::KeyEmpty));
         for key in ["a b", "a\nb", "schlüssel", "a\0b"] {
-            assert_eq!(Credentials::new(url, key), Err(CredentialsError::KeyMalformed));
+            assert_eq!(
+                Credentials::new(url, key),
+                Err(CredentialsError::KeyMalformed)
+            );
         }
         let long = "k".repeat(super::VALUE_MAX_BYTES + 1);
         assert_eq!(Credentials::new(url, &long), Err(CredentialsError::TooLong));
@@ -187,7 +218,13 @@ mod tests {
 
     #[test]
     fn debug_shows_no_key() {
-        let shown = format!("{:?}", Credentials::new("https://x.co", "sb_secret_abc").unwrap());
-        assert!(shown.contains("https://x.co") && !shown.contains("abc"), "{shown}");
+        let shown = format!(
+            "{:?}",
+            Credentials::new("https://x.co", "sb_secret_abc").unwrap()
+        );
+        assert!(
+            shown.contains("https://x.co") && !shown.contains("abc"),
+            "{shown}"
+        );
     }
 }

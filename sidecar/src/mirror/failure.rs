@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::classify::{Answer, Class, classify};
 
@@ -53,13 +54,19 @@ impl Failure {
 
     /// The connection ended before the answer did.
     pub fn reset() -> Self {
-        Self { reset: true, ..Self::network("reset", "supabase closed the connection") }
+        Self {
+            reset: true,
+            ..Self::network("reset", "supabase closed the connection")
+        }
     }
 
     /// A web page where `PostgREST` should have answered.
     pub fn not_postgrest() -> Self {
         let message = "the supabase url answers with a web page";
-        Self { class: Class::Schema, ..Self::network("not_postgrest", message) }
+        Self {
+            class: Class::Schema,
+            ..Self::network("not_postgrest", message)
+        }
     }
 
     /// The failure that an answer other than success tells. `body` is its (bounded) text.
@@ -70,10 +77,15 @@ impl Failure {
         retry_after: Option<Duration>,
     ) -> Self {
         let parsed: ErrorBody = serde_json::from_slice(body).unwrap_or_default();
-        let code = parsed.code.as_ref().and_then(serde_json::Value::as_str).filter(|c| is_code(c));
-        let message = parsed.message.as_deref().unwrap_or_default();
-        let on_record_hash = is_about_record_hash(message, parsed.details.as_deref());
-        let class = classify(&Answer { status, code, message, on_record_hash });
+        let code = parsed.code.as_str().filter(|code| is_code(code));
+        let message = parsed.message.as_str().unwrap_or_default();
+        let on_record_hash = is_about_record_hash(message, parsed.details.as_str());
+        let class = classify(&Answer {
+            status,
+            code,
+            message,
+            on_record_hash,
+        });
         Self {
             class,
             message: words(class, table, status, code, message),
@@ -91,18 +103,11 @@ impl Failure {
 
 /// The part of an error body that is looked at. `details` decides one thing here and is dropped.
 #[derive(Default, Deserialize)]
+#[serde(default)]
 struct ErrorBody {
-    code: Option<serde_json::Value>,
-    message: Option<String>,
-    #[serde(default, deserialize_with = "lenient_text")]
-    details: Option<String>,
-}
-
-fn lenient_text<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
-    Ok(match serde_json::Value::deserialize(value)? {
-        serde_json::Value::String(text) => Some(text),
-        _ => None,
-    })
+    code: Value,
+    message: Value,
+    details: Value,
 }
 
 /// A trigger may raise any text as a code, so only what looks like one is believed.
@@ -144,7 +149,10 @@ fn schema_words(table: &str, status: u16, code: Option<&str>, message: &str) -> 
             let column = between(message, "the '", "' column")
                 .or_else(|| between(message, "column \"", "\""))
                 .filter(|name| is_identifier(name));
-            format!("table {table} has no column {}", column.unwrap_or("of that name"))
+            format!(
+                "table {table} has no column {}",
+                column.unwrap_or("of that name")
+            )
         }
         (Some("42P10"), _) => format!("table {table} has no unique key on record_hash"),
         (Some("42P01" | "PGRST205") | None, 404) => format!("table {table} is missing"),
@@ -158,18 +166,40 @@ fn schema_words(table: &str, status: u16, code: Option<&str>, message: &str) -> 
 /// has exactly that form: a trigger may raise the same code with any text.
 fn poison_words(told: &str, message: &str) -> String {
     const FORMS: [(&str, &str, &str); 4] = [
-        ("null value in column \"", "\" of relation \"", "a value is missing for column"),
-        ("new row for relation \"", "\" violates check constraint \"", "check constraint"),
-        ("insert or update on table \"", "\" violates foreign key constraint \"", "foreign key"),
-        ("duplicate key value violates unique constraint \"", "\"", "unique constraint"),
+        (
+            "null value in column \"",
+            "\" of relation \"",
+            "a value is missing for column",
+        ),
+        (
+            "new row for relation \"",
+            "\" violates check constraint \"",
+            "check constraint",
+        ),
+        (
+            "insert or update on table \"",
+            "\" violates foreign key constraint \"",
+            "foreign key",
+        ),
+        (
+            "duplicate key value violates unique constraint \"",
+            "\"",
+            "unique constraint",
+        ),
     ];
     for (before, middle, what) in FORMS {
-        let Some((first, rest)) = message.strip_prefix(before).and_then(|m| m.split_once(middle))
+        let Some((first, rest)) = message
+            .strip_prefix(before)
+            .and_then(|m| m.split_once(middle))
         else {
             continue;
         };
         let second = rest.split('"').next().unwrap_or_default();
-        let name = if middle.ends_with("constraint \"") { second } else { first };
+        let name = if middle.ends_with("constraint \"") {
+            second
+        } else {
+            first
+        };
         if is_identifier(name) {
             return format!("{what} {name}");
         }
@@ -188,7 +218,9 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
 
 fn is_identifier(name: &str) -> bool {
     (1..=IDENTIFIER_MAX_BYTES).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$' | b'.'))
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$' | b'.'))
 }
 
 #[cfg(test)]
@@ -202,7 +234,10 @@ mod tests {
     #[test]
     fn a_body_that_is_no_json_leaves_the_verdict_to_the_status() {
         let gateway = failure(503, "<html>upstream connect error</html>");
-        assert_eq!((gateway.class, gateway.code.as_str()), (Class::Transient, "HTTP 503"));
+        assert_eq!(
+            (gateway.class, gateway.code.as_str()),
+            (Class::Transient, "HTTP 503")
+        );
         assert_eq!(gateway.message, "supabase answered 503");
         assert_eq!(failure(404, "{}").message, "table agent_health is missing");
         assert_eq!(failure(401, "").message, "supabase key refused");
@@ -228,7 +263,10 @@ mod tests {
             r#"{"code":"22P02","message":"invalid input syntax for type integer: \"topsecret\""}"#,
         );
         assert_eq!(refused.message, "a value does not fit its column");
-        let raised = failure(400, r#"{"code":"23514","message":"topsecret is not allowed here"}"#);
+        let raised = failure(
+            400,
+            r#"{"code":"23514","message":"topsecret is not allowed here"}"#,
+        );
         assert_eq!(raised.message, "supabase answered 23514");
         let forged = failure(400, r#"{"code":"top secret value","message":"x"}"#);
         assert_eq!(forged.code, "HTTP 400");
@@ -237,7 +275,10 @@ mod tests {
     #[test]
     fn constraints_and_columns_are_named_where_postgres_names_them() {
         let body = r#"{"code":"23502","message":"null value in column \"id\" of relation \"agent_health\" violates not-null constraint"}"#;
-        assert_eq!(failure(400, body).message, "a value is missing for column id");
+        assert_eq!(
+            failure(400, body).message,
+            "a value is missing for column id"
+        );
         let body = r#"{"code":"23503","message":"insert or update on table \"agent_health\" violates foreign key constraint \"agent_fk\""}"#;
         assert_eq!(failure(409, body).message, "foreign key agent_fk");
         let body = r#"{"code":"PGRST204","message":"Could not find the 'cpu_pct' column of 'agent_health' in the schema cache"}"#;
@@ -245,7 +286,10 @@ mod tests {
         assert_eq!(missing.message, "table agent_health has no column cpu_pct");
         assert!(missing.is_missing_column());
         let body = r#"{"code":"42703","message":"column \"cpu_pct\" of relation \"agent_health\" does not exist"}"#;
-        assert_eq!(failure(400, body).message, "table agent_health has no column cpu_pct");
+        assert_eq!(
+            failure(400, body).message,
+            "table agent_health has no column cpu_pct"
+        );
     }
 
     #[test]
@@ -262,8 +306,14 @@ mod tests {
 
     #[test]
     fn odd_json_does_no_harm() {
-        assert_eq!(failure(500, r#"{"code":17,"details":{"a":1}}"#).class, Class::Transient);
-        assert_eq!(failure(403, r#"{"code":null,"details":null}"#).class, Class::Auth);
+        assert_eq!(
+            failure(500, r#"{"code":17,"details":{"a":1}}"#).class,
+            Class::Transient
+        );
+        assert_eq!(
+            failure(403, r#"{"code":null,"details":null}"#).class,
+            Class::Auth
+        );
         assert_eq!(failure(400, r#"["x"]"#).class, Class::Poison);
     }
 }

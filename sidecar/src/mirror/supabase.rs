@@ -78,7 +78,10 @@ impl Supabase {
             .referer(false)
             .build()
             .map_err(ClientError::Build)?;
-        Ok(Self { client, url: credentials.url().to_owned() })
+        Ok(Self {
+            client,
+            url: credentials.url().to_owned(),
+        })
     }
 
     /// The base URL; safe to show.
@@ -94,7 +97,10 @@ impl Supabase {
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
             .header(PREFER, prefer(target.idempotent))
             .body(body);
-        let response = request.send().await.map_err(|error| network_failure(&error))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| network_failure(&error))?;
         read_answer(target.table, response).await
     }
 
@@ -107,7 +113,9 @@ impl Supabase {
 
 impl fmt::Debug for Supabase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Supabase").field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("Supabase")
+            .field("url", &self.url)
+            .finish_non_exhaustive()
     }
 }
 
@@ -129,8 +137,16 @@ fn headers(credentials: &Credentials) -> HeaderMap {
 }
 
 fn address(url: &str, target: Target<'_>) -> String {
-    let conflict = if target.idempotent { "&on_conflict=record_hash" } else { "" };
-    format!("{url}/rest/v1/{}?columns={}{conflict}", target.table, target.columns.join(","))
+    let conflict = if target.idempotent {
+        "&on_conflict=record_hash"
+    } else {
+        ""
+    };
+    format!(
+        "{url}/rest/v1/{}?columns={}{conflict}",
+        target.table,
+        target.columns.join(",")
+    )
 }
 
 fn prefer(idempotent: bool) -> HeaderValue {
@@ -144,7 +160,11 @@ fn prefer(idempotent: bool) -> HeaderValue {
 async fn read_answer(table: &str, response: Response) -> Result<(), Failure> {
     let status = response.status();
     if status.is_success() {
-        return if is_web_page(&response) { Err(Failure::not_postgrest()) } else { Ok(()) };
+        return if is_web_page(&response) {
+            Err(Failure::not_postgrest())
+        } else {
+            Ok(())
+        };
     }
     let retry_after = response
         .headers()
@@ -152,19 +172,31 @@ async fn read_answer(table: &str, response: Response) -> Result<(), Failure> {
         .and_then(|value| value.to_str().ok())
         .and_then(|value| backoff::retry_after(value, SystemTime::now()));
     let body = read_bounded(response).await?;
-    Err(Failure::from_answer(table, StatusCode::as_u16(&status), &body, retry_after))
+    Err(Failure::from_answer(
+        table,
+        StatusCode::as_u16(&status),
+        &body,
+        retry_after,
+    ))
 }
 
 /// A success with HTML comes from a dashboard or a login page, not from `PostgREST`.
 fn is_web_page(response: &Response) -> bool {
-    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_type = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
     content_type.is_some_and(|value| value.starts_with("text/html"))
 }
 
 /// An answer that breaks off is no answer: its code would be missing.
 async fn read_bounded(mut response: Response) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| network_failure(&error))? {
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| network_failure(&error))?
+    {
         let room = ERROR_BODY_MAX_BYTES - body.len();
         body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
         if body.len() == ERROR_BODY_MAX_BYTES {
@@ -194,7 +226,10 @@ mod tests {
         let sent = headers(&jwt);
         assert_eq!(sent.get(AUTHORIZATION).unwrap(), "Bearer eyJ.eyJ.sig");
         assert_eq!(sent.get(APIKEY).unwrap(), "eyJ.eyJ.sig");
-        assert!(sent.values().all(reqwest::header::HeaderValue::is_sensitive));
+        assert!(
+            sent.values()
+                .all(reqwest::header::HeaderValue::is_sensitive)
+        );
         let secret = Credentials::new("https://x.co", "sb_secret_abc").unwrap();
         let sent = headers(&secret);
         assert_eq!(sent.len(), 1);
@@ -204,10 +239,20 @@ mod tests {
 
     #[test]
     fn the_address_names_the_columns_and_the_key_to_ignore_duplicates_by() {
-        let target = Target { table: "t", columns: &["a", "b"], idempotent: true };
+        let target = Target {
+            table: "t",
+            columns: &["a", "b"],
+            idempotent: true,
+        };
         let expected = "https://x.co/rest/v1/t?columns=a,b&on_conflict=record_hash";
         assert_eq!(address("https://x.co", target), expected);
-        let plain = Target { idempotent: false, ..target };
-        assert_eq!(address("https://x.co", plain), "https://x.co/rest/v1/t?columns=a,b");
+        let plain = Target {
+            idempotent: false,
+            ..target
+        };
+        assert_eq!(
+            address("https://x.co", plain),
+            "https://x.co/rest/v1/t?columns=a,b"
+        );
     }
 }
