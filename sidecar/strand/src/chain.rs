@@ -1,5 +1,6 @@
 //! Linking a record to the head, and following a chain of blocks to see whether it holds.
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::block::{Block, Flags, Header, SCHEMA_VERSION, Seq};
@@ -8,7 +9,7 @@ use crate::hlc::Hlc;
 use crate::record::Record;
 
 /// The newest block of a strand, or the place before the first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// Seq of the newest block; 0 when there is none.
     pub seq: Seq,
@@ -19,7 +20,7 @@ pub struct Head {
 }
 
 /// How a chain breaks at a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Break {
     /// The block has another seq than the one that follows.
     #[error("its seq is {found}")]
@@ -52,16 +53,22 @@ pub enum Break {
         /// The hash that the header has.
         found: Hash,
     },
+    /// The block's hash is not the one whose first four bytes an index recorded.
+    #[error("it has been altered: its hash should begin with {prefix:08x}")]
+    Altered {
+        /// The recorded beginning of the hash.
+        prefix: u32,
+    },
     /// The block is missing.
     #[error("it is missing")]
     Missing,
-    /// The bytes are no block.
-    #[error("its bytes can't be read: {0}")]
-    Unreadable(&'static str),
+    /// What holds the block can't be read.
+    #[error("it can't be read: {0}")]
+    Unreadable(String),
 }
 
 /// The first block at which a chain breaks, and how.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the chain breaks at seq {seq}: {reason}")]
 pub struct ChainError {
     /// Seq of the first block that does not hold.

@@ -48,7 +48,7 @@ pub enum RunError {
 
 /// The bytes of a run. `before` is the head before its first block.
 ///
-/// The blocks must be consecutive and follow `before`; the store only ever passes what it linked.
+/// The blocks must be at least one, consecutive and follow `before`: the store passes what it linked.
 pub fn encode(before: &Head, blocks: &[Block]) -> Vec<u8> {
     let payloads: usize = blocks.iter().map(|block| block.payload.len()).sum();
     let mut out = Vec::with_capacity(96 + blocks.len() * 16 + payloads);
@@ -96,11 +96,35 @@ fn encode_ids(out: &mut Vec<u8>, blocks: &[Block]) {
     }
 }
 
-/// A run's blocks, their chain recomputed.
+/// A run as it was read: its blocks with their chain recomputed, and the last hash it should lead to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The blocks, their hashes computed from what was read.
+    pub blocks: Vec<Block>,
+    /// The hash of the last block as it was recorded.
+    pub last_hash: Hash,
+}
+
+/// A run's blocks, checked.
 ///
 /// # Errors
 /// [`RunError`] when the bytes are no run or anything in it was altered.
 pub fn decode(bytes: &[u8]) -> Result<Vec<Block>, RunError> {
+    let run = read(bytes)?;
+    match (run.blocks.first(), run.blocks.last()) {
+        (Some(first), Some(last)) if last.hash != run.last_hash => Err(RunError::Broken {
+            first: first.header.seq,
+            last: last.header.seq,
+        }),
+        _ => Ok(run.blocks),
+    }
+}
+
+/// Reads a run without asking whether it leads to its last hash: for finding out where it does not.
+///
+/// # Errors
+/// [`RunError`] when the bytes are no run.
+pub fn read(bytes: &[u8]) -> Result<Run, RunError> {
     let mut rest = bytes;
     let version = take(&mut rest, 1, "version")?
         .first()
@@ -111,7 +135,7 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Block>, RunError> {
     }
     let count = usize::try_from(take_varint(&mut rest).ok_or(RunError::Malformed("count"))?)
         .ok()
-        .filter(|count| *count <= rest.len())
+        .filter(|count| (1..=rest.len()).contains(count))
         .ok_or(RunError::Malformed("count"))?;
     let first = take_varint(&mut rest).ok_or(RunError::Malformed("first seq"))?;
     let mut parent_hash = take_hash(&mut rest)?;
@@ -159,11 +183,7 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Block>, RunError> {
     if !rest.is_empty() {
         return Err(RunError::Malformed("end"));
     }
-    if parent_hash != last_hash {
-        let last = first.saturating_add(count as u64).saturating_sub(1);
-        return Err(RunError::Broken { first, last });
-    }
-    Ok(blocks)
+    Ok(Run { blocks, last_hash })
 }
 
 fn decode_ids(rest: &mut &[u8], times: &[u64]) -> Result<Vec<Uuid>, RunError> {

@@ -1,0 +1,50 @@
+//! One process per data folder: a lock file, which names its holder for whoever comes second.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+
+use super::error::OpenError;
+
+/// The lock, held until it is dropped. The kernel lets go of it when the process dies, however.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Locks a data folder.
+    pub(super) fn take(folder: &Path) -> Result<Self, OpenError> {
+        let path = folder.join("LOCK");
+        let failed = |source| OpenError::Io {
+            doing: "lock",
+            path: path.clone(),
+            source,
+        };
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = options.open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                // The holder may be between locking and writing its number.
+                let known = file.read_to_string(&mut pid).is_ok() && !pid.trim().is_empty();
+                let pid = if known {
+                    pid.trim().to_owned()
+                } else {
+                    "(unknown)".to_owned()
+                };
+                return Err(OpenError::InUse {
+                    path: folder.to_owned(),
+                    pid,
+                });
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        file.set_len(0).map_err(failed)?;
+        file.rewind().map_err(failed)?;
+        write!(file, "{}", std::process::id()).map_err(failed)?;
+        Ok(Self { _file: file })
+    }
+}

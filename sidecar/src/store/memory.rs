@@ -1,0 +1,136 @@
+//! The strand as readers see it: the sealed segments' catalogue and the tail, in memory.
+//!
+//! The tail is held compressed, as it was written, with what is needed to find a block in it. It is
+//! bounded: what outgrows the bounds of `seal` moves into a segment.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use boboyka_strand::{Block, Hash, Head, RECORD_TYPES, RecordType, Seq, run};
+
+use super::error::TailError;
+use super::key::IdempotencyKey;
+use super::segment::Segment;
+
+/// What the tail knows of a block without decoding it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TailEntry {
+    pub(super) hash: Hash,
+    pub(super) ms: u64,
+    pub(super) record_type: RecordType,
+    pub(super) key: Option<IdempotencyKey>,
+}
+
+/// A run in the tail: what one commit, or a part of a large one, appended.
+#[derive(Debug)]
+pub(super) struct TailRun {
+    pub(super) before: Head,
+    pub(super) head: Head,
+    pub(super) entries: Box<[TailEntry]>,
+    /// As it lies on the disk: see `tail_run`.
+    pub(super) bytes: Box<[u8]>,
+    /// In how many pieces it lies there.
+    pub(super) pieces: u8,
+}
+
+impl TailRun {
+    pub(super) fn first_seq(&self) -> Seq {
+        self.before.seq + 1
+    }
+
+    /// Its blocks, their chain recomputed.
+    pub(super) fn blocks(&self) -> Result<Vec<Block>, TailError> {
+        let unpacked = super::tail_run::unpack(&self.bytes)?;
+        run::decode(&unpacked.run).map_err(|error| TailError::Value {
+            what: "run",
+            why: error.to_string(),
+        })
+    }
+}
+
+/// Segments and tail, without a gap between them.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    segments: Vec<Arc<Segment>>,
+    tail: VecDeque<Arc<TailRun>>,
+    tail_blocks: usize,
+    tail_bytes: usize,
+    counts: [u64; RECORD_TYPES],
+}
+
+impl Memory {
+    pub(super) fn new(segments: Vec<Arc<Segment>>) -> Self {
+        let mut counts = [0; RECORD_TYPES];
+        for segment in &segments {
+            for (count, more) in counts.iter_mut().zip(segment.meta.counts) {
+                *count += u64::from(more);
+            }
+        }
+        Self {
+            segments,
+            counts,
+            ..Self::default()
+        }
+    }
+
+    /// Adds what was appended.
+    pub(super) fn push(&mut self, run: Arc<TailRun>) {
+        for entry in &run.entries {
+            if let Some(count) = self.counts.get_mut(entry.record_type.index()) {
+                *count += 1;
+            }
+        }
+        self.tail_blocks += run.entries.len();
+        self.tail_bytes += run.bytes.len();
+        self.tail.push_back(run);
+    }
+
+    /// Puts a segment in the place of the runs it was made of, and gives those back.
+    pub(super) fn seal(&mut self, segment: Arc<Segment>) -> Vec<Arc<TailRun>> {
+        let end = self
+            .tail
+            .partition_point(|run| run.head.seq <= segment.meta.head.seq);
+        let sealed: Vec<_> = self.tail.drain(..end).collect();
+        self.tail_blocks -= sealed.iter().map(|run| run.entries.len()).sum::<usize>();
+        self.tail_bytes -= sealed.iter().map(|run| run.bytes.len()).sum::<usize>();
+        self.segments.push(segment);
+        sealed
+    }
+
+    pub(super) fn segments(&self) -> &[Arc<Segment>] {
+        &self.segments
+    }
+
+    pub(super) fn tail(&self) -> &VecDeque<Arc<TailRun>> {
+        &self.tail
+    }
+
+    pub(super) fn tail_blocks(&self) -> usize {
+        self.tail_blocks
+    }
+
+    pub(super) fn tail_bytes(&self) -> usize {
+        self.tail_bytes
+    }
+
+    /// Records of each type ever appended.
+    pub(super) fn counts(&self) -> [u64; RECORD_TYPES] {
+        self.counts
+    }
+
+    /// The segment that holds a block.
+    pub(super) fn segment_of(&self, seq: Seq) -> Option<&Arc<Segment>> {
+        let at = self
+            .segments
+            .partition_point(|segment| segment.meta.head.seq < seq);
+        self.segments
+            .get(at)
+            .filter(|segment| segment.meta.first_seq() <= seq)
+    }
+
+    /// The run that holds a block.
+    pub(super) fn run_of(&self, seq: Seq) -> Option<&Arc<TailRun>> {
+        let at = self.tail.partition_point(|run| run.head.seq < seq);
+        self.tail.get(at).filter(|run| run.first_seq() <= seq)
+    }
+}

@@ -1,0 +1,295 @@
+//! Opening a data folder: what the disk holds, checked, put in order, and into memory.
+//!
+//! A crash can leave a segment that is not catalogued, runs that are sealed already, an unfinished
+//! file, a run of which pieces are missing at the very end: all of these are put right silently,
+//! since nothing acknowledged is in them alone. Everything else that does not fit is quarantined.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use boboyka_strand::{Head, RecordType, Seq, run};
+use uuid::Uuid;
+
+use super::error::OpenError;
+use super::keys::{Keys, is_forgotten};
+use super::lane::Mark;
+use super::memory::{Memory, TailRun};
+use super::quarantine::{Quarantine, failed, sync_folder};
+use super::segment::{Segment, follow_run};
+use super::tail::{FoundRun, Tail};
+use super::tail_run;
+use super::writer::{causes, entry};
+
+/// A data folder, opened.
+pub(super) struct Opened {
+    pub(super) tail: Tail,
+    pub(super) memory: Memory,
+    pub(super) keys: Keys,
+    pub(super) head: Head,
+    pub(super) strand: Uuid,
+    pub(super) marks: [Mark; boboyka_strand::RECORD_TYPES],
+    pub(super) segments_folder: PathBuf,
+}
+
+/// Opens the tail and the segments of a data folder, which is locked already.
+pub(super) fn open(
+    data_dir: &Path,
+    quarantine: &Quarantine,
+    now_ms: u64,
+) -> Result<Opened, OpenError> {
+    let (tail_folder, segments_folder) = (data_dir.join("tail"), data_dir.join("segments"));
+    for folder in [&tail_folder, &segments_folder] {
+        fs::create_dir_all(folder).map_err(failed("create", folder))?;
+    }
+    sync_folder(data_dir)?;
+    let tail = Tail::open(&tail_folder, quarantine)?;
+    let broken = |source| OpenError::Tail {
+        path: tail_folder.clone(),
+        source,
+    };
+
+    let segments = catalogue(&tail, &segments_folder, quarantine, &broken)?;
+    let strand = match (tail.strand().map_err(broken)?, segments.last()) {
+        (Some(strand), _) => strand,
+        (None, Some(segment)) => segment.meta.strand,
+        (None, None) => Uuid::new_v4(),
+    };
+    tail.put_strand(strand).map_err(broken)?;
+
+    let mut keys = Keys::default();
+    let segments: Vec<_> = segments.into_iter().map(Arc::new).collect();
+    for segment in &segments {
+        if !is_forgotten(segment.meta.head.hlc.ms(), now_ms)
+            && let Err(error) = keys.insert_segment(Arc::clone(segment))
+        {
+            tracing::error!(
+                error = causes(&error),
+                "could not read a segment's idempotency keys"
+            );
+        }
+    }
+    let mut head = segments
+        .last()
+        .map_or(Head::EMPTY, |segment| segment.meta.head);
+    let mut memory = Memory::new(segments);
+    for run in tail_runs(&tail, head, quarantine, &broken)? {
+        head = run.head;
+        keys.insert_run(&run);
+        memory.push(Arc::new(run));
+    }
+    let marks = read_marks(&tail, head).map_err(broken)?;
+    tail.commit().map_err(broken)?;
+    Ok(Opened {
+        tail,
+        memory,
+        keys,
+        head,
+        strand,
+        marks,
+        segments_folder,
+    })
+}
+
+/// The catalogue, after it has been brought in line with the files there are.
+fn catalogue(
+    tail: &Tail,
+    folder: &Path,
+    quarantine: &Quarantine,
+    broken: &impl Fn(super::TailError) -> OpenError,
+) -> Result<Vec<Segment>, OpenError> {
+    let known = tail.segments().map_err(broken)?;
+    let mut files = segment_files(folder)?;
+    let mut segments: Vec<Segment> = Vec::with_capacity(known.len());
+    for segment in known {
+        let segment = segment.in_folder(folder);
+        let found = files.remove(&segment.meta.first_seq());
+        let len = found
+            .and_then(|path| fs::metadata(path).ok())
+            .map(|file| file.len());
+        if len.is_some_and(|len| len != segment.file_len) {
+            let reason = format!(
+                "a segment whose file has another length than the one that was sealed: seqs {} \
+                 to {}",
+                segment.meta.first_seq(),
+                segment.meta.head.seq
+            );
+            quarantine.take(&[segment.path().to_owned()], &reason)?;
+        } else if len.is_none() {
+            tracing::error!(path = %segment.path().display(), "a segment's file is missing");
+        }
+        // The catalogue keeps it: reads and verification tell what is missing.
+        segments.push(segment);
+    }
+    for path in files.into_values() {
+        adopt(tail, &mut segments, &path, quarantine, broken)?;
+    }
+    Ok(segments)
+}
+
+/// Takes a file that the catalogue does not know into it, if it holds and fits behind the last one.
+fn adopt(
+    tail: &Tail,
+    segments: &mut Vec<Segment>,
+    path: &Path,
+    quarantine: &Quarantine,
+    broken: &impl Fn(super::TailError) -> OpenError,
+) -> Result<(), OpenError> {
+    let before = segments
+        .last()
+        .map_or(Head::EMPTY, |segment| segment.meta.head);
+    let checked = Segment::discover(path)
+        .map_err(|error| error.to_string())
+        .and_then(|found| {
+            if found.meta.before.seq != before.seq || found.meta.before.hash != before.hash {
+                return Err(format!("it does not follow seq {}", before.seq));
+            }
+            let mut walk_on = |_| ControlFlow::Continue(());
+            found
+                .verify(before, &mut walk_on)
+                .map_err(|error| error.to_string())?;
+            Ok(found)
+        });
+    match checked {
+        Ok(segment) => {
+            tracing::info!(path = %path.display(), "took a segment into the catalogue");
+            tail.put_segment(&segment).map_err(broken)?;
+            segments.push(segment);
+            Ok(())
+        }
+        Err(why) => quarantine.take(
+            &[path.to_owned()],
+            &format!("a segment that was not catalogued: {why}"),
+        ),
+    }
+}
+
+/// The segment files by their first seq; files that were never finished are removed.
+fn segment_files(folder: &Path) -> Result<BTreeMap<Seq, PathBuf>, OpenError> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder).map_err(failed("read", folder))? {
+        let path = entry.map_err(failed("read", folder))?.path();
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        if name.ends_with(".unfinished") {
+            // Its blocks are still in the tail: the file never had a name of its own.
+            fs::remove_file(&path).map_err(failed("remove", &path))?;
+        } else if let Some(seq) = name.strip_suffix(".seg").and_then(|seq| seq.parse().ok()) {
+            files.insert(seq, path);
+        }
+    }
+    Ok(files)
+}
+
+/// The tail's runs that follow `head`; sealed ones are removed, broken ones quarantined.
+fn tail_runs(
+    tail: &Tail,
+    mut head: Head,
+    quarantine: &Quarantine,
+    broken: &impl Fn(super::TailError) -> OpenError,
+) -> Result<Vec<TailRun>, OpenError> {
+    let mut runs = Vec::new();
+    let mut found = tail.runs().map_err(broken)?.into_iter();
+    while let Some(raw) = found.next() {
+        if raw.first_seq <= head.seq && runs.is_empty() {
+            tail.remove_run(raw.first_seq, u8::MAX).map_err(broken)?;
+            continue;
+        }
+        match check_run(head, &raw) {
+            Ok(run) => {
+                head = run.head;
+                runs.push(run);
+            }
+            Err(why) => {
+                let rest: Vec<_> = std::iter::once(raw).chain(found).collect();
+                set_aside(tail, head, &rest, &why, quarantine, broken)?;
+                break;
+            }
+        }
+    }
+    Ok(runs)
+}
+
+fn check_run(before: Head, raw: &FoundRun) -> Result<TailRun, String> {
+    let unpacked = tail_run::unpack(&raw.bytes).map_err(|error| causes(&error))?;
+    let run = run::read(&unpacked.run).map_err(|error| error.to_string())?;
+    let head = follow_run(before, &run, unpacked.prefixes.iter().copied())
+        .map_err(|error| error.to_string())?;
+    let mut entries: Vec<_> = run.blocks.iter().map(|block| entry(block, None)).collect();
+    for (position, key) in unpacked.keys {
+        if let Some(entry) = entries.get_mut(position) {
+            entry.key = Some(key);
+        }
+    }
+    let (entries, bytes) = (
+        entries.into_boxed_slice(),
+        raw.bytes.clone().into_boxed_slice(),
+    );
+    Ok(TailRun {
+        before,
+        head,
+        entries,
+        bytes,
+        pieces: raw.pieces,
+    })
+}
+
+/// Takes runs that do not follow `head` out of the tail.
+fn set_aside(
+    tail: &Tail,
+    head: Head,
+    runs: &[FoundRun],
+    why: &str,
+    quarantine: &Quarantine,
+    broken: &impl Fn(super::TailError) -> OpenError,
+) -> Result<(), OpenError> {
+    let cut_short = matches!(runs, [only] if !only.complete);
+    if cut_short {
+        tracing::info!(
+            after = head.seq,
+            "dropped a run that was cut short before its commit"
+        );
+    } else {
+        let files: Vec<_> = runs
+            .iter()
+            .map(|run| (format!("{:020}.run", run.first_seq), run.bytes.clone()))
+            .collect();
+        let reason = format!(
+            "runs of the tail behind seq {} that do not follow it: {why}; the strand goes on from \
+             there",
+            head.seq
+        );
+        quarantine.keep(&files, &reason)?;
+    }
+    for run in runs {
+        tail.remove_run(run.first_seq, u8::MAX).map_err(broken)?;
+    }
+    tail.commit().map_err(broken)
+}
+
+/// The lanes' marks, none beyond the head: what was set aside must be mirrored anew when its seqs are
+/// given out again.
+fn read_marks(
+    tail: &Tail,
+    head: Head,
+) -> Result<[Mark; boboyka_strand::RECORD_TYPES], super::TailError> {
+    let mut marks = [Mark::default(); boboyka_strand::RECORD_TYPES];
+    for (lane, mark) in RecordType::ALL.into_iter().zip(&mut marks) {
+        *mark = tail.mark(lane)?;
+        mark.dead_lettered = tail.letters_len(lane);
+        if mark.seq > head.seq {
+            tracing::error!(
+                lane = lane.name(),
+                mark = mark.seq,
+                head = head.seq,
+                "mark set back"
+            );
+            mark.seq = head.seq;
+        }
+    }
+    Ok(marks)
+}

@@ -1,0 +1,114 @@
+//! Checking a whole strand, from its first block to its head.
+
+use std::ops::ControlFlow;
+
+use boboyka_strand::{Break, ChainError, Head, run};
+use serde::Serialize;
+
+use super::tail_run;
+use super::writer::causes;
+use super::{Shared, Store};
+
+/// What a check of the chain came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Whether every block holds.
+    pub ok: bool,
+    /// How many blocks were found whole.
+    pub verified: u64,
+    /// The last block that holds.
+    pub head: Head,
+    /// The first seq that does not hold.
+    pub broken_seq: Option<u64>,
+    /// How it does not.
+    pub reason: Option<String>,
+}
+
+impl Store {
+    /// Re-hashes every block that was in the strand when the check began. `progress` hears now and
+    /// then how far it came, and may end it; then the verdict is of what was checked. Blocking.
+    pub fn verify(&self, mut progress: impl FnMut(Head) -> ControlFlow<()>) -> Verdict {
+        let target = self.head();
+        let mut at = Head::EMPTY;
+        let mut ended = false;
+        let mut progress = |head| {
+            let flow = progress(head);
+            ended |= flow.is_break();
+            flow
+        };
+        while at.seq < target.seq {
+            match self.shared.verify_next(at, &mut progress) {
+                Ok(next) => at = next,
+                Err(error) => return Verdict::broken(at, &error),
+            }
+            if progress(at).is_break() {
+                break;
+            }
+        }
+        if !ended && at.seq == target.seq && at != target {
+            let reason = Break::Hash {
+                expected: target.hash,
+                found: at.hash,
+            };
+            return Verdict::broken(
+                at,
+                &ChainError {
+                    seq: at.seq,
+                    reason,
+                },
+            );
+        }
+        Verdict {
+            ok: true,
+            verified: at.seq,
+            head: at,
+            broken_seq: None,
+            reason: None,
+        }
+    }
+}
+
+impl Verdict {
+    fn broken(at: Head, error: &ChainError) -> Self {
+        Self {
+            ok: false,
+            verified: error.seq.saturating_sub(1),
+            head: at,
+            broken_seq: Some(error.seq),
+            reason: Some(error.reason.to_string()),
+        }
+    }
+}
+
+impl Shared {
+    /// Checks the segment or the run that follows `at`. What is sealed meanwhile is found again in its
+    /// segment.
+    fn verify_next(
+        &self,
+        at: Head,
+        progress: &mut dyn FnMut(Head) -> ControlFlow<()>,
+    ) -> Result<Head, ChainError> {
+        let (segment, run) = {
+            let memory = self.memory();
+            (
+                memory.segment_of(at.seq + 1).cloned(),
+                memory.run_of(at.seq + 1).cloned(),
+            )
+        };
+        if let Some(segment) = segment {
+            return segment.verify(at, progress);
+        }
+        let seq = at.seq + 1;
+        let unreadable = |why: String| ChainError {
+            seq,
+            reason: Break::Unreadable(why),
+        };
+        let run = run.ok_or(ChainError {
+            seq,
+            reason: Break::Missing,
+        })?;
+        let unpacked = tail_run::unpack(&run.bytes).map_err(|error| unreadable(causes(&error)))?;
+        let found = run::read(&unpacked.run).map_err(|error| unreadable(error.to_string()))?;
+        super::segment::follow_run(at, &found, unpacked.prefixes.into_iter())
+    }
+}
