@@ -146,7 +146,9 @@ fn words(class: Class, table: &str, status: u16, code: Option<&str>, message: &s
 fn schema_words(table: &str, status: u16, code: Option<&str>, message: &str) -> String {
     match (code, status) {
         (Some("PGRST204" | "42703"), _) => {
-            let column = between(message, "the '", "' column")
+            // 12.0.2 has the first form, later versions the second, Postgres itself the third.
+            let column = between(message, "Column '", "' of")
+                .or_else(|| between(message, "the '", "' column"))
                 .or_else(|| between(message, "column \"", "\""))
                 .filter(|name| is_identifier(name));
             format!(
@@ -285,6 +287,11 @@ mod tests {
         let missing = failure(400, body);
         assert_eq!(missing.message, "table agent_health has no column cpu_pct");
         assert!(missing.is_missing_column());
+        let body = r#"{"code":"PGRST204","message":"Column 'cpu_pct' of relation 'agent_health' does not exist"}"#;
+        assert_eq!(
+            failure(400, body).message,
+            "table agent_health has no column cpu_pct"
+        );
         let body = r#"{"code":"42703","message":"column \"cpu_pct\" of relation \"agent_health\" does not exist"}"#;
         assert_eq!(
             failure(400, body).message,
