@@ -52,7 +52,12 @@ pub(crate) async fn start(
 ) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let shared = Shared { state, upstream, client: crate::client(), upstream_jwt };
+    let shared = Shared {
+        state,
+        upstream,
+        client: crate::client(),
+        upstream_jwt,
+    };
     let app = Router::new().fallback(pass).with_state(shared);
     tokio::spawn(async move { axum::serve(listener, app).await });
     address
@@ -71,7 +76,9 @@ async fn pass(State(shared): State<Shared>, request: Request) -> Response {
     if let Some(Fault::Status(status, body, retry_after)) = fault {
         let mut response = (StatusCode::from_u16(status).unwrap(), body).into_response();
         if let Some(seconds) = retry_after {
-            response.headers_mut().insert("retry-after", seconds.parse().unwrap());
+            response
+                .headers_mut()
+                .insert("retry-after", seconds.parse().unwrap());
         }
         return response;
     }
@@ -104,7 +111,9 @@ async fn forward(shared: &Shared, request: Request) -> Response {
     let Some(path) = path.strip_prefix("/rest/v1") else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let body = axum::body::to_bytes(body, BODY_MAX_BYTES).await.unwrap_or_default();
+    let body = axum::body::to_bytes(body, BODY_MAX_BYTES)
+        .await
+        .unwrap_or_default();
     let url = format!("http://{}{path}", shared.upstream);
     let mut headers = parts.headers;
     for name in ["host", "apikey", "authorization", "content-length"] {
@@ -117,7 +126,9 @@ async fn forward(shared: &Shared, request: Request) -> Response {
         .bearer_auth(&shared.upstream_jwt)
         .body(body)
         .send();
-    let Ok(answer) = sent.await else { return StatusCode::BAD_GATEWAY.into_response() };
+    let Ok(answer) = sent.await else {
+        return StatusCode::BAD_GATEWAY.into_response();
+    };
     let (status, headers) = (answer.status(), answer.headers().clone());
     let mut response = Response::new(Body::from(answer.bytes().await.unwrap_or_default()));
     *response.status_mut() = status;

@@ -15,11 +15,22 @@ pub struct Process {
 impl Process {
     /// Starts a command; its output is added to `log`.
     pub fn start(command: &mut Command, log: &Path) -> Self {
-        let file = std::fs::File::options().create(true).append(true).open(log).unwrap();
+        let file = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .unwrap();
         let errors = file.try_clone().unwrap();
-        let child = command.stdin(Stdio::null()).stdout(file).stderr(errors).spawn();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file)
+            .stderr(errors)
+            .spawn();
         let child = child.unwrap_or_else(|error| panic!("could not start {command:?}: {error}"));
-        Self { child, log: log.to_owned() }
+        Self {
+            child,
+            log: log.to_owned(),
+        }
     }
 
     /// Its process id.
@@ -34,7 +45,9 @@ impl Process {
 
     /// Sends a signal by its name.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status();
+        let sent = Command::new("kill")
+            .args(["-s", name, &self.pid().to_string()])
+            .status();
         assert!(sent.unwrap().success(), "could not send {name}");
     }
 
@@ -70,7 +83,10 @@ impl Drop for Process {
 
 /// An address on this machine that nobody listens on.
 pub fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
 }
 
 /// Asks again until `ready`, at most for `limit`; then panics with what `explain` says.

@@ -67,21 +67,37 @@ impl Sidecar {
         let mut words = self.wrapper.clone();
         words.push(binary.to_string_lossy().into_owned());
         let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).arg("--data-dir").arg(self.data_dir());
+        command
+            .args(&words[1..])
+            .arg("--data-dir")
+            .arg(self.data_dir());
         command.args(["--listen", &self.listen.to_string()]);
-        command.args(["--observe", &self.observe.to_string()]).args(&self.arguments);
-        for name in ["BOBOYKA_SUPABASE_URL", "BOBOYKA_SUPABASE_KEY", "BOBOYKA_SUPABASE_DIR"] {
+        command
+            .args(["--observe", &self.observe.to_string()])
+            .args(&self.arguments);
+        for name in [
+            "BOBOYKA_SUPABASE_URL",
+            "BOBOYKA_SUPABASE_KEY",
+            "BOBOYKA_SUPABASE_DIR",
+        ] {
             command.env_remove(name);
         }
         command.envs(self.environment.iter().cloned());
         let mut process = Process::start(&mut command, &self.data.path().join("log"));
-        let (ready, client) = (format!("http://{}/ready", self.observe), self.client.clone());
+        let (ready, client) = (
+            format!("http://{}/ready", self.observe),
+            self.client.clone(),
+        );
         wait_until(
             START_LIMIT,
             || {
                 assert!(!process.has_ended(), "it ended at once:\n{}", process.log());
                 let answer = client.get(&ready).send();
-                async { answer.await.is_ok_and(|answer| answer.status().is_success()) }
+                async {
+                    answer
+                        .await
+                        .is_ok_and(|answer| answer.status().is_success())
+                }
             },
             || "the sidecar did not become ready".to_owned(),
         )
@@ -143,7 +159,10 @@ impl Sidecar {
 
     /// Posts JSON: status and body.
     pub async fn post(&self, path: &str, body: &str) -> (u16, Value) {
-        let request = self.client.post(self.url(path)).header("content-type", "application/json");
+        let request = self
+            .client
+            .post(self.url(path))
+            .header("content-type", "application/json");
         answer(request.body(body.to_owned())).await
     }
 
@@ -170,14 +189,19 @@ pub async fn answer(request: reqwest::RequestBuilder) -> (u16, Value) {
     let answer = request.send().await.unwrap();
     let status = answer.status().as_u16();
     let text = answer.text().await.unwrap();
-    (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    (
+        status,
+        serde_json::from_str(&text).unwrap_or(Value::String(text)),
+    )
 }
 
 /// The sidecar's binary: named by `BOBOYKA_SIDECAR_BIN`, else built beside this test.
 pub fn binary() -> PathBuf {
     let beside = || {
         let test = std::env::current_exe().unwrap();
-        let profile = test.ancestors().find(|folder| folder.join("boboyka-sidecar").exists());
+        let profile = test
+            .ancestors()
+            .find(|folder| folder.join("boboyka-sidecar").exists());
         profile.map(|folder| folder.join("boboyka-sidecar"))
     };
     std::env::var_os("BOBOYKA_SIDECAR_BIN")

@@ -22,13 +22,15 @@ struct MirrorStatus {
 
 /// How the copy to Supabase stands.
 pub(super) async fn status(State(api): State<Api>) -> Result<Response, ApiError> {
-    let status = tokio::task::spawn_blocking(move || MirrorStatus {
-        enabled: api.mirror.enabled(),
-        supabase_url: api.mirror.supabase_url(),
-        strand: api.store.strand_id(),
-        lanes: api.mirror.lanes(),
+    let status = tokio::task::spawn_blocking(move || -> Result<MirrorStatus, ApiError> {
+        Ok(MirrorStatus {
+            enabled: api.mirror.enabled(),
+            supabase_url: api.mirror.supabase_url(),
+            strand: api.store.strand_id(),
+            lanes: api.mirror.lanes_with_dead_letters()?,
+        })
     });
-    Ok(axum::Json(status.await.map_err(|_| ApiError::internal())?).into_response())
+    Ok(axum::Json(status.await.map_err(|_| ApiError::internal())??).into_response())
 }
 
 /// Wakes paused lanes and sends dead letters again.

@@ -1,0 +1,310 @@
+//! A Supabase of this machine's own: a throw-away Postgres, PostgREST before it, the edge before that,
+//! and the product's tables in it.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::edge::{self, EdgeState, Fault};
+use crate::process::{Process, free_address, wait_until};
+
+/// How long a part may take to start, on a busy machine.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// Signs the two tokens below (HS256), as a Supabase project's secret does.
+const JWT_SECRET: &str = "a-secret-of-at-least-32-characters!!";
+/// `{"role":"service_role"}`, signed.
+const SERVICE_ROLE_JWT: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJyb2xlIjoic2VydmljZV9yb2xlIn0.-oj3ThqK2ArgubjHdk_Ix3f1sJ_4CN1LZyFuyAEGkBc";
+
+/// The roles that a Supabase project has.
+const ROLES: &str = "create role anon nologin; create role authenticated nologin; \
+    create role service_role nologin bypassrls; \
+    create role authenticator login noinherit; \
+    grant anon, authenticated, service_role to authenticator;";
+
+/// A running Supabase.
+#[derive(Debug)]
+pub struct Supabase {
+    folder: TempDir,
+    tools: &'static HashMap<String, String>,
+    database: SocketAddr,
+    postgres: Option<Process>,
+    _postgrest: Process,
+    edge: SocketAddr,
+    state: Arc<Mutex<EdgeState>>,
+}
+
+impl Supabase {
+    /// Starts one with the product's tables.
+    pub async fn start() -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("supabase")
+            .tempdir()
+            .unwrap();
+        let tools = tools();
+        open_to_all(folder.path());
+        let database = free_address();
+        let postgres = start_postgres(folder.path(), tools, database);
+        let api = free_address();
+        let config = folder.path().join("postgrest.conf");
+        let settings = format!(
+            "db-uri = \"postgres://authenticator@127.0.0.1:{}/postgres\"\ndb-schemas = \"public\"\n\
+             db-anon-role = \"anon\"\njwt-secret = \"{JWT_SECRET}\"\nserver-host = \"127.0.0.1\"\n\
+             server-port = {}\n",
+            database.port(),
+            api.port()
+        );
+        std::fs::write(&config, settings).unwrap();
+        wait_until(
+            START_LIMIT,
+            || {
+                let ready = psql(tools, database, "select 1").is_ok();
+                async move { ready }
+            },
+            || format!("Postgres did not start:\n{}", postgres.log()),
+        )
+        .await;
+        psql(tools, database, ROLES).unwrap();
+        psql(
+            tools,
+            database,
+            include_str!("../../sidecar/supabase/schema.sql"),
+        )
+        .unwrap();
+        let mut command = Command::new(&tools["POSTGREST"]);
+        command
+            .arg(&config)
+            .env("LD_LIBRARY_PATH", &tools["POSTGRES_LIBS"]);
+        let postgrest = Process::start(&mut command, &folder.path().join("postgrest.log"));
+        let (url, client) = (format!("http://{api}/agent_health"), crate::client());
+        wait_until(
+            START_LIMIT,
+            || {
+                let answer = client.get(&url).bearer_auth(SERVICE_ROLE_JWT).send();
+                async {
+                    answer
+                        .await
+                        .is_ok_and(|answer| answer.status().is_success())
+                }
+            },
+            || format!("PostgREST did not start:\n{}", postgrest.log()),
+        )
+        .await;
+        let state = EdgeState {
+            jwt: SERVICE_ROLE_JWT.to_owned(),
+            secret: "sb_secret_of_the_first_day".to_owned(),
+            ..EdgeState::default()
+        };
+        let state = Arc::new(Mutex::new(state));
+        let edge = edge::start(Arc::clone(&state), api, SERVICE_ROLE_JWT.to_owned()).await;
+        let supabase = Self {
+            folder,
+            tools,
+            database,
+            postgres: Some(postgres),
+            _postgrest: postgrest,
+            edge,
+            state,
+        };
+        supabase.write_folder(&supabase.jwt_key());
+        supabase
+    }
+
+    /// What `BOBOYKA_SUPABASE_URL` is set to.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.edge)
+    }
+
+    /// The service role key of the old style.
+    pub fn jwt_key(&self) -> String {
+        self.state.lock().unwrap().jwt.clone()
+    }
+
+    /// The key of the new style.
+    pub fn secret_key(&self) -> String {
+        self.state.lock().unwrap().secret.clone()
+    }
+
+    /// Replaces the key of the new style; the old one is refused from now on.
+    pub fn rotate_secret_key(&self, key: &str) {
+        key.clone_into(&mut self.state.lock().unwrap().secret);
+    }
+
+    /// A folder with the files `url` and `key`, as a mounted Secret.
+    pub fn folder(&self) -> PathBuf {
+        self.folder.path().join("secret")
+    }
+
+    /// Writes the folder's files.
+    pub fn write_folder(&self, key: &str) {
+        let folder = self.folder();
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("url"), self.url()).unwrap();
+        std::fs::write(folder.join("key"), key).unwrap();
+    }
+
+    /// Makes the next requests fail, one fault each.
+    pub fn fail_next(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.state.lock().unwrap().faults.extend(faults);
+    }
+
+    /// How many requests the edge has seen.
+    pub fn requests(&self) -> u64 {
+        self.state.lock().unwrap().requests
+    }
+
+    /// Runs SQL; what it prints, one value a line.
+    pub fn sql(&self, sql: &str) -> String {
+        psql(self.tools, self.database, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// Runs SQL that changes tables, and waits until PostgREST knows.
+    pub async fn change_schema(&self, sql: &str) {
+        self.sql(&format!("{sql}; notify pgrst, 'reload schema'"));
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+
+    /// The rows of a table, by seq.
+    pub fn rows(&self, table: &str) -> Vec<Value> {
+        let sql = format!("select coalesce(json_agg(t order by seq), '[]') from {table} t");
+        serde_json::from_str(&self.sql(&sql)).unwrap()
+    }
+
+    /// Stops Postgres, as an outage does.
+    pub fn stop_postgres(&mut self) {
+        if let Some(mut postgres) = self.postgres.take() {
+            postgres.signal("QUIT");
+            let _ = postgres.wait(START_LIMIT);
+        }
+    }
+
+    /// Starts it again.
+    pub fn start_postgres(&mut self) {
+        let process = start_postgres(self.folder.path(), self.tools, self.database);
+        self.postgres = Some(process);
+    }
+}
+
+impl Drop for Supabase {
+    fn drop(&mut self) {
+        self.stop_postgres();
+    }
+}
+
+fn start_postgres(folder: &Path, tools: &HashMap<String, String>, address: SocketAddr) -> Process {
+    let data = folder.join("postgres");
+    if !data.exists() {
+        let mut command = unprivileged(tools, "initdb");
+        command
+            .args([
+                "-A",
+                "trust",
+                "-U",
+                "postgres",
+                "-E",
+                "UTF8",
+                "--no-sync",
+                "-D",
+            ])
+            .arg(&data);
+        let output = command.output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    let mut command = unprivileged(tools, "postgres");
+    command
+        .arg("-D")
+        .arg(&data)
+        .args(["-h", "127.0.0.1", "-p", &address.port().to_string()]);
+    for setting in ["fsync=off", "unix_socket_directories=", "jit=off"] {
+        command.args(["-c", setting]);
+    }
+    Process::start(&mut command, &folder.join("postgres.log"))
+}
+
+/// A command of Postgres', as a user that it agrees to run as.
+fn unprivileged(tools: &HashMap<String, String>, tool: &str) -> Command {
+    let path = Path::new(&tools["POSTGRES_BIN"]).join(tool);
+    let mut command = match tools.get("UNPRIVILEGED_ID") {
+        Some(id) => {
+            let mut command = Command::new("setpriv");
+            command.args([
+                &format!("--reuid={id}"),
+                &format!("--regid={id}"),
+                "--clear-groups",
+            ]);
+            // Ends with the test, also when the test is killed.
+            command.arg("--pdeathsig=KILL").arg(path);
+            command
+        }
+        None => Command::new(path),
+    };
+    command
+        .env("LD_LIBRARY_PATH", &tools["POSTGRES_LIBS"])
+        .current_dir("/");
+    command
+}
+
+fn psql(tools: &HashMap<String, String>, address: SocketAddr, sql: &str) -> Result<String, String> {
+    let mut command = unprivileged(tools, "psql");
+    command.args([
+        "-XqAt",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-h",
+        "127.0.0.1",
+        "-U",
+        "postgres",
+    ]);
+    command.args([
+        "-p",
+        &address.port().to_string(),
+        "-d",
+        "postgres",
+        "-c",
+        sql,
+    ]);
+    let output = command.output().map_err(|error| error.to_string())?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+}
+
+/// Where the tools are, as `provision.sh` tells.
+fn tools() -> &'static HashMap<String, String> {
+    static TOOLS: OnceLock<HashMap<String, String>> = OnceLock::new();
+    TOOLS.get_or_init(|| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/provision.sh");
+        let output = Command::new("bash")
+            .args([script, "--where"])
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let text = String::from_utf8(output.stdout).unwrap();
+        let pairs = text.lines().filter_map(|line| line.split_once('='));
+        pairs
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    })
+}
+
+/// Lets the unprivileged user in.
+fn open_to_all(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777)).unwrap();
+}

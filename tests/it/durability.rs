@@ -1,0 +1,167 @@
+//! What was acknowledged is there: after SIGKILL, after SIGTERM, and on the disk before the answer.
+
+use std::process::Command;
+use std::time::Duration;
+
+use boboyka_tests::Sidecar;
+use serde_json::{Value, json};
+
+/// Kills under load; more are a matter of patience: `BOBOYKA_KILL_ROUNDS=200`.
+const KILL_ROUNDS: u32 = 25;
+
+fn event(n: u64) -> Value {
+    json!({"agent_id": "a", "event": "e", "n": n})
+}
+
+async fn verdict(sidecar: &Sidecar) -> Value {
+    let request = sidecar.request(reqwest::Method::GET, "/v1/boboyka/verify");
+    let text = request.send().await.unwrap().text().await.unwrap();
+    serde_json::from_str(text.lines().last().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn nothing_acknowledged_is_lost_when_the_process_is_killed_under_load() {
+    let rounds = std::env::var("BOBOYKA_KILL_ROUNDS")
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let mut sidecar = Sidecar::start().await;
+    let mut newest = 0;
+    for round in 0..rounds.unwrap_or(KILL_ROUNDS) {
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let writers: Vec<_> = (0..8)
+            .map(|_| {
+                let url = sidecar.url("/v1/boboyka/ingest");
+                let stopped = stopped.clone();
+                tokio::spawn(async move {
+                    let (client, mut acknowledged) = (boboyka_tests::client(), Vec::new());
+                    while !*stopped.borrow() {
+                        let body = json!({"record_type": "audit_log", "data": event(1)});
+                        let request = client.post(&url).header("content-type", "application/json");
+                        let Ok(answer) = request.body(body.to_string()).send().await else {
+                            break;
+                        };
+                        let Ok(text) = answer.text().await else { break };
+                        let receipt: Value = serde_json::from_str(&text).unwrap();
+                        let seq = receipt["seq"].as_u64().unwrap();
+                        acknowledged.push((seq, receipt["record_hash"].clone()));
+                    }
+                    acknowledged
+                })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(u64::from(60 + round * 37 % 200))).await;
+        sidecar.kill_9();
+        stop.send_replace(true);
+        sidecar.restart().await;
+        for writer in writers {
+            for (seq, hash) in writer.await.unwrap() {
+                newest = newest.max(seq);
+                let hash = hash.as_str().unwrap();
+                let record = sidecar.get(&format!("/v1/boboyka/records/{hash}")).await;
+                assert_eq!(record["seq"], seq, "round {round}");
+            }
+        }
+    }
+    let verdict = verdict(&sidecar).await;
+    assert_eq!(verdict["ok"], true, "{verdict}");
+    assert!(
+        newest > 0 && verdict["verified"].as_u64().unwrap() >= newest,
+        "{verdict}"
+    );
+    let quarantined = &sidecar.get("/v1/boboyka/status").await["strand"]["quarantined"];
+    assert_eq!(*quarantined, json!([]));
+}
+
+#[tokio::test]
+async fn sigterm_ends_it_with_0_and_the_strand_is_whole_offline_too() {
+    let mut sidecar = Sidecar::start().await;
+    for n in 0..20 {
+        sidecar.ingest("audit_log", &event(n)).await;
+    }
+    let second = Command::new(boboyka_tests::sidecar::binary())
+        .args(["verify", "--data-dir"])
+        .arg(sidecar.data_dir())
+        .output()
+        .unwrap();
+    let pid = sidecar.process().pid();
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(said.contains(&format!("in use by process {pid}")), "{said}");
+    assert_eq!(second.status.code(), Some(2));
+    assert!(sidecar.terminate());
+    let offline = Command::new(boboyka_tests::sidecar::binary())
+        .args(["verify", "--data-dir"])
+        .arg(sidecar.data_dir())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&offline.stdout).into_owned();
+    assert!(
+        offline.status.success() && said.starts_with("ok: 20 records"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn every_answer_follows_a_sync_of_what_it_acknowledges() {
+    let trace = tempfile::NamedTempFile::new().unwrap();
+    let path = trace.path().to_str().unwrap().to_owned();
+    let calls = "trace=fdatasync,pwrite64,sendto,write,writev";
+    let wrapper = ["strace", "-f", "-y", "-s", "160", "-e", calls, "-o", &path];
+    let mut sidecar = Sidecar::start_wrapped(&wrapper, &[], &[]).await;
+    for n in 0..10 {
+        sidecar.ingest("audit_log", &event(n)).await;
+    }
+    sidecar.terminate();
+    let trace = std::fs::read_to_string(&path).unwrap();
+    let (mut synced, mut answers) = (false, 0);
+    for line in trace.lines() {
+        let of_log = line.contains("/tail/db>");
+        if line.contains("pwrite64(") && of_log {
+            synced = false;
+        } else if line.contains("fdatasync") && line.ends_with("= 0") {
+            synced = true;
+        } else if line.contains("record_hash") && line.contains("HTTP/1.1 200") {
+            assert!(synced, "answered before the sync: {line}");
+            (synced, answers) = (false, answers + 1);
+        }
+    }
+    assert_eq!(answers, 10, "the trace does not show the answers");
+    let blobs = std::fs::read_dir(sidecar.data_dir().join("tail/blobs"));
+    assert_eq!(blobs.map_or(0, Iterator::count), 0);
+}
+
+#[tokio::test]
+async fn a_failed_sync_stops_acknowledging_and_ends_the_process() {
+    let inject = "inject=fdatasync:error=EIO:when=5+";
+    let wrapper = [
+        "strace",
+        "-f",
+        "-e",
+        "trace=fdatasync",
+        "-e",
+        inject,
+        "-o",
+        "/dev/null",
+    ];
+    let mut sidecar = Sidecar::start_wrapped(&wrapper, &[], &[]).await;
+    let mut acknowledged = Vec::new();
+    for n in 0..20 {
+        let (status, body) = sidecar.try_ingest("audit_log", &event(n)).await;
+        if status != 200 {
+            assert_eq!(
+                (status, body["code"].as_str()),
+                (503, Some("store_poisoned")),
+                "{body}"
+            );
+            break;
+        }
+        acknowledged.push(body["record_hash"].as_str().unwrap().to_owned());
+    }
+    assert!(
+        acknowledged.len() < 20,
+        "no sync failed: the test has lost its subject"
+    );
+    assert!(
+        !sidecar.process().wait(Duration::from_secs(20)),
+        "it ended as if all were well"
+    );
+}

@@ -1,0 +1,14 @@
+//! The product from outside: the real sidecar, and a real Postgres and PostgREST behind it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::large_futures,
+    reason = "a test that panics says where"
+)]
+
+mod durability;
+mod mirror;
+mod page;
+mod purity;
+mod refusals;
