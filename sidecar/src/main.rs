@@ -1,2 +1,93 @@
-//! x
-fn main() {}
+//! The command line: serve, or verify a strand offline.
+
+use std::io::{IsTerminal, Write, stderr, stdout};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::ExitCode;
+
+use boboyka_sidecar::config::{Cli, Command, Serve};
+use boboyka_sidecar::{causes, run, store};
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log();
+    let ended = match cli.command {
+        None => serve(cli.serve),
+        Some(Command::Verify { data_dir }) => return verify(&data_dir),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&mut stderr(), &format!("boboyka-sidecar: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(serve: Serve) -> anyhow::Result<()> {
+    // The one TLS provider; libraries are built to take what is installed here.
+    let installed = rustls::crypto::ring::default_provider().install_default();
+    anyhow::ensure!(
+        installed.is_ok(),
+        "a TLS provider was installed before this one"
+    );
+    say(
+        &mut stdout(),
+        &format!(
+            "Boboyka sidecar on http://{0}, strand in {1}. Try: curl -sS \
+             http://{0}/v1/boboyka/ingest -H 'content-type: application/json' -d \
+             '{{\"record_type\":\"agent_health\",\"data\":{{\"agent_id\":\"me\",\"status\":\
+             \"healthy\"}}}}'",
+            serve.listen,
+            serve.data_dir.display()
+        ),
+    );
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(run(serve))?;
+    Ok(())
+}
+
+fn verify(data_dir: &Path) -> ExitCode {
+    let verdict = match store::verify_offline(data_dir, |_| ControlFlow::Continue(())) {
+        Ok(verdict) => verdict,
+        Err(error) => {
+            say(
+                &mut stderr(),
+                &format!("boboyka-sidecar verify: {}", causes(&error)),
+            );
+            return ExitCode::from(2);
+        }
+    };
+    match (verdict.broken_seq, verdict.reason) {
+        (Some(seq), Some(reason)) => {
+            say(&mut stdout(), &format!("BROKEN at seq {seq}: {reason}"));
+            ExitCode::FAILURE
+        }
+        _ => {
+            let (seq, hash) = (verdict.head.seq, verdict.head.hash);
+            say(&mut stdout(), &format!("ok: {seq} records, head {hash}"));
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr);
+    if stderr().is_terminal() {
+        log.init();
+    } else {
+        log.json().init();
+    }
+}
+
+/// Writes a line; a reader that has gone away is no reason to stop.
+fn say(to: &mut dyn Write, line: &str) {
+    let _ = writeln!(to, "{line}");
+}

@@ -41,7 +41,7 @@ pub use lane::{DeadLetter, Mark};
 pub use quarantine::Quarantined;
 pub use queue::NewRecord;
 pub use read::{LaneRead, PageQuery};
-pub use verify::Verdict;
+pub use verify::{Verdict, verify_offline};
 
 use memory::Memory;
 use poison::{Poison, PoisonOnPanic};
@@ -275,6 +275,11 @@ impl Store {
         done.await.unwrap_or(Err(WriteError::Poisoned))
     }
 
+    /// Asks whether a data folder is there and no process has it open.
+    fn check_unused(data_dir: &Path) -> Result<(), OpenError> {
+        lock::Lock::look(data_dir)
+    }
+
     /// The strand's id.
     pub fn strand_id(&self) -> Uuid {
         self.shared.strand
@@ -368,6 +373,11 @@ impl Store {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What lies in a data folder's quarantine.
+pub fn quarantined_in(data_dir: &Path) -> Vec<Quarantined> {
+    quarantine::Quarantine::of(data_dir).list()
 }
 
 impl Shared {

@@ -48,3 +48,41 @@ impl Lock {
         Ok(Self { _file: file })
     }
 }
+
+impl Lock {
+    /// Asks whether a data folder is there and free, and leaves it as it is.
+    pub(super) fn look(folder: &Path) -> Result<(), OpenError> {
+        let path = folder.join("LOCK");
+        let mut file = File::open(&path).map_err(|source| OpenError::Io {
+            doing: "open",
+            path,
+            source,
+        })?;
+        try_lock(&mut file, folder)
+    }
+}
+
+fn try_lock(file: &mut File, folder: &Path) -> Result<(), OpenError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            // The holder may be between locking and writing its number.
+            let known = file.read_to_string(&mut pid).is_ok() && !pid.trim().is_empty();
+            let pid = if known {
+                pid.trim().to_owned()
+            } else {
+                "(unknown)".to_owned()
+            };
+            Err(OpenError::InUse {
+                path: folder.to_owned(),
+                pid,
+            })
+        }
+        Err(TryLockError::Error(source)) => Err(OpenError::Io {
+            doing: "lock",
+            path: folder.join("LOCK"),
+            source,
+        }),
+    }
+}

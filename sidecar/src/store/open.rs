@@ -21,7 +21,8 @@ use super::quarantine::{Quarantine, failed, sync_folder};
 use super::segment::{Segment, follow_run};
 use super::tail::{FoundRun, Tail};
 use super::tail_run;
-use super::writer::{causes, entry};
+use super::writer::entry;
+use crate::causes;
 
 /// A data folder, opened.
 pub(super) struct Opened {

@@ -11,8 +11,8 @@ use super::error::{OpenError, ReadError};
 use super::memory::{Memory, TailRun};
 use super::queue::Job;
 use super::segment::{SEGMENT_MAX_BLOCKS, Segment, SegmentWriter};
-use super::writer::causes;
 use super::{Options, Shared};
+use crate::causes;
 
 /// A tail older than this is sealed even when it is short …
 const SEAL_AGE: Duration = Duration::from_secs(60 * 60);

@@ -1,13 +1,16 @@
 //! Checking a whole strand, from its first block to its head.
 
+use std::fs;
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use boboyka_strand::{Break, ChainError, Head, run};
 use serde::Serialize;
 
+use super::quarantine::failed;
 use super::tail_run;
-use super::writer::causes;
-use super::{Shared, Store};
+use super::{OpenError, Options, Shared, Store};
+use crate::causes;
 
 /// What a check of the chain came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -66,6 +69,59 @@ impl Store {
             reason: None,
         }
     }
+}
+
+/// Checks a strand that no process has open, on a copy of its tail: the data folder is only read.
+///
+/// # Errors
+/// When a process has it open, or it can't be read. A chain that breaks is a verdict, not an error.
+pub fn verify_offline(
+    data_dir: &Path,
+    progress: impl FnMut(Head) -> ControlFlow<()>,
+) -> Result<Verdict, OpenError> {
+    Store::check_unused(data_dir)?;
+    let copy = std::env::temp_dir().join(format!("boboyka-verify-{}", uuid::Uuid::new_v4()));
+    let verdict = copy_folder(data_dir, &copy).and_then(|()| {
+        let store = Store::open(Options {
+            min_free_bytes: 0,
+            ..Options::new(&copy)
+        })?;
+        let before = super::quarantined_in(data_dir).len();
+        let mut verdict = store.verify(progress);
+        let fresh = super::quarantined_in(&copy).into_iter().nth(before);
+        if let (true, Some(set_aside)) = (verdict.ok, fresh) {
+            verdict.ok = false;
+            verdict.broken_seq = Some(verdict.head.seq + 1);
+            verdict.reason = Some(set_aside.reason);
+        }
+        store.close();
+        Ok(verdict)
+    });
+    if let Err(error) = fs::remove_dir_all(&copy) {
+        tracing::warn!(%error, folder = %copy.display(), "could not remove the copy");
+    }
+    verdict
+}
+
+/// Copies a data folder; segments, which never change and may be many, are linked where that works.
+fn copy_folder(from: &Path, to: &Path) -> Result<(), OpenError> {
+    fs::create_dir_all(to).map_err(failed("create", to))?;
+    for entry in fs::read_dir(from).map_err(failed("read", from))? {
+        let entry = entry.map_err(failed("read", from))?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy_folder(&path, &target)?;
+        } else if path.extension().is_some_and(|extension| extension == "seg") {
+            std::os::unix::fs::symlink(
+                fs::canonicalize(&path).map_err(failed("read", &path))?,
+                &target,
+            )
+            .map_err(failed("link", &target))?;
+        } else {
+            fs::copy(&path, &target).map_err(failed("copy", &path))?;
+        }
+    }
+    Ok(())
 }
 
 impl Verdict {

@@ -22,6 +22,7 @@ use super::seal::{self, SealTask};
 use super::segment::Segment;
 use super::tail_run::{self, RUN_MAX_BLOCKS, RUN_MAX_PAYLOAD_BYTES};
 use super::{Appended, KeyConflict, Shared};
+use crate::causes;
 
 /// Sealed runs that are removed after one commit, so that no commit waits long for it.
 const REMOVED_AT_ONCE: usize = 256;
@@ -367,15 +368,4 @@ fn now_ms() -> u64 {
 
 fn entropy() -> u128 {
     uuid::Uuid::new_v4().as_u128()
-}
-
-/// An error with all its causes, for a log.
-pub(super) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.extend([": ", &error.to_string()]);
-        cause = error.source();
-    }
-    text
 }

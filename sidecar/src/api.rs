@@ -1,0 +1,57 @@
+//! The HTTP API on localhost: routes and the one state that handlers share.
+
+mod body;
+mod cursor;
+pub(crate) mod error;
+mod guard;
+mod ingest;
+mod mirror;
+mod read;
+mod wire;
+
+use axum::Router;
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware;
+use axum::routing::{get, post};
+
+use crate::mirror::Mirror;
+use crate::store::Store;
+use error::ApiError;
+
+/// What handlers work with.
+#[derive(Clone)]
+pub(crate) struct Api {
+    pub(crate) store: Store,
+    pub(crate) mirror: Mirror,
+}
+
+/// All routes of the API.
+pub(crate) fn router(api: Api) -> Router {
+    Router::new()
+        .route("/v1/boboyka/ingest", post(ingest::ingest))
+        .route("/v1/boboyka/ingest/batch", post(ingest::batch))
+        .route("/v1/boboyka/status", get(read::status))
+        .route("/v1/boboyka/events", get(read::events))
+        .route("/v1/boboyka/records/{hash}", get(read::record))
+        .route("/v1/boboyka/verify", get(read::verify))
+        .route("/v1/boboyka/mirror", get(mirror::status))
+        .route("/v1/boboyka/mirror/retry", post(mirror::retry))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn(guard::loopback_only))
+        .with_state(api)
+}
+
+async fn unknown_path(uri: Uri) -> ApiError {
+    ApiError::not_found(format!("there is nothing at {}", uri.path()))
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> ApiError {
+    let message = format!("{} does not take {method}", uri.path());
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "method not allowed",
+        message,
+    )
+}

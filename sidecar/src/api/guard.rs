@@ -1,0 +1,83 @@
+//! Who may call: only what was addressed to this machine by itself. A web page that resolves its own
+//! name to 127.0.0.1 (DNS rebinding), or posts across origins, is refused.
+
+use axum::extract::Request;
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::error::ApiError;
+
+/// Refuses requests whose `Host` or `Origin` is not this machine's loopback.
+pub(super) async fn loopback_only(request: Request, next: Next) -> Response {
+    match check(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
+}
+
+fn check(headers: &HeaderMap) -> Result<(), ApiError> {
+    let host = text(headers, &header::HOST).unwrap_or_default();
+    if !is_loopback(host) {
+        return Err(refusal("forbidden_host", "Host"));
+    }
+    match text(headers, &header::ORIGIN) {
+        None if !headers.contains_key(header::ORIGIN) => Ok(()),
+        Some(origin) => origin
+            .split_once("://")
+            .filter(|(_, authority)| is_loopback(authority))
+            .map(|_| ())
+            .ok_or_else(|| refusal("forbidden_origin", "Origin")),
+        None => Err(refusal("forbidden_origin", "Origin")),
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn is_loopback(authority: &str) -> bool {
+    let Ok(authority) = authority.parse::<Authority>() else {
+        return false;
+    };
+    let host = authority.host();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || address
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+fn refusal(code: &'static str, header: &'static str) -> ApiError {
+    let message = format!("{header} must name this machine: localhost, 127.0.0.1 or [::1]");
+    ApiError::new(StatusCode::FORBIDDEN, code, "forbidden", message).about(header)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_loopback;
+
+    #[test]
+    fn only_this_machines_own_names_pass() {
+        for own in [
+            "localhost",
+            "LOCALHOST:7475",
+            "127.0.0.1:7475",
+            "127.9.9.9",
+            "[::1]:7475",
+        ] {
+            assert!(is_loopback(own), "{own}");
+        }
+        for foreign in [
+            "",
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "10.0.0.1",
+            "a b",
+        ] {
+            assert!(!is_loopback(foreign), "{foreign}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! `GET /v1/boboyka/mirror` and `POST /v1/boboyka/mirror/retry`: the lanes and their dead letters.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use boboyka_strand::RecordType;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::Api;
+use super::error::ApiError;
+use crate::mirror::LaneStatus;
+
+#[derive(Serialize)]
+struct MirrorStatus {
+    enabled: bool,
+    supabase_url: Option<String>,
+    strand: Uuid,
+    lanes: Vec<LaneStatus>,
+}
+
+/// How the copy to Supabase stands.
+pub(super) async fn status(State(api): State<Api>) -> Result<Response, ApiError> {
+    let status = tokio::task::spawn_blocking(move || MirrorStatus {
+        enabled: api.mirror.enabled(),
+        supabase_url: api.mirror.supabase_url(),
+        strand: api.store.strand_id(),
+        lanes: api.mirror.lanes(),
+    });
+    Ok(axum::Json(status.await.map_err(|_| ApiError::internal())?).into_response())
+}
+
+/// Wakes paused lanes and sends dead letters again.
+pub(super) async fn retry(
+    State(api): State<Api>,
+    Query(parameters): Query<BTreeMap<String, String>>,
+) -> Result<Response, ApiError> {
+    if let Some(unknown) = parameters.keys().find(|name| *name != "lane") {
+        return Err(ApiError::parameter(unknown, "is not known; there is lane"));
+    }
+    let lane: Option<RecordType> = parameters
+        .get("lane")
+        .map(|name| name.parse().map_err(|_| bad_lane()))
+        .transpose()?;
+    let report = api.mirror.retry(lane).await.map_err(|error| {
+        tracing::error!(
+            error = crate::causes(&error),
+            "could not retry dead letters"
+        );
+        ApiError::internal()
+    })?;
+    Ok(axum::Json(report).into_response())
+}
+
+fn bad_lane() -> ApiError {
+    let names = RecordType::ALL.map(RecordType::name).join(", ");
+    ApiError::parameter("lane", &format!("must be one of {names}"))
+}

@@ -1,0 +1,234 @@
+//! The reading half: `GET /v1/boboyka/status`, `/events`, `/records/{hash}`, `/verify`.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use boboyka_strand::{Hash, RecordType, Seq};
+use bytes::Bytes;
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::error::ApiError;
+use super::wire::{Event, EventCounts, Events, HeadStatus, RecordView, Status, StrandStatus};
+use super::{Api, cursor};
+use crate::store::PageQuery;
+
+const LIMIT_DEFAULT: usize = 50;
+const LIMIT_MAX: usize = 1_000;
+
+/// The page's text for phase 1, and one as plain for a sidecar without Supabase.
+const PHASE_DUAL_WRITE: &str = "Phase 1 — dual-write (SapixDB + Supabase)";
+const PHASE_SAPIXDB_ONLY: &str = "Phase 1 — SapixDB only (Supabase not configured)";
+
+/// How often a check of the chain tells how far it came.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
+/// Lines of progress that may wait for a slow reader.
+const PROGRESS_LINES: usize = 16;
+
+/// How the integration stands.
+pub(super) async fn status(State(api): State<Api>) -> Result<Response, ApiError> {
+    let status = tokio::task::spawn_blocking(move || {
+        let counts = api.store.counts();
+        let head = api.store.head();
+        let footprint = api.store.footprint();
+        let enabled = api.mirror.enabled();
+        Status {
+            integration_phase: if enabled {
+                PHASE_DUAL_WRITE
+            } else {
+                PHASE_SAPIXDB_ONLY
+            },
+            dual_write_enabled: enabled,
+            supabase_url: api.mirror.supabase_url(),
+            event_counts: EventCounts(counts),
+            total_events: counts.iter().sum(),
+            strand: StrandStatus {
+                id: api.store.strand_id(),
+                head: HeadStatus {
+                    seq: head.seq,
+                    hash: head.hash,
+                    timestamp_ms: head.hlc.ms(),
+                },
+                segments: footprint.segments,
+                segment_bytes: footprint.segment_bytes,
+                tail_records: footprint.tail_blocks,
+                tail_bytes: footprint.tail_bytes,
+                quarantined: api.store.quarantined(),
+            },
+            mirror: api.mirror.lanes(),
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    });
+    let status = status.await.map_err(|_| ApiError::internal())?;
+    Ok(axum::Json(status).into_response())
+}
+
+/// A page of records, newest first.
+pub(super) async fn events(
+    State(api): State<Api>,
+    Query(parameters): Query<BTreeMap<String, String>>,
+) -> Result<Response, ApiError> {
+    let asked = Asked::parse(&parameters)?;
+    let page = tokio::task::spawn_blocking(move || events_page(&api, &asked));
+    page.await.map_err(|_| ApiError::internal())?
+}
+
+fn events_page(api: &Api, asked: &Asked) -> Result<Response, ApiError> {
+    // One more than asked for tells whether there is a next page.
+    let query = PageQuery {
+        limit: asked.query.limit + 1,
+        ..asked.query
+    };
+    let mut blocks = api.store.page(&query)?;
+    let more = blocks.len() > asked.query.limit;
+    blocks.truncate(asked.query.limit);
+    let last = blocks.last().filter(|_| more);
+    let next_cursor = last.map(|block| cursor::encode(block.header.seq, &asked.filter));
+    let events = blocks
+        .iter()
+        .map(|block| {
+            let outcome = api
+                .mirror
+                .outcome_now(block.header.record_type, block.header.seq);
+            Event::new(block, outcome, asked.with_data)
+        })
+        .collect();
+    Ok(axum::Json(Events {
+        events,
+        next_cursor,
+    })
+    .into_response())
+}
+
+/// What a reader of the events feed asked for.
+struct Asked {
+    query: PageQuery,
+    with_data: bool,
+    /// What a cursor must have been made for.
+    filter: String,
+}
+
+impl Asked {
+    fn parse(parameters: &BTreeMap<String, String>) -> Result<Self, ApiError> {
+        const KNOWN: [&str; 6] = [
+            "limit",
+            "record_type",
+            "cursor",
+            "since_ms",
+            "until_ms",
+            "include",
+        ];
+        if let Some(unknown) = parameters
+            .keys()
+            .find(|name| !KNOWN.contains(&name.as_str()))
+        {
+            let must = format!("is not known; there are {}", KNOWN.join(", "));
+            return Err(ApiError::parameter(unknown, &must));
+        }
+        let get = |name: &str| parameters.get(name).map(String::as_str);
+        let limit = get("limit").map_or(Ok(LIMIT_DEFAULT), |text| {
+            let limit = text
+                .parse()
+                .ok()
+                .filter(|limit| (1..=LIMIT_MAX).contains(limit));
+            limit.ok_or_else(|| ApiError::parameter("limit", "must be 1 to 1000"))
+        })?;
+        let record_type = get("record_type").map(|name| {
+            let known: Result<RecordType, _> = name.parse();
+            known.map_err(|error| ApiError::parameter("record_type", &error.to_string()))
+        });
+        let record_type = record_type.transpose()?;
+        let time = |name: &str, default: u64| {
+            get(name).map_or(Ok(default), |text| {
+                text.parse().map_err(|_| {
+                    ApiError::parameter(name, "must be milliseconds since 1970, a whole number")
+                })
+            })
+        };
+        let (since_ms, until_ms) = (time("since_ms", 0)?, time("until_ms", u64::MAX)?);
+        let with_data = match get("include") {
+            None => false,
+            Some("data") => true,
+            Some(_) => return Err(ApiError::parameter("include", "can only be data")),
+        };
+        let filter = format!(
+            "{}/{since_ms}/{until_ms}",
+            record_type.map_or("", RecordType::name)
+        );
+        let before = get("cursor").map_or(Ok(Seq::MAX), |text| {
+            cursor::decode(text, &filter).ok_or_else(|| {
+                ApiError::parameter("cursor", "is not one that this feed gave for these filters")
+            })
+        })?;
+        let query = PageQuery {
+            record_type,
+            before,
+            since_ms,
+            until_ms,
+            limit,
+        };
+        Ok(Self {
+            query,
+            with_data,
+            filter,
+        })
+    }
+}
+
+/// One record with its header.
+pub(super) async fn record(
+    State(api): State<Api>,
+    Path(hash): Path<String>,
+) -> Result<Response, ApiError> {
+    let hash: Hash = hash
+        .parse()
+        .map_err(|_| ApiError::parameter("hash", "must be a record_hash: 64 hexadecimal digits"))?;
+    let found = tokio::task::spawn_blocking(move || -> Result<Response, ApiError> {
+        let block = api.store.block_by_hash(&hash)?.ok_or_else(|| {
+            ApiError::not_found("this strand has no record with that hash").about("hash")
+        })?;
+        let outcome = api
+            .mirror
+            .outcome_now(block.header.record_type, block.header.seq);
+        Ok(axum::Json(RecordView::new(&block, outcome)).into_response())
+    });
+    found.await.map_err(|_| ApiError::internal())?
+}
+
+/// Re-hashes the chain: a line now and then, the verdict in the last one.
+pub(super) async fn verify(State(api): State<Api>) -> Response {
+    let (lines, receiver) = mpsc::channel::<Bytes>(PROGRESS_LINES);
+    tokio::task::spawn_blocking(move || {
+        let total = api.store.head().seq;
+        let mut told = Instant::now();
+        let verdict = api.store.verify(|head| {
+            if lines.is_closed() {
+                return ControlFlow::Break(());
+            }
+            if told.elapsed() >= PROGRESS_INTERVAL {
+                told = Instant::now();
+                let line = json!({"progress": {"verified": head.seq, "total": total}});
+                // A reader too slow for a line of progress misses that line only.
+                let _ = lines.try_send(format!("{line}\n").into());
+            }
+            ControlFlow::Continue(())
+        });
+        if let Ok(line) = serde_json::to_string(&verdict) {
+            let _ = lines.blocking_send(format!("{line}\n").into());
+        }
+    });
+    let stream = futures_util::stream::unfold(receiver, |mut receiver| async {
+        let line = receiver.recv().await?;
+        Some((Ok::<_, std::convert::Infallible>(line), receiver))
+    });
+    (
+        [(header::CONTENT_TYPE, "application/x-ndjson")],
+        Body::from_stream(stream),
+    )
+        .into_response()
+}

@@ -1,0 +1,220 @@
+//! JSON exactly as the public page prints it: names and their order. What the page does not have
+//! comes after what it has.
+
+use std::borrow::Cow;
+
+use boboyka_strand::{Block, Hash, PayloadJson, RECORD_TYPES, RecordType, Seq};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::mirror::{LaneStatus, Outcome};
+use crate::store::{Appended, Quarantined};
+
+/// What a caller posts.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IngestRequest<'a> {
+    #[serde(borrow)]
+    pub(super) record_type: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) data: &'a RawValue,
+    #[serde(borrow, default)]
+    pub(super) idempotency_key: Option<Cow<'a, str>>,
+}
+
+/// What became of the copy to Supabase.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct DualWrite {
+    pub(super) enabled: bool,
+    pub(super) ok: Option<bool>,
+    pub(super) error: Option<String>,
+}
+
+impl From<Outcome> for DualWrite {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Disabled => Self {
+                enabled: false,
+                ok: None,
+                error: None,
+            },
+            Outcome::Mirrored => Self {
+                enabled: true,
+                ok: Some(true),
+                error: None,
+            },
+            Outcome::Queued { reason } | Outcome::DeadLettered { reason } => Self {
+                enabled: true,
+                ok: Some(false),
+                error: Some(reason),
+            },
+        }
+    }
+}
+
+/// The answer to a record.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Receipt {
+    record_hash: Hash,
+    record_type: RecordType,
+    ingested_at_ms: u64,
+    dual_write: DualWrite,
+    seq: Seq,
+    prev_hash: Hash,
+    record_id: Uuid,
+}
+
+impl Receipt {
+    pub(super) fn new(appended: &Appended, dual_write: DualWrite) -> Self {
+        Self {
+            record_hash: appended.hash,
+            record_type: appended.record_type,
+            ingested_at_ms: appended.ms,
+            dual_write,
+            seq: appended.seq,
+            prev_hash: appended.parent_hash,
+            record_id: appended.record_id,
+        }
+    }
+}
+
+/// An element of the events feed.
+#[derive(Serialize)]
+pub(super) struct Event<'a> {
+    record_hash: Hash,
+    record_type: RecordType,
+    ingested_at_ms: u64,
+    dual_write_ok: Option<bool>,
+    dual_write_error: Option<String>,
+    seq: Seq,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<PayloadJson<'a>>,
+}
+
+impl<'a> Event<'a> {
+    pub(super) fn new(block: &'a Block, outcome: Outcome, with_data: bool) -> Self {
+        let DualWrite {
+            enabled: _,
+            ok,
+            error,
+        } = outcome.into();
+        Self {
+            record_hash: block.hash,
+            record_type: block.header.record_type,
+            ingested_at_ms: block.header.timestamp_hlc.ms(),
+            dual_write_ok: ok,
+            dual_write_error: error,
+            seq: block.header.seq,
+            data: with_data.then_some(PayloadJson(&block.payload)),
+        }
+    }
+}
+
+/// A page of the events feed.
+#[derive(Serialize)]
+pub(super) struct Events<'a> {
+    pub(super) events: Vec<Event<'a>>,
+    pub(super) next_cursor: Option<String>,
+}
+
+/// A record with all that its hash covers.
+#[derive(Serialize)]
+pub(super) struct RecordView<'a> {
+    record_hash: Hash,
+    record_type: RecordType,
+    ingested_at_ms: u64,
+    dual_write: DualWrite,
+    seq: Seq,
+    prev_hash: Hash,
+    record_id: Uuid,
+    timestamp_hlc: u64,
+    flags: u8,
+    schema_version: u16,
+    payload_len: u32,
+    payload_hash: Hash,
+    /// The header's bytes in hexadecimal: what `record_hash` is the hash of.
+    header: String,
+    data: PayloadJson<'a>,
+}
+
+impl<'a> RecordView<'a> {
+    pub(super) fn new(block: &'a Block, outcome: Outcome) -> Self {
+        let header = &block.header;
+        Self {
+            record_hash: block.hash,
+            record_type: header.record_type,
+            ingested_at_ms: header.timestamp_hlc.ms(),
+            dual_write: outcome.into(),
+            seq: header.seq,
+            prev_hash: header.parent_hash,
+            record_id: header.record_id,
+            timestamp_hlc: header.timestamp_hlc.get(),
+            flags: header.flags.bits(),
+            schema_version: header.schema_version,
+            payload_len: header.payload_len,
+            payload_hash: header.payload_hash,
+            header: hex(&header.encode()),
+            data: PayloadJson(&block.payload),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] = [
+        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
+    ];
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or('?');
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
+}
+
+/// Records per type, in the page's order.
+pub(super) struct EventCounts(pub(super) [u64; RECORD_TYPES]);
+
+impl Serialize for EventCounts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(RECORD_TYPES))?;
+        for (record_type, count) in RecordType::ALL.into_iter().zip(self.0) {
+            map.serialize_entry(record_type.name(), &count)?;
+        }
+        map.end()
+    }
+}
+
+/// How the integration stands.
+#[derive(Serialize)]
+pub(super) struct Status {
+    pub(super) integration_phase: &'static str,
+    pub(super) dual_write_enabled: bool,
+    pub(super) supabase_url: Option<String>,
+    pub(super) event_counts: EventCounts,
+    pub(super) total_events: u64,
+    pub(super) strand: StrandStatus,
+    pub(super) mirror: Vec<LaneStatus>,
+    pub(super) version: &'static str,
+}
+
+/// How the strand stands.
+#[derive(Serialize)]
+pub(super) struct StrandStatus {
+    pub(super) id: Uuid,
+    pub(super) head: HeadStatus,
+    pub(super) segments: usize,
+    pub(super) segment_bytes: u64,
+    pub(super) tail_records: usize,
+    pub(super) tail_bytes: usize,
+    /// What was found damaged and set aside, until somebody has looked at it.
+    pub(super) quarantined: Vec<Quarantined>,
+}
+
+/// The newest block; seq 0 before the first.
+#[derive(Serialize)]
+pub(super) struct HeadStatus {
+    pub(super) seq: Seq,
+    pub(super) hash: Hash,
+    pub(super) timestamp_ms: u64,
+}

@@ -1,0 +1,130 @@
+//! The edge before PostgREST: plays Supabase's gateway (prefix, keys of both styles) and does what a
+//! healthy PostgREST can't be made to do.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+/// The longest body the edge takes.
+const BODY_MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// What the edge does with one request instead of passing it on.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// Answers with a status, a body, and perhaps a `Retry-After`.
+    Status(u16, &'static str, Option<&'static str>),
+    /// Passes it on, and answers so late.
+    Slow(Duration),
+    /// Passes it on, and never tells what came of it: the connection ends.
+    Ambiguous,
+}
+
+/// Keys that the edge takes, faults that are due, requests seen.
+#[derive(Debug, Default)]
+pub(crate) struct EdgeState {
+    pub(crate) jwt: String,
+    pub(crate) secret: String,
+    pub(crate) faults: VecDeque<Fault>,
+    pub(crate) requests: u64,
+}
+
+#[derive(Clone)]
+struct Shared {
+    state: Arc<Mutex<EdgeState>>,
+    upstream: SocketAddr,
+    client: reqwest::Client,
+    /// What PostgREST is given, whatever the caller's key is.
+    upstream_jwt: String,
+}
+
+/// Serves the edge before a PostgREST; its address.
+pub(crate) async fn start(
+    state: Arc<Mutex<EdgeState>>,
+    upstream: SocketAddr,
+    upstream_jwt: String,
+) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shared = Shared { state, upstream, client: crate::client(), upstream_jwt };
+    let app = Router::new().fallback(pass).with_state(shared);
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
+async fn pass(State(shared): State<Shared>, request: Request) -> Response {
+    let fault = {
+        let mut state = shared.state.lock().unwrap();
+        state.requests += 1;
+        if !is_let_in(&state, request.headers()) {
+            let body = r#"{"message":"Invalid API key","hint":"Double check your API key."}"#;
+            return (StatusCode::UNAUTHORIZED, body).into_response();
+        }
+        state.faults.pop_front()
+    };
+    if let Some(Fault::Status(status, body, retry_after)) = fault {
+        let mut response = (StatusCode::from_u16(status).unwrap(), body).into_response();
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert("retry-after", seconds.parse().unwrap());
+        }
+        return response;
+    }
+    let answer = forward(&shared, request).await;
+    match fault {
+        Some(Fault::Slow(delay)) => tokio::time::sleep(delay).await,
+        Some(Fault::Ambiguous) => panic!("the connection ends here, on purpose"),
+        Some(Fault::Status(..)) | None => {}
+    }
+    answer
+}
+
+/// Old keys come twice, new ones as `apikey` only or identical in both places.
+fn is_let_in(state: &EdgeState, headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let key = text("apikey").unwrap_or_default();
+    let bearer = text("authorization").map(|value| value.trim_start_matches("Bearer "));
+    if key.is_empty() {
+        false
+    } else if key == state.jwt {
+        bearer == Some(key)
+    } else {
+        key == state.secret && bearer.is_none_or(|bearer| bearer == key)
+    }
+}
+
+async fn forward(shared: &Shared, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let Some(path) = path.strip_prefix("/rest/v1") else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let body = axum::body::to_bytes(body, BODY_MAX_BYTES).await.unwrap_or_default();
+    let url = format!("http://{}{path}", shared.upstream);
+    let mut headers = parts.headers;
+    for name in ["host", "apikey", "authorization", "content-length"] {
+        headers.remove(name);
+    }
+    let sent = shared
+        .client
+        .request(parts.method, url)
+        .headers(headers)
+        .bearer_auth(&shared.upstream_jwt)
+        .body(body)
+        .send();
+    let Ok(answer) = sent.await else { return StatusCode::BAD_GATEWAY.into_response() };
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let mut response = Response::new(Body::from(answer.bytes().await.unwrap_or_default()));
+    *response.status_mut() = status;
+    for name in ["content-type", "retry-after"] {
+        if let Some(value) = headers.get(name) {
+            response.headers_mut().insert(name, value.clone());
+        }
+    }
+    response
+}

