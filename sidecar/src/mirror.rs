@@ -17,6 +17,8 @@ pub mod row;
 mod source;
 mod status;
 pub mod supabase;
+#[cfg(test)]
+mod tests;
 pub mod verdict;
 
 use std::sync::Arc;

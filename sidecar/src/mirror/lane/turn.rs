@@ -132,6 +132,7 @@ impl Lane {
                 self.shape = Some(shape);
                 self.shape_seen = Instant::now();
                 self.breaker.answered();
+                self.show();
                 true
             }
             Some(Err(failure)) => {
