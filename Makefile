@@ -3,7 +3,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-with-supabase provision build test lint clean
+.PHONY: help run run-with-supabase provision build test bench lint clean
 
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,10 @@ build: ## Builds the sidecar for the tests.
 
 test: provision build ## Runs every test on the real thing and prints how many passed.
 	@tests/run.sh
+
+bench: ## Prints how durable ingest compares with an HTTP echo and a plain append file; some minutes.
+	$(CARGO) build --release -p boboyka-sidecar -p boboyka-tests
+	$(CARGO) run --release -p boboyka-tests --bin bench
 
 lint: ## Checks format and lints; warnings are errors.
 	$(CARGO) fmt --all --check
