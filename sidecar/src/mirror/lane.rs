@@ -89,6 +89,8 @@ pub(super) struct Lane {
     off_reason: Option<Arc<str>>,
     shape: Option<Shape>,
     shape_seen: Instant,
+    /// The shape whose shortcomings were logged last.
+    lacking: Option<Shape>,
     /// A batch failed on the table's shape although the preflight had passed.
     shape_disputed: bool,
     pause: Option<Pause>,
@@ -136,6 +138,7 @@ impl Lane {
             off_reason: None,
             shape: None,
             shape_seen: Instant::now(),
+            lacking: None,
             shape_disputed: false,
             pause: None,
             breaker: Breaker::default(),

@@ -119,7 +119,7 @@ impl Lane {
         };
         match self.call(preflight(&supabase, self.record_type)).await {
             Some(Ok(shape)) => {
-                if !shape.is_whole() && self.shape.as_ref() != Some(&shape) {
+                if !shape.is_whole() && self.lacking.as_ref() != Some(&shape) {
                     let (table, lost_columns) = (self.table(), &shape.lost_columns);
                     let idempotent = shape.idempotent;
                     tracing::warn!(
@@ -129,6 +129,7 @@ impl Lane {
                         "table {table} lacks something"
                     );
                 }
+                self.lacking = (!shape.is_whole()).then(|| shape.clone());
                 self.shape = Some(shape);
                 self.shape_seen = Instant::now();
                 self.breaker.answered();
