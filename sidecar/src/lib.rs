@@ -43,11 +43,12 @@ pub enum RunError {
     Poisoned(String),
 }
 
-/// Serves until a signal to end, or until the store fails.
+/// Serves until a signal to end, or until the store fails. `listening` is called once, when callers can
+/// connect.
 ///
 /// # Errors
 /// [`RunError`]: what kept it from starting, or made it stop.
-pub async fn run(serve: Serve) -> Result<(), RunError> {
+pub async fn run(serve: Serve, listening: impl FnOnce()) -> Result<(), RunError> {
     let source = supabase_source(&serve)?;
     let known = store::quarantined_in(&serve.data_dir);
     let options = Options {
@@ -77,6 +78,7 @@ pub async fn run(serve: Serve) -> Result<(), RunError> {
         head = store.head().seq,
         "listening"
     );
+    listening();
     let failure = tokio::select! {
         () = signal() => None,
         reason = store.poisoned() => Some(reason),

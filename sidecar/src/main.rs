@@ -32,21 +32,17 @@ fn serve(serve: Serve) -> anyhow::Result<()> {
         installed.is_ok(),
         "a TLS provider was installed before this one"
     );
-    say(
-        &mut stdout(),
-        &format!(
-            "Boboyka sidecar on http://{0}, strand in {1}. Try: curl -sS \
-             http://{0}/v1/boboyka/ingest -H 'content-type: application/json' -d \
-             '{{\"record_type\":\"agent_health\",\"data\":{{\"agent_id\":\"me\",\"status\":\
-             \"healthy\"}}}}'",
-            serve.listen,
-            serve.data_dir.display()
-        ),
+    let greeting = format!(
+        "Boboyka sidecar on http://{0}, strand in {1}. Try: curl -sS http://{0}/v1/boboyka/ingest -H \
+         'content-type: application/json' -d '{{\"record_type\":\"agent_health\",\"data\":\
+         {{\"agent_id\":\"me\",\"status\":\"healthy\"}}}}'",
+        serve.listen,
+        serve.data_dir.display()
     );
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(run(serve))?;
+    runtime.block_on(run(serve, || say(&mut stdout(), &greeting)))?;
     Ok(())
 }
 
@@ -61,17 +57,13 @@ fn verify(data_dir: &Path) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match (verdict.broken_seq, verdict.reason) {
-        (Some(seq), Some(reason)) => {
-            say(&mut stdout(), &format!("BROKEN at seq {seq}: {reason}"));
-            ExitCode::FAILURE
-        }
-        _ => {
-            let (seq, hash) = (verdict.head.seq, verdict.head.hash);
-            say(&mut stdout(), &format!("ok: {seq} records, head {hash}"));
-            ExitCode::SUCCESS
-        }
+    if let (Some(seq), Some(reason)) = (verdict.broken_seq, verdict.reason) {
+        say(&mut stdout(), &format!("BROKEN at seq {seq}: {reason}"));
+        return ExitCode::FAILURE;
     }
+    let (seq, hash) = (verdict.head.seq, verdict.head.hash);
+    say(&mut stdout(), &format!("ok: {seq} records, head {hash}"));
+    ExitCode::SUCCESS
 }
 
 fn start_log() {

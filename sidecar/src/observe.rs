@@ -70,86 +70,97 @@ impl Collector for StoreCollector {
             let labels = [("record_type", record_type.name())];
             ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
         }
-        let footprint = store.footprint();
-        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        let gauges = [
-            (
-                "head_seq",
-                "Seq of the newest block",
-                None,
-                signed(store.head().seq),
-            ),
-            (
-                "segments",
-                "Sealed segments",
-                None,
-                count(footprint.segments),
-            ),
-            (
-                "segment",
-                "Size of all segments",
-                Some(Unit::Bytes),
-                signed(footprint.segment_bytes),
-            ),
-            (
-                "tail_records",
-                "Records not sealed yet",
-                None,
-                count(footprint.tail_blocks),
-            ),
-            (
-                "tail",
-                "Size of the tail",
-                Some(Unit::Bytes),
-                count(footprint.tail_bytes),
-            ),
-            (
-                "quarantined",
-                "What was set aside",
-                None,
-                count(store.quarantined().len()),
-            ),
-            (
-                "store_poisoned",
-                "1 after a failed write",
-                None,
-                i64::from(store.is_poisoned()),
-            ),
-        ];
-        for (name, help, unit, value) in gauges {
-            let gauge = ConstGauge::new(value);
-            let metric =
-                encoder.encode_descriptor(name, help, unit.as_ref(), gauge.metric_type())?;
-            gauge.encode(metric)?;
-        }
-        let marks = RecordType::ALL.map(|lane| (lane.name(), store.mark(lane)));
-        let lanes = [
-            (
-                "mirror_mark_seq",
-                "How far a lane came",
-                marks.map(|(_, mark)| mark.seq),
-            ),
-            (
-                "mirror_records",
-                "Records mirrored",
-                marks.map(|(_, mark)| mark.mirrored),
-            ),
-            (
-                "mirror_dead_letters",
-                "Records Supabase refuses",
-                marks.map(|(_, mark)| mark.dead_lettered),
-            ),
-        ];
-        for (name, help, values) in lanes {
-            let kind = ConstGauge::new(0i64).metric_type();
-            let mut family = encoder.encode_descriptor(name, help, None, kind)?;
-            for ((lane, _), value) in marks.iter().zip(values) {
-                let labels = [("lane", *lane)];
-                ConstGauge::new(signed(value)).encode(family.encode_family(&labels)?)?;
-            }
-        }
-        Ok(())
+        encode_footprint(store, &mut encoder)?;
+        encode_lanes(store, &mut encoder)
     }
+}
+
+fn encode_footprint(
+    store: &Store,
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), std::fmt::Error> {
+    let footprint = store.footprint();
+    let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    let gauges = [
+        (
+            "head_seq",
+            "Seq of the newest block",
+            None,
+            signed(store.head().seq),
+        ),
+        (
+            "segments",
+            "Sealed segments",
+            None,
+            count(footprint.segments),
+        ),
+        (
+            "segment",
+            "Size of all segments",
+            Some(Unit::Bytes),
+            signed(footprint.segment_bytes),
+        ),
+        (
+            "tail_records",
+            "Records not sealed yet",
+            None,
+            count(footprint.tail_blocks),
+        ),
+        (
+            "tail",
+            "Size of the tail",
+            Some(Unit::Bytes),
+            count(footprint.tail_bytes),
+        ),
+        (
+            "quarantined",
+            "What was set aside",
+            None,
+            count(store.quarantined().len()),
+        ),
+        (
+            "store_poisoned",
+            "1 after a failed write",
+            None,
+            i64::from(store.is_poisoned()),
+        ),
+    ];
+    for (name, help, unit, value) in gauges {
+        let gauge = ConstGauge::new(value);
+        let metric = encoder.encode_descriptor(name, help, unit.as_ref(), gauge.metric_type())?;
+        gauge.encode(metric)?;
+    }
+    Ok(())
+}
+
+fn encode_lanes(store: &Store, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+    let marks = RecordType::ALL.map(|lane| (lane.name(), store.mark(lane)));
+    let lanes = [
+        (
+            "mirror_mark_seq",
+            "How far a lane came",
+            marks.map(|(_, mark)| mark.seq),
+        ),
+        (
+            "mirror_records",
+            "Records mirrored",
+            marks.map(|(_, mark)| mark.mirrored),
+        ),
+        (
+            "mirror_dead_letters",
+            "Records Supabase refuses",
+            marks.map(|(_, mark)| mark.dead_lettered),
+        ),
+    ];
+    for (name, help, values) in lanes {
+        let kind = ConstGauge::new(0i64).metric_type();
+        let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+        for ((lane, _), value) in marks.iter().zip(values) {
+            let labels = [("lane", *lane)];
+            ConstGauge::new(signed(value)).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
 }
 
 fn signed(n: u64) -> i64 {

@@ -81,6 +81,12 @@ impl Drop for Process {
     }
 }
 
+/// Sends a signal by its name.
+pub fn signal(pid: &str, name: &str) {
+    let sent = Command::new("kill").args(["-s", name, pid]).status();
+    assert!(sent.unwrap().success(), "could not send {name}");
+}
+
 /// An address on this machine that nobody listens on.
 pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0")

@@ -138,7 +138,9 @@ impl Sidecar {
 
     /// Ends it with SIGTERM; whether it ended with 0.
     pub fn terminate(&mut self) -> bool {
-        self.process().signal("TERM");
+        // Under a wrapper the sidecar is not our child; its lock file names it.
+        let pid = std::fs::read_to_string(self.data_dir().join("LOCK")).unwrap();
+        crate::process::signal(pid.trim(), "TERM");
         let ended_well = self.process().wait(END_LIMIT);
         self.process = None;
         ended_well

@@ -15,7 +15,7 @@ use crate::edge::{self, EdgeState, Fault};
 use crate::process::{Process, free_address, wait_until};
 
 /// How long a part may take to start, on a busy machine.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_mins(1);
 
 /// Signs the two tokens below (HS256), as a Supabase project's secret does.
 const JWT_SECRET: &str = "a-secret-of-at-least-32-characters!!";
@@ -52,15 +52,6 @@ impl Supabase {
         let database = free_address();
         let postgres = start_postgres(folder.path(), tools, database);
         let api = free_address();
-        let config = folder.path().join("postgrest.conf");
-        let settings = format!(
-            "db-uri = \"postgres://authenticator@127.0.0.1:{}/postgres\"\ndb-schemas = \"public\"\n\
-             db-anon-role = \"anon\"\njwt-secret = \"{JWT_SECRET}\"\nserver-host = \"127.0.0.1\"\n\
-             server-port = {}\n",
-            database.port(),
-            api.port()
-        );
-        std::fs::write(&config, settings).unwrap();
         wait_until(
             START_LIMIT,
             || {
@@ -77,25 +68,7 @@ impl Supabase {
             include_str!("../../sidecar/supabase/schema.sql"),
         )
         .unwrap();
-        let mut command = Command::new(&tools["POSTGREST"]);
-        command
-            .arg(&config)
-            .env("LD_LIBRARY_PATH", &tools["POSTGRES_LIBS"]);
-        let postgrest = Process::start(&mut command, &folder.path().join("postgrest.log"));
-        let (url, client) = (format!("http://{api}/agent_health"), crate::client());
-        wait_until(
-            START_LIMIT,
-            || {
-                let answer = client.get(&url).bearer_auth(SERVICE_ROLE_JWT).send();
-                async {
-                    answer
-                        .await
-                        .is_ok_and(|answer| answer.status().is_success())
-                }
-            },
-            || format!("PostgREST did not start:\n{}", postgrest.log()),
-        )
-        .await;
+        let postgrest = start_postgrest(folder.path(), tools, database, api).await;
         let state = EdgeState {
             jwt: SERVICE_ROLE_JWT.to_owned(),
             secret: "sb_secret_of_the_first_day".to_owned(),
@@ -200,6 +173,43 @@ impl Drop for Supabase {
     fn drop(&mut self) {
         self.stop_postgres();
     }
+}
+
+async fn start_postgrest(
+    folder: &Path,
+    tools: &HashMap<String, String>,
+    database: SocketAddr,
+    api: SocketAddr,
+) -> Process {
+    let config = folder.join("postgrest.conf");
+    let settings = format!(
+        "db-uri = \"postgres://authenticator@127.0.0.1:{}/postgres\"\ndb-schemas = \"public\"\n\
+             db-anon-role = \"anon\"\njwt-secret = \"{JWT_SECRET}\"\nserver-host = \"127.0.0.1\"\n\
+             server-port = {}\n",
+        database.port(),
+        api.port()
+    );
+    std::fs::write(&config, settings).unwrap();
+    let mut command = Command::new(&tools["POSTGREST"]);
+    command
+        .arg(&config)
+        .env("LD_LIBRARY_PATH", &tools["POSTGRES_LIBS"]);
+    let postgrest = Process::start(&mut command, &folder.join("postgrest.log"));
+    let (url, client) = (format!("http://{api}/agent_health"), crate::client());
+    wait_until(
+        START_LIMIT,
+        || {
+            let answer = client.get(&url).bearer_auth(SERVICE_ROLE_JWT).send();
+            async {
+                answer
+                    .await
+                    .is_ok_and(|answer| answer.status().is_success())
+            }
+        },
+        || format!("PostgREST did not start:\n{}", postgrest.log()),
+    )
+    .await;
+    postgrest
 }
 
 fn start_postgres(folder: &Path, tools: &HashMap<String, String>, address: SocketAddr) -> Process {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use boboyka_tests::Sidecar;
 use serde_json::{Value, json};
 
-/// Kills under load; more are a matter of patience: `BOBOYKA_KILL_ROUNDS=200`.
-const KILL_ROUNDS: u32 = 25;
+/// Kills under load.
+const KILL_ROUNDS: u32 = 200;
 
 fn event(n: u64) -> Value {
     json!({"agent_id": "a", "event": "e", "n": n})
@@ -26,7 +26,7 @@ async fn nothing_acknowledged_is_lost_when_the_process_is_killed_under_load() {
         .and_then(|text| text.parse().ok());
     let mut sidecar = Sidecar::start().await;
     let mut newest = 0;
-    for round in 0..rounds.unwrap_or(KILL_ROUNDS) {
+    for round in 0..KILL_ROUNDS {
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let writers: Vec<_> = (0..8)
             .map(|_| {

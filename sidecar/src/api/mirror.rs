@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::extract::{Query, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use boboyka_strand::RecordType;
 use serde::Serialize;
@@ -10,7 +11,7 @@ use uuid::Uuid;
 
 use super::Api;
 use super::error::ApiError;
-use crate::mirror::LaneStatus;
+use crate::mirror::{LaneStatus, RetryError};
 
 #[derive(Serialize)]
 struct MirrorStatus {
@@ -53,6 +54,19 @@ pub(super) async fn retry(
         ApiError::internal()
     })?;
     Ok(axum::Json(report).into_response())
+}
+
+fn not_retried(error: RetryError) -> ApiError {
+    let (status, code, what) = match error {
+        RetryError::Disabled => (StatusCode::CONFLICT, "mirror_disabled", "mirror disabled"),
+        RetryError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "lane_busy", "lane busy"),
+        RetryError::Stopping => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "shutting_down",
+            "shutting down",
+        ),
+    };
+    ApiError::new(status, code, what, error.to_string())
 }
 
 fn bad_lane() -> ApiError {

@@ -140,6 +140,9 @@ fn by_status(answer: &Answer<'_>) -> Class {
         413 => Class::Size,
         // 420 is what a rate limit in `db_pre_request` may answer.
         408 | 420 | 429 => Class::Transient,
+        // PostgREST 12.0.2 answers so when Postgres goes away in the middle of a statement: there is
+        // no SQLSTATE, since nothing was said of the row.
+        400 if answer.code.is_none_or(str::is_empty) => Class::Transient,
         400 => Class::Poison,
         // With a code, PostgREST or a trigger spoke about the rows; without, something between did.
         401..=499 if answer.code.is_some() => Class::Poison,
@@ -215,7 +218,13 @@ mod tests {
     fn a_500_without_a_code_or_with_a_passing_trouble_is_transient() {
         all(
             Class::Transient,
-            &[(500, ""), (500, "40001"), (500, "40P01"), (500, "57P01")],
+            &[
+                (500, ""),
+                (400, ""),
+                (500, "40001"),
+                (500, "40P01"),
+                (500, "57P01"),
+            ],
         );
         all(
             Class::Transient,
@@ -351,7 +360,7 @@ mod tests {
         );
         all(
             Class::Poison,
-            &[(400, "P0001"), (500, "P0004"), (400, "PGRST102"), (400, "")],
+            &[(400, "P0001"), (500, "P0004"), (400, "PGRST102")],
         );
         all(Class::Poison, &[(400, "unheard"), (422, "PT422")]);
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// How long a key is remembered after its record was appended.
-pub(super) const KEY_WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const KEY_WINDOW: Duration = Duration::from_hours(24);
 
 /// The longest key that a caller may send, in bytes; a UUID has 36.
 pub const KEY_MAX_BYTES: usize = 255;

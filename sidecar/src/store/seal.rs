@@ -1,6 +1,6 @@
 //! Sealing: the tail's older part becomes a segment, in a thread of its own.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::{Options, Shared};
 use crate::causes;
 
 /// A tail older than this is sealed even when it is short …
-const SEAL_AGE: Duration = Duration::from_secs(60 * 60);
+const SEAL_AGE: Duration = Duration::from_hours(1);
 /// … but not shorter than a frame: an idle strand must not become a heap of tiny files.
 const SEAL_AGE_MIN_BLOCKS: usize = 256;
 
@@ -54,12 +54,7 @@ pub(super) fn due(memory: &Memory, options: &Options, now_ms: u64) -> Option<Sea
 }
 
 /// Seals until the writer is gone.
-pub(super) fn work(
-    shared: &Shared,
-    tasks: &mpsc::Receiver<SealTask>,
-    folder: &PathBuf,
-    strand: Uuid,
-) {
+pub(super) fn work(shared: &Shared, tasks: &mpsc::Receiver<SealTask>, folder: &Path, strand: Uuid) {
     for task in tasks {
         let job = match seal(&task, folder, strand) {
             Ok(segment) => {
@@ -83,7 +78,7 @@ pub(super) fn work(
 
 type SealError = Box<dyn std::error::Error + Send + Sync>;
 
-fn seal(task: &SealTask, folder: &PathBuf, strand: Uuid) -> Result<Segment, SealError> {
+fn seal(task: &SealTask, folder: &Path, strand: Uuid) -> Result<Segment, SealError> {
     let first = task.runs.first().ok_or("nothing to seal")?;
     let mut writer = SegmentWriter::create(folder, strand, first.before)?;
     for run in &task.runs {

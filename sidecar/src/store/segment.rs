@@ -29,9 +29,11 @@ const END_MAGIC: &[u8; 8] = b"BBKEND\0\x01";
 /// BLAKE3 derive-key context of a segment's digest.
 const DIGEST_CONTEXT: &str = "boboyka.sapixdb.com 2026-11 segment digest v1";
 /// Magic and strand id.
-const HEADER_LEN: u64 = 24;
+const HEADER_BYTES: usize = 24;
 /// Place of the footer, digest, magic.
-const TRAILER_LEN: u64 = 8 + Hash::LEN as u64 + 8;
+const TRAILER_BYTES: usize = 8 + Hash::LEN + 8;
+/// The same, as a length in the file.
+const TRAILER_LEN: u64 = TRAILER_BYTES as u64;
 /// A hash index entry: the first four bytes of a hash, a position.
 const HASH_ENTRY_LEN: usize = 6;
 /// A key index entry: an idempotency key, a position.

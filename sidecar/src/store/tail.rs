@@ -86,14 +86,13 @@ impl Tail {
                 Ok(engine) if engine.contains_key(STRAND).unwrap_or(false) => {
                     return Self::with(engine, folder);
                 }
-                Ok(_) => {}
                 Err(error) if !is_damage(&error) => {
                     return Err(OpenError::Tail {
                         path: folder.to_owned(),
                         source: error,
                     });
                 }
-                Err(_) => {}
+                Ok(_) | Err(_) => {}
             }
         }
         let reason = format!(
@@ -290,7 +289,6 @@ fn open_engine(folder: &Path) -> Result<sled::Db, TailError> {
 /// Whether an error speaks of what lies on the disk, and not of the way to it.
 fn is_damage(error: &TailError) -> bool {
     match error {
-        TailError::Panicked(_) | TailError::Value { .. } => true,
         TailError::Sync(_) => false,
         TailError::Engine(sled::Error::Io(error)) => {
             matches!(
@@ -298,7 +296,7 @@ fn is_damage(error: &TailError) -> bool {
                 io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData
             )
         }
-        TailError::Engine(_) => true,
+        TailError::Engine(_) | TailError::Panicked(_) | TailError::Value { .. } => true,
     }
 }
 

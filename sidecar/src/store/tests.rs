@@ -211,7 +211,7 @@ async fn a_record_too_long_for_one_value_comes_back_whole_and_no_blob_file_appea
     fill(&store, 0, 1_000).await;
     store.close();
     drop(store);
-    let blobs = fs::read_dir(dir.path().join("tail/blobs")).map_or(0, |blobs| blobs.count());
+    let blobs = fs::read_dir(dir.path().join("tail/blobs")).map_or(0, Iterator::count);
     assert_eq!(blobs, 0);
     let store = Store::open(options(dir.path())).unwrap();
     assert_eq!(store.block(20).unwrap().unwrap().payload, payload);

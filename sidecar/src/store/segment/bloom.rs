@@ -50,13 +50,15 @@ impl Bloom {
 /// The bits that stand for a key: byte and mask each. Keys are hashes already, so two halves of one
 /// make all probes.
 fn probes(key: IdempotencyKey, len: usize) -> impl Iterator<Item = (usize, u8)> {
-    let [a, b, c, d, e, f, g, h, i, j] = *key.as_bytes();
-    let start = u64::from(u32::from_be_bytes([c, d, e, f]));
-    let step = u64::from(u32::from_be_bytes([g, h, i, j])) | 1;
-    let salt = u64::from(u16::from_be_bytes([a, b]));
+    let (start, rest) = key.as_bytes().split_first_chunk().unwrap_or((&[0; 4], &[]));
+    let step = rest
+        .first_chunk()
+        .map_or(0, |bytes| u64::from(u32::from_be_bytes(*bytes)))
+        | 1;
+    let start = u64::from(u32::from_be_bytes(*start));
     let bits = (len as u64 * 8).max(1);
     (0..PROBES).map(move |probe| {
-        let bit = (start + probe * step + salt) % bits;
+        let bit = (start + probe * step) % bits;
         (
             usize::try_from(bit / 8).unwrap_or(usize::MAX),
             1 << (bit % 8),

@@ -9,8 +9,8 @@ use boboyka_strand::{Block, Break, ChainError, Hash, Seq, run};
 
 use super::search::SortedIndex;
 use super::{
-    Bloom, END_MAGIC, Footer, Frame, HASH_ENTRY_LEN, HEADER_LEN, KEY_ENTRY_LEN, MAGIC, Segment,
-    TRAILER_LEN,
+    Bloom, END_MAGIC, Footer, Frame, HASH_ENTRY_LEN, HEADER_BYTES, KEY_ENTRY_LEN, MAGIC, Segment,
+    TRAILER_BYTES, TRAILER_LEN,
 };
 use crate::store::error::ReadError;
 use crate::store::key::IdempotencyKey;
@@ -43,11 +43,11 @@ impl Segment {
         let file_len = file.metadata()?.len();
         let trailer_at = file_len
             .checked_sub(TRAILER_LEN)
-            .filter(|at| *at >= HEADER_LEN)
+            .filter(|at| *at >= HEADER_BYTES as u64)
             .ok_or_else(|| malformed("too short"))?;
-        let mut header = [0; HEADER_LEN as usize];
+        let mut header = [0; HEADER_BYTES];
         file.read_exact_at(&mut header, 0)?;
-        let mut trailer = [0; TRAILER_LEN as usize];
+        let mut trailer = [0; TRAILER_BYTES];
         file.read_exact_at(&mut trailer, trailer_at)?;
         if !header.starts_with(MAGIC) || !trailer.ends_with(END_MAGIC) {
             return Err(malformed("no segment, or one of another version"));
@@ -181,7 +181,7 @@ impl OpenSegment<'_> {
     /// A frame's blocks, their chain recomputed and checked against the frame's last hash.
     pub(in crate::store) fn read(&self, frame: &Frame) -> Result<Vec<Block>, ReadError> {
         let raw = self.read_raw(frame)?;
-        run::decode(&raw).map_err(|error| self.unreadable(frame, error.to_string()))
+        run::decode(&raw).map_err(|error| Self::unreadable(frame, error.to_string()))
     }
 
     /// A frame's run, decompressed.
@@ -191,10 +191,10 @@ impl OpenSegment<'_> {
             .read_exact_at(&mut packed, frame.at)
             .map_err(|e| self.segment.io(e))?;
         zstd::bulk::decompress(&packed, frame.raw_len as usize)
-            .map_err(|error| self.unreadable(frame, error.to_string()))
+            .map_err(|error| Self::unreadable(frame, error.to_string()))
     }
 
-    pub(super) fn unreadable(&self, frame: &Frame, why: String) -> ReadError {
+    pub(super) fn unreadable(frame: &Frame, why: String) -> ReadError {
         let blocks: u64 = frame.counts.iter().copied().map(u64::from).sum();
         let last = frame.first_seq + blocks.saturating_sub(1);
         let source = ChainError {
