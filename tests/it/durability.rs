@@ -21,9 +21,6 @@ async fn verdict(sidecar: &Sidecar) -> Value {
 
 #[tokio::test]
 async fn nothing_acknowledged_is_lost_when_the_process_is_killed_under_load() {
-    let rounds = std::env::var("BOBOYKA_KILL_ROUNDS")
-        .ok()
-        .and_then(|text| text.parse().ok());
     let mut sidecar = Sidecar::start().await;
     let mut newest = 0;
     for round in 0..KILL_ROUNDS {

@@ -46,13 +46,7 @@ pub(super) async fn retry(
         .get("lane")
         .map(|name| name.parse().map_err(|_| bad_lane()))
         .transpose()?;
-    let report = api.mirror.retry(lane).await.map_err(|error| {
-        tracing::error!(
-            error = crate::causes(&error),
-            "could not retry dead letters"
-        );
-        ApiError::internal()
-    })?;
+    let report = api.mirror.retry(lane).await.map_err(not_retried)?;
     Ok(axum::Json(report).into_response())
 }
 
