@@ -329,6 +329,8 @@ mod tests {
             failure(403, r#"{"code":null,"details":null}"#).class,
             Class::Auth
         );
-        assert_eq!(failure(400, r#"["x"]"#).class, Class::Poison);
+        assert_eq!(failure(400, r#""x""#).class, Class::Transient);
+        let going = r#"{"code":"","message":"server closed the connection unexpectedly"}"#;
+        assert_eq!(failure(400, going).class, Class::Transient);
     }
 }

@@ -67,7 +67,7 @@ enum Rest {
     /// The next step at once.
     Not,
     /// Until a time, credentials or somebody's wish; not for new records.
-    Until(Instant),
+    Until(Option<Instant>),
     /// Until there is a new record, at most to a time.
     Idle(Option<Instant>),
 }
@@ -229,7 +229,7 @@ impl Lane {
         }
         let (until, for_records) = match rest {
             Rest::Not => (Some(Instant::now()), false),
-            Rest::Until(until) => (Some(until), false),
+            Rest::Until(until) => (until, false),
             Rest::Idle(until) => (until, true),
         };
         let sleep = async {
