@@ -162,6 +162,40 @@ async fn a_row_that_comes_before_the_one_it_refers_to_is_awaited() {
 }
 
 #[tokio::test]
+async fn records_from_before_supabase_are_caught_up_through_kills_in_the_middle_of_it() {
+    let supabase = Supabase::start().await;
+    supabase.write_folder("");
+    let mut sidecar = with_folder(&supabase).await;
+    for first in [0, 3_000, 6_000] {
+        ingest_many(&sidecar, (first..first + 3_000).map(health)).await;
+    }
+    let disabled = lane(&sidecar, "agent_health").await;
+    assert_eq!(disabled["reason"], "the supabase key is empty");
+    supabase.write_folder(&supabase.jwt_key());
+    let count = || -> u64 {
+        supabase
+            .sql("select count(*) from agent_health")
+            .parse()
+            .unwrap()
+    };
+    let mut interrupted = 0;
+    for _ in 0..3 {
+        let before = count();
+        wait_until(
+            CONVERGE_LIMIT,
+            || async { count() > before || before == 9_000 },
+            || format!("nothing more came than {before}\n{}", sidecar.log()),
+        )
+        .await;
+        sidecar.kill_9();
+        interrupted += u32::from(count() < 9_000);
+        sidecar.restart().await;
+    }
+    assert!(interrupted > 0, "every kill came after the drain");
+    converges(&sidecar, &supabase, 9_000).await;
+}
+
+#[tokio::test]
 async fn the_key_is_in_no_output_whatever_fails() {
     let mut supabase = Supabase::start().await;
     let (url, key) = (supabase.url(), supabase.jwt_key());
