@@ -24,6 +24,10 @@ pub enum Fault {
     Slow(Duration),
     /// Passes it on, and never tells what came of it: the connection ends.
     Ambiguous,
+    /// Ends the connection in the middle of the upload.
+    Cut,
+    /// Answers with a status at once and takes so long over a body that then breaks off.
+    SlowBody(u16, Duration),
 }
 
 /// Keys that the edge takes, faults that are due, requests seen.
@@ -32,6 +36,8 @@ pub(crate) struct EdgeState {
     pub(crate) jwt: String,
     pub(crate) secret: String,
     pub(crate) faults: VecDeque<Fault>,
+    /// A longer body is cut off in its upload, as some gateways do instead of answering 413.
+    pub(crate) cut_above_bytes: Option<u64>,
     pub(crate) requests: u64,
 }
 
@@ -71,8 +77,19 @@ async fn pass(State(shared): State<Shared>, request: Request) -> Response {
             let body = r#"{"message":"Invalid API key","hint":"Double check your API key."}"#;
             return (StatusCode::UNAUTHORIZED, body).into_response();
         }
-        state.faults.pop_front()
+        let length = request.headers().get("content-length");
+        let length: u64 = length.map_or(0, |text| text.to_str().unwrap().parse().unwrap());
+        if state.cut_above_bytes.is_some_and(|limit| length > limit) {
+            Some(Fault::Cut)
+        } else {
+            state.faults.pop_front()
+        }
     };
+    match fault {
+        Some(Fault::Cut) => panic!("the upload is cut off here, on purpose"),
+        Some(Fault::SlowBody(status, delay)) => return slow_body(status, delay),
+        _ => {}
+    }
     if let Some(Fault::Status(status, body, retry_after)) = fault {
         let mut response = (StatusCode::from_u16(status).unwrap(), body).into_response();
         if let Some(seconds) = retry_after {
@@ -86,9 +103,22 @@ async fn pass(State(shared): State<Shared>, request: Request) -> Response {
     match fault {
         Some(Fault::Slow(delay)) => tokio::time::sleep(delay).await,
         Some(Fault::Ambiguous) => panic!("the connection ends here, on purpose"),
-        Some(Fault::Status(..)) | None => {}
+        Some(Fault::Status(..) | Fault::Cut | Fault::SlowBody(..)) | None => {}
     }
     answer
+}
+
+/// Headers now, then the first half of a body, then nothing more.
+fn slow_body(status: u16, delay: Duration) -> Response {
+    let half = futures_util::stream::once(async { Ok("{\"code\":\"23") });
+    let end = futures_util::stream::once(async move {
+        tokio::time::sleep(delay).await;
+        Err(std::io::Error::other(
+            "the body breaks off here, on purpose",
+        ))
+    });
+    let body = Body::from_stream(futures_util::StreamExt::chain(half, end));
+    (StatusCode::from_u16(status).unwrap(), body).into_response()
 }
 
 /// Old keys come twice, new ones as `apikey` only or identical in both places.

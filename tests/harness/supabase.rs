@@ -127,6 +127,11 @@ impl Supabase {
         self.state.lock().unwrap().faults.extend(faults);
     }
 
+    /// Cuts off uploads of longer bodies from now on.
+    pub fn cut_uploads_above(&self, bytes: u64) {
+        self.state.lock().unwrap().cut_above_bytes = Some(bytes);
+    }
+
     /// How many requests the edge has seen.
     pub fn requests(&self) -> u64 {
         self.state.lock().unwrap().requests

@@ -9,6 +9,7 @@
 
 mod durability;
 mod mirror;
+mod mirror_lanes;
 mod page;
 mod purity;
 mod refusals;

@@ -8,18 +8,18 @@ use boboyka_tests::{Fault, Sidecar, Supabase};
 use serde_json::{Value, json};
 
 /// How long the mirror may take to come back after an outage: its longest pause and some.
-const CONVERGE_LIMIT: Duration = Duration::from_secs(90);
+pub(crate) const CONVERGE_LIMIT: Duration = Duration::from_secs(90);
 
-fn health(n: u64) -> Value {
+pub(crate) fn health(n: u64) -> Value {
     json!({"agent_id": format!("a{n}"), "status": "healthy", "cpu_pct": 12.5, "n": n})
 }
 
-async fn with_folder(supabase: &Supabase) -> Sidecar {
+pub(crate) async fn with_folder(supabase: &Supabase) -> Sidecar {
     let folder = supabase.folder();
     Sidecar::start_with(&["--supabase-dir", folder.to_str().unwrap()], &[]).await
 }
 
-async fn lane(sidecar: &Sidecar, name: &str) -> Value {
+pub(crate) async fn lane(sidecar: &Sidecar, name: &str) -> Value {
     let mirror = sidecar.get("/v1/boboyka/mirror").await;
     let lanes = mirror["lanes"].as_array().unwrap();
     lanes
@@ -30,7 +30,7 @@ async fn lane(sidecar: &Sidecar, name: &str) -> Value {
 }
 
 /// Waits until the health lane has nothing left, then compares: every record once, and only those.
-async fn converges(sidecar: &Sidecar, supabase: &Supabase, records: usize) {
+pub(crate) async fn converges(sidecar: &Sidecar, supabase: &Supabase, records: usize) {
     let explain = || format!("the mirror did not converge\n{}", sidecar.log());
     wait_until(
         CONVERGE_LIMIT,

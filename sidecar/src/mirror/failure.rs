@@ -132,6 +132,9 @@ fn words(class: Class, table: &str, status: u16, code: Option<&str>, message: &s
         Class::Transient if matches!(status, 420 | 429) => {
             format!("supabase asks to slow down ({status})")
         }
+        Class::Transient if code.is_some_and(|code| code.starts_with("PGRST00")) => {
+            "supabase can't reach its database".to_owned()
+        }
         Class::Transient => format!("supabase answered {status}"),
         Class::Auth if code == Some("42501") => format!("no permission on table {table}"),
         Class::Auth => "supabase key refused".to_owned(),
@@ -241,6 +244,11 @@ mod tests {
             (Class::Transient, "HTTP 503")
         );
         assert_eq!(gateway.message, "supabase answered 503");
+        let postgrest = failure(
+            503,
+            r#"{"code":"PGRST001","message":"Database client error"}"#,
+        );
+        assert_eq!(postgrest.message, "supabase can't reach its database");
         assert_eq!(failure(404, "{}").message, "table agent_health is missing");
         assert_eq!(failure(401, "").message, "supabase key refused");
     }
@@ -321,6 +329,8 @@ mod tests {
             failure(403, r#"{"code":null,"details":null}"#).class,
             Class::Auth
         );
-        assert_eq!(failure(400, r#"["x"]"#).class, Class::Poison);
+        assert_eq!(failure(400, r#""x""#).class, Class::Transient);
+        let going = r#"{"code":"","message":"server closed the connection unexpectedly"}"#;
+        assert_eq!(failure(400, going).class, Class::Transient);
     }
 }

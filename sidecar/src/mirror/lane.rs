@@ -67,7 +67,7 @@ enum Rest {
     /// The next step at once.
     Not,
     /// Until a time, credentials or somebody's wish; not for new records.
-    Until(Instant),
+    Until(Option<Instant>),
     /// Until there is a new record, at most to a time.
     Idle(Option<Instant>),
 }
@@ -89,6 +89,8 @@ pub(super) struct Lane {
     off_reason: Option<Arc<str>>,
     shape: Option<Shape>,
     shape_seen: Instant,
+    /// The shape whose shortcomings were logged last.
+    lacking: Option<Shape>,
     /// A batch failed on the table's shape although the preflight had passed.
     shape_disputed: bool,
     pause: Option<Pause>,
@@ -136,6 +138,7 @@ impl Lane {
             off_reason: None,
             shape: None,
             shape_seen: Instant::now(),
+            lacking: None,
             shape_disputed: false,
             pause: None,
             breaker: Breaker::default(),
@@ -226,7 +229,7 @@ impl Lane {
         }
         let (until, for_records) = match rest {
             Rest::Not => (Some(Instant::now()), false),
-            Rest::Until(until) => (Some(until), false),
+            Rest::Until(until) => (until, false),
             Rest::Idle(until) => (until, true),
         };
         let sleep = async {

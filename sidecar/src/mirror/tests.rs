@@ -356,6 +356,22 @@ async fn records_from_before_are_caught_up_once_a_folder_names_a_supabase() {
 }
 
 #[tokio::test]
+async fn new_credentials_do_not_wait_for_a_request_that_hangs() {
+    let (stuck, table) = (FakeTable::start().await, FakeTable::start().await);
+    stuck.lock().always = Some(Fault::Hang);
+    let secrets = tempfile::tempdir().unwrap();
+    write_folder(secrets.path(), &stuck.url(), "key");
+    let running = Running::start(SupabaseSource::Folder(secrets.path().to_owned()));
+    running.ingest(agents("a", 3)).await;
+    write_folder(secrets.path(), &table.url(), "key");
+    let asked = Instant::now();
+    running.wait_until_drained().await;
+    assert!(asked.elapsed() < Duration::from_secs(10));
+    assert_eq!(table.count(), 3);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_lane_goes_on_from_its_mark_after_a_restart() {
     let table = FakeTable::start().await;
     let running = Running::to(&table);

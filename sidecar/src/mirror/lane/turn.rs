@@ -45,7 +45,7 @@ pub(super) enum LoadError {
 impl Lane {
     pub(super) async fn turn(&mut self) -> Rest {
         if self.supabase.is_none() {
-            return Rest::Idle(None);
+            return Rest::Until(None);
         }
         let now = Instant::now();
         if let Some(until) = self
@@ -57,7 +57,7 @@ impl Lane {
             return self.rest_paused(until).await;
         }
         match self.breaker.leave(now) {
-            Leave::Nothing(until) => return Rest::Until(until),
+            Leave::Nothing(until) => return Rest::Until(Some(until)),
             Leave::Probe => self.shape = None,
             Leave::Batches => {}
         }
@@ -87,13 +87,13 @@ impl Lane {
     /// A paused lane wakes for the first record that it has to keep waiting, to know its age.
     async fn rest_paused(&mut self, until: Instant) -> Rest {
         if self.view.borrow().oldest_ms.is_some() {
-            return Rest::Until(until);
+            return Rest::Until(Some(until));
         }
         if self.backlog() == 0 {
             return Rest::Idle(Some(until));
         }
         self.load().await;
-        Rest::Until(until)
+        Rest::Until(Some(until))
     }
 
     fn rest_idle(&self) -> Rest {
@@ -119,7 +119,7 @@ impl Lane {
         };
         match self.call(preflight(&supabase, self.record_type)).await {
             Some(Ok(shape)) => {
-                if !shape.is_whole() && self.shape.as_ref() != Some(&shape) {
+                if !shape.is_whole() && self.lacking.as_ref() != Some(&shape) {
                     let (table, lost_columns) = (self.table(), &shape.lost_columns);
                     let idempotent = shape.idempotent;
                     tracing::warn!(
@@ -129,6 +129,7 @@ impl Lane {
                         "table {table} lacks something"
                     );
                 }
+                self.lacking = (!shape.is_whole()).then(|| shape.clone());
                 self.shape = Some(shape);
                 self.shape_seen = Instant::now();
                 self.breaker.answered();
@@ -253,7 +254,7 @@ impl Lane {
         self.shape.as_ref().is_some_and(|shape| shape.idempotent)
     }
 
-    /// Inserts a body of rows; `None` when the process ends first.
+    /// Inserts a body of rows; `None` when the process ends or the credentials change first.
     pub(super) async fn insert(&mut self, body: Bytes) -> Option<Result<(), Failure>> {
         let (supabase, shape) = (self.supabase.clone()?, self.shape.clone()?);
         let table = self.table();
@@ -274,6 +275,10 @@ impl Lane {
             shutdown.wait().await;
             tokio::time::sleep(GRACE).await;
         };
+        // A request that hangs with the old key must not hold the new one up. Its rows may have been
+        // stored, so it is given up only where sending them again does no harm.
+        let mut configured = self.configured.clone();
+        let may_give_up = self.shape.as_ref().is_none_or(|shape| shape.idempotent);
         tokio::select! {
             result = request => {
                 let class = result.as_ref().err().map_or(Class::Done, |failure| failure.class);
@@ -281,6 +286,7 @@ impl Lane {
                 Some(result)
             }
             () = ended => None,
+            Ok(()) = configured.changed(), if may_give_up => None,
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -22,6 +23,8 @@ pub(super) enum Fault {
     SlowDown(&'static str),
     /// The rows are stored, and the answer never comes.
     StoredThenLost,
+    /// Nothing happens for a minute.
+    Hang,
 }
 
 #[derive(Default)]
@@ -87,23 +90,28 @@ async fn answer(
     Query(query): Query<HashMap<String, String>>,
     body: Bytes,
 ) -> Response {
-    let (response, wait) = {
+    let (response, then) = {
         let mut table = state.lock().unwrap();
         table.requests += 1;
         let fault = table.faults.pop_front().or_else(|| table.always.clone());
         match fault {
-            Some(Fault::Answer(status, text)) => (reply(status, text.to_owned()), false),
+            Some(Fault::Answer(status, text)) => (reply(status, text.to_owned()), None),
             Some(Fault::SlowDown(when)) => (
                 ([("retry-after", when)], reply(429, String::new())).into_response(),
-                false,
+                None,
             ),
-            Some(Fault::StoredThenLost) => (table.insert(&query, &body), true),
-            None => (table.insert(&query, &body), false),
+            Some(fault @ Fault::StoredThenLost) => (table.insert(&query, &body), Some(fault)),
+            Some(Fault::Hang) => (reply(503, String::new()), Some(Fault::Hang)),
+            None => (table.insert(&query, &body), None),
         }
     };
-    if wait {
+    match then {
         // Ends the connection without an answer.
-        std::panic::resume_unwind(Box::new("the connection is lost"));
+        Some(Fault::StoredThenLost) => {
+            std::panic::resume_unwind(Box::new("the connection is lost"))
+        }
+        Some(_) => tokio::time::sleep(Duration::from_mins(1)).await,
+        None => {}
     }
     response
 }
