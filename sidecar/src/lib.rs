@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use boboyka_strand::{Record, RecordType};
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use config::Serve;
 use mirror::{Credentials, Mirror, Settings, SupabaseSource};
@@ -41,6 +42,9 @@ pub enum RunError {
     /// A write failed; only a new start can tell what the disk holds.
     #[error("the store stopped: {0}")]
     Poisoned(String),
+    /// A listener or the mirror ended by itself; a new start mends what the log tells of.
+    #[error("a task ended before its time")]
+    TaskEnded,
 }
 
 /// Serves until a signal to end, or until the store fails. `listening` is called once, when callers can
@@ -66,12 +70,18 @@ pub async fn run(serve: Serve, listening: impl FnOnce()) -> Result<(), RunError>
         store: store.clone(),
         mirror,
     });
-    let serving = tokio::spawn(server::serve(listener, api, shutdown.clone()));
-    let observing = tokio::spawn(server::serve(
+    let mut tasks = JoinSet::new();
+    tasks.spawn(server::serve(listener, api, shutdown.clone()));
+    tasks.spawn(server::serve(
         observer,
         observe::router(store.clone()),
         shutdown.clone(),
     ));
+    tasks.spawn(async {
+        if let Err(error) = lanes.await {
+            tracing::error!(%error, "the mirror failed");
+        }
+    });
     tracing::info!(
         address = %serve.listen,
         strand = %store.strand_id(),
@@ -81,18 +91,20 @@ pub async fn run(serve: Serve, listening: impl FnOnce()) -> Result<(), RunError>
     listening();
     let failure = tokio::select! {
         () = signal() => None,
-        reason = store.poisoned() => Some(reason),
+        reason = store.poisoned() => Some(RunError::Poisoned(reason)),
+        // None of them ends before the signal unless something is wrong with it.
+        _ = tasks.join_next() => Some(RunError::TaskEnded),
     };
     tracing::info!("ending: requests under way are answered first");
     end.trigger();
-    for task in [serving, observing, lanes] {
-        if let Err(error) = task.await {
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
             tracing::error!(%error, "a task had failed");
         }
     }
     let closed = tokio::task::spawn_blocking(move || store.close()).await;
     debug_assert!(closed.is_ok(), "closing does not panic");
-    failure.map_or(Ok(()), |reason| Err(RunError::Poisoned(reason)))
+    failure.map_or(Ok(()), Err)
 }
 
 fn supabase_source(serve: &Serve) -> Result<SupabaseSource, RunError> {
