@@ -24,24 +24,7 @@ impl Lock {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let mut file = options.open(&path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                // The holder may be between locking and writing its number.
-                let known = file.read_to_string(&mut pid).is_ok() && !pid.trim().is_empty();
-                let pid = if known {
-                    pid.trim().to_owned()
-                } else {
-                    "(unknown)".to_owned()
-                };
-                return Err(OpenError::InUse {
-                    path: folder.to_owned(),
-                    pid,
-                });
-            }
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
-        }
+        try_lock(&mut file, folder)?;
         file.set_len(0).map_err(failed)?;
         file.rewind().map_err(failed)?;
         write!(file, "{}", std::process::id()).map_err(failed)?;
