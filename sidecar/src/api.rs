@@ -7,6 +7,8 @@ mod guard;
 mod ingest;
 mod mirror;
 mod read;
+pub(crate) mod requests;
+mod splitter;
 mod wire;
 
 use axum::Router;
@@ -16,13 +18,28 @@ use axum::routing::{get, post};
 
 use crate::mirror::Mirror;
 use crate::store::Store;
+use body::Bodies;
 use error::ApiError;
+use requests::Requests;
 
 /// What handlers work with.
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) store: Store,
     pub(crate) mirror: Mirror,
+    pub(crate) bodies: Bodies,
+    pub(crate) requests: Requests,
+}
+
+impl Api {
+    pub(crate) fn new(store: Store, mirror: Mirror) -> Self {
+        Self {
+            store,
+            mirror,
+            bodies: Bodies::new(),
+            requests: Requests::default(),
+        }
+    }
 }
 
 /// All routes of the API.
@@ -38,7 +55,10 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/v1/boboyka/mirror/retry", post(mirror::retry))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn(guard::loopback_only))
+        .layer(middleware::from_fn_with_state(
+            api.requests.clone(),
+            requests::admit,
+        ))
         .with_state(api)
 }
 

@@ -66,15 +66,16 @@ pub async fn run(serve: Serve, listening: impl FnOnce()) -> Result<(), RunError>
     let (end, shutdown) = shutdown::channel();
     let (mirror, lanes) =
         Mirror::start(store.clone(), source, Settings::default(), shutdown.clone());
-    let api = api::router(api::Api {
-        store: store.clone(),
-        mirror,
-    });
+    let api = api::Api::new(store.clone(), mirror);
     let mut tasks = JoinSet::new();
-    tasks.spawn(server::serve(listener, api, shutdown.clone()));
+    tasks.spawn(server::serve(
+        listener,
+        api::router(api.clone()),
+        shutdown.clone(),
+    ));
     tasks.spawn(server::serve(
         observer,
-        observe::router(store.clone()),
+        observe::router(api),
         shutdown.clone(),
     ));
     tasks.spawn(async {

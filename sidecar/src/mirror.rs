@@ -206,8 +206,12 @@ impl Mirror {
     /// What became of a record, waiting for it at most the acknowledgement's time-out, and not at all
     /// when the lane can't be in time.
     pub async fn outcome(&self, record_type: RecordType, seq: Seq) -> Outcome {
-        let mut view = self.lane(record_type).view.subscribe();
+        let lane = &self.lane(record_type).view;
         let deadline = Instant::now() + self.0.ack_timeout;
+        if lane.borrow().is_stuck_until(deadline) {
+            return self.outcome_now(record_type, seq);
+        }
+        let mut view = lane.subscribe();
         if backlog(&self.0.store, record_type) <= AHEAD_MAX {
             let done = view.wait_for(|view| view.passed >= seq || view.is_stuck_until(deadline));
             // The sender lives as long as `self`, and a time-out is an outcome like others.

@@ -115,6 +115,12 @@ impl Load {
     }
 }
 
+/// So many records as the array that a batch takes.
+pub(crate) fn array(first: u64, records: u64) -> String {
+    let records: Vec<_> = (first..first + records).map(record).collect();
+    format!("[{}]", records.join(","))
+}
+
 /// A record as agents send them; the numbers differ as they would.
 fn record(n: u64) -> String {
     // A cheap hash, so that values do not follow each other.

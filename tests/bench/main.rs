@@ -1,5 +1,5 @@
-//! The benchmark: durable ingest against two references in one interleaved run, then what a large
-//! strand takes of disk, memory and time.
+//! The benchmark: durable ingest against two references in one interleaved run, then the mirror's drain
+//! against the same rows inserted by hand, then what a large strand takes of disk, memory and time.
 //!
 //! The references stand behind the same HTTP server and check the same records: `echo` keeps nothing
 //! (the limit of HTTP), `file` appends blocks to one plain file with group commit and fdatasync (the
@@ -14,13 +14,15 @@
     reason = "a program for people, which stops where something is wrong"
 )]
 
+mod drain;
+mod large;
 mod load;
 mod reference;
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use boboyka_tests::Sidecar;
 use boboyka_tests::process::{Process, free_address, wait_until};
@@ -38,8 +40,14 @@ struct Bench {
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Records of the large strand.
-    #[arg(long, default_value_t = 1_000_000)]
+    #[arg(long, default_value_t = 10_000_000)]
     records: u64,
+    /// Connections of the loads with one record a request.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64, 256])]
+    connections: Vec<usize>,
+    /// What to measure.
+    #[arg(long, value_delimiter = ',', default_values = ["single", "batch", "drain", "large"])]
+    only: Vec<String>,
     /// Serve a reference instead: `echo` or `file`.
     #[arg(long, hide = true)]
     serve: Option<String>,
@@ -57,20 +65,34 @@ async fn main() {
     if let (Some(kind), Some(listen), Some(folder)) = (&bench.serve, bench.listen, &bench.folder) {
         return reference::serve(kind, listen, folder).await;
     }
+    let wanted = |part: &str| bench.only.iter().any(|name| name == part);
+    let mut loads = Vec::new();
+    if wanted("single") {
+        loads.extend(bench.connections.iter().copied().map(Load::single));
+    }
+    if wanted("batch") {
+        loads.push(Load::batch(16, 1000));
+    }
+    ingest(&loads, bench.rounds).await;
+    if wanted("drain") {
+        drain::compare(bench.rounds).await;
+    }
+    if wanted("large") {
+        large::compare(bench.records).await;
+    }
+}
+
+/// Durable ingest, each load on each server in turn.
+async fn ingest(loads: &[Load], rounds: usize) {
     let folder = tempfile::tempdir().unwrap();
     let echo = Reference::start("echo", folder.path()).await;
     let file = Reference::start("file", folder.path()).await;
     let sidecar = Sidecar::start().await;
-    let own: SocketAddr = sidecar
-        .url("")
-        .trim_start_matches("http://")
-        .parse()
-        .unwrap();
-    let cells: Vec<_> = [1, 16, 64, 256].map(Load::single).into();
-    for load in cells.into_iter().chain([Load::batch(16, 1000)]) {
+    let servers = [echo.address, file.address, address(&sidecar)];
+    for load in loads {
         let mut rates = [Vec::new(), Vec::new(), Vec::new()];
-        for _ in 0..bench.rounds {
-            for (rate, address) in rates.iter_mut().zip([echo.address, file.address, own]) {
+        for _ in 0..rounds {
+            for (rate, address) in rates.iter_mut().zip(servers) {
                 rate.push(load.run(address, MEASURE).await);
             }
         }
@@ -83,72 +105,12 @@ async fn main() {
             file.median / echo.median
         );
     }
-    drop((echo, file, sidecar));
-    large_strand(bench.records).await;
 }
 
-/// Fills a strand and says what it takes.
-async fn large_strand(records: u64) {
-    let mut sidecar = Sidecar::start().await;
-    let address: SocketAddr = sidecar
-        .url("")
-        .trim_start_matches("http://")
-        .parse()
-        .unwrap();
-    let load = Load::batch(4, 1000);
-    let (begun, mut peak) = (Instant::now(), 0);
-    while sidecar.get("/v1/boboyka/status").await["total_events"]
-        .as_u64()
-        .unwrap()
-        < records
-    {
-        load.run(address, MEASURE).await;
-        peak = peak.max(resident_mib(sidecar.process().pid()));
-    }
-    let total = sidecar.get("/v1/boboyka/status").await["total_events"]
-        .as_u64()
-        .unwrap();
-    println!(
-        "{total} records in {:.0} s, batches of 1000 at 4",
-        begun.elapsed().as_secs_f64()
-    );
-    println!("    resident: peak between loads {peak} MiB");
-    let raw = Load::raw_bytes_per_record() * total as f64;
-    let disk = folder_bytes(&sidecar.data_dir()) as f64;
-    println!(
-        "    disk ÷ raw blocks: {:.2} ({:.0} B a record)",
-        disk / raw,
-        disk / total as f64
-    );
-    let mut opens = Vec::new();
-    for _ in 0..5 {
-        sidecar.kill_9();
-        let begun = Instant::now();
-        sidecar.restart().await;
-        opens.push(begun.elapsed().as_secs_f64() * 1000.0);
-    }
-    println!(
-        "    from start to ready after kill -9: {} ms",
-        Figure::of(opens)
-    );
-    let begun = Instant::now();
-    let verdict = sidecar.request(reqwest::Method::GET, "/v1/boboyka/verify");
-    let text = verdict
-        .timeout(Duration::from_mins(10))
-        .send()
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
-    assert!(
-        text.lines().last().unwrap().contains("\"ok\":true"),
-        "{text}"
-    );
-    println!(
-        "    verify: {:.0} records/s",
-        total as f64 / begun.elapsed().as_secs_f64()
-    );
+/// Where a sidecar listens.
+fn address(sidecar: &Sidecar) -> SocketAddr {
+    let url = sidecar.url("");
+    url.trim_start_matches("http://").parse().unwrap()
 }
 
 /// A reference server in a process of its own.
@@ -206,34 +168,12 @@ impl Figure {
 
 impl std::fmt::Display for Figure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:.0} [{:.0}–{:.0}]", self.median, self.least, self.most)
+        let digits = f.precision().unwrap_or(0);
+        let Self {
+            median,
+            least,
+            most,
+        } = self;
+        write!(f, "{median:.digits$} [{least:.digits$}–{most:.digits$}]")
     }
-}
-
-fn resident_mib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap();
-    line.split_whitespace()
-        .nth(1)
-        .unwrap()
-        .parse::<u64>()
-        .unwrap()
-        / 1024
-}
-
-fn folder_bytes(folder: &Path) -> u64 {
-    let entries = std::fs::read_dir(folder).unwrap().flatten();
-    entries
-        .map(|entry| {
-            let file = entry.metadata().unwrap();
-            if file.is_dir() {
-                folder_bytes(&entry.path())
-            } else {
-                file.len()
-            }
-        })
-        .sum()
 }

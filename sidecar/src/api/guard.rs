@@ -1,23 +1,13 @@
 //! Who may call: only what was addressed to this machine by itself. A web page that resolves its own
 //! name to 127.0.0.1 (DNS rebinding), or posts across origins, is refused.
 
-use axum::extract::Request;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
 
 /// Refuses requests whose `Host` or `Origin` is not this machine's loopback.
-pub(super) async fn loopback_only(request: Request, next: Next) -> Response {
-    match check(request.headers()) {
-        Ok(()) => next.run(request).await,
-        Err(error) => error.into_response(),
-    }
-}
-
-fn check(headers: &HeaderMap) -> Result<(), ApiError> {
+pub(super) fn check(headers: &HeaderMap) -> Result<(), ApiError> {
     let host = text(headers, &header::HOST).unwrap_or_default();
     if !is_loopback(host) {
         return Err(refusal("forbidden_host", "Host"));

@@ -1,16 +1,15 @@
 //! `POST /v1/boboyka/ingest` and `/ingest/batch`: check, append, wait for the mirror, answer.
 
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use boboyka_strand::{Record, RecordType};
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use super::Api;
 use super::body;
 use super::error::ApiError;
+use super::splitter::{Format, Splitter};
 use super::wire::{IngestRequest, Receipt};
 use crate::store::{Appended, IdempotencyKey, KEY_MAX_BYTES, KeyConflict, NewRecord};
 
@@ -31,9 +30,8 @@ pub(super) async fn ingest(State(api): State<Api>, request: Request) -> Result<R
         return Err(body::unsupported("application/json"));
     }
     let key = header_key(&parts.headers)?;
-    let content = body::read(content, INGEST_MAX_BYTES).await?;
-    let new = parse(body::text(&content)?, key)?;
-    drop(content);
+    let mut body = api.bodies.incoming(content, INGEST_MAX_BYTES);
+    let new = parse(&body.read().await?, key)?;
     let mut answers = api.store.append(vec![new]).await?;
     let appended = answers.pop().ok_or_else(ApiError::internal)??;
     let outcome = api.mirror.outcome(appended.record_type, appended.seq).await;
@@ -45,27 +43,37 @@ pub(super) async fn ingest(State(api): State<Api>, request: Request) -> Result<R
     Ok(response)
 }
 
-/// Takes many records, each answered by itself, in order.
-pub(super) async fn batch(
-    State(api): State<Api>,
-    headers: HeaderMap,
-    content: Body,
-) -> Result<Response, ApiError> {
-    let media_type = body::media_type(&headers);
-    let lines = match media_type.as_str() {
-        NDJSON => true,
-        "application/json" => false,
+/// Takes many records, each answered by itself, in order. They are checked as they arrive, but none is
+/// appended before the last has: a body that is cut short writes nothing.
+pub(super) async fn batch(State(api): State<Api>, request: Request) -> Result<Response, ApiError> {
+    let (parts, content) = request.into_parts();
+    let format = match body::media_type(&parts.headers).as_str() {
+        NDJSON => Format::Lines,
+        "application/json" => Format::Array,
         _ => {
             return Err(body::unsupported(
                 "application/json or application/x-ndjson",
             ));
         }
     };
-    let content = body::read(content, BATCH_MAX_BYTES).await?;
-    let parsed = parse_batch(body::text(&content)?, lines)?;
-    drop(content);
+    let mut body = api.bodies.incoming(content, BATCH_MAX_BYTES);
+    let mut parsed = Vec::new();
+    let mut splitter = Splitter::new(format);
+    while let Some(part) = body.next().await? {
+        splitter.push(&part, |text| take(&mut parsed, text))?;
+    }
+    splitter.finish(|text| take(&mut parsed, text))?;
     let answers = append_all(&api, parsed).await?;
-    Ok(answer_batch(&answers, lines))
+    Ok(answer_batch(&answers, format))
+}
+
+fn take(parsed: &mut Vec<Result<NewRecord, ApiError>>, text: &[u8]) -> Result<(), ApiError> {
+    if parsed.len() == BATCH_MAX_RECORDS {
+        let message = format!("a batch has at most {BATCH_MAX_RECORDS} records");
+        return Err(ApiError::too_large(message));
+    }
+    parsed.push(parse(text, None));
+    Ok(())
 }
 
 /// A line of a batch's answer.
@@ -130,7 +138,7 @@ async fn wait_for_lanes(api: &Api, appended: &[Result<Appended, KeyConflict>]) {
     futures_util::future::join_all(waits).await;
 }
 
-fn answer_batch(answers: &[Answer], lines: bool) -> Response {
+fn answer_batch(answers: &[Answer], format: Format) -> Response {
     let refused = answers
         .iter()
         .any(|answer| matches!(answer, Answer::Error(_)));
@@ -139,7 +147,7 @@ fn answer_batch(answers: &[Answer], lines: bool) -> Response {
     } else {
         StatusCode::OK
     };
-    if !lines {
+    if format == Format::Array {
         return (status, axum::Json(answers)).into_response();
     }
     let mut text = Vec::new();
@@ -152,33 +160,9 @@ fn answer_batch(answers: &[Answer], lines: bool) -> Response {
     (status, [(header::CONTENT_TYPE, NDJSON)], text).into_response()
 }
 
-fn parse_batch(text: &str, lines: bool) -> Result<Vec<Result<NewRecord, ApiError>>, ApiError> {
-    let parsed: Vec<_> = if lines {
-        let lines = text.lines().filter(|line| !line.trim().is_empty());
-        lines
-            .take(BATCH_MAX_RECORDS + 1)
-            .map(|line| parse(line, None))
-            .collect()
-    } else {
-        let elements: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| {
-            ApiError::malformed(format!("the body must be a JSON array of records: {error}"))
-        })?;
-        elements
-            .iter()
-            .take(BATCH_MAX_RECORDS + 1)
-            .map(|raw| parse(raw.get(), None))
-            .collect()
-    };
-    if parsed.len() > BATCH_MAX_RECORDS {
-        let message = format!("a batch has at most {BATCH_MAX_RECORDS} records");
-        return Err(ApiError::too_large(message));
-    }
-    Ok(parsed)
-}
-
 /// A record from the JSON that a caller sent.
-fn parse(text: &str, header_key: Option<IdempotencyKey>) -> Result<NewRecord, ApiError> {
-    let request: IngestRequest<'_> = serde_json::from_str(text).map_err(|error| {
+fn parse(text: &[u8], header_key: Option<IdempotencyKey>) -> Result<NewRecord, ApiError> {
+    let request: IngestRequest<'_> = serde_json::from_slice(text).map_err(|error| {
         ApiError::malformed(format!(
             "the body must be {{\"record_type\": …, \"data\": {{…}}}}: {error}"
         ))

@@ -1,0 +1,98 @@
+//! The first thing every request meets: who may call is let in, and the answer is counted by route and
+//! kind, with the time it took.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::histogram::Histogram;
+
+use super::guard;
+
+/// Upper bounds of the buckets, in seconds: from a quick read over a commit to the mirror's 2 s.
+const SECONDS: [f64; 10] = [
+    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.25, 1.0, 2.5, 30.0,
+];
+
+/// The routes as they are named in metrics. What is none of them is counted under the last, so that
+/// callers can't make series without end.
+const ROUTES: [&str; 9] = [
+    "/v1/boboyka/ingest",
+    "/v1/boboyka/ingest/batch",
+    "/v1/boboyka/status",
+    "/v1/boboyka/events",
+    "/v1/boboyka/records/{hash}",
+    "/v1/boboyka/verify",
+    "/v1/boboyka/mirror",
+    "/v1/boboyka/mirror/retry",
+    "other",
+];
+
+/// The kinds of answers.
+pub(crate) const KINDS: [&str; 3] = ["2xx", "4xx", "5xx"];
+
+/// What is counted; clones share the counts.
+#[derive(Clone, Debug)]
+pub(crate) struct Requests(Arc<[Route; ROUTES.len()]>);
+
+/// What is counted of one route.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) name: &'static str,
+    /// Answers, in the order of [`KINDS`].
+    pub(crate) answers: [Counter; KINDS.len()],
+    /// How long they took.
+    pub(crate) seconds: Histogram,
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self(Arc::new(ROUTES.map(|name| Route {
+            name,
+            answers: KINDS.map(|_| Counter::default()),
+            seconds: Histogram::new(SECONDS),
+        })))
+    }
+}
+
+impl Requests {
+    /// All routes.
+    pub(crate) fn routes(&self) -> &[Route] {
+        &*self.0
+    }
+
+    fn count(&self, path: Option<&MatchedPath>, status: u16, begun: Instant) {
+        let path = path.map_or("", MatchedPath::as_str);
+        let route = self.0.iter().find(|route| route.name == path);
+        let Some(route) = route.or(self.0.last()) else {
+            return;
+        };
+        let [success, refusal, failure] = &route.answers;
+        match status {
+            200..300 => success.inc(),
+            400..500 => refusal.inc(),
+            _ => failure.inc(),
+        };
+        route.seconds.observe(begun.elapsed().as_secs_f64());
+    }
+}
+
+/// Refuses who may not call, passes on who may, and counts either when its answer is there; what is
+/// streamed after the answer's head is not waited for.
+pub(super) async fn admit(
+    State(requests): State<Requests>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let begun = Instant::now();
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let response = match guard::check(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    };
+    requests.count(path.as_ref(), response.status().as_u16(), begun);
+    response
+}

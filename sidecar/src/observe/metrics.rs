@@ -1,0 +1,236 @@
+//! The metrics: what the store and the lanes say of themselves when they are asked, and the counted
+//! requests. Names and units follow Prometheus' conventions; `docs/api.md` lists them.
+
+use boboyka_strand::RecordType;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Unit;
+use prometheus_client::{collector::Collector, registry::Registry};
+
+use crate::api::Api;
+use crate::api::requests::{KINDS, Requests};
+use crate::mirror::classify::Class;
+use crate::mirror::{LaneState, Mirror};
+use crate::store::Store;
+
+/// All metrics as OpenMetrics text.
+pub(super) fn text(api: Api) -> Result<String, std::fmt::Error> {
+    let mut registry = Registry::with_prefix("boboyka");
+    registry.register_collector(Box::new(ApiCollector(api)));
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+/// Reads store and lanes when it is asked: nothing is counted twice.
+struct ApiCollector(Api);
+
+impl std::fmt::Debug for ApiCollector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ApiCollector")
+    }
+}
+
+impl Collector for ApiCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let store = &self.0.store;
+        let counts = store.counts();
+        let records = ConstCounter::new(0u64);
+        let mut family = encoder.encode_descriptor(
+            "records",
+            "Records appended to the strand",
+            None,
+            records.metric_type(),
+        )?;
+        for (record_type, count) in RecordType::ALL.into_iter().zip(counts) {
+            let labels = [("record_type", record_type.name())];
+            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+        }
+        encode_footprint(store, &mut encoder)?;
+        encode_marks(store, &mut encoder)?;
+        encode_lanes(&self.0.mirror, &mut encoder)?;
+        encode_counters(&self.0.mirror, &mut encoder)?;
+        encode_requests(&self.0.requests, &mut encoder)
+    }
+}
+
+fn encode_footprint(
+    store: &Store,
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), std::fmt::Error> {
+    let footprint = store.footprint();
+    let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    let gauges = [
+        (
+            "head_seq",
+            "Seq of the newest block",
+            None,
+            signed(store.head().seq),
+        ),
+        (
+            "segments",
+            "Sealed segments",
+            None,
+            count(footprint.segments),
+        ),
+        (
+            "segment",
+            "Size of all segments",
+            Some(Unit::Bytes),
+            signed(footprint.segment_bytes),
+        ),
+        (
+            "tail_records",
+            "Records not sealed yet",
+            None,
+            count(footprint.tail_blocks),
+        ),
+        (
+            "tail",
+            "Size of the tail",
+            Some(Unit::Bytes),
+            count(footprint.tail_bytes),
+        ),
+        (
+            "quarantined",
+            "What was set aside",
+            None,
+            count(store.quarantined().len()),
+        ),
+        (
+            "store_poisoned",
+            "1 after a failed write",
+            None,
+            i64::from(store.is_poisoned()),
+        ),
+    ];
+    for (name, help, unit, value) in gauges {
+        let gauge = ConstGauge::new(value);
+        let metric = encoder.encode_descriptor(name, help, unit.as_ref(), gauge.metric_type())?;
+        gauge.encode(metric)?;
+    }
+    Ok(())
+}
+
+fn encode_marks(store: &Store, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+    let marks = RecordType::ALL.map(|lane| (lane.name(), store.mark(lane)));
+    let lanes = [
+        (
+            "mirror_mark_seq",
+            "How far a lane came",
+            marks.map(|(_, mark)| mark.seq),
+        ),
+        (
+            "mirror_records",
+            "Records mirrored",
+            marks.map(|(_, mark)| mark.mirrored),
+        ),
+        (
+            "mirror_dead_letters",
+            "Records Supabase refuses",
+            marks.map(|(_, mark)| mark.dead_lettered),
+        ),
+    ];
+    for (name, help, values) in lanes {
+        let kind = ConstGauge::new(0i64).metric_type();
+        let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+        for ((lane, _), value) in marks.iter().zip(values) {
+            let labels = [("lane", *lane)];
+            ConstGauge::new(signed(value)).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// How the lanes stand: their states, what they have not mirrored yet, and how old it is.
+fn encode_lanes(
+    mirror: &Mirror,
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), std::fmt::Error> {
+    let lanes = mirror.lanes();
+    let gauge = ConstGauge::new(0i64).metric_type();
+    let help = "1 for the state that a lane is in";
+    let mut family = encoder.encode_descriptor("mirror_state", help, None, gauge)?;
+    for lane in &lanes {
+        for state in LaneState::ALL {
+            let labels = [("lane", lane.record_type.name()), ("state", state.name())];
+            let value = i64::from(lane.state == state);
+            ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    let help = "Records neither mirrored nor refused yet";
+    let mut family = encoder.encode_descriptor("mirror_backlog_records", help, None, gauge)?;
+    for lane in &lanes {
+        let labels = [("lane", lane.record_type.name())];
+        ConstGauge::new(signed(lane.backlog)).encode(family.encode_family(&labels)?)?;
+    }
+    let (help, unit) = ("Age of the oldest of them", Unit::Seconds);
+    let mut family = encoder.encode_descriptor("mirror_lag", help, Some(&unit), gauge)?;
+    for lane in &lanes {
+        let labels = [("lane", lane.record_type.name())];
+        let lag = std::time::Duration::from_millis(lane.lag_ms).as_secs_f64();
+        ConstGauge::new(lag).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+/// What the lanes have done since the start.
+fn encode_counters(
+    mirror: &Mirror,
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), std::fmt::Error> {
+    let counter = ConstCounter::new(0u64).metric_type();
+    let help = "Requests to Supabase, by what their answers meant";
+    let mut family = encoder.encode_descriptor("mirror_requests", help, None, counter)?;
+    for lane in RecordType::ALL {
+        for class in Class::ALL {
+            let labels = [("lane", lane.name()), ("class", class.name())];
+            let count = mirror.counters(lane).requests(class);
+            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    let help = "Rows that Supabase took";
+    let mut family = encoder.encode_descriptor("mirror_rows", help, None, counter)?;
+    for lane in RecordType::ALL {
+        let labels = [("lane", lane.name())];
+        let rows = mirror.counters(lane).rows();
+        ConstCounter::new(rows).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+/// The API's requests.
+fn encode_requests(
+    requests: &Requests,
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), std::fmt::Error> {
+    let counter = ConstCounter::new(0u64).metric_type();
+    let help = "Requests answered, by route and kind of answer";
+    let mut family = encoder.encode_descriptor("http_requests", help, None, counter)?;
+    for route in requests.routes() {
+        for (kind, count) in KINDS.into_iter().zip(&route.answers) {
+            let labels = [("route", route.name), ("status", kind)];
+            count.encode(family.encode_family(&labels)?)?;
+        }
+    }
+    let (help, unit) = ("Time until a request's answer", Unit::Seconds);
+    let mut family = encoder.encode_descriptor(
+        "http_request_duration",
+        help,
+        Some(&unit),
+        MetricType::Histogram,
+    )?;
+    for route in requests.routes() {
+        route
+            .seconds
+            .encode(family.encode_family(&[("route", route.name)])?)?;
+    }
+    Ok(())
+}
+
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
