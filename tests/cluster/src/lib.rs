@@ -1,1 +1,21 @@
-//! x
+//! A real Kubernetes of this machine's own: etcd, the control plane and nodes in namespaces made for one run,
+//! without Docker. All of it ends with the process that started it, however that ends. It is for tests and for
+//! trying the product; it is not for serving anybody.
+
+pub mod doctor;
+mod faults;
+pub mod image;
+mod kubelet;
+mod namespaces;
+mod pki;
+mod pods;
+mod ports;
+mod storage;
+mod tools;
+
+mod cluster;
+
+pub use cluster::{Cluster, Component, Tier};
+pub use faults::{ControlPlane, NodePart};
+pub use pods::{wait_for, TestNamespace};
+pub use ports::forward;
