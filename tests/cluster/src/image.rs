@@ -1,0 +1,103 @@
+//! Images made from programs, without Docker: one layer in an OCI archive, the same bytes for the same input.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+/// The user that a container runs as when nobody says otherwise.
+const USER: u64 = 65532;
+
+/// What an image is made of.
+#[derive(Debug)]
+pub struct Image {
+    /// Its name and tag.
+    pub name: String,
+    /// Files: place in the image, content, mode.
+    pub files: Vec<(String, Vec<u8>, u32)>,
+    /// The program and its arguments.
+    pub entrypoint: Vec<String>,
+    /// OCI labels.
+    pub labels: Vec<(String, String)>,
+}
+
+impl Image {
+    /// An image of one static program.
+    pub fn of_program(name: &str, program: &Path) -> Result<Self> {
+        let file = program.file_name().context("a program has a name")?.to_string_lossy().into_owned();
+        let content = std::fs::read(program).with_context(|| format!("{} is not built", program.display()))?;
+        let users = format!("root:x:0:0::/:/\nnonroot:x:{USER}:{USER}::/:/\n");
+        Ok(Self {
+            name: name.to_owned(),
+            files: vec![
+                (file.clone(), content, 0o755),
+                ("etc/passwd".to_owned(), users.into_bytes(), 0o644),
+            ],
+            entrypoint: vec![format!("/{file}")],
+            labels: Vec::new(),
+        })
+    }
+
+    /// Writes the archive.
+    pub fn write(&self, place: &Path) -> Result<PathBuf> {
+        let layer = archive(&self.files)?;
+        let labels: Value = self.labels.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<serde_json::Map<_, _>>().into();
+        let config = serde_json::to_vec(&json!({
+            "architecture": "amd64", "os": "linux",
+            "config": {"Entrypoint": self.entrypoint, "User": format!("{USER}:{USER}"), "Labels": labels},
+            "rootfs": {"type": "layers", "diff_ids": [digest(&layer)]},
+        }))?;
+        let manifest = serde_json::to_vec(&json!({
+            "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": described("config.v1+json", &config),
+            "layers": [described("layer.v1.tar", &layer)],
+        }))?;
+        let mut entry = described("manifest.v1+json", &manifest);
+        let tag = self.name.rsplit(':').next().unwrap_or_default();
+        entry["annotations"] = json!({"io.containerd.image.name": self.name, "org.opencontainers.image.ref.name": tag});
+        let index = serde_json::to_vec(&json!({"schemaVersion": 2, "manifests": [entry]}))?;
+        let blob = |bytes: Vec<u8>| (format!("blobs/{}", digest(&bytes).replace(':', "/")), bytes, 0o644);
+        let files = vec![
+            ("oci-layout".to_owned(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec(), 0o644),
+            ("index.json".to_owned(), index, 0o644),
+            blob(layer),
+            blob(config),
+            blob(manifest),
+        ];
+        if let Some(folder) = place.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        // Renamed into its place, so that an archive is whole or absent.
+        let unfinished = place.with_extension("unfinished");
+        std::fs::File::create(&unfinished)?.write_all(&archive(&files)?)?;
+        std::fs::rename(&unfinished, place)?;
+        Ok(place.to_owned())
+    }
+}
+
+fn described(kind: &str, bytes: &[u8]) -> Value {
+    json!({"mediaType": format!("application/vnd.oci.image.{kind}"), "digest": digest(bytes), "size": bytes.len()})
+}
+
+fn digest(bytes: &[u8]) -> String {
+    let hex = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    format!("sha256:{hex}")
+}
+
+/// A tar that tells nothing of when and by whom it was made.
+fn archive(files: &[(String, Vec<u8>, u32)]) -> Result<Vec<u8>> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, content, mode) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(*mode);
+        header.set_mtime(0);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_entry_type(tar::EntryType::Regular);
+        builder.append_data(&mut header, name, content.as_slice())?;
+    }
+    Ok(builder.into_inner()?)
+}
