@@ -164,6 +164,13 @@ impl Cluster {
         Ok((certificate, key, self.pki.authority_pem.clone()))
     }
 
+    /// The administrator's kubeconfig with everything in it, for a place of its own.
+    pub fn standalone_kubeconfig(&self) -> Result<String> {
+        let mut kubectl = std::process::Command::new(self.bin().join("kubectl"));
+        kubectl.arg("--kubeconfig").arg(&self.kubeconfig);
+        run(kubectl.args(["config", "view", "--flatten", "--raw"]))
+    }
+
     /// Waits until a node is ready.
     pub async fn node_ready(&self, name: &str) -> Result<()> {
         let nodes: Api<Node> = Api::all(self.client());

@@ -102,6 +102,25 @@ impl Cluster {
         Ok(())
     }
 
+    /// Posts a record to the sidecar in the pod that has an address, from inside that pod's network, so that nothing of
+    /// Kubernetes' is needed.
+    pub fn ingest_inside(&self, pod_address: &str, build: &str) -> Result<()> {
+        let body = format!(
+            r#"{{"record_type":"project_build","data":{{"project_id":"p","build_id":"{build}","status":"running","agent_id":"a"}}}}"#
+        );
+        let script = format!(
+            "for netns in /run/netns/*; do
+               nsenter --net=$netns ip -o addr | grep -qF ' {pod_address}/' || continue
+               exec nsenter --net=$netns curl -sSf 127.0.0.1:7475/v1/boboyka/ingest \
+                 -H 'content-type: application/json' -d '{body}'
+             done
+             exit 1"
+        );
+        let node = pod_address.split('.').nth(2).context("the address has four parts")?;
+        self.on_node(&format!("n{node}"), &script)?;
+        Ok(())
+    }
+
     /// Runs a shell script as a node's root.
     pub fn on_node(&self, node: &str, script: &str) -> Result<String> {
         let node = self.nodes.get(self.node_place(node)?).context("the place was found")?;

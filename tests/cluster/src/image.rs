@@ -77,6 +77,33 @@ impl Image {
     }
 }
 
+/// The product's image and the tests' own, from what `make images` built.
+pub fn product_images() -> Result<Vec<PathBuf>> {
+    let target = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target"));
+    let built = target.join("static/x86_64-unknown-linux-gnu/debug");
+    let place = |name: &str| target.join("images").join(format!("{name}.tar"));
+    let sidecar = sidecar(&built.join("boboyka-sidecar"))?;
+    let probe = Image::of_program("localhost/boboyka-probe:test", &built.join("boboyka-probe"))?;
+    Ok(vec![sidecar.write(&place("boboyka-sidecar"))?, probe.write(&place("boboyka-probe"))?])
+}
+
+/// The sidecar's image: the program, the authorities that https needs, a user who is not root.
+pub fn sidecar(program: &Path) -> Result<Image> {
+    let version = env!("CARGO_PKG_VERSION");
+    let mut image = Image::of_program(&format!("localhost/boboyka-sidecar:{version}"), program)?;
+    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+    let roots: String = roots.map(|root| pem::encode(&pem::Pem::new("CERTIFICATE", root.as_ref()))).collect();
+    image.files.push(("etc/ssl/certs/ca-certificates.crt".to_owned(), roots.into_bytes(), 0o644));
+    let label = |name: &str, value: &str| (format!("org.opencontainers.image.{name}"), value.to_owned());
+    image.labels = vec![
+        label("title", "boboyka-sidecar"),
+        label("description", "Takes Boboyka's records, keeps them in a hash-chained strand, mirrors them to Supabase"),
+        label("version", version),
+        label("licenses", env!("CARGO_PKG_LICENSE")),
+    ];
+    Ok(image)
+}
+
 fn described(kind: &str, bytes: &[u8]) -> Value {
     json!({"mediaType": format!("application/vnd.oci.image.{kind}"), "digest": digest(bytes), "size": bytes.len()})
 }

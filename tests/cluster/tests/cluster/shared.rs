@@ -1,0 +1,90 @@
+//! One cluster for all tests that leave it whole. It ends with the process.
+
+use std::sync::OnceLock;
+
+use boboyka_cluster::image::product_images;
+use boboyka_cluster::{Cluster, TestNamespace, Tier};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+use tokio::sync::{Mutex, OnceCell};
+
+/// Tests that break things have a cluster of their own, one at a time.
+pub(crate) static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+/// Clients live in the runtime that made them, so all tests run in one.
+pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| Runtime::new().unwrap()).block_on(test)
+}
+
+pub(crate) async fn start() -> Cluster {
+    Cluster::start(Tier::Nodes(2), &product_images().unwrap()).await.unwrap()
+}
+
+pub(crate) async fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+    CLUSTER.get_or_init(start).await
+}
+
+/// A Deployment of an app with the sidecar as native sidecar, its strand on a volume of its own.
+pub(crate) async fn deploy(namespace: &TestNamespace, app: &str) {
+    use k8s_openapi::api::apps::v1::Deployment;
+    claim(namespace, "strand").await;
+    let labels = json!({"app": app});
+    let mut pod = pod_of_probe();
+    pod["initContainers"] = json!([{
+        "name": "sidecar", "image": format!("localhost/boboyka-sidecar:{}", env!("CARGO_PKG_VERSION")),
+        "imagePullPolicy": "Never", "restartPolicy": "Always",
+        "args": ["--data-dir", "/data/strand", "--observe", "0.0.0.0:7476"],
+        "startupProbe": {"httpGet": {"path": "/ready", "port": 7476}, "periodSeconds": 1, "failureThreshold": 60},
+        "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}},
+        "volumeMounts": [{"name": "strand", "mountPath": "/data"}],
+    }]);
+    pod["securityContext"] = json!({"runAsNonRoot": true, "fsGroup": 65532, "seccompProfile": {"type": "RuntimeDefault"}});
+    pod["volumes"] = json!([{"name": "strand", "persistentVolumeClaim": {"claimName": "strand"}}]);
+    let deployment = json!({
+        "metadata": {"name": app},
+        "spec": {
+            "replicas": 1, "strategy": {"type": "Recreate"}, "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        },
+    });
+    namespace.create::<Deployment>(deployment).await.unwrap();
+}
+
+/// A claim to a local volume for one pod at a time.
+pub(crate) async fn claim(namespace: &TestNamespace, name: &str) {
+    let claim = json!({
+        "metadata": {"name": name},
+        "spec": {
+            "storageClassName": "local", "accessModes": ["ReadWriteOncePod"],
+            "resources": {"requests": {"storage": "100Mi"}},
+        },
+    });
+    namespace.create::<k8s_openapi::api::core::v1::PersistentVolumeClaim>(claim).await.unwrap();
+}
+
+/// A pod's spec whose only container waits.
+pub(crate) fn pod_of_probe() -> Value {
+    json!({
+        "terminationGracePeriodSeconds": 2,
+        "containers": [{
+            "name": "app", "image": "localhost/boboyka-probe:test", "imagePullPolicy": "Never", "args": ["pause"],
+        }],
+    })
+}
+
+/// Posts a record from the app's container over localhost; its receipt.
+pub(crate) async fn post(namespace: &TestNamespace, pod: &str, build: &str) -> Value {
+    let record = json!({"record_type": "project_build", "data":
+        {"project_id": "p", "build_id": build, "status": "running", "agent_id": "a"}});
+    let url = "http://127.0.0.1:7475/v1/boboyka/ingest";
+    let printed = namespace.exec(pod, "app", &["/boboyka-probe", "post", url, &record.to_string()]).await;
+    serde_json::from_str(&printed.unwrap()).unwrap()
+}
+
+/// The events that the sidecar of a pod has, with their data.
+pub(crate) async fn events(namespace: &TestNamespace, pod: &str) -> String {
+    let url = "http://127.0.0.1:7475/v1/boboyka/events?limit=100&include=data";
+    namespace.exec(pod, "app", &["/boboyka-probe", "get", url]).await.unwrap()
+}

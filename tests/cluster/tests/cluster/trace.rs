@@ -1,0 +1,60 @@
+//! What a cluster leaves behind: nothing, however its owner ends.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::shared::{ONE_AT_A_TIME, run};
+
+const LIMIT: Duration = Duration::from_mins(2);
+
+#[test]
+fn nothing_is_left_when_the_owner_is_interrupted() {
+    nothing_is_left_after("INT");
+}
+
+#[test]
+fn nothing_is_left_when_the_owner_is_killed() {
+    nothing_is_left_after("KILL");
+}
+
+fn nothing_is_left_after(signal: &str) {
+    let _one = run(ONE_AT_A_TIME.lock());
+    let folder = tempfile::tempdir().unwrap();
+    let mut owner = Command::new(env!("CARGO_BIN_EXE_boboyka-cluster"));
+    owner.args(["serve", "--nodes", "1", "--folder"]).arg(folder.path()).stdin(Stdio::null());
+    let mut owner = owner.spawn().unwrap();
+    let begun = Instant::now();
+    while !folder.path().join("kubeconfig").exists() {
+        assert!(owner.try_wait().unwrap().is_none() && begun.elapsed() < LIMIT, "it did not come up");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let name = std::fs::read_to_string(folder.path().join("name")).unwrap();
+    assert!(!traces(&name).is_empty(), "a running cluster is seen");
+    let pid = owner.id().to_string();
+    assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+    owner.wait().unwrap();
+    let begun = Instant::now();
+    while !traces(&name).is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "left behind: {:?}", traces(&name));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Processes, mounts, cgroups and folders that bear a cluster's name.
+fn traces(name: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        if String::from_utf8_lossy(&line).contains(name) {
+            found.push(format!("process {}", entry.path().display()));
+        }
+    }
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    found.extend(mounts.lines().filter(|line| line.contains(name)).map(str::to_owned));
+    let groups = Command::new("find").args(["/sys/fs/cgroup", "-type", "d", "-name", &format!("{name}*")]).output();
+    found.extend(String::from_utf8_lossy(&groups.unwrap().stdout).lines().map(str::to_owned));
+    let folder = std::env::temp_dir().join(name);
+    found.extend(Path::exists(&folder).then(|| folder.display().to_string()));
+    found
+}
