@@ -54,7 +54,10 @@ impl Component {
 }
 
 /// A cluster, until it is dropped.
-#[expect(missing_debug_implementations, reason = "the client has nothing to show")]
+#[expect(
+    missing_debug_implementations,
+    reason = "the client has nothing to show"
+)]
 pub struct Cluster {
     pub(crate) client: Client,
     pub(crate) kubeconfig: PathBuf,
@@ -90,8 +93,16 @@ impl Cluster {
         std::fs::create_dir(&state)?;
         let namespaces = Namespaces::new(&state, &name, count > 0)?;
         let tools = Tools::link(&state.join("bin"))?;
-        let (host, inside) = if count > 0 { network(&namespaces, &tools)? } else { (Ipv4Addr::LOCALHOST, Ipv4Addr::LOCALHOST) };
-        let ports = if count > 0 { [2379, 2380, 6443, 10257] } else { [(); 4].map(|()| free_port()) };
+        let (host, inside) = if count > 0 {
+            network(&namespaces, &tools)?
+        } else {
+            (Ipv4Addr::LOCALHOST, Ipv4Addr::LOCALHOST)
+        };
+        let ports = if count > 0 {
+            [2379, 2380, 6443, 10257]
+        } else {
+            [(); 4].map(|()| free_port())
+        };
         let pki = Pki::new(&state.join("pki"))?;
         let mut cluster = Self {
             client: offline()?,
@@ -107,7 +118,10 @@ impl Cluster {
             namespaces,
         };
         cluster.start_control_plane(count > 0, ports).await?;
-        say(&format!("control plane ready after {:.1} s", begun.elapsed().as_secs_f64()));
+        say(&format!(
+            "control plane ready after {:.1} s",
+            begun.elapsed().as_secs_f64()
+        ));
         for number in 1..=count {
             let node = NodeParts::start(&cluster, number, images)?;
             cluster.nodes.push(node);
@@ -118,7 +132,10 @@ impl Cluster {
         if count > 0 {
             let provisioner = crate::storage::provision(&cluster).await?;
             cluster.tasks.push(provisioner);
-            say(&format!("{count} nodes ready after {:.1} s", begun.elapsed().as_secs_f64()));
+            say(&format!(
+                "{count} nodes ready after {:.1} s",
+                begun.elapsed().as_secs_f64()
+            ));
         }
         Ok(cluster)
     }
@@ -180,7 +197,11 @@ impl Cluster {
             if found.is_some_and(|node| is_ready(&node)) {
                 return Ok(());
             }
-            ensure!(begun.elapsed() < READY_LIMIT, "node {name} is not ready:\n{}", self.log_end(&format!("kubelet-{name}")));
+            ensure!(
+                begun.elapsed() < READY_LIMIT,
+                "node {name} is not ready:\n{}",
+                self.log_end(&format!("kubelet-{name}"))
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -194,7 +215,12 @@ impl Cluster {
     }
 
     /// Starts a process in the namespaces of another.
-    pub(crate) fn spawn(&self, target: u32, name: &str, arguments: Vec<String>) -> Result<Component> {
+    pub(crate) fn spawn(
+        &self,
+        target: u32,
+        name: &str,
+        arguments: Vec<String>,
+    ) -> Result<Component> {
         let folder = self.state().join("log");
         std::fs::create_dir_all(&folder)?;
         let log = folder.join(name);
@@ -235,7 +261,8 @@ impl Cluster {
     pub(crate) fn restart(&self, component: &mut Component) -> Result<()> {
         let _ = component.entry.kill();
         let _ = component.entry.wait();
-        (component.entry, component.pid) = self.enter(component.target, &component.arguments, &component.log)?;
+        (component.entry, component.pid) =
+            self.enter(component.target, &component.arguments, &component.log)?;
         Ok(())
     }
 
@@ -243,32 +270,66 @@ impl Cluster {
         let first = self.namespaces.first;
         let data = self.state().join("etcd");
         std::fs::create_dir(&data)?;
-        self.namespaces.script(first, &format!("mount -t tmpfs -o mode=0700 tmpfs {}", data.display()))?;
+        self.namespaces.script(
+            first,
+            &format!("mount -t tmpfs -o mode=0700 tmpfs {}", data.display()),
+        )?;
         let etcd = self.spawn(first, "etcd", etcd(&data, ports))?;
         self.control_plane.push(("etcd", etcd));
         let inside = self.server.ip().to_string();
-        let names = ["127.0.0.1", BRIDGE, "10.96.0.1", &inside, "localhost", "kubernetes.default.svc"];
+        let names = [
+            "127.0.0.1",
+            BRIDGE,
+            "10.96.0.1",
+            &inside,
+            "localhost",
+            "kubernetes.default.svc",
+        ];
         self.pki.server("apiserver", &names)?;
-        self.pki.client("apiserver-kubelet", "apiserver-kubelet", Some("system:masters"))?;
+        self.pki.client(
+            "apiserver-kubelet",
+            "apiserver-kubelet",
+            Some("system:masters"),
+        )?;
         let local = format!("https://127.0.0.1:{}", ports[2]);
-        let manager = self.pki.kubeconfig("controller-manager", &local, "system:kube-controller-manager", None)?;
-        let scheduler = self.pki.kubeconfig("scheduler", &local, "system:kube-scheduler", None)?;
+        let manager = self.pki.kubeconfig(
+            "controller-manager",
+            &local,
+            "system:kube-controller-manager",
+            None,
+        )?;
+        let scheduler = self
+            .pki
+            .kubeconfig("scheduler", &local, "system:kube-scheduler", None)?;
         let advertise = if nodes { BRIDGE } else { "127.0.0.1" };
-        let server = self.spawn(first, "kube-apiserver", api_server(&self.pki.folder, advertise, nodes, ports))?;
+        let server = self.spawn(
+            first,
+            "kube-apiserver",
+            api_server(&self.pki.folder, advertise, nodes, ports),
+        )?;
         self.control_plane.push(("kube-apiserver", server));
         self.open_to_this_machine().await?;
         self.api_ready().await?;
         let manager = controller_manager(&self.pki.folder, &manager, ports[3]);
         let manager = self.spawn(first, "kube-controller-manager", manager)?;
-        self.control_plane.push(("kube-controller-manager", manager));
+        self.control_plane
+            .push(("kube-controller-manager", manager));
         if nodes {
-            let scheduler = self.spawn(first, "kube-scheduler", with_kubeconfigs("kube-scheduler", &scheduler))?;
+            let scheduler = self.spawn(
+                first,
+                "kube-scheduler",
+                with_kubeconfigs("kube-scheduler", &scheduler),
+            )?;
             self.control_plane.push(("kube-scheduler", scheduler));
         }
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client(), "default");
         let begun = Instant::now();
         while !matches!(accounts.get_opt("default").await, Ok(Some(_))) {
-            ensure!(begun.elapsed() < READY_LIMIT, "{}", self.log_end("kube-controller-manager"));
+            ensure!(
+                begun.elapsed() < READY_LIMIT,
+                "{}",
+                self.log_end("kube-controller-manager")
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         Ok(())
@@ -285,7 +346,9 @@ impl Cluster {
             address
         };
         let url = format!("https://{address}");
-        self.kubeconfig = self.pki.kubeconfig("admin", &url, "admin", Some("system:masters"))?;
+        self.kubeconfig = self
+            .pki
+            .kubeconfig("admin", &url, "admin", Some("system:masters"))?;
         self.client = client_of(&self.kubeconfig).await?;
         Ok(())
     }
@@ -295,10 +358,19 @@ impl Cluster {
         let begun = Instant::now();
         loop {
             let request = http_request("/readyz")?;
-            if self.client.request_text(request).await.is_ok_and(|text| text == "ok") {
+            if self
+                .client
+                .request_text(request)
+                .await
+                .is_ok_and(|text| text == "ok")
+            {
                 return Ok(());
             }
-            ensure!(begun.elapsed() < READY_LIMIT, "the API server is not ready:\n{}", self.log_end("kube-apiserver"));
+            ensure!(
+                begun.elapsed() < READY_LIMIT,
+                "the API server is not ready:\n{}",
+                self.log_end("kube-apiserver")
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -319,7 +391,10 @@ impl Drop for Cluster {
         for node in &mut self.nodes {
             let _ = node.holder.wait();
         }
-        say(&format!("torn down in {:.1} s", begun.elapsed().as_secs_f64()));
+        say(&format!(
+            "torn down in {:.1} s",
+            begun.elapsed().as_secs_f64()
+        ));
     }
 }
 
@@ -332,7 +407,9 @@ pub(crate) async fn client_of(kubeconfig: &Path) -> Result<Client> {
 
 /// Stands in until the real client's certificate is made.
 fn offline() -> Result<Client> {
-    Ok(Client::try_from(Config::new("http://127.0.0.1:1".parse()?))?)
+    Ok(Client::try_from(Config::new(
+        "http://127.0.0.1:1".parse()?,
+    ))?)
 }
 
 fn http_request(path: &str) -> Result<http::Request<Vec<u8>>> {
@@ -340,8 +417,14 @@ fn http_request(path: &str) -> Result<http::Request<Vec<u8>>> {
 }
 
 fn is_ready(node: &Node) -> bool {
-    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
-    conditions.is_some_and(|list| list.iter().any(|one| one.type_ == "Ready" && one.status == "True"))
+    let conditions = node
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_ref());
+    conditions.is_some_and(|list| {
+        list.iter()
+            .any(|one| one.type_ == "Ready" && one.status == "True")
+    })
 }
 
 /// The nodes' bridge, and a link to this machine that leads no further.
@@ -353,15 +436,26 @@ fn network(namespaces: &Namespaces, tools: &Tools) -> Result<(Ipv4Addr, Ipv4Addr
         let name = format!("bbk{number}");
         let pid = first.to_string();
         let mut add = std::process::Command::new("ip");
-        add.args(["link", "add", &name, "type", "veth", "peer", "name", "host0", "netns", &pid]);
+        add.args([
+            "link", "add", &name, "type", "veth", "peer", "name", "host0", "netns", &pid,
+        ]);
         if run(&mut add).is_ok() {
             taken = Some((number, name));
             break;
         }
     }
     let (number, name) = taken.context("could not add a link: are 256 clusters running?")?;
-    let (host, inside) = (Ipv4Addr::new(10, 98, number, 1), Ipv4Addr::new(10, 98, number, 2));
-    run(std::process::Command::new("ip").args(["addr", "add", &format!("{host}/24"), "dev", &name]))?;
+    let (host, inside) = (
+        Ipv4Addr::new(10, 98, number, 1),
+        Ipv4Addr::new(10, 98, number, 2),
+    );
+    run(std::process::Command::new("ip").args([
+        "addr",
+        "add",
+        &format!("{host}/24"),
+        "dev",
+        &name,
+    ]))?;
     run(std::process::Command::new("ip").args(["link", "set", &name, "up"]))?;
     let nft = tools.bin.join("nft");
     namespaces.script(
@@ -380,7 +474,9 @@ fn network(namespaces: &Namespaces, tools: &Tools) -> Result<(Ipv4Addr, Ipv4Addr
 
 fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0");
-    listener.and_then(|listener| listener.local_addr()).map_or(0, |address| address.port())
+    listener
+        .and_then(|listener| listener.local_addr())
+        .map_or(0, |address| address.port())
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -388,7 +484,10 @@ fn words(text: &str) -> Vec<String> {
 }
 
 fn etcd(data: &Path, [client, peer, ..]: [u16; 4]) -> Vec<String> {
-    let (client, peer) = (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
+    let (client, peer) = (
+        format!("http://127.0.0.1:{client}"),
+        format!("http://127.0.0.1:{peer}"),
+    );
     words(&format!(
         "etcd --name a --data-dir {} --log-level warn --listen-client-urls {client} --advertise-client-urls {client} \
          --listen-peer-urls {peer} --initial-advertise-peer-urls {peer} --initial-cluster a={peer}",
@@ -396,7 +495,12 @@ fn etcd(data: &Path, [client, peer, ..]: [u16; 4]) -> Vec<String> {
     ))
 }
 
-fn api_server(pki: &Path, advertise: &str, nodes: bool, [etcd, _, port, _]: [u16; 4]) -> Vec<String> {
+fn api_server(
+    pki: &Path,
+    advertise: &str,
+    nodes: bool,
+    [etcd, _, port, _]: [u16; 4],
+) -> Vec<String> {
     let pki = pki.display();
     let bind = if nodes { "0.0.0.0" } else { "127.0.0.1" };
     words(&format!(
@@ -409,7 +513,7 @@ fn api_server(pki: &Path, advertise: &str, nodes: bool, [etcd, _, port, _]: [u16
          --kubelet-certificate-authority {pki}/ca.crt --kubelet-preferred-address-types InternalIP \
          --default-not-ready-toleration-seconds {EVICTION_SECONDS} \
          --default-unreachable-toleration-seconds {EVICTION_SECONDS} \
-         --allow-privileged=true --requestheader-client-ca-file {pki}/ca.crt --requestheader-allowed-names front-proxy \
+         --allow-privileged=true --enable-aggregator-routing=true --requestheader-client-ca-file {pki}/ca.crt --requestheader-allowed-names front-proxy \
          --requestheader-username-headers X-Remote-User --requestheader-group-headers X-Remote-Group \
          --requestheader-extra-headers-prefix X-Remote-Extra-"
     ))
@@ -434,7 +538,10 @@ fn with_kubeconfigs(program: &str, kubeconfig: &Path) -> Vec<String> {
     ))
 }
 
-#[expect(clippy::print_stderr, reason = "times are for the person who watches the run")]
+#[expect(
+    clippy::print_stderr,
+    reason = "times are for the person who watches the run"
+)]
 fn say(text: &str) {
     eprintln!("cluster: {text}");
 }

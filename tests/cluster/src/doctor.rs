@@ -21,18 +21,30 @@ const CAPABILITIES: [(u32, &str); 4] = [
 pub fn lacks_for_nodes() -> Vec<String> {
     let mut lacks = lacks_for_api();
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
+    let field = |name: &str| {
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    };
     if field("Uid:").split_whitespace().nth(1) != Some("0") {
         lacks.push("nodes need root: run as root".to_owned());
     }
     let held = u64::from_str_radix(&field("CapEff:"), 16).unwrap_or(0);
     for (bit, name) in CAPABILITIES {
         if held & (1 << bit) == 0 {
-            lacks.push(format!("the capability {name} is missing: start the container or session with it"));
+            lacks.push(format!(
+                "the capability {name} is missing: start the container or session with it"
+            ));
         }
     }
     let filesystems = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
-    if !filesystems.lines().any(|line| line.trim().ends_with("overlay")) {
+    if !filesystems
+        .lines()
+        .any(|line| line.trim().ends_with("overlay"))
+    {
         lacks.push("the kernel has no overlay filesystem: load the module overlay".to_owned());
     }
     if cgroup_mounts().is_empty() {
@@ -49,7 +61,9 @@ pub fn lacks_for_api() -> Vec<String> {
     let mut lacks = Vec::new();
     for program in ["nsenter", "unshare", "setsid"] {
         if !runs(program, &["--version"]) {
-            lacks.push(format!("the program {program} is missing: install util-linux"));
+            lacks.push(format!(
+                "the program {program} is missing: install util-linux"
+            ));
         }
     }
     let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -59,7 +73,11 @@ pub fn lacks_for_api() -> Vec<String> {
         .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
         .unwrap_or(0);
     if available < MEMORY_KIB {
-        lacks.push(format!("{} MiB of memory are free, {} are needed", available / 1024, MEMORY_KIB / 1024));
+        lacks.push(format!(
+            "{} MiB of memory are free, {} are needed",
+            available / 1024,
+            MEMORY_KIB / 1024
+        ));
     }
     let folder = std::env::temp_dir();
     match rustix::fs::statvfs(&folder) {
@@ -78,7 +96,10 @@ pub fn lacks_for_api() -> Vec<String> {
 /// Fails with everything that is missing.
 pub fn check(lacks: &[String]) -> Result<()> {
     if !lacks.is_empty() {
-        bail!("this machine can't have the cluster that is asked for:\n  {}", lacks.join("\n  "));
+        bail!(
+            "this machine can't have the cluster that is asked for:\n  {}",
+            lacks.join("\n  ")
+        );
     }
     Ok(())
 }
@@ -86,7 +107,9 @@ pub fn check(lacks: &[String]) -> Result<()> {
 /// Where cgroup hierarchies are mounted, of either version.
 pub(crate) fn cgroup_mounts() -> Vec<String> {
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let words = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let words = mounts
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>());
     words
         .filter_map(|words| match words.as_slice() {
             [_, place, "cgroup" | "cgroup2", ..] => Some((*place).to_owned()),
@@ -98,6 +121,9 @@ pub(crate) fn cgroup_mounts() -> Vec<String> {
 
 fn runs(program: &str, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);
-    command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }

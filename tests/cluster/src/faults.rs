@@ -84,7 +84,10 @@ impl Cluster {
     /// Fills a volume to the last byte.
     pub fn fill_volume(&self, node: &str, volume: &str) -> Result<()> {
         let place = self.volume_place(node, volume)?;
-        self.on_node(node, &format!("head -c 1T /dev/zero >{place}/filler 2>/dev/null || true"))?;
+        self.on_node(
+            node,
+            &format!("head -c 1T /dev/zero >{place}/filler 2>/dev/null || true"),
+        )?;
         Ok(())
     }
 
@@ -116,28 +119,48 @@ impl Cluster {
              done
              exit 1"
         );
-        let node = pod_address.split('.').nth(2).context("the address has four parts")?;
+        let node = pod_address
+            .split('.')
+            .nth(2)
+            .context("the address has four parts")?;
         self.on_node(&format!("n{node}"), &script)?;
         Ok(())
     }
 
     /// Runs a shell script as a node's root.
     pub fn on_node(&self, node: &str, script: &str) -> Result<String> {
-        let node = self.nodes.get(self.node_place(node)?).context("the place was found")?;
+        let node = self
+            .nodes
+            .get(self.node_place(node)?)
+            .context("the place was found")?;
         self.namespaces.script(node.pid, script)
     }
 
     fn volume_place(&self, node: &str, volume: &str) -> Result<String> {
-        let node = self.nodes.get(self.node_place(node)?).context("the place was found")?;
-        Ok(node.folder.join("volumes").join(volume).display().to_string())
+        let node = self
+            .nodes
+            .get(self.node_place(node)?)
+            .context("the place was found")?;
+        Ok(node
+            .folder
+            .join("volumes")
+            .join(volume)
+            .display()
+            .to_string())
     }
 
     fn link(&self, node: &str, state: &str) -> Result<()> {
-        let node = self.nodes.get(self.node_place(node)?).context("the place was found")?;
+        let node = self
+            .nodes
+            .get(self.node_place(node)?)
+            .context("the place was found")?;
         let number = node.number;
         // A link that comes back has lost its routes.
         let route = if state == "up" {
-            format!("ip route replace 10.244.{number}.0/24 via 10.99.0.{}", 10 + u16::from(number))
+            format!(
+                "ip route replace 10.244.{number}.0/24 via 10.99.0.{}",
+                10 + u16::from(number)
+            )
         } else {
             String::new()
         };
@@ -154,7 +177,9 @@ impl Cluster {
     fn control_plane_part(&mut self, which: ControlPlane) -> Result<&mut Component> {
         let name = name_of(which);
         let found = self.control_plane.iter_mut().find(|(one, _)| *one == name);
-        found.map(|(_, part)| part).with_context(|| format!("{name} does not run here"))
+        found
+            .map(|(_, part)| part)
+            .with_context(|| format!("{name} does not run here"))
     }
 }
 

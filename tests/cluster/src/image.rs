@@ -26,8 +26,13 @@ pub struct Image {
 impl Image {
     /// An image of one static program.
     pub fn of_program(name: &str, program: &Path) -> Result<Self> {
-        let file = program.file_name().context("a program has a name")?.to_string_lossy().into_owned();
-        let content = std::fs::read(program).with_context(|| format!("{} is not built", program.display()))?;
+        let file = program
+            .file_name()
+            .context("a program has a name")?
+            .to_string_lossy()
+            .into_owned();
+        let content = std::fs::read(program)
+            .with_context(|| format!("{} is not built", program.display()))?;
         let users = format!("root:x:0:0::/:/\nnonroot:x:{USER}:{USER}::/:/\n");
         Ok(Self {
             name: name.to_owned(),
@@ -43,7 +48,12 @@ impl Image {
     /// Writes the archive.
     pub fn write(&self, place: &Path) -> Result<PathBuf> {
         let layer = archive(&self.files)?;
-        let labels: Value = self.labels.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<serde_json::Map<_, _>>().into();
+        let labels: Value = self
+            .labels
+            .iter()
+            .map(|(name, value)| (name.clone(), json!(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
         let config = serde_json::to_vec(&json!({
             "architecture": "amd64", "os": "linux",
             "config": {"Entrypoint": self.entrypoint, "User": format!("{USER}:{USER}"), "Labels": labels},
@@ -58,9 +68,19 @@ impl Image {
         let tag = self.name.rsplit(':').next().unwrap_or_default();
         entry["annotations"] = json!({"io.containerd.image.name": self.name, "org.opencontainers.image.ref.name": tag});
         let index = serde_json::to_vec(&json!({"schemaVersion": 2, "manifests": [entry]}))?;
-        let blob = |bytes: Vec<u8>| (format!("blobs/{}", digest(&bytes).replace(':', "/")), bytes, 0o644);
+        let blob = |bytes: Vec<u8>| {
+            (
+                format!("blobs/{}", digest(&bytes).replace(':', "/")),
+                bytes,
+                0o644,
+            )
+        };
         let files = vec![
-            ("oci-layout".to_owned(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec(), 0o644),
+            (
+                "oci-layout".to_owned(),
+                br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec(),
+                0o644,
+            ),
             ("index.json".to_owned(), index, 0o644),
             blob(layer),
             blob(config),
@@ -84,7 +104,10 @@ pub fn product_images() -> Result<Vec<PathBuf>> {
     let place = |name: &str| target.join("images").join(format!("{name}.tar"));
     let sidecar = sidecar(&built.join("boboyka-sidecar"))?;
     let probe = Image::of_program("localhost/boboyka-probe:test", &built.join("boboyka-probe"))?;
-    Ok(vec![sidecar.write(&place("boboyka-sidecar"))?, probe.write(&place("boboyka-probe"))?])
+    Ok(vec![
+        sidecar.write(&place("boboyka-sidecar"))?,
+        probe.write(&place("boboyka-probe"))?,
+    ])
 }
 
 /// The sidecar's image: the program, the authorities that https needs, a user who is not root.
@@ -92,12 +115,22 @@ pub fn sidecar(program: &Path) -> Result<Image> {
     let version = env!("CARGO_PKG_VERSION");
     let mut image = Image::of_program(&format!("localhost/boboyka-sidecar:{version}"), program)?;
     let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-    let roots: String = roots.map(|root| pem::encode(&pem::Pem::new("CERTIFICATE", root.as_ref()))).collect();
-    image.files.push(("etc/ssl/certs/ca-certificates.crt".to_owned(), roots.into_bytes(), 0o644));
-    let label = |name: &str, value: &str| (format!("org.opencontainers.image.{name}"), value.to_owned());
+    let roots: String = roots
+        .map(|root| pem::encode(&pem::Pem::new("CERTIFICATE", root.as_ref())))
+        .collect();
+    image.files.push((
+        "etc/ssl/certs/ca-certificates.crt".to_owned(),
+        roots.into_bytes(),
+        0o644,
+    ));
+    let label =
+        |name: &str, value: &str| (format!("org.opencontainers.image.{name}"), value.to_owned());
     image.labels = vec![
         label("title", "boboyka-sidecar"),
-        label("description", "Takes Boboyka's records, keeps them in a hash-chained strand, mirrors them to Supabase"),
+        label(
+            "description",
+            "Takes Boboyka's records, keeps them in a hash-chained strand, mirrors them to Supabase",
+        ),
         label("version", version),
         label("licenses", env!("CARGO_PKG_LICENSE")),
     ];
@@ -109,7 +142,10 @@ fn described(kind: &str, bytes: &[u8]) -> Value {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    let hex = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<String>();
     format!("sha256:{hex}")
 }
 

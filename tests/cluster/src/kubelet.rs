@@ -27,7 +27,14 @@ impl NodeParts {
     pub(crate) fn start(cluster: &Cluster, number: u8, images: &[PathBuf]) -> Result<Self> {
         let name = format!("n{number}");
         let folder = cluster.state().join(&name);
-        for part in ["cni", "volumes", "kubelet", "podlogs", "plugins", "manifests"] {
+        for part in [
+            "cni",
+            "volumes",
+            "kubelet",
+            "podlogs",
+            "plugins",
+            "manifests",
+        ] {
             std::fs::create_dir_all(folder.join(part))?;
         }
         let (holder, pid) = cluster.namespaces.nested()?;
@@ -57,16 +64,29 @@ impl NodeParts {
             cluster.spawn(pid, &format!("{part}-{name}"), command)
         };
         let at = folder.display();
-        let containerd = start("containerd", format!("containerd --config {at}/containerd.toml"))?;
+        let containerd = start(
+            "containerd",
+            format!("containerd --config {at}/containerd.toml"),
+        )?;
         let socket = folder.join("containerd.sock");
         let ctr = |arguments: &[&str]| {
             let mut command = cluster.namespaces.command_at(pid, "ctr");
-            command.env("PATH", cluster.tools.path()).arg("--address").arg(&socket).args(arguments);
+            command
+                .env("PATH", cluster.tools.path())
+                .arg("--address")
+                .arg(&socket)
+                .args(arguments);
             run(&mut command)
         };
         poll("containerd", || ctr(&["version"]).ok())?;
         for image in images {
-            ctr(&["--namespace", "k8s.io", "images", "import", &image.to_string_lossy()])?;
+            ctr(&[
+                "--namespace",
+                "k8s.io",
+                "images",
+                "import",
+                &image.to_string_lossy(),
+            ])?;
         }
         let kubeconfig = cluster.pki.folder.join(format!("{name}.kubeconfig"));
         let kubelet = start(
@@ -107,8 +127,15 @@ fn cgroup(cluster: &Cluster, node: &str) -> String {
 /// A process's id as its own pid namespace knows it.
 fn inner_pid(pid: u32) -> Result<String> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
-    Ok(line.split_whitespace().last().unwrap_or_default().to_owned())
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))
+        .unwrap_or_default();
+    Ok(line
+        .split_whitespace()
+        .last()
+        .unwrap_or_default()
+        .to_owned())
 }
 
 /// The node's own parent in every hierarchy, so that all below it can be removed.
@@ -128,11 +155,25 @@ fn make_cgroups(name: &str) -> Result<()> {
 }
 
 fn write_settings(cluster: &Cluster, folder: &Path, name: &str, number: u8) -> Result<()> {
-    let (at, address, pki) = (folder.display(), address(number), cluster.pki.folder.display());
+    let (at, address, pki) = (
+        folder.display(),
+        address(number),
+        cluster.pki.folder.display(),
+    );
     let server = format!("https://{BRIDGE}:6443");
-    cluster.pki.server(&format!("{name}-server"), &[&address, name])?;
-    cluster.pki.kubeconfig(name, &server, &format!("system:node:{name}"), Some("system:nodes"))?;
-    let proxy = cluster.pki.kubeconfig(&format!("{name}-proxy"), &server, "system:kube-proxy", None)?;
+    cluster
+        .pki
+        .server(&format!("{name}-server"), &[&address, name])?;
+    cluster.pki.kubeconfig(
+        name,
+        &server,
+        &format!("system:node:{name}"),
+        Some("system:nodes"),
+    )?;
+    let proxy =
+        cluster
+            .pki
+            .kubeconfig(&format!("{name}-proxy"), &server, "system:kube-proxy", None)?;
     std::fs::write(
         folder.join("cni/10-cluster.conflist"),
         format!(
@@ -142,7 +183,10 @@ fn write_settings(cluster: &Cluster, folder: &Path, name: &str, number: u8) -> R
         ),
     )?;
     std::fs::write(folder.join("resolv.conf"), "nameserver 127.0.0.1\n")?;
-    std::fs::write(folder.join("containerd.toml"), containerd_toml(cluster, folder))?;
+    std::fs::write(
+        folder.join("containerd.toml"),
+        containerd_toml(cluster, folder),
+    )?;
     let group = cgroup(cluster, name);
     std::fs::write(
         folder.join("kubelet.yaml"),
@@ -196,7 +240,11 @@ conntrack: {{maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeo
 }
 
 fn containerd_toml(cluster: &Cluster, folder: &Path) -> String {
-    let (at, bin, cni) = (folder.display(), cluster.tools.bin.display(), cluster.tools.cni.display());
+    let (at, bin, cni) = (
+        folder.display(),
+        cluster.tools.bin.display(),
+        cluster.tools.cni.display(),
+    );
     // A negative oom_score_adj needs a capability that not every root has.
     format!(
         r#"version = 2

@@ -17,5 +17,5 @@ mod cluster;
 
 pub use cluster::{Cluster, Component, Tier};
 pub use faults::{ControlPlane, NodePart};
-pub use pods::{wait_for, TestNamespace};
+pub use pods::{TestNamespace, wait_for};
 pub use ports::forward;

@@ -72,14 +72,28 @@ fn up(folder: &Path, nodes: u8) -> Result<()> {
     let _ = std::fs::remove_file(&kubeconfig);
     let log = std::fs::File::create(folder.join("log"))?;
     let mut server = Command::new("setsid");
-    server.arg(std::env::current_exe()?).args(["serve", "--nodes", &nodes.to_string(), "--folder"]).arg(folder);
-    server.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    server
+        .arg(std::env::current_exe()?)
+        .args(["serve", "--nodes", &nodes.to_string(), "--folder"])
+        .arg(folder);
+    server
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log);
     let mut server = server.spawn()?;
     let begun = Instant::now();
     while !kubeconfig.exists() {
         let told = || std::fs::read_to_string(folder.join("log")).unwrap_or_default();
-        ensure!(server.try_wait()?.is_none(), "the cluster did not come up:\n{}", told());
-        ensure!(begun.elapsed() < UP_LIMIT, "the cluster is not up after {UP_LIMIT:?}:\n{}", told());
+        ensure!(
+            server.try_wait()?.is_none(),
+            "the cluster did not come up:\n{}",
+            told()
+        );
+        ensure!(
+            begun.elapsed() < UP_LIMIT,
+            "the cluster is not up after {UP_LIMIT:?}:\n{}",
+            told()
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
     let folder = folder.canonicalize()?;
@@ -94,19 +108,30 @@ fn down(folder: &Path) -> Result<()> {
     let Some(pid) = running(folder) else {
         return say("no cluster is running");
     };
-    let sent = Command::new("kill").args(["-TERM", &pid.to_string()]).status()?;
+    let sent = Command::new("kill")
+        .args(["-TERM", &pid.to_string()])
+        .status()?;
     ensure!(sent.success(), "could not end process {pid}");
     let begun = Instant::now();
     while running(folder).is_some() {
-        ensure!(begun.elapsed() < DOWN_LIMIT, "the cluster is not gone after {DOWN_LIMIT:?}");
+        ensure!(
+            begun.elapsed() < DOWN_LIMIT,
+            "the cluster is not gone after {DOWN_LIMIT:?}"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
-    say(&format!("the cluster is gone after {:.1} s", begun.elapsed().as_secs_f64()))
+    say(&format!(
+        "the cluster is gone after {:.1} s",
+        begun.elapsed().as_secs_f64()
+    ))
 }
 
 async fn serve(folder: &Path, nodes: u8) -> Result<()> {
     std::fs::create_dir_all(folder)?;
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
     std::fs::write(folder.join("pid"), std::process::id().to_string())?;
     let images = product_images()?;
     let cluster = tokio::select! {
@@ -142,7 +167,11 @@ async fn serve(folder: &Path, nodes: u8) -> Result<()> {
 
 /// The process that serves a folder's cluster, if it still runs.
 fn running(folder: &Path) -> Option<u32> {
-    let pid: u32 = std::fs::read_to_string(folder.join("pid")).ok()?.trim().parse().ok()?;
+    let pid: u32 = std::fs::read_to_string(folder.join("pid"))
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // A process that waits to be reaped is gone.
     let ours = stat.contains("(boboyka-cluster") && !stat.contains(") Z ");

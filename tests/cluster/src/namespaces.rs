@@ -26,7 +26,10 @@ impl Namespaces {
     /// Makes them. With nodes they need root; without, a user namespace is enough and the network is the machine's.
     pub(crate) fn new(state: &Path, name: &str, nodes: bool) -> Result<Self> {
         let (unshare, flags): (&[&str], _) = if nodes {
-            (&["--mount", "--pid", "--net"], vec!["--mount", "--pid", "--net"])
+            (
+                &["--mount", "--pid", "--net"],
+                vec!["--mount", "--pid", "--net"],
+            )
         } else {
             (
                 &["--user", "--map-root-user", "--mount", "--pid"],
@@ -52,8 +55,9 @@ impl Namespaces {
                 .parse()
                 .ok()
         })?;
-        let first = poll("the namespaces", || child_of(unshare))
-            .with_context(|| std::fs::read_to_string(state.join("guard.log")).unwrap_or_default())?;
+        let first = poll("the namespaces", || child_of(unshare)).with_context(|| {
+            std::fs::read_to_string(state.join("guard.log")).unwrap_or_default()
+        })?;
         // Its /proc is mounted last.
         poll("the namespaces' first process", || {
             let line = std::fs::read(format!("/proc/{first}/cmdline")).ok()?;
@@ -126,16 +130,24 @@ pub(crate) fn poll<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> Result<
         if let Some(answer) = ask() {
             return Ok(answer);
         }
-        ensure!(begun.elapsed() < START_LIMIT, "{what}: not there after {START_LIMIT:?}");
+        ensure!(
+            begun.elapsed() < START_LIMIT,
+            "{what}: not there after {START_LIMIT:?}"
+        );
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
 /// Runs a command to its end; what it printed.
 pub(crate) fn run(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("could not run {command:?}"))?;
+    let output = command
+        .output()
+        .with_context(|| format!("could not run {command:?}"))?;
     if !output.status.success() {
-        bail!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "{command:?} failed: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

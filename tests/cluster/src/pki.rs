@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose,
 };
 
 /// A cluster's authority and the folder of its files.
@@ -24,7 +24,10 @@ impl Pki {
         let mut params = CertificateParams::default();
         params.distinguished_name = name("boboyka-tests", None);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        params.key_usages = vec![
+            KeyUsagePurpose::KeyCertSign,
+            KeyUsagePurpose::DigitalSignature,
+        ];
         let key = KeyPair::generate()?;
         let authority_pem = params.self_signed(&key)?.pem();
         std::fs::write(folder.join("ca.crt"), &authority_pem)?;
@@ -62,7 +65,13 @@ impl Pki {
     }
 
     /// A client's certificate and its kubeconfig, FILE.kubeconfig.
-    pub(crate) fn kubeconfig(&self, file: &str, server: &str, user: &str, group: Option<&str>) -> Result<PathBuf> {
+    pub(crate) fn kubeconfig(
+        &self,
+        file: &str,
+        server: &str,
+        user: &str,
+        group: Option<&str>,
+    ) -> Result<PathBuf> {
         self.client(file, user, group)?;
         let folder = self.folder.display();
         let text = format!(
@@ -76,7 +85,11 @@ impl Pki {
         Ok(path)
     }
 
-    fn sign(&self, mut params: CertificateParams, usage: ExtendedKeyUsagePurpose) -> Result<(String, String)> {
+    fn sign(
+        &self,
+        mut params: CertificateParams,
+        usage: ExtendedKeyUsagePurpose,
+    ) -> Result<(String, String)> {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![usage];
         let key = KeyPair::generate()?;

@@ -17,7 +17,10 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 const POD_LIMIT: Duration = Duration::from_mins(2);
 
 /// A namespace of one test.
-#[expect(missing_debug_implementations, reason = "the client has nothing to show")]
+#[expect(
+    missing_debug_implementations,
+    reason = "the client has nothing to show"
+)]
 pub struct TestNamespace {
     client: Client,
     name: String,
@@ -28,7 +31,9 @@ impl TestNamespace {
     pub async fn new(client: Client) -> Result<Self> {
         let name = format!("test-{:08x}", fastrand::u32(..));
         let namespace = serde_json::from_value(json!({"metadata": {"name": name}}))?;
-        Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await?;
+        Api::<Namespace>::all(client.clone())
+            .create(&PostParams::default(), &namespace)
+            .await?;
         Ok(Self { client, name })
     }
 
@@ -54,9 +59,16 @@ impl TestNamespace {
     /// Creates an object from JSON.
     pub async fn create<K>(&self, object: Value) -> Result<K>
     where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Serialize + std::fmt::Debug,
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + DeserializeOwned
+            + Serialize
+            + std::fmt::Debug,
     {
-        Ok(self.api::<K>().create(&PostParams::default(), &serde_json::from_value(object)?).await?)
+        Ok(self
+            .api::<K>()
+            .create(&PostParams::default(), &serde_json::from_value(object)?)
+            .await?)
     }
 
     /// The one pod with a label `app` that is ready and not going away.
@@ -80,33 +92,60 @@ impl TestNamespace {
 
     /// Runs a command in a container; what it printed. Fails as it fails.
     pub async fn exec(&self, pod: &str, container: &str, command: &[&str]) -> Result<String> {
-        let parameters = AttachParams::default().container(container).stdout(true).stderr(true);
-        let mut process = self.api::<Pod>().exec(pod, command.to_vec(), &parameters).await?;
-        let status = process.take_status().context("the status was not taken yet")?;
+        let parameters = AttachParams::default()
+            .container(container)
+            .stdout(true)
+            .stderr(true);
+        let mut process = self
+            .api::<Pod>()
+            .exec(pod, command.to_vec(), &parameters)
+            .await?;
+        let status = process
+            .take_status()
+            .context("the status was not taken yet")?;
         let (mut printed, mut complained) = (String::new(), String::new());
         let mut stdout = process.stdout().context("stdout was asked for")?;
         let mut stderr = process.stderr().context("stderr was asked for")?;
-        tokio::try_join!(stdout.read_to_string(&mut printed), stderr.read_to_string(&mut complained))?;
+        tokio::try_join!(
+            stdout.read_to_string(&mut printed),
+            stderr.read_to_string(&mut complained)
+        )?;
         let status = status.await.context("the command's end was not told")?;
-        ensure!(status.status.as_deref() == Some("Success"), "{command:?}: {status:?} {printed} {complained}");
+        ensure!(
+            status.status.as_deref() == Some("Success"),
+            "{command:?}: {status:?} {printed} {complained}"
+        );
         Ok(printed)
     }
 
     /// What a container has printed.
     pub async fn logs(&self, pod: &str, container: &str) -> Result<String> {
-        let parameters = LogParams { container: Some(container.to_owned()), ..LogParams::default() };
+        let parameters = LogParams {
+            container: Some(container.to_owned()),
+            ..LogParams::default()
+        };
         Ok(self.api::<Pod>().logs(pod, &parameters).await?)
     }
 
     /// A connection to a port of a pod's loopback.
-    pub async fn port_forward(&self, pod: &str, port: u16) -> Result<impl AsyncRead + AsyncWrite + Unpin + use<>> {
+    pub async fn port_forward(
+        &self,
+        pod: &str,
+        port: u16,
+    ) -> Result<impl AsyncRead + AsyncWrite + Unpin + use<>> {
         let mut forwarder = self.api::<Pod>().portforward(pod, &[port]).await?;
-        forwarder.take_stream(port).context("the port was asked for")
+        forwarder
+            .take_stream(port)
+            .context("the port was asked for")
     }
 
     /// Deletes a pod; without grace its containers are killed at once.
     pub async fn delete_pod(&self, pod: &str, with_grace: bool) -> Result<()> {
-        let parameters = if with_grace { DeleteParams::default() } else { DeleteParams::default().grace_period(0) };
+        let parameters = if with_grace {
+            DeleteParams::default()
+        } else {
+            DeleteParams::default().grace_period(0)
+        };
         self.api::<Pod>().delete(pod, &parameters).await?;
         Ok(())
     }
@@ -117,26 +156,43 @@ impl Drop for TestNamespace {
     fn drop(&mut self) {
         let (client, name) = (self.client.clone(), self.name.clone());
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { Api::<Namespace>::all(client).delete(&name, &DeleteParams::default()).await });
+            runtime.spawn(async move {
+                Api::<Namespace>::all(client)
+                    .delete(&name, &DeleteParams::default())
+                    .await
+            });
         }
     }
 }
 
 /// Asks until the answer is yes; fails with a sentence after a while.
-pub async fn wait_for<F: Future<Output = Result<bool>>>(what: &str, limit: Duration, mut ask: impl FnMut() -> F) -> Result<()> {
+pub async fn wait_for<F: Future<Output = Result<bool>>>(
+    what: &str,
+    limit: Duration,
+    mut ask: impl FnMut() -> F,
+) -> Result<()> {
     let begun = Instant::now();
     loop {
         let answer = ask().await;
         if matches!(answer, Ok(true)) {
             return Ok(());
         }
-        ensure!(begun.elapsed() < limit, "{what}: not within {limit:?}; last: {answer:?}");
+        ensure!(
+            begun.elapsed() < limit,
+            "{what}: not within {limit:?}; last: {answer:?}"
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
 fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
-    let ready = conditions.is_some_and(|list| list.iter().any(|one| one.type_ == "Ready" && one.status == "True"));
+    let conditions = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_ref());
+    let ready = conditions.is_some_and(|list| {
+        list.iter()
+            .any(|one| one.type_ == "Ready" && one.status == "True")
+    });
     ready && pod.meta().deletion_timestamp.is_none() && !pod.name_any().is_empty()
 }

@@ -31,8 +31,13 @@ pub(crate) async fn provision(cluster: &Cluster) -> Result<JoinHandle<()>> {
         "metadata": {"name": "local", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
         "provisioner": PROVISIONER, "volumeBindingMode": "WaitForFirstConsumer", "reclaimPolicy": "Delete",
     });
-    Api::<StorageClass>::all(client.clone()).create(&PostParams::default(), &serde_json::from_value(class)?).await?;
-    let places = cluster.nodes.iter().map(|node| (node.name.clone(), node.pid, node.folder.join("volumes")));
+    Api::<StorageClass>::all(client.clone())
+        .create(&PostParams::default(), &serde_json::from_value(class)?)
+        .await?;
+    let places = cluster
+        .nodes
+        .iter()
+        .map(|node| (node.name.clone(), node.pid, node.folder.join("volumes")));
     let places: Vec<Place> = places.collect();
     Ok(tokio::spawn(async move {
         loop {
@@ -63,20 +68,31 @@ async fn round(client: &Client, places: &[Place]) -> Result<()> {
         }
     }
     for volume in volumes.list(&ListParams::default()).await? {
-        let phase = volume.status.as_ref().and_then(|status| status.phase.as_deref());
+        let phase = volume
+            .status
+            .as_ref()
+            .and_then(|status| status.phase.as_deref());
         let name = volume.name_any();
         let node = volume.annotations().get(SELECTED_NODE);
         let ours = node.and_then(|node| places.iter().find(|place| place.0 == *node));
         if let (Some("Released"), Some(place)) = (phase, ours) {
             let folder = place.2.join(&name);
-            on_node(place, &format!("! mountpoint -q {0} || umount {0}", folder.display())).await?;
+            on_node(
+                place,
+                &format!("! mountpoint -q {0} || umount {0}", folder.display()),
+            )
+            .await?;
             volumes.delete(&name, &DeleteParams::default()).await?;
         }
     }
     Ok(())
 }
 
-fn volume(claim: &PersistentVolumeClaim, (node, _, folder): &Place, name: &str) -> serde_json::Value {
+fn volume(
+    claim: &PersistentVolumeClaim,
+    (node, _, folder): &Place,
+    name: &str,
+) -> serde_json::Value {
     let spec = claim.spec.as_ref();
     json!({
         "metadata": {
@@ -111,8 +127,20 @@ async fn mount(place: &Place, name: &str) -> Result<()> {
 
 async fn on_node(place: &Place, script: &str) -> Result<()> {
     let mut command = tokio::process::Command::new("nsenter");
-    command.args(["--target", &place.1.to_string(), "--mount", "--", "bash", "-euc", script]);
+    command.args([
+        "--target",
+        &place.1.to_string(),
+        "--mount",
+        "--",
+        "bash",
+        "-euc",
+        script,
+    ]);
     let output = command.output().await?;
-    anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    anyhow::ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(())
 }

@@ -17,7 +17,13 @@ const KUBERNETES: [&str; 6] = [
     "kubectl",
     "kubelet",
 ];
-const DEBIAN: [&str; 5] = ["etcd", "containerd", "containerd-shim-runc-v2", "ctr", "runc"];
+const DEBIAN: [&str; 5] = [
+    "etcd",
+    "containerd",
+    "containerd-shim-runc-v2",
+    "ctr",
+    "runc",
+];
 
 /// Where the programs are.
 #[derive(Debug)]
@@ -31,8 +37,15 @@ impl Tools {
     pub(crate) fn link(bin: &Path) -> Result<Self> {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../provision.sh");
         let told = run(Command::new("bash").args([script, "--where-cluster"]))?;
-        let told: HashMap<&str, &str> = told.lines().filter_map(|line| line.split_once('=')).collect();
-        let place = |name: &str| told.get(name).map(Path::new).with_context(|| format!("{name} is not told"));
+        let told: HashMap<&str, &str> = told
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .collect();
+        let place = |name: &str| {
+            told.get(name)
+                .map(Path::new)
+                .with_context(|| format!("{name} is not told"))
+        };
         let debian = place("DEBIAN_ROOT")?;
         std::fs::create_dir_all(bin)?;
         for tool in KUBERNETES {
@@ -48,7 +61,10 @@ impl Tools {
         let program = debian.join("usr/sbin/nft");
         std::fs::write(
             &nft,
-            format!("#!/bin/sh\nLD_LIBRARY_PATH={libraries} exec {} \"$@\"\n", program.display()),
+            format!(
+                "#!/bin/sh\nLD_LIBRARY_PATH={libraries} exec {} \"$@\"\n",
+                program.display()
+            ),
         )?;
         std::fs::set_permissions(&nft, std::fs::Permissions::from_mode(0o755))?;
         Ok(Self {

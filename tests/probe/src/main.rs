@@ -34,8 +34,14 @@ fn ask(method: &str, url: &str, body: &str) -> Result<(), Box<dyn std::error::Er
     )?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").ok_or("the answer is no HTTP")?;
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .ok_or("the answer is no HTTP")?;
     std::io::stdout().write_all(body.as_bytes())?;
     let status = head.split(' ').nth(1).unwrap_or_default();
-    if status.starts_with('2') { Ok(()) } else { Err(format!("the status is {status}").into()) }
+    if status.starts_with('2') {
+        Ok(())
+    } else {
+        Err(format!("the status is {status}").into())
+    }
 }

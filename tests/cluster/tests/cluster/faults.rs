@@ -22,7 +22,10 @@ fn a_partitioned_nodes_pod_is_evicted_and_the_heal_is_clean() {
             "replicas": 1, "selector": {"matchLabels": labels},
             "template": {"metadata": {"labels": labels}, "spec": pod_of_probe()},
         }});
-        namespace.create::<k8s_openapi::api::apps::v1::Deployment>(deployment).await.unwrap();
+        namespace
+            .create::<k8s_openapi::api::apps::v1::Deployment>(deployment)
+            .await
+            .unwrap();
         let first = namespace.ready_pod("moves").await.unwrap();
         let node = first.spec.as_ref().unwrap().node_name.clone().unwrap();
         cluster.partition(&node).unwrap();
@@ -37,7 +40,11 @@ fn a_partitioned_nodes_pod_is_evicted_and_the_heal_is_clean() {
         cluster.heal(&node).unwrap();
         cluster.node_ready(&node).await.unwrap();
         wait_for("the old pod to go", LIMIT, || async {
-            Ok(namespace.api::<Pod>().get_opt(&first.name_any()).await?.is_none())
+            Ok(namespace
+                .api::<Pod>()
+                .get_opt(&first.name_any())
+                .await?
+                .is_none())
         })
         .await
         .unwrap();
@@ -54,19 +61,32 @@ fn the_sidecar_keeps_ingesting_while_the_api_server_is_stopped() {
         let pod = namespace.ready_pod("steady").await.unwrap();
         post(&namespace, &pod.name_any(), "before").await;
         let address = pod.status.as_ref().unwrap().pod_ip.clone().unwrap();
-        cluster.kill_control_plane(boboyka_cluster::ControlPlane::ApiServer).unwrap();
+        cluster
+            .kill_control_plane(boboyka_cluster::ControlPlane::ApiServer)
+            .unwrap();
         let begun = std::time::Instant::now();
         let mut posted = 0;
         while begun.elapsed() < Duration::from_secs(20) {
             // Nothing of Kubernetes' is in between: the request is made inside the pod's own network.
-            cluster.ingest_inside(&address, &format!("during_{posted}")).unwrap();
+            cluster
+                .ingest_inside(&address, &format!("during_{posted}"))
+                .unwrap();
             posted += 1;
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
-        cluster.restart_control_plane(boboyka_cluster::ControlPlane::ApiServer).await.unwrap();
+        cluster
+            .restart_control_plane(boboyka_cluster::ControlPlane::ApiServer)
+            .await
+            .unwrap();
         let pod = namespace.ready_pod("steady").await.unwrap();
         let seen = events(&namespace, &pod.name_any()).await;
-        assert!(seen.contains("before") && seen.contains(&format!("during_{}", posted - 1)), "{seen}");
-        assert_eq!(post(&namespace, &pod.name_any(), "after").await["seq"], posted + 2);
+        assert!(
+            seen.contains("before") && seen.contains(&format!("during_{}", posted - 1)),
+            "{seen}"
+        );
+        assert_eq!(
+            post(&namespace, &pod.name_any(), "after").await["seq"],
+            posted + 2
+        );
     });
 }

@@ -8,7 +8,7 @@ use kube::ResourceExt as _;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::shared::{cluster, claim, deploy, events, pod_of_probe, post, run};
+use crate::shared::{claim, cluster, deploy, events, pod_of_probe, post, run};
 
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -23,11 +23,22 @@ fn a_record_survives_the_sidecars_crash_and_the_pods_deletion() {
 
         let node = pod.spec.as_ref().unwrap().node_name.clone().unwrap();
         let pid = sidecar_pid(&pod.uid().unwrap());
-        assert!(std::process::Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
+        assert!(
+            std::process::Command::new("kill")
+                .args(["-KILL", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
         wait_for("the sidecar to be restarted", LIMIT, || async {
             let now = namespace.api::<Pod>().get(&pod.name_any()).await?;
-            let containers = now.status.and_then(|status| status.init_container_statuses).unwrap_or_default();
-            Ok(containers.iter().any(|one| one.restart_count == 1 && one.ready))
+            let containers = now
+                .status
+                .and_then(|status| status.init_container_statuses)
+                .unwrap_or_default();
+            Ok(containers
+                .iter()
+                .any(|one| one.restart_count == 1 && one.ready))
         })
         .await
         .unwrap();
@@ -38,7 +49,13 @@ fn a_record_survives_the_sidecars_crash_and_the_pods_deletion() {
         assert_ne!(next.name_any(), pod.name_any());
         assert_eq!(next.spec.as_ref().unwrap().node_name.as_ref(), Some(&node));
         assert!(events(&namespace, &next.name_any()).await.contains("bld_1"));
-        assert!(namespace.logs(&next.name_any(), "sidecar").await.unwrap().contains("7475"));
+        assert!(
+            namespace
+                .logs(&next.name_any(), "sidecar")
+                .await
+                .unwrap()
+                .contains("7475")
+        );
     });
 }
 
@@ -49,7 +66,8 @@ fn a_port_of_a_pods_loopback_is_reached_by_port_forward() {
         deploy(&namespace, "forwarded").await;
         let pod = namespace.ready_pod("forwarded").await.unwrap();
         let mut stream = namespace.port_forward(&pod.name_any(), 7475).await.unwrap();
-        let request = b"GET /v1/boboyka/verify HTTP/1.1\r\nhost: localhost:7475\r\nconnection: close\r\n\r\n";
+        let request =
+            b"GET /v1/boboyka/verify HTTP/1.1\r\nhost: localhost:7475\r\nconnection: close\r\n\r\n";
         stream.write_all(request).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
@@ -64,7 +82,8 @@ fn a_volume_for_one_pod_refuses_a_second() {
         claim(&namespace, "only").await;
         for name in ["first", "second"] {
             let mut spec = pod_of_probe();
-            spec["volumes"] = json!([{"name": "v", "persistentVolumeClaim": {"claimName": "only"}}]);
+            spec["volumes"] =
+                json!([{"name": "v", "persistentVolumeClaim": {"claimName": "only"}}]);
             spec["containers"][0]["volumeMounts"] = json!([{"name": "v", "mountPath": "/v"}]);
             let pod = json!({"metadata": {"name": name, "labels": {"app": name}}, "spec": spec});
             namespace.create::<Pod>(pod).await.unwrap();
@@ -74,8 +93,16 @@ fn a_volume_for_one_pod_refuses_a_second() {
         }
         wait_for("the scheduler to refuse the second pod", LIMIT, || async {
             let pod = namespace.api::<Pod>().get("second").await?;
-            let conditions = pod.status.and_then(|status| status.conditions).unwrap_or_default();
-            Ok(conditions.iter().any(|one| one.message.as_deref().unwrap_or_default().contains("ReadWriteOncePod")))
+            let conditions = pod
+                .status
+                .and_then(|status| status.conditions)
+                .unwrap_or_default();
+            Ok(conditions.iter().any(|one| {
+                one.message
+                    .as_deref()
+                    .unwrap_or_default()
+                    .contains("ReadWriteOncePod")
+            }))
         })
         .await
         .unwrap();
@@ -90,7 +117,13 @@ fn sidecar_pid(pod: &str) -> String {
     let found = processes.map(|entry| entry.path()).find(|path| {
         let program = std::fs::read_to_string(path.join("comm")).unwrap_or_default();
         let groups = std::fs::read_to_string(path.join("cgroup")).unwrap_or_default();
-        program.trim() == "boboyka-sidecar" && (groups.contains(pod) || groups.contains(&pod.replace('-', "_")))
+        program.trim() == "boboyka-sidecar"
+            && (groups.contains(pod) || groups.contains(&pod.replace('-', "_")))
     });
-    found.expect("the sidecar runs").file_name().unwrap().to_string_lossy().into_owned()
+    found
+        .expect("the sidecar runs")
+        .file_name()
+        .unwrap()
+        .to_string_lossy()
+        .into_owned()
 }

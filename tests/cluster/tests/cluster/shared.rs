@@ -14,11 +14,15 @@ pub(crate) static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 /// Clients live in the runtime that made them, so all tests run in one.
 pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    RUNTIME.get_or_init(|| Runtime::new().unwrap()).block_on(test)
+    RUNTIME
+        .get_or_init(|| Runtime::new().unwrap())
+        .block_on(test)
 }
 
 pub(crate) async fn start() -> Cluster {
-    Cluster::start(Tier::Nodes(2), &product_images().unwrap()).await.unwrap()
+    Cluster::start(Tier::Nodes(2), &product_images().unwrap())
+        .await
+        .unwrap()
 }
 
 pub(crate) async fn cluster() -> &'static Cluster {
@@ -61,7 +65,10 @@ pub(crate) async fn claim(namespace: &TestNamespace, name: &str) {
             "resources": {"requests": {"storage": "100Mi"}},
         },
     });
-    namespace.create::<k8s_openapi::api::core::v1::PersistentVolumeClaim>(claim).await.unwrap();
+    namespace
+        .create::<k8s_openapi::api::core::v1::PersistentVolumeClaim>(claim)
+        .await
+        .unwrap();
 }
 
 /// A pod's spec whose only container waits.
@@ -79,12 +86,21 @@ pub(crate) async fn post(namespace: &TestNamespace, pod: &str, build: &str) -> V
     let record = json!({"record_type": "project_build", "data":
         {"project_id": "p", "build_id": build, "status": "running", "agent_id": "a"}});
     let url = "http://127.0.0.1:7475/v1/boboyka/ingest";
-    let printed = namespace.exec(pod, "app", &["/boboyka-probe", "post", url, &record.to_string()]).await;
+    let printed = namespace
+        .exec(
+            pod,
+            "app",
+            &["/boboyka-probe", "post", url, &record.to_string()],
+        )
+        .await;
     serde_json::from_str(&printed.unwrap()).unwrap()
 }
 
 /// The events that the sidecar of a pod has, with their data.
 pub(crate) async fn events(namespace: &TestNamespace, pod: &str) -> String {
     let url = "http://127.0.0.1:7475/v1/boboyka/events?limit=100&include=data";
-    namespace.exec(pod, "app", &["/boboyka-probe", "get", url]).await.unwrap()
+    namespace
+        .exec(pod, "app", &["/boboyka-probe", "get", url])
+        .await
+        .unwrap()
 }

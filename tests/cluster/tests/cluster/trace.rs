@@ -22,21 +22,37 @@ fn nothing_is_left_after(signal: &str) {
     let _one = run(ONE_AT_A_TIME.lock());
     let folder = tempfile::tempdir().unwrap();
     let mut owner = Command::new(env!("CARGO_BIN_EXE_boboyka-cluster"));
-    owner.args(["serve", "--nodes", "1", "--folder"]).arg(folder.path()).stdin(Stdio::null());
+    owner
+        .args(["serve", "--nodes", "1", "--folder"])
+        .arg(folder.path())
+        .stdin(Stdio::null());
     let mut owner = owner.spawn().unwrap();
     let begun = Instant::now();
     while !folder.path().join("kubeconfig").exists() {
-        assert!(owner.try_wait().unwrap().is_none() && begun.elapsed() < LIMIT, "it did not come up");
+        assert!(
+            owner.try_wait().unwrap().is_none() && begun.elapsed() < LIMIT,
+            "it did not come up"
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
     let name = std::fs::read_to_string(folder.path().join("name")).unwrap();
     assert!(!traces(&name).is_empty(), "a running cluster is seen");
     let pid = owner.id().to_string();
-    assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args(["-s", signal, &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
     owner.wait().unwrap();
     let begun = Instant::now();
     while !traces(&name).is_empty() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "left behind: {:?}", traces(&name));
+        assert!(
+            begun.elapsed() < Duration::from_secs(10),
+            "left behind: {:?}",
+            traces(&name)
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -51,10 +67,40 @@ fn traces(name: &str) -> Vec<String> {
         }
     }
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
-    found.extend(mounts.lines().filter(|line| line.contains(name)).map(str::to_owned));
-    let groups = Command::new("find").args(["/sys/fs/cgroup", "-type", "d", "-name", &format!("{name}*")]).output();
-    found.extend(String::from_utf8_lossy(&groups.unwrap().stdout).lines().map(str::to_owned));
+    found.extend(
+        mounts
+            .lines()
+            .filter(|line| line.contains(name))
+            .map(str::to_owned),
+    );
+    let groups = Command::new("find")
+        .args(["/sys/fs/cgroup", "-type", "d", "-name", &format!("{name}*")])
+        .output();
+    found.extend(
+        String::from_utf8_lossy(&groups.unwrap().stdout)
+            .lines()
+            .map(str::to_owned),
+    );
     let folder = std::env::temp_dir().join(name);
     found.extend(Path::exists(&folder).then(|| folder.display().to_string()));
     found
+}
+
+#[test]
+fn the_api_tier_runs_beside_other_clusters() {
+    run(async {
+        use boboyka_cluster::{Cluster, TestNamespace, Tier};
+        let (one, other) = tokio::try_join!(
+            Cluster::start(Tier::Api, &[]),
+            Cluster::start(Tier::Api, &[])
+        )
+        .unwrap();
+        let namespace = TestNamespace::new(one.client()).await.unwrap();
+        let seen = kube::Api::<k8s_openapi::api::core::v1::Namespace>::all(other.client());
+        assert!(seen.get_opt(namespace.name()).await.unwrap().is_none());
+        let foreign = TestNamespace::in_foreign_cluster(one.kubeconfig())
+            .await
+            .unwrap();
+        assert_ne!(foreign.name(), namespace.name());
+    });
 }
