@@ -64,9 +64,12 @@ impl Image {
             "config": described("config.v1+json", &config),
             "layers": [described("layer.v1.tar", &layer)],
         }))?;
-        let mut entry = described("manifest.v1+json", &manifest);
         let tag = self.name.rsplit(':').next().unwrap_or_default();
-        entry["annotations"] = json!({"io.containerd.image.name": self.name, "org.opencontainers.image.ref.name": tag});
+        let entry = json!({
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "digest": digest(&manifest), "size": manifest.len(),
+            "annotations": {"io.containerd.image.name": self.name, "org.opencontainers.image.ref.name": tag},
+        });
         let index = serde_json::to_vec(&json!({"schemaVersion": 2, "manifests": [entry]}))?;
         let blob = |bytes: Vec<u8>| {
             (
@@ -142,11 +145,7 @@ fn described(kind: &str, bytes: &[u8]) -> Value {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    let hex = Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<String>();
-    format!("sha256:{hex}")
+    format!("sha256:{:x}", Sha256::digest(bytes))
 }
 
 /// A tar that tells nothing of when and by whom it was made.

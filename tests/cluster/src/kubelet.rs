@@ -9,6 +9,16 @@ use crate::cluster::{BRIDGE, Cluster, Component};
 use crate::doctor;
 use crate::namespaces::{poll, run};
 
+/// What a node's own folder holds.
+const FOLDERS: [&str; 6] = [
+    "cni",
+    "volumes",
+    "kubelet",
+    "podlogs",
+    "plugins",
+    "manifests",
+];
+
 /// A running node.
 #[derive(Debug)]
 pub(crate) struct NodeParts {
@@ -27,36 +37,12 @@ impl NodeParts {
     pub(crate) fn start(cluster: &Cluster, number: u8, images: &[PathBuf]) -> Result<Self> {
         let name = format!("n{number}");
         let folder = cluster.state().join(&name);
-        for part in [
-            "cni",
-            "volumes",
-            "kubelet",
-            "podlogs",
-            "plugins",
-            "manifests",
-        ] {
+        for part in FOLDERS {
             std::fs::create_dir_all(folder.join(part))?;
         }
         let (holder, pid) = cluster.namespaces.nested()?;
         let address = address(number);
-        cluster.namespaces.script(
-            cluster.namespaces.first,
-            &format!(
-                "ip link add {name} type veth peer name eth0 netns {inner}
-                 ip link set {name} master br0 up; ip route add 10.244.{number}.0/24 via {address}",
-                inner = inner_pid(pid)?
-            ),
-        )?;
-        // What containerd, the kubelet and the CNI plugins write to fixed places is the node's own.
-        cluster.namespaces.script(
-            pid,
-            &format!(
-                "mount --make-rprivate /; for place in /run /var/lib /var/log; do mount -t tmpfs tmpfs $place; done
-                 mount --make-rshared /; mkdir -p /run/netns
-                 ip link set lo up; ip addr add {address}/24 dev eth0; ip link set eth0 up
-                 ip route add default via {BRIDGE}; echo 1 >/proc/sys/net/ipv4/ip_forward"
-            ),
-        )?;
+        connect(cluster, number, pid)?;
         make_cgroups(&cgroup(cluster, &name))?;
         write_settings(cluster, &folder, &name, number)?;
         let start = |part: &str, command: String| {
@@ -116,6 +102,30 @@ impl NodeParts {
     }
 }
 
+/// Puts the node on the bridge, and gives it folders of its own where programs write to fixed places.
+fn connect(cluster: &Cluster, number: u8, pid: u32) -> Result<()> {
+    let (name, address) = (format!("n{number}"), address(number));
+    cluster.namespaces.script(
+        cluster.namespaces.first,
+        &format!(
+            "ip link add {name} type veth peer name eth0 netns {inner}
+             ip link set {name} master br0 up; ip route add 10.244.{number}.0/24 via {address}",
+            inner = inner_pid(pid)?
+        ),
+    )?;
+    // What containerd, the kubelet and the CNI plugins write to fixed places is the node's own.
+    cluster.namespaces.script(
+        pid,
+        &format!(
+            "mount --make-rprivate /; for place in /run /var/lib /var/log; do mount -t tmpfs tmpfs $place; done
+             mount --make-rshared /; mkdir -p /run/netns
+             ip link set lo up; ip addr add {address}/24 dev eth0; ip link set eth0 up
+             ip route add default via {BRIDGE}; echo 1 >/proc/sys/net/ipv4/ip_forward"
+        ),
+    )?;
+    Ok(())
+}
+
 fn address(number: u8) -> String {
     format!("10.99.0.{}", 10 + u16::from(number))
 }
@@ -155,11 +165,7 @@ fn make_cgroups(name: &str) -> Result<()> {
 }
 
 fn write_settings(cluster: &Cluster, folder: &Path, name: &str, number: u8) -> Result<()> {
-    let (at, address, pki) = (
-        folder.display(),
-        address(number),
-        cluster.pki.folder.display(),
-    );
+    let (at, address) = (folder.display(), address(number));
     let server = format!("https://{BRIDGE}:6443");
     cluster
         .pki
@@ -187,11 +193,34 @@ fn write_settings(cluster: &Cluster, folder: &Path, name: &str, number: u8) -> R
         folder.join("containerd.toml"),
         containerd_toml(cluster, folder),
     )?;
-    let group = cgroup(cluster, name);
     std::fs::write(
         folder.join("kubelet.yaml"),
+        kubelet_yaml(cluster, folder, name, &address),
+    )?;
+    std::fs::write(
+        folder.join("proxy.yaml"),
         format!(
-            r#"apiVersion: kubelet.config.k8s.io/v1beta1
+            r"apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+mode: nftables
+clusterCIDR: 10.244.0.0/16
+hostnameOverride: {name}
+clientConnection: {{kubeconfig: {}}}
+healthzBindAddress: 127.0.0.1:10256
+metricsBindAddress: 127.0.0.1:10249
+conntrack: {{maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}}
+",
+            proxy.display()
+        ),
+    )?;
+    Ok(())
+}
+
+fn kubelet_yaml(cluster: &Cluster, folder: &Path, name: &str, address: &str) -> String {
+    let (at, pki) = (folder.display(), cluster.pki.folder.display());
+    let group = cgroup(cluster, name);
+    format!(
+        r#"apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 failCgroupV1: false
 cgroupDriver: cgroupfs
@@ -218,25 +247,7 @@ nodeStatusUpdateFrequency: 1s
 nodeLeaseDurationSeconds: 4
 syncFrequency: 5s
 "#
-        ),
-    )?;
-    std::fs::write(
-        folder.join("proxy.yaml"),
-        format!(
-            r"apiVersion: kubeproxy.config.k8s.io/v1alpha1
-kind: KubeProxyConfiguration
-mode: nftables
-clusterCIDR: 10.244.0.0/16
-hostnameOverride: {name}
-clientConnection: {{kubeconfig: {}}}
-healthzBindAddress: 127.0.0.1:10256
-metricsBindAddress: 127.0.0.1:10249
-conntrack: {{maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}}
-",
-            proxy.display()
-        ),
-    )?;
-    Ok(())
+    )
 }
 
 fn containerd_toml(cluster: &Cluster, folder: &Path) -> String {

@@ -18,7 +18,7 @@ pub(crate) struct Pki {
 }
 
 impl Pki {
-    /// Makes an authority and the key that signs ServiceAccounts' tokens.
+    /// Makes an authority and the key that signs the tokens of pods.
     pub(crate) fn new(folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
         let mut params = CertificateParams::default();

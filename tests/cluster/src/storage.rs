@@ -1,5 +1,5 @@
-//! The StorageClass `local`: once the scheduler has chosen a node for a claim, a volume with an end is mounted there
-//! and a PersistentVolume made for it. A claim that is deleted takes its volume with it.
+//! The storage class `local`: once the scheduler has chosen a node for a claim, a volume with an end is mounted there
+//! and made known to Kubernetes. A claim that is deleted takes its volume with it.
 
 use std::path::PathBuf;
 use std::time::Duration;
