@@ -7,6 +7,8 @@ use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::sbom;
+
 /// The user that a container runs as when nobody says otherwise.
 const USER: u64 = 65532;
 
@@ -89,15 +91,31 @@ impl Image {
             blob(config),
             blob(manifest),
         ];
-        if let Some(folder) = place.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        // Renamed into its place, so that an archive is whole or absent.
-        let unfinished = place.with_extension("unfinished");
-        std::fs::File::create(&unfinished)?.write_all(&archive(&files)?)?;
-        std::fs::rename(&unfinished, place)?;
+        put(place, &archive(&files)?, 0o644)?;
         Ok(place.to_owned())
     }
+
+    /// Writes the image's files as they are, for a Dockerfile to copy.
+    pub fn write_files(&self, folder: &Path) -> Result<()> {
+        for (name, content, mode) in &self.files {
+            put(&folder.join(name), content, *mode)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a file beside its place and renames it, so that it is whole or absent, whoever else writes it too.
+fn put(place: &Path, content: &[u8], mode: u32) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = place.parent().context("an image lies in a folder")?;
+    std::fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(content)?;
+    file.as_file()
+        .set_permissions(std::fs::Permissions::from_mode(mode))?;
+    file.persist(place)
+        .with_context(|| format!("could not write {}", place.display()))?;
+    Ok(())
 }
 
 /// The product's image and the tests' own, from what `make images` built.
@@ -107,13 +125,14 @@ pub fn product_images() -> Result<Vec<PathBuf>> {
     let place = |name: &str| target.join("images").join(format!("{name}.tar"));
     let sidecar = sidecar(&built.join("boboyka-sidecar"))?;
     let probe = Image::of_program("localhost/boboyka-probe:test", &built.join("boboyka-probe"))?;
+    sidecar.write_files(&target.join("images/boboyka-sidecar"))?;
     Ok(vec![
         sidecar.write(&place("boboyka-sidecar"))?,
         probe.write(&place("boboyka-probe"))?,
     ])
 }
 
-/// The sidecar's image: the program, the authorities that https needs, a user who is not root.
+/// The sidecar's image: the program, what it is made of, the authorities that https needs, a user who is not root.
 pub fn sidecar(program: &Path) -> Result<Image> {
     let version = env!("CARGO_PKG_VERSION");
     let mut image = Image::of_program(&format!("localhost/boboyka-sidecar:{version}"), program)?;
@@ -124,6 +143,11 @@ pub fn sidecar(program: &Path) -> Result<Image> {
     image.files.push((
         "etc/ssl/certs/ca-certificates.crt".to_owned(),
         roots.into_bytes(),
+        0o644,
+    ));
+    image.files.push((
+        "sbom.cdx.json".to_owned(),
+        sbom::of_package("boboyka-sidecar")?,
         0o644,
     ));
     let label =

@@ -10,6 +10,7 @@ mod namespaces;
 mod pki;
 mod pods;
 mod ports;
+mod sbom;
 mod storage;
 mod tools;
 

@@ -9,6 +9,7 @@
 
 mod admission;
 mod faults;
+mod images;
 mod product;
 mod shared;
 mod trace;

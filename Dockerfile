@@ -1,0 +1,15 @@
+# The sidecar's image for those who have Docker: `docker build -t boboyka-sidecar .`
+# `make images` makes the same without it; a test keeps the two in step.
+FROM rust:1.95-bookworm AS build
+WORKDIR /src
+COPY . .
+RUN make images
+
+FROM scratch
+LABEL org.opencontainers.image.title="boboyka-sidecar"
+LABEL org.opencontainers.image.description="Takes Boboyka's records, keeps them in a hash-chained strand, mirrors them to Supabase"
+LABEL org.opencontainers.image.version="0.1.0"
+LABEL org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /src/target/images/boboyka-sidecar/ /
+USER 65532:65532
+ENTRYPOINT ["/boboyka-sidecar"]

@@ -1,0 +1,145 @@
+//! The sidecar's image: what is in it, that it is the same bytes every time, and that the Dockerfile says the same.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use boboyka_cluster::image::{self, product_images};
+use serde_json::{Value, json};
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+#[test]
+fn the_same_program_gives_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("boboyka-sidecar");
+    std::fs::write(&program, "a program").unwrap();
+    let write = |name: &str| {
+        let place = folder.path().join(name);
+        std::fs::read(image::sidecar(&program).unwrap().write(&place).unwrap()).unwrap()
+    };
+    let first = write("first");
+    // Another time, and another owner's habits: neither is in the archive.
+    std::fs::remove_file(&program).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    std::fs::write(&program, "a program").unwrap();
+    assert_eq!(first, write("second"));
+}
+
+#[test]
+fn the_sidecars_image_is_one_static_program_and_what_https_needs() {
+    let (config, files) = sidecar_image();
+    assert_eq!(config["config"]["User"], "65532:65532");
+    assert_eq!(config["config"]["Entrypoint"], json!(["/boboyka-sidecar"]));
+    let names: Vec<&str> = files.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        [
+            "boboyka-sidecar",
+            "etc/passwd",
+            "etc/ssl/certs/ca-certificates.crt",
+            "sbom.cdx.json"
+        ]
+    );
+    let roots = String::from_utf8_lossy(&files["etc/ssl/certs/ca-certificates.crt"]);
+    assert!(roots.matches("BEGIN CERTIFICATE").count() > 100);
+
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("program");
+    std::fs::write(&program, &files["boboyka-sidecar"]).unwrap();
+    let told = Command::new("ldd").arg(&program).output().unwrap();
+    let told = String::from_utf8_lossy(&[told.stdout, told.stderr].concat()).into_owned();
+    assert!(
+        told.contains("statically linked") || told.contains("not a dynamic"),
+        "{told}"
+    );
+}
+
+#[test]
+fn the_bill_of_materials_names_what_is_linked_and_nothing_else() {
+    let (_, files) = sidecar_image();
+    let bill: Value = serde_json::from_slice(&files["sbom.cdx.json"]).unwrap();
+    assert_eq!(bill["bomFormat"], "CycloneDX");
+    assert_eq!(bill["metadata"]["component"]["name"], "boboyka-sidecar");
+    let parts = bill["components"].as_array().unwrap();
+    let has = |name: &str| parts.iter().any(|one| one["name"] == name);
+    assert!(has("sled") && has("rustls") && has("boboyka-strand"));
+    assert!(!has("kube") && !has("tempfile") && !has("cc"));
+    assert!(
+        parts
+            .iter()
+            .all(|one| one["version"].is_string() && one["licenses"].is_array())
+    );
+}
+
+#[test]
+fn the_dockerfile_declares_what_the_image_declares() {
+    let (config, files) = sidecar_image();
+    let text = std::fs::read_to_string(root().join("Dockerfile")).unwrap();
+    let (_, last) = text
+        .split_once("FROM scratch\n")
+        .expect("the last stage is from scratch");
+    let said = |word: &'static str| {
+        last.lines()
+            .filter_map(move |line| line.strip_prefix(word))
+            .map(str::trim)
+    };
+    assert_eq!(
+        said("USER ").collect::<Vec<_>>(),
+        [config["config"]["User"].as_str().unwrap()]
+    );
+    let entrypoint: Value = serde_json::from_str(said("ENTRYPOINT ").next().unwrap()).unwrap();
+    assert_eq!(entrypoint, config["config"]["Entrypoint"]);
+    let labels: BTreeMap<String, String> = said("LABEL ")
+        .map(|label| label.split_once('=').unwrap())
+        .map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned()))
+        .collect();
+    assert_eq!(json!(labels), config["config"]["Labels"]);
+    assert!(
+        said("ENV ").next().is_none() && said("EXPOSE ").next().is_none(),
+        "the image has neither"
+    );
+
+    // It copies the folder that lies beside the archive, so the files are the same too.
+    let folder = "target/images/boboyka-sidecar";
+    let copies: Vec<&str> = said("COPY ").collect();
+    assert_eq!(copies, [format!("--from=build /src/{folder}/ /")]);
+    for (name, content) in &files {
+        assert!(
+            std::fs::read(root().join(folder).join(name)).unwrap() == *content,
+            "{name} differs"
+        );
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The image's configuration and its files.
+fn sidecar_image() -> (Value, Files) {
+    let images = product_images().unwrap();
+    let archive = images
+        .iter()
+        .find(|place| place.ends_with("boboyka-sidecar.tar"))
+        .unwrap();
+    let archive = unpack(&std::fs::read(archive).unwrap());
+    let blob =
+        |digest: &Value| &archive[&format!("blobs/{}", digest.as_str().unwrap().replace(':', "/"))];
+    let index: Value = serde_json::from_slice(&archive["index.json"]).unwrap();
+    let manifest: Value = serde_json::from_slice(blob(&index["manifests"][0]["digest"])).unwrap();
+    let config = serde_json::from_slice(blob(&manifest["config"]["digest"])).unwrap();
+    (config, unpack(blob(&manifest["layers"][0]["digest"])))
+}
+
+fn unpack(bytes: &[u8]) -> Files {
+    let mut archive = tar::Archive::new(bytes);
+    let files = archive.entries().unwrap().map(|file| {
+        let mut file = file.unwrap();
+        let mut content = Vec::new();
+        file.read_to_end(&mut content).unwrap();
+        (file.path().unwrap().display().to_string(), content)
+    });
+    files.collect()
+}
