@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use boboyka_strand::record_id::RecordIds;
 use boboyka_strand::{Block, Head};
@@ -23,6 +23,11 @@ use super::segment::Segment;
 use super::tail_run::{self, RUN_MAX_BLOCKS, RUN_MAX_PAYLOAD_BYTES};
 use super::{Appended, KeyConflict, Shared};
 use crate::causes;
+
+/// So many jobs in one commit mean that many callers are at it: the next commit is begun a little later.
+const MANY_JOBS: usize = 24;
+/// How much later. Who waits already waits no longer than a sync takes, and those who join share its cost.
+const GATHER: Duration = Duration::from_micros(100);
 
 /// Sealed runs that are removed after one commit, so that no commit waits long for it.
 const REMOVED_AT_ONCE: usize = 256;
@@ -51,7 +56,15 @@ type Answer = (oneshot::Sender<AppendReply>, AppendReply);
 impl Writer {
     /// Works until the queue is closed and empty, or a write fails.
     pub(super) fn work(mut self) {
-        while let Some(jobs) = self.shared.queue.take() {
+        let mut taken = 0;
+        loop {
+            if taken >= MANY_JOBS {
+                std::thread::sleep(GATHER);
+            }
+            let Some(jobs) = self.shared.queue.take() else {
+                return;
+            };
+            taken = jobs.len();
             if self.shared.poison.is_set() {
                 refuse(jobs, WriteError::Poisoned);
                 continue;
