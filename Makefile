@@ -3,31 +3,34 @@ SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-with-supabase provision build test bench lint clean
+.PHONY: help run run-with-supabase toolchain provision build test bench lint clean
 
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Builds the sidecar and runs it on localhost:7475, its strand in ./boboyka-data.
+run: toolchain ## Builds the sidecar and runs it on localhost:7475, its strand in ./boboyka-data.
 	$(CARGO) run --release -p boboyka-sidecar
 
-run-with-supabase: provision build ## The same beside a Supabase of this machine's own (Postgres and PostgREST).
-	$(CARGO) run -p boboyka-tests --bin local-supabase
+run-with-supabase: provision build ## The same beside a Supabase of this machine's own (Postgres and PostgREST); nothing of it is kept.
+	target/debug/local-supabase
+
+toolchain: ## Makes sure of Rust and a C compiler; installs Debian's compiler when it is missing.
+	@tests/toolchain.sh
 
 provision: ## Gets what the tests run on: PostgreSQL 15, PostgREST, strace; what is missing goes into a cache.
 	@tests/provision.sh
 
-build: ## Builds the sidecar for the tests.
-	$(CARGO) build -p boboyka-sidecar
+build: toolchain ## Builds everything for the tests.
+	$(CARGO) build --workspace
 
 test: provision build ## Runs every test on the real thing and prints how many passed.
 	@tests/run.sh
 
-bench: ## Prints how durable ingest compares with an HTTP echo and a plain append file; some minutes.
+bench: provision toolchain ## Prints how durable ingest compares with an HTTP echo and a plain append file; some minutes.
 	$(CARGO) build --release -p boboyka-sidecar -p boboyka-tests
 	$(CARGO) run --release -p boboyka-tests --bin bench
 
-lint: ## Checks format and lints; warnings are errors.
+lint: toolchain ## Checks format and lints; warnings are errors.
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check bans licenses sources; else echo "lint: cargo-deny is not installed, so bans, licences and sources were NOT checked (cargo install cargo-deny --locked)"; fi

@@ -23,6 +23,7 @@ mod tail_run;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod witness;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -188,6 +189,7 @@ impl Store {
         let writer = writer::Writer {
             shared: Arc::clone(&shared),
             keys: opened.keys,
+            witness: opened.witness,
             seal_tasks,
             sealing: false,
             to_remove: Vec::new(),

@@ -21,6 +21,7 @@ use super::queue::{AppendReply, Job, LaneChange, NewRecord};
 use super::seal::{self, SealTask};
 use super::segment::Segment;
 use super::tail_run::{self, RUN_MAX_BLOCKS, RUN_MAX_PAYLOAD_BYTES};
+use super::witness::Witness;
 use super::{Appended, KeyConflict, Shared};
 use crate::causes;
 
@@ -35,6 +36,7 @@ const REMOVED_AT_ONCE: usize = 256;
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) keys: Keys,
+    pub(super) witness: Witness,
     pub(super) seal_tasks: mpsc::Sender<SealTask>,
     pub(super) sealing: bool,
     /// Runs that lie in a catalogued segment and not only in the tail any more.
@@ -116,7 +118,8 @@ impl Writer {
         draft.close_run(&head);
         let written = failure
             .map_or(Ok(()), Err)
-            .and_then(|()| self.write(&mut draft));
+            .and_then(|()| self.write(&mut draft))
+            .and_then(|()| self.witness.note(&head).map_err(TailError::Witness));
         if let Err(error) = written {
             for reply in lane_replies {
                 let _ = reply.send(Err(WriteError::Poisoned));
