@@ -97,7 +97,8 @@ pub struct Appended {
 }
 
 impl Appended {
-    fn of(block: &Block, replayed: bool) -> Self {
+    /// What became of the record of a block.
+    pub(crate) fn of(block: &Block, replayed: bool) -> Self {
         let header = &block.header;
         Self {
             record_type: header.record_type,
