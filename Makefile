@@ -3,7 +3,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-with-supabase toolchain provision build test bench lint clean
+.PHONY: help run run-with-supabase toolchain provision build test bench bench-sdk lint clean
 
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,10 @@ test: provision build ## Runs every test on the real thing and prints how many p
 bench: provision toolchain ## Prints how durable ingest compares with an HTTP echo and a plain append file; some minutes.
 	$(CARGO) build --release -p boboyka-sidecar -p boboyka-tests
 	$(CARGO) run --release -p boboyka-tests --bin bench
+
+bench-sdk: provision toolchain ## Prints how the Python client compares with a bare httpx loop.
+	$(CARGO) build --release -p boboyka-sidecar
+	@tests/python.sh --bench
 
 lint: toolchain ## Checks format and lints; warnings are errors.
 	$(CARGO) fmt --all --check
