@@ -11,19 +11,20 @@ pub(crate) mod requests;
 mod splitter;
 mod wire;
 
+use std::sync::Arc;
+
 use axum::Router;
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{Method, Uri};
 use axum::middleware;
 use axum::routing::{get, post};
 
 use crate::mirror::Mirror;
 use crate::store::Store;
 use body::Bodies;
-use error::ApiError;
+use error::{ApiError, Code};
 use requests::Requests;
 
 /// What handlers work with.
-#[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) store: Store,
     pub(crate) mirror: Mirror,
@@ -43,7 +44,7 @@ impl Api {
 }
 
 /// All routes of the API.
-pub(crate) fn router(api: Api) -> Router {
+pub(crate) fn router(api: Arc<Api>) -> Router {
     Router::new()
         .route("/v1/boboyka/ingest", post(ingest::ingest))
         .route("/v1/boboyka/ingest/batch", post(ingest::batch))
@@ -68,10 +69,5 @@ async fn unknown_path(uri: Uri) -> ApiError {
 
 async fn wrong_method(method: Method, uri: Uri) -> ApiError {
     let message = format!("{} does not take {method}", uri.path());
-    ApiError::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method_not_allowed",
-        "method not allowed",
-        message,
-    )
+    ApiError::new(Code::MethodNotAllowed, message)
 }

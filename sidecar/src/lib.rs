@@ -12,6 +12,7 @@ pub mod shutdown;
 pub mod store;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use boboyka_strand::{Record, RecordType};
 use serde_json::json;
@@ -66,11 +67,11 @@ pub async fn run(serve: Serve, listening: impl FnOnce()) -> Result<(), RunError>
     let (end, shutdown) = shutdown::channel();
     let (mirror, lanes) =
         Mirror::start(store.clone(), source, Settings::default(), shutdown.clone());
-    let api = api::Api::new(store.clone(), mirror);
+    let api = Arc::new(api::Api::new(store.clone(), mirror));
     let mut tasks = JoinSet::new();
     tasks.spawn(server::serve(
         listener,
-        api::router(api.clone()),
+        api::router(Arc::clone(&api)),
         shutdown.clone(),
     ));
     tasks.spawn(server::serve(

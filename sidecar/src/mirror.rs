@@ -31,7 +31,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 pub use self::credentials::{Credentials, CredentialsError};
 pub use self::source::{KEY_FILE, SupabaseSource, URL_FILE};
-pub use self::status::{DeadLetterStatus, LaneCounters, LaneState, LaneStatus};
+pub use self::status::{LaneCounters, LaneState, LaneStatus};
 
 use self::lane::{Lane, Retry, Setup};
 use self::source::{Configured, SourceWatch};
@@ -271,11 +271,8 @@ impl Mirror {
     pub fn lanes_with_dead_letters(&self) -> Result<Vec<LaneStatus>, ReadError> {
         let mut lanes = self.lanes();
         for lane in lanes.iter_mut().filter(|lane| lane.dead_lettered > 0) {
-            let letters = self
-                .0
-                .store
-                .dead_letters(lane.record_type, 0, DEAD_LETTERS_SHOWN)?;
-            lane.dead_letters = letters.into_iter().map(DeadLetterStatus::from).collect();
+            let store = &self.0.store;
+            lane.dead_letters = store.dead_letters(lane.record_type, 0, DEAD_LETTERS_SHOWN)?;
         }
         Ok(lanes)
     }

@@ -2,6 +2,8 @@
 
 mod metrics;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -11,7 +13,7 @@ use axum::routing::get;
 use crate::api::Api;
 
 /// The routes of the observing address.
-pub(crate) fn router(api: Api) -> Router {
+pub(crate) fn router(api: Arc<Api>) -> Router {
     Router::new()
         .route("/live", get(|| async { "alive\n" }))
         .route("/ready", get(ready))
@@ -19,7 +21,7 @@ pub(crate) fn router(api: Api) -> Router {
         .with_state(api)
 }
 
-async fn ready(State(api): State<Api>) -> Response {
+async fn ready(State(api): State<Arc<Api>>) -> Response {
     if api.store.is_poisoned() {
         let body = "not ready: the store stopped after a failed write\n";
         return (StatusCode::SERVICE_UNAVAILABLE, body).into_response();
@@ -27,7 +29,7 @@ async fn ready(State(api): State<Api>) -> Response {
     "ready\n".into_response()
 }
 
-async fn metrics(State(api): State<Api>) -> Response {
+async fn metrics(State(api): State<Arc<Api>>) -> Response {
     const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     match metrics::text(api) {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),

@@ -23,6 +23,7 @@ mod tail_run;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod witness;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -96,7 +97,8 @@ pub struct Appended {
 }
 
 impl Appended {
-    fn of(block: &Block, replayed: bool) -> Self {
+    /// What became of the record of a block.
+    pub(crate) fn of(block: &Block, replayed: bool) -> Self {
         let header = &block.header;
         Self {
             record_type: header.record_type,
@@ -188,6 +190,7 @@ impl Store {
         let writer = writer::Writer {
             shared: Arc::clone(&shared),
             keys: opened.keys,
+            witness: opened.witness,
             seal_tasks,
             sealing: false,
             to_remove: Vec::new(),

@@ -13,10 +13,12 @@ pub mod edge;
 pub mod process;
 pub mod sidecar;
 pub mod supabase;
+mod tls;
 
 pub use edge::Fault;
 pub use sidecar::Sidecar;
 pub use supabase::Supabase;
+pub use tls::Tls;
 
 /// An HTTP client; the TLS provider it wants is installed on the way.
 pub fn client() -> reqwest::Client {

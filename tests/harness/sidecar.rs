@@ -28,6 +28,12 @@ pub struct Sidecar {
     client: reqwest::Client,
 }
 
+impl Drop for Sidecar {
+    fn drop(&mut self) {
+        self.kill_wrapped();
+    }
+}
+
 impl Sidecar {
     /// Starts one without Supabase.
     pub async fn start() -> Self {
@@ -132,8 +138,19 @@ impl Sidecar {
 
     /// Kills it with SIGKILL.
     pub fn kill_9(&mut self) {
+        self.kill_wrapped();
         self.process().kill();
         self.process = None;
+    }
+
+    /// Under a wrapper the sidecar is not our child and would outlive it; its lock file names it.
+    fn kill_wrapped(&self) {
+        if self.process.is_some() && !self.wrapper.is_empty() {
+            let pid = std::fs::read_to_string(self.data_dir().join("LOCK")).unwrap_or_default();
+            let _ = Command::new("kill")
+                .args(["-s", "KILL", pid.trim()])
+                .output();
+        }
     }
 
     /// Ends it with SIGTERM; whether it ended with 0.

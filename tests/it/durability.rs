@@ -162,3 +162,115 @@ async fn a_failed_sync_stops_acknowledging_and_ends_the_process() {
         "it ended as if all were well"
     );
 }
+
+/// A file system of so many bytes over a sidecar's data folder, gone with the test.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    fn over(folder: &std::path::Path, mebibytes: u32) -> Self {
+        let disk = Self(folder.to_owned());
+        disk.mount(&format!("size={mebibytes}m"));
+        disk
+    }
+
+    fn grow(&self, mebibytes: u32) {
+        self.mount(&format!("remount,size={mebibytes}m"));
+    }
+
+    fn mount(&self, options: &str) {
+        let status = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(&self.0)
+            .status();
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "a full disk needs a file system of its own, and mounting one needs root: run as root"
+        );
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_up_loses_nothing_acknowledged_and_with_room_it_goes_on() {
+    let mut sidecar = Sidecar::start_with(&["--min-free-bytes", "0"], &[]).await;
+    assert!(sidecar.terminate(), "{}", sidecar.log());
+    std::fs::remove_dir_all(sidecar.data_dir()).unwrap();
+    std::fs::create_dir(sidecar.data_dir()).unwrap();
+    let disk = SmallDisk::over(&sidecar.data_dir(), 24);
+    sidecar.restart().await;
+    let mut acknowledged = Vec::new();
+    let refusal = loop {
+        // Random text, so that compression does not make the disk larger than it is.
+        let noise: String = (0..100_000).map(|_| fastrand::alphanumeric()).collect();
+        let data = json!({"agent_id": "a", "event": "e", "noise": noise});
+        let (status, body) = sidecar.try_ingest("audit_log", &data).await;
+        if status != 200 {
+            break (status, body["code"].as_str().map(str::to_owned));
+        }
+        acknowledged.push(body["record_hash"].as_str().unwrap().to_owned());
+        assert!(acknowledged.len() < 1_000, "the disk does not fill up");
+    };
+    assert_eq!(refusal, (503, Some("store_poisoned".to_owned())));
+    assert!(
+        !sidecar.process().wait(Duration::from_secs(20)),
+        "it ended as if all were well"
+    );
+    disk.grow(64);
+    sidecar.restart().await;
+    for hash in &acknowledged {
+        let (status, _) = sidecar
+            .try_get(&format!("/v1/boboyka/records/{hash}"))
+            .await;
+        assert_eq!(status, 200, "{hash} was acknowledged\n{}", sidecar.log());
+    }
+    sidecar.ingest("audit_log", &event(1)).await;
+    let verdict = verdict(&sidecar).await;
+    assert_eq!(verdict["ok"], true, "{verdict}");
+    sidecar.terminate();
+}
+
+#[tokio::test]
+async fn a_bit_that_flips_in_the_tail_is_told_or_does_no_harm() {
+    const RECORDS: u64 = 200;
+    let mut sidecar = Sidecar::start().await;
+    for n in 0..RECORDS {
+        sidecar.ingest("audit_log", &event(n)).await;
+    }
+    sidecar.kill_9();
+    let kept = tempfile::tempdir().unwrap();
+    copy(&sidecar.data_dir(), &kept.path().join("data"));
+    let log = sidecar.data_dir().join("tail/db");
+    let whole = std::fs::read(&log).unwrap();
+    let written = whole.iter().rposition(|byte| *byte != 0).unwrap();
+    let mut told = 0;
+    for part in 1..10 {
+        std::fs::remove_dir_all(sidecar.data_dir()).unwrap();
+        copy(&kept.path().join("data"), &sidecar.data_dir());
+        let mut flipped = whole.clone();
+        flipped[written * part / 10] ^= 0x10;
+        std::fs::write(&log, &flipped).unwrap();
+        sidecar.restart().await;
+        let status = sidecar.get("/v1/boboyka/status").await;
+        let verdict = verdict(&sidecar).await;
+        let quarantined = status["strand"]["quarantined"].as_array().unwrap().len();
+        let said = quarantined > 0 || verdict["ok"] == false;
+        let harmless = status["total_events"] == RECORDS;
+        assert!(said || harmless, "part {part}: {status}\n{verdict}");
+        told += u32::from(said);
+        sidecar.kill_9();
+    }
+    assert!(
+        told > 0,
+        "no flip hit anything: the test has lost its subject"
+    );
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    let status = Command::new("cp").arg("-a").args([from, to]).status();
+    assert!(status.unwrap().success());
+}

@@ -10,6 +10,8 @@
 mod durability;
 mod mirror;
 mod mirror_lanes;
+mod observers;
 mod page;
 mod purity;
 mod refusals;
+mod secrecy;

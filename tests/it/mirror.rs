@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use boboyka_tests::process::wait_until;
-use boboyka_tests::{Fault, Sidecar, Supabase};
+use boboyka_tests::{Fault, Sidecar, Supabase, Tls};
 use serde_json::{Value, json};
 
 /// How long the mirror may take to come back after an outage: its longest pause and some.
@@ -252,4 +252,27 @@ fn the_tables_of_the_schema_have_a_column_for_every_field() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn over_tls_an_authority_of_the_machines_is_trusted_and_no_other() {
+    let supabase = Supabase::start().await;
+    let upstream = supabase.url().replace("http://", "").parse().unwrap();
+    let tls = Tls::before(upstream).await;
+    let (url, key) = (tls.url(), supabase.jwt_key());
+    let variables = [
+        ("BOBOYKA_SUPABASE_URL", &*url),
+        ("BOBOYKA_SUPABASE_KEY", &*key),
+    ];
+    let stranger = Sidecar::start_with(&[], &variables).await;
+    let receipt = stranger.ingest("agent_health", &health(1)).await;
+    let error = receipt["dual_write"]["error"].as_str().unwrap();
+    assert!(error.starts_with("queued: "), "{error}");
+    let authority = tls.authority().to_str().unwrap();
+    let trusting = [variables[0], variables[1], ("SSL_CERT_FILE", authority)];
+    let sidecar = Sidecar::start_with(&[], &trusting).await;
+    sidecar.ingest("agent_health", &health(2)).await;
+    converges(&sidecar, &supabase, 1).await;
+    let reason = lane(&stranger, "agent_health").await["reason"].to_string();
+    assert!(reason.contains("certificate"), "{reason}");
 }

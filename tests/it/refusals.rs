@@ -133,3 +133,49 @@ async fn a_full_disk_answers_507_and_the_sidecar_stays() {
     assert_eq!((status, error["code"].as_str()), (507, Some("disk_full")));
     assert_eq!(sidecar.get("/v1/boboyka/status").await["total_events"], 0);
 }
+
+#[tokio::test]
+async fn a_body_that_is_cut_short_writes_nothing() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let sidecar = Sidecar::start().await;
+    let record = r#"{"record_type":"audit_log","data":{"agent_id":"a","event":"e"}}"#;
+    for (path, kind, body) in [
+        ("ingest", "json", record.to_owned()),
+        ("ingest/batch", "x-ndjson", format!("{record}\n{record}\n")),
+        ("ingest/batch", "json", format!("[{record},{record}]")),
+    ] {
+        let address = sidecar.url("").replace("http://", "");
+        let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let head = format!(
+            "POST /v1/boboyka/{path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/{kind}\r\n\
+             content-length: {}\r\n\r\n",
+            body.len() + 1
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(body.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer).await;
+        assert!(!answer.contains(" 200 "), "{answer}");
+    }
+    assert_eq!(sidecar.get("/v1/boboyka/status").await["total_events"], 0);
+}
+
+#[tokio::test]
+async fn an_array_of_records_that_does_not_end_writes_nothing() {
+    let sidecar = Sidecar::start().await;
+    let record = r#"{"record_type":"audit_log","data":{"agent_id":"a","event":"e"}}"#;
+    for body in [
+        format!("[{record},{record}"),
+        format!("[{record}] x"),
+        record.to_owned(),
+    ] {
+        let (status, error) = sidecar.post("/v1/boboyka/ingest/batch", &body).await;
+        assert_eq!(
+            (status, error["code"].as_str()),
+            (400, Some("malformed_json")),
+            "{error}"
+        );
+    }
+    assert_eq!(sidecar.get("/v1/boboyka/status").await["total_events"], 0);
+}

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::error::ApiError;
+use super::error::{ApiError, Code};
 
 /// How long a whole body may take: a caller on localhost needs milliseconds.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -102,21 +102,14 @@ impl Incoming {
             let message = format!("the body is longer than {} bytes", self.max_bytes);
             return ApiError::too_large(message);
         }
-        ApiError::new(
-            StatusCode::BAD_REQUEST,
-            "body_cut_short",
-            "body cut short",
-            "the body ended before its time",
-        )
+        ApiError::new(Code::BodyCutShort, "the body ended before its time")
     }
 }
 
 fn too_slow() -> ApiError {
     let seconds = BODY_TIMEOUT.as_secs();
     ApiError::new(
-        StatusCode::REQUEST_TIMEOUT,
-        "body_timeout",
-        "body timeout",
+        Code::BodyTimeout,
         format!("the body did not arrive within {seconds} s"),
     )
 }
@@ -124,12 +117,7 @@ fn too_slow() -> ApiError {
 fn too_many() -> ApiError {
     let message =
         format!("the bodies of all requests under way are longer than {BODIES_MAX_BYTES} bytes");
-    ApiError::new(
-        StatusCode::TOO_MANY_REQUESTS,
-        "queue_full",
-        "queue full",
-        message,
-    )
+    ApiError::new(Code::QueueFull, message)
 }
 
 /// The media type of the body, without its parameters, in lower case.
@@ -149,9 +137,7 @@ pub(super) fn media_type(headers: &HeaderMap) -> String {
 /// The refusal of a body of another type.
 pub(super) fn unsupported(expected: &str) -> ApiError {
     ApiError::new(
-        StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "unsupported_media_type",
-        "unsupported media type",
+        Code::UnsupportedMediaType,
         format!("send {expected}, and say so in the header Content-Type"),
     )
     .about("Content-Type")
@@ -172,11 +158,7 @@ mod tests {
             assert!(body.read().await.is_ok());
         }
         let refused = taken[2].read().await.unwrap_err();
-        assert_eq!(
-            (refused.status.as_u16(), refused.code),
-            (429, "queue_full"),
-            "{refused:?}"
-        );
+        assert_eq!(refused.code, Code::QueueFull, "{refused:?}");
         taken.clear();
         let mut again = bodies.incoming(third(), BODIES_MAX_BYTES);
         assert_eq!(again.read().await.unwrap().len(), BODIES_MAX_BYTES / 3 + 1);

@@ -4,39 +4,93 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use boboyka_strand::RecordError;
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::store::{KeyConflict, ReadError, WriteError};
 
 /// How long a caller should wait when the queue is full: some commits.
 const RETRY_AFTER_S: &str = "1";
 
+/// Makes [`Code`] of one table: name, status, the code on the wire, the same in a few words.
+macro_rules! codes {
+    ($($name:ident: $status:ident, $code:literal, $error:literal;)*) => {
+        /// What went wrong, for programs; `docs/api.md` lists them.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Code {
+            $($name,)*
+        }
+
+        impl Code {
+            #[cfg(test)]
+            const ALL: &[Self] = &[$(Self::$name,)*];
+
+            const fn parts(self) -> (StatusCode, &'static str, &'static str) {
+                match self {
+                    $(Self::$name => (StatusCode::$status, $code, $error),)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    BadParameter: BAD_REQUEST, "bad_parameter", "bad parameter";
+    BodyCutShort: BAD_REQUEST, "body_cut_short", "body cut short";
+    BodyTimeout: REQUEST_TIMEOUT, "body_timeout", "body timeout";
+    DiskFull: INSUFFICIENT_STORAGE, "disk_full", "disk full";
+    DuplicateField: UNPROCESSABLE_ENTITY, "duplicate_field", "duplicate field";
+    ForbiddenHost: FORBIDDEN, "forbidden_host", "forbidden";
+    ForbiddenOrigin: FORBIDDEN, "forbidden_origin", "forbidden";
+    IdempotencyConflict: CONFLICT, "idempotency_conflict", "idempotency conflict";
+    Internal: INTERNAL_SERVER_ERROR, "internal", "internal error";
+    InvalidField: UNPROCESSABLE_ENTITY, "invalid_field", "invalid field";
+    LaneBusy: SERVICE_UNAVAILABLE, "lane_busy", "lane busy";
+    MalformedJson: BAD_REQUEST, "malformed_json", "malformed JSON";
+    MethodNotAllowed: METHOD_NOT_ALLOWED, "method_not_allowed", "method not allowed";
+    MirrorDisabled: CONFLICT, "mirror_disabled", "mirror disabled";
+    MissingField: UNPROCESSABLE_ENTITY, "missing_field", "missing field";
+    NotAnObject: UNPROCESSABLE_ENTITY, "not_an_object", "not an object";
+    NotFound: NOT_FOUND, "not_found", "not found";
+    NulInText: UNPROCESSABLE_ENTITY, "nul_in_text", "NUL in text";
+    NumberNotKept: UNPROCESSABLE_ENTITY, "number_not_kept", "number can't be kept";
+    QueueFull: TOO_MANY_REQUESTS, "queue_full", "queue full";
+    ReservedField: UNPROCESSABLE_ENTITY, "reserved_field", "reserved field";
+    ShuttingDown: SERVICE_UNAVAILABLE, "shutting_down", "shutting down";
+    StorePoisoned: SERVICE_UNAVAILABLE, "store_poisoned", "store poisoned";
+    StrandDamaged: INTERNAL_SERVER_ERROR, "strand_damaged", "strand damaged";
+    TooDeep: UNPROCESSABLE_ENTITY, "too_deep", "nested too deep";
+    TooLarge: PAYLOAD_TOO_LARGE, "too_large", "too large";
+    UnknownRecordType: UNPROCESSABLE_ENTITY, "unknown_record_type", "unknown record type";
+    UnsupportedMediaType: UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "unsupported media type";
+}
+
 /// A refusal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ApiError {
-    #[serde(skip)]
-    pub(crate) status: StatusCode,
-    /// What went wrong, in a few words.
-    error: &'static str,
-    /// What went wrong, for programs.
-    pub(crate) code: &'static str,
+    pub(crate) code: Code,
     /// What went wrong and what to do.
     pub(crate) message: String,
     /// The field, parameter or header that it is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) field: Option<String>,
 }
 
+impl Serialize for ApiError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (_, code, error) = self.code.parts();
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("error", error)?;
+        map.serialize_entry("code", code)?;
+        map.serialize_entry("message", &self.message)?;
+        if let Some(field) = &self.field {
+            map.serialize_entry("field", field)?;
+        }
+        map.end()
+    }
+}
+
 impl ApiError {
-    pub(crate) fn new(
-        status: StatusCode,
-        code: &'static str,
-        error: &'static str,
-        message: impl Into<String>,
-    ) -> Self {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
-            status,
-            error,
             code,
             message: message.into(),
             field: None,
@@ -50,54 +104,35 @@ impl ApiError {
 
     /// A query parameter or header that is not what it must be.
     pub(crate) fn parameter(name: &str, must: &str) -> Self {
-        let message = format!("{name} {must}");
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            "bad_parameter",
-            "bad parameter",
-            message,
-        )
-        .about(name)
+        Self::new(Code::BadParameter, format!("{name} {must}")).about(name)
     }
 
     pub(crate) fn malformed(message: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::BAD_REQUEST,
-            "malformed_json",
-            "malformed JSON",
-            message,
-        )
+        Self::new(Code::MalformedJson, message)
     }
 
     pub(crate) fn too_large(message: impl Into<String>) -> Self {
-        Self::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too_large",
-            "too large",
-            message,
-        )
+        Self::new(Code::TooLarge, message)
     }
 
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "not found", message)
+        Self::new(Code::NotFound, message)
     }
 
     /// Something that is not the caller's fault; the log says what.
     pub(crate) fn internal() -> Self {
-        let message = "the sidecar could not do it; its log says why";
         Self::new(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "internal",
-            "internal error",
-            message,
+            Code::Internal,
+            "the sidecar could not do it; its log says why",
         )
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = (self.status, axum::Json(&self)).into_response();
-        if self.status == StatusCode::TOO_MANY_REQUESTS {
+        let (status, ..) = self.code.parts();
+        let mut response = (status, axum::Json(&self)).into_response();
+        if status == StatusCode::TOO_MANY_REQUESTS {
             let seconds = HeaderValue::from_static(RETRY_AFTER_S);
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
@@ -107,22 +142,17 @@ impl IntoResponse for ApiError {
 
 impl From<RecordError> for ApiError {
     fn from(error: RecordError) -> Self {
-        let invalid = StatusCode::UNPROCESSABLE_ENTITY;
-        let (status, code, what) = match &error {
-            RecordError::Syntax { .. } => {
-                (StatusCode::BAD_REQUEST, "malformed_json", "malformed JSON")
-            }
-            RecordError::NotAnObject => (invalid, "not_an_object", "not an object"),
-            RecordError::Missing { .. } => (invalid, "missing_field", "missing field"),
-            RecordError::WrongKind { .. } => (invalid, "invalid_field", "invalid field"),
-            RecordError::Nul { .. } => (invalid, "nul_in_text", "NUL in text"),
-            RecordError::TooDeep { .. } => (invalid, "too_deep", "nested too deep"),
-            RecordError::DuplicateKey { .. } => (invalid, "duplicate_field", "duplicate field"),
-            RecordError::Number { .. } => (invalid, "number_not_kept", "number can't be kept"),
-            RecordError::Reserved => (invalid, "reserved_field", "reserved field"),
-            RecordError::TooLarge { .. } => {
-                (StatusCode::PAYLOAD_TOO_LARGE, "too_large", "too large")
-            }
+        let code = match &error {
+            RecordError::Syntax { .. } => Code::MalformedJson,
+            RecordError::NotAnObject => Code::NotAnObject,
+            RecordError::Missing { .. } => Code::MissingField,
+            RecordError::WrongKind { .. } => Code::InvalidField,
+            RecordError::Nul { .. } => Code::NulInText,
+            RecordError::TooDeep { .. } => Code::TooDeep,
+            RecordError::DuplicateKey { .. } => Code::DuplicateField,
+            RecordError::Number { .. } => Code::NumberNotKept,
+            RecordError::Reserved => Code::ReservedField,
+            RecordError::TooLarge { .. } => Code::TooLarge,
         };
         let field = match (&error, error.field()) {
             (_, Some(field)) => Some(field.to_owned()),
@@ -134,8 +164,6 @@ impl From<RecordError> for ApiError {
             None => error.to_string(),
         };
         Self {
-            status,
-            error: what,
             code,
             message,
             field,
@@ -145,43 +173,23 @@ impl From<RecordError> for ApiError {
 
 impl From<KeyConflict> for ApiError {
     fn from(conflict: KeyConflict) -> Self {
-        let error = match conflict {
-            KeyConflict::OtherContent => Self::new(
-                StatusCode::CONFLICT,
-                "idempotency_conflict",
-                "idempotency conflict",
-                conflict.to_string(),
-            ),
-            KeyConflict::Unreadable => Self::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "strand_damaged",
-                "strand damaged",
-                conflict.to_string(),
-            ),
+        let code = match conflict {
+            KeyConflict::OtherContent => Code::IdempotencyConflict,
+            KeyConflict::Unreadable => Code::StrandDamaged,
         };
-        error.about("idempotency_key")
+        Self::new(code, conflict.to_string()).about("idempotency_key")
     }
 }
 
 impl From<WriteError> for ApiError {
     fn from(error: WriteError) -> Self {
-        let (status, code, what) = match error {
-            WriteError::QueueFull => (StatusCode::TOO_MANY_REQUESTS, "queue_full", "queue full"),
-            WriteError::DiskFull { .. } => {
-                (StatusCode::INSUFFICIENT_STORAGE, "disk_full", "disk full")
-            }
-            WriteError::Poisoned => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "store_poisoned",
-                "store poisoned",
-            ),
-            WriteError::Closed => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "shutting_down",
-                "shutting down",
-            ),
+        let code = match error {
+            WriteError::QueueFull => Code::QueueFull,
+            WriteError::DiskFull { .. } => Code::DiskFull,
+            WriteError::Poisoned => Code::StorePoisoned,
+            WriteError::Closed => Code::ShuttingDown,
         };
-        Self::new(status, code, what, error.to_string())
+        Self::new(code, error.to_string())
     }
 }
 
@@ -190,12 +198,31 @@ impl From<ReadError> for ApiError {
         tracing::error!(error = crate::causes(&error), "could not read the strand");
         match &error {
             ReadError::Damaged { .. } => Self::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "strand_damaged",
-                "strand damaged",
+                Code::StrandDamaged,
                 format!("{error}; GET /v1/boboyka/verify tells more"),
             ),
             ReadError::Io { .. } | ReadError::Tail(_) => Self::internal(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Code;
+
+    #[test]
+    fn the_document_lists_every_code_with_its_status_and_no_other() {
+        let document = include_str!("../../../docs/api.md");
+        let (_, table) = document.split_once("| status | code |").unwrap();
+        let (table, _) = table.split_once("\n\n").unwrap();
+        let mut listed: Vec<_> = table.lines().skip(2).collect();
+        for code in Code::ALL {
+            let (status, name, _) = code.parts();
+            let row = format!("| {} | `{name}` |", status.as_u16());
+            let before = listed.len();
+            listed.retain(|line| !line.starts_with(&row));
+            assert_eq!(before, listed.len() + 1, "{row}");
+        }
+        assert!(listed.is_empty(), "no code of ours: {listed:?}");
     }
 }

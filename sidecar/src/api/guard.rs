@@ -2,15 +2,15 @@
 //! name to 127.0.0.1 (DNS rebinding), or posts across origins, is refused.
 
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, header};
 
-use super::error::ApiError;
+use super::error::{ApiError, Code};
 
 /// Refuses requests whose `Host` or `Origin` is not this machine's loopback.
 pub(super) fn check(headers: &HeaderMap) -> Result<(), ApiError> {
     let host = text(headers, &header::HOST).unwrap_or_default();
     if !is_loopback(host) {
-        return Err(refusal("forbidden_host", "Host"));
+        return Err(refusal(Code::ForbiddenHost, "Host"));
     }
     match text(headers, &header::ORIGIN) {
         None if !headers.contains_key(header::ORIGIN) => Ok(()),
@@ -18,8 +18,8 @@ pub(super) fn check(headers: &HeaderMap) -> Result<(), ApiError> {
             .split_once("://")
             .filter(|(_, authority)| is_loopback(authority))
             .map(|_| ())
-            .ok_or_else(|| refusal("forbidden_origin", "Origin")),
-        None => Err(refusal("forbidden_origin", "Origin")),
+            .ok_or_else(|| refusal(Code::ForbiddenOrigin, "Origin")),
+        None => Err(refusal(Code::ForbiddenOrigin, "Origin")),
     }
 }
 
@@ -39,9 +39,9 @@ fn is_loopback(authority: &str) -> bool {
             .is_ok_and(|address| address.is_loopback())
 }
 
-fn refusal(code: &'static str, header: &'static str) -> ApiError {
+fn refusal(code: Code, header: &'static str) -> ApiError {
     let message = format!("{header} must name this machine: localhost, 127.0.0.1 or [::1]");
-    ApiError::new(StatusCode::FORBIDDEN, code, "forbidden", message).about(header)
+    ApiError::new(code, message).about(header)
 }
 
 #[cfg(test)]

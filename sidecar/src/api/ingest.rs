@@ -1,5 +1,7 @@
 //! `POST /v1/boboyka/ingest` and `/ingest/batch`: check, append, wait for the mirror, answer.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -8,7 +10,7 @@ use serde::Serialize;
 
 use super::Api;
 use super::body;
-use super::error::ApiError;
+use super::error::{ApiError, Code};
 use super::splitter::{Format, Splitter};
 use super::wire::{IngestRequest, Receipt};
 use crate::store::{Appended, IdempotencyKey, KEY_MAX_BYTES, KeyConflict, NewRecord};
@@ -24,7 +26,10 @@ const KEY_HEADER: &str = "Idempotency-Key";
 const NDJSON: &str = "application/x-ndjson";
 
 /// Takes one record.
-pub(super) async fn ingest(State(api): State<Api>, request: Request) -> Result<Response, ApiError> {
+pub(super) async fn ingest(
+    State(api): State<Arc<Api>>,
+    request: Request,
+) -> Result<Response, ApiError> {
     let (parts, content) = request.into_parts();
     if body::media_type(&parts.headers) != "application/json" {
         return Err(body::unsupported("application/json"));
@@ -45,7 +50,10 @@ pub(super) async fn ingest(State(api): State<Api>, request: Request) -> Result<R
 
 /// Takes many records, each answered by itself, in order. They are checked as they arrive, but none is
 /// appended before the last has: a body that is cut short writes nothing.
-pub(super) async fn batch(State(api): State<Api>, request: Request) -> Result<Response, ApiError> {
+pub(super) async fn batch(
+    State(api): State<Arc<Api>>,
+    request: Request,
+) -> Result<Response, ApiError> {
     let (parts, content) = request.into_parts();
     let format = match body::media_type(&parts.headers).as_str() {
         NDJSON => Format::Lines,
@@ -168,13 +176,7 @@ fn parse(text: &[u8], header_key: Option<IdempotencyKey>) -> Result<NewRecord, A
         ))
     })?;
     let record_type: RecordType = request.record_type.parse().map_err(|error| {
-        ApiError::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "unknown_record_type",
-            "unknown record type",
-            format!("record_type {error}"),
-        )
-        .about("record_type")
+        ApiError::new(Code::UnknownRecordType, format!("record_type {error}")).about("record_type")
     })?;
     let body_key = request
         .idempotency_key

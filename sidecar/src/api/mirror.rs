@@ -1,16 +1,16 @@
 //! `GET /v1/boboyka/mirror` and `POST /v1/boboyka/mirror/retry`: the lanes and their dead letters.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use boboyka_strand::RecordType;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::Api;
-use super::error::ApiError;
+use super::error::{ApiError, Code};
 use crate::mirror::{LaneStatus, RetryError};
 
 #[derive(Serialize)]
@@ -22,7 +22,7 @@ struct MirrorStatus {
 }
 
 /// How the copy to Supabase stands.
-pub(super) async fn status(State(api): State<Api>) -> Result<Response, ApiError> {
+pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
     let status = tokio::task::spawn_blocking(move || -> Result<MirrorStatus, ApiError> {
         Ok(MirrorStatus {
             enabled: api.mirror.enabled(),
@@ -36,7 +36,7 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Response, ApiError>
 
 /// Wakes paused lanes and sends dead letters again.
 pub(super) async fn retry(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Query(parameters): Query<BTreeMap<String, String>>,
 ) -> Result<Response, ApiError> {
     if let Some(unknown) = parameters.keys().find(|name| *name != "lane") {
@@ -51,16 +51,12 @@ pub(super) async fn retry(
 }
 
 fn not_retried(error: RetryError) -> ApiError {
-    let (status, code, what) = match error {
-        RetryError::Disabled => (StatusCode::CONFLICT, "mirror_disabled", "mirror disabled"),
-        RetryError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "lane_busy", "lane busy"),
-        RetryError::Stopping => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "shutting_down",
-            "shutting down",
-        ),
+    let code = match error {
+        RetryError::Disabled => Code::MirrorDisabled,
+        RetryError::Busy => Code::LaneBusy,
+        RetryError::Stopping => Code::ShuttingDown,
     };
-    ApiError::new(status, code, what, error.to_string())
+    ApiError::new(code, error.to_string())
 }
 
 fn bad_lane() -> ApiError {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -31,7 +32,7 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 const PROGRESS_LINES: usize = 16;
 
 /// How the integration stands.
-pub(super) async fn status(State(api): State<Api>) -> Result<Response, ApiError> {
+pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
     let status = tokio::task::spawn_blocking(move || {
         let counts = api.store.counts();
         let head = api.store.head();
@@ -70,7 +71,7 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Response, ApiError>
 
 /// A page of records, newest first.
 pub(super) async fn events(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Query(parameters): Query<BTreeMap<String, String>>,
 ) -> Result<Response, ApiError> {
     let asked = Asked::parse(&parameters)?;
@@ -182,7 +183,7 @@ impl Asked {
 
 /// One record with its header.
 pub(super) async fn record(
-    State(api): State<Api>,
+    State(api): State<Arc<Api>>,
     Path(hash): Path<String>,
 ) -> Result<Response, ApiError> {
     let hash: Hash = hash
@@ -201,7 +202,7 @@ pub(super) async fn record(
 }
 
 /// Re-hashes the chain: a line now and then, the verdict in the last one.
-pub(super) async fn verify(State(api): State<Api>) -> Response {
+pub(super) async fn verify(State(api): State<Arc<Api>>) -> Response {
     let (lines, receiver) = mpsc::channel::<Bytes>(PROGRESS_LINES);
     tokio::task::spawn_blocking(move || {
         let total = api.store.head().seq;

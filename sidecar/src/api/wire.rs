@@ -122,13 +122,8 @@ pub(super) struct Events<'a> {
 /// A record with all that its hash covers.
 #[derive(Serialize)]
 pub(super) struct RecordView<'a> {
-    record_hash: Hash,
-    record_type: RecordType,
-    ingested_at_ms: u64,
-    dual_write: DualWrite,
-    seq: Seq,
-    prev_hash: Hash,
-    record_id: Uuid,
+    #[serde(flatten)]
+    receipt: Receipt,
     timestamp_hlc: u64,
     flags: u8,
     schema_version: u16,
@@ -143,13 +138,7 @@ impl<'a> RecordView<'a> {
     pub(super) fn new(block: &'a Block, outcome: Outcome) -> Self {
         let header = &block.header;
         Self {
-            record_hash: block.hash,
-            record_type: header.record_type,
-            ingested_at_ms: header.timestamp_hlc.ms(),
-            dual_write: outcome.into(),
-            seq: header.seq,
-            prev_hash: header.parent_hash,
-            record_id: header.record_id,
+            receipt: Receipt::new(&Appended::of(block, false), outcome.into()),
             timestamp_hlc: header.timestamp_hlc.get(),
             flags: header.flags.bits(),
             schema_version: header.schema_version,

@@ -47,6 +47,11 @@ impl Failure {
         Self::network("unreachable", "supabase unreachable")
     }
 
+    /// A connection to somebody whose certificate no known authority has signed.
+    pub fn untrusted() -> Self {
+        Self::network("untrusted", "supabase's certificate is not trusted")
+    }
+
     /// No answer within the time allowed: the rows may be there or not.
     pub fn timed_out() -> Self {
         Self::network("timeout", "supabase did not answer in time")

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use boboyka_strand::{Hash, RecordType, Seq};
+use boboyka_strand::{RecordType, Seq};
 use serde::Serialize;
 
 use super::classify::Class;
@@ -117,46 +117,7 @@ pub struct LaneStatus {
     /// Whether a record sent twice is stored once.
     pub idempotent: bool,
     /// The oldest dead letters; only filled in where they were asked for.
-    pub dead_letters: Vec<DeadLetterStatus>,
-}
-
-/// A dead letter as `GET /v1/boboyka/mirror` shows it.
-#[derive(Clone, Debug, Serialize)]
-pub struct DeadLetterStatus {
-    /// The record's place in the strand.
-    pub seq: Seq,
-    /// Its hash.
-    pub record_hash: Hash,
-    /// `PostgREST`'s or Postgres' code.
-    pub code: String,
-    /// Why, without the record's data.
-    pub message: String,
-    /// How often it was sent.
-    pub attempts: u32,
-    /// When it became a dead letter.
-    pub since_ms: u64,
-}
-
-impl From<DeadLetter> for DeadLetterStatus {
-    fn from(letter: DeadLetter) -> Self {
-        let DeadLetter {
-            record_type: _,
-            seq,
-            record_hash,
-            code,
-            message,
-            attempts,
-            since_ms,
-        } = letter;
-        Self {
-            seq,
-            record_hash,
-            code,
-            message,
-            attempts,
-            since_ms,
-        }
-    }
+    pub dead_letters: Vec<DeadLetter>,
 }
 
 /// What a lane counts since the process started.

@@ -2,6 +2,7 @@
 //! request ends (in 30 s at most), that no redirect carries the key elsewhere, and that what comes back
 //! is a [`Failure`] in our own words. Whether and when to try again is decided elsewhere.
 
+use std::error::Error as _;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -207,13 +208,34 @@ async fn read_bounded(mut response: Response) -> Result<Vec<u8>, Failure> {
 }
 
 fn network_failure(error: &reqwest::Error) -> Failure {
-    if error.is_connect() {
+    if is_untrusted(error) {
+        Failure::untrusted()
+    } else if error.is_connect() {
         Failure::unreachable()
     } else if error.is_timeout() {
         Failure::timed_out()
     } else {
         Failure::reset()
     }
+}
+
+/// Whether the TLS handshake failed over the other side's certificate.
+fn is_untrusted(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
+            return true;
+        }
+        // An I/O error has what it wraps inside, not as its source.
+        let inside = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        cause = match inside {
+            Some(inside) => Some(inside),
+            None => error.source(),
+        };
+    }
+    false
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The metrics: what the store and the lanes say of themselves when they are asked, and the counted
 //! requests. Names and units follow Prometheus' conventions; `docs/api.md` lists them.
 
+use std::sync::Arc;
+
 use boboyka_strand::RecordType;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -17,7 +19,7 @@ use crate::mirror::{LaneState, Mirror};
 use crate::store::Store;
 
 /// All metrics as OpenMetrics text.
-pub(super) fn text(api: Api) -> Result<String, std::fmt::Error> {
+pub(super) fn text(api: Arc<Api>) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::with_prefix("boboyka");
     registry.register_collector(Box::new(ApiCollector(api)));
     let mut text = String::new();
@@ -26,7 +28,7 @@ pub(super) fn text(api: Api) -> Result<String, std::fmt::Error> {
 }
 
 /// Reads store and lanes when it is asked: nothing is counted twice.
-struct ApiCollector(Api);
+struct ApiCollector(Arc<Api>);
 
 impl std::fmt::Debug for ApiCollector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -48,6 +48,9 @@ pub enum TailError {
     /// The file could not be synced.
     #[error("the tail's file could not be synced")]
     Sync(#[source] io::Error),
+    /// What was acknowledged could not be noted.
+    #[error("could not note what was acknowledged")]
+    Witness(#[source] io::Error),
     /// A value that the store wrote can't be read.
     #[error("the tail's {what} can't be read: {why}")]
     Value {

@@ -21,6 +21,7 @@ use super::quarantine::{Quarantine, failed, sync_folder};
 use super::segment::{Segment, follow_run};
 use super::tail::{FoundRun, Tail};
 use super::tail_run;
+use super::witness::Witness;
 use super::writer::entry;
 use crate::causes;
 
@@ -31,6 +32,7 @@ pub(super) struct Opened {
     pub(super) keys: Keys,
     pub(super) head: Head,
     pub(super) strand: Uuid,
+    pub(super) witness: Witness,
     pub(super) marks: [Mark; boboyka_strand::RECORD_TYPES],
     pub(super) segments_folder: PathBuf,
 }
@@ -83,15 +85,43 @@ pub(super) fn open(
     }
     let marks = read_marks(&tail, head).map_err(broken)?;
     tail.commit().map_err(broken)?;
+    let witness = Witness::open(data_dir)?;
+    tell_what_is_lost(&witness, head, &tail_folder, quarantine)?;
     Ok(Opened {
         tail,
         memory,
         keys,
         head,
         strand,
+        witness,
         marks,
         segments_folder,
     })
+}
+
+/// Quarantines a copy of the tail when it ends before what was acknowledged, or elsewhere.
+fn tell_what_is_lost(
+    witness: &Witness,
+    head: Head,
+    tail_folder: &Path,
+    quarantine: &Quarantine,
+) -> Result<(), OpenError> {
+    let Some((seq, hash)) = witness.last()? else {
+        return Ok(());
+    };
+    if seq > head.seq || (seq == head.seq && hash != head.hash) {
+        let reason = format!(
+            "a copy of the tail's log, which ends at seq {} (hash {}) although seq {seq} (hash {hash}) \
+             was acknowledged: what lay between is lost, and the strand goes on from its end",
+            head.seq, head.hash
+        );
+        let log = tail_folder.join("db");
+        let bytes = fs::read(&log).map_err(failed("read", &log))?;
+        quarantine.keep(&[("db".to_owned(), bytes)], &reason)?;
+        let path = tail_folder.with_file_name("acknowledged");
+        witness.note(&head).map_err(failed("write", &path))?;
+    }
+    Ok(())
 }
 
 /// The catalogue, after it has been brought in line with the files there are.

@@ -253,7 +253,7 @@ async fn a_lost_tail_is_quarantined_and_the_strand_goes_on_from_its_segments() {
     fill(&store, 0, 2_000).await;
     wait_for_segments(&store, 3).await;
     let sealed = store.shared.memory().segments().last().unwrap().meta.head;
-    let strand = store.strand_id();
+    let (strand, before) = (store.strand_id(), store.head());
     store.close();
     drop(store);
     let log = dir.path().join("tail/db");
@@ -263,7 +263,12 @@ async fn a_lost_tail_is_quarantined_and_the_strand_goes_on_from_its_segments() {
     let store = Store::open(options(dir.path())).unwrap();
     assert_eq!((store.head(), store.strand_id()), (sealed, strand));
     let quarantined = store.quarantined();
-    assert_eq!(quarantined.len(), 1, "{quarantined:?}");
+    assert_eq!(quarantined.len(), 2, "{quarantined:?}");
+    let acknowledged = format!("although seq {}", before.seq);
+    assert!(
+        quarantined[1].reason.contains(&acknowledged),
+        "{quarantined:?}"
+    );
     assert!(
         dir.path()
             .join(&quarantined[0].folder)

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use boboyka_strand::record_id::RecordIds;
 use boboyka_strand::{Block, Head};
@@ -21,8 +21,14 @@ use super::queue::{AppendReply, Job, LaneChange, NewRecord};
 use super::seal::{self, SealTask};
 use super::segment::Segment;
 use super::tail_run::{self, RUN_MAX_BLOCKS, RUN_MAX_PAYLOAD_BYTES};
+use super::witness::Witness;
 use super::{Appended, KeyConflict, Shared};
 use crate::causes;
+
+/// So many jobs in one commit mean that many callers are at it: the next commit is begun a little later.
+const MANY_JOBS: usize = 24;
+/// How much later. Who waits already waits no longer than a sync takes, and those who join share its cost.
+const GATHER: Duration = Duration::from_micros(100);
 
 /// Sealed runs that are removed after one commit, so that no commit waits long for it.
 const REMOVED_AT_ONCE: usize = 256;
@@ -30,6 +36,7 @@ const REMOVED_AT_ONCE: usize = 256;
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) keys: Keys,
+    pub(super) witness: Witness,
     pub(super) seal_tasks: mpsc::Sender<SealTask>,
     pub(super) sealing: bool,
     /// Runs that lie in a catalogued segment and not only in the tail any more.
@@ -51,7 +58,15 @@ type Answer = (oneshot::Sender<AppendReply>, AppendReply);
 impl Writer {
     /// Works until the queue is closed and empty, or a write fails.
     pub(super) fn work(mut self) {
-        while let Some(jobs) = self.shared.queue.take() {
+        let mut taken = 0;
+        loop {
+            if taken >= MANY_JOBS {
+                std::thread::sleep(GATHER);
+            }
+            let Some(jobs) = self.shared.queue.take() else {
+                return;
+            };
+            taken = jobs.len();
             if self.shared.poison.is_set() {
                 refuse(jobs, WriteError::Poisoned);
                 continue;
@@ -103,7 +118,8 @@ impl Writer {
         draft.close_run(&head);
         let written = failure
             .map_or(Ok(()), Err)
-            .and_then(|()| self.write(&mut draft));
+            .and_then(|()| self.write(&mut draft))
+            .and_then(|()| self.witness.note(&head).map_err(TailError::Witness));
         if let Err(error) = written {
             for reply in lane_replies {
                 let _ = reply.send(Err(WriteError::Poisoned));

@@ -118,17 +118,26 @@ fn put(place: &Path, content: &[u8], mode: u32) -> Result<()> {
     Ok(())
 }
 
-/// The product's image and the tests' own, from what `make images` built.
-pub fn product_images() -> Result<Vec<PathBuf>> {
+/// The sidecar's image and the tests' own, from what the build for tests made.
+pub fn test_images() -> Result<Vec<PathBuf>> {
+    images("debug", "test-images")
+}
+
+/// The sidecar's image for use, from what `make images` built, and the tests' own beside it.
+pub fn release_images() -> Result<Vec<PathBuf>> {
+    images("release", "images")
+}
+
+fn images(profile: &str, folder: &str) -> Result<Vec<PathBuf>> {
     let target = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target"));
-    let built = target.join("static/x86_64-unknown-linux-gnu/debug");
-    let place = |name: &str| target.join("images").join(format!("{name}.tar"));
+    let built = target.join("static/x86_64-unknown-linux-gnu").join(profile);
+    let folder = target.join(folder);
     let sidecar = sidecar(&built.join("boboyka-sidecar"))?;
+    sidecar.write_files(&folder.join("boboyka-sidecar"))?;
     let probe = Image::of_program("localhost/boboyka-probe:test", &built.join("boboyka-probe"))?;
-    sidecar.write_files(&target.join("images/boboyka-sidecar"))?;
     Ok(vec![
-        sidecar.write(&place("boboyka-sidecar"))?,
-        probe.write(&place("boboyka-probe"))?,
+        sidecar.write(&folder.join("boboyka-sidecar.tar"))?,
+        probe.write(&folder.join("boboyka-probe.tar"))?,
     ])
 }
 

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use boboyka_cluster::image::product_images;
+use boboyka_cluster::image::{release_images, test_images};
 use boboyka_cluster::{Cluster, Tier};
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
@@ -31,7 +31,7 @@ struct Arguments {
 enum Action {
     /// Starts a cluster in the background.
     Up {
-        /// So many nodes.
+        /// So many nodes; none gives a control plane that needs no root.
         #[arg(long, default_value_t = 2)]
         nodes: u8,
     },
@@ -39,7 +39,7 @@ enum Action {
     Down,
     /// Runs a cluster until it is told to end.
     Serve {
-        /// So many nodes.
+        /// So many nodes; none gives a control plane that needs no root.
         #[arg(long, default_value_t = 2)]
         nodes: u8,
     },
@@ -55,7 +55,7 @@ async fn main() -> Result<()> {
         Action::Down => down(&arguments.folder),
         Action::Serve { nodes } => serve(&arguments.folder, nodes).await,
         Action::Images => {
-            for image in product_images()? {
+            for image in release_images()? {
                 say(&image.display().to_string())?;
             }
             Ok(())
@@ -133,9 +133,13 @@ async fn serve(folder: &Path, nodes: u8) -> Result<()> {
         signal(SignalKind::terminate())?,
     );
     std::fs::write(folder.join("pid"), std::process::id().to_string())?;
-    let images = product_images()?;
+    // Without nodes no image has a place to go, and no root is needed.
+    let (tier, images) = match nodes {
+        0 => (Tier::Api, Vec::new()),
+        _ => (Tier::Nodes(nodes), test_images()?),
+    };
     let cluster = tokio::select! {
-        cluster = Cluster::start(Tier::Nodes(nodes), &images) => cluster?,
+        cluster = Cluster::start(tier, &images) => cluster?,
         _ = interrupt.recv() => return Ok(()),
         _ = terminate.recv() => return Ok(()),
     };

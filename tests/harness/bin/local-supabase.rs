@@ -1,5 +1,5 @@
 //! A Supabase of this machine's own, for trying the product by hand: starts it, starts the sidecar
-//! beside it, and ends both with Ctrl-C.
+//! beside it, ends both with Ctrl-C, and throws away what both held.
 
 #![allow(clippy::print_stdout, reason = "a program for people")]
 
@@ -22,9 +22,13 @@ async fn main() -> anyhow::Result<()> {
         "  -H 'apikey: {0}' -H 'authorization: Bearer {0}'    (the key is a test's own)",
         supabase.jwt_key()
     );
+    // A kept strand would remember having mirrored to a Supabase that is gone.
+    let strand = tempfile::tempdir()?;
     let mut sidecar = Command::new(sidecar::binary())
         .arg("--supabase-dir")
         .arg(supabase.folder())
+        .arg("--data-dir")
+        .arg(strand.path())
         .spawn()?;
     // Ctrl-C reaches both; the sidecar drains, then Supabase goes.
     tokio::signal::ctrl_c().await?;

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use boboyka_cluster::image::{self, product_images};
+use boboyka_cluster::image::{self, test_images};
 use serde_json::{Value, json};
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -101,13 +101,16 @@ fn the_dockerfile_declares_what_the_image_declares() {
         "the image has neither"
     );
 
-    // It copies the folder that lies beside the archive, so the files are the same too.
-    let folder = "target/images/boboyka-sidecar";
+    // It copies what lies beside the archive, so the files are the same too.
     let copies: Vec<&str> = said("COPY ").collect();
-    assert_eq!(copies, [format!("--from=build /src/{folder}/ /")]);
+    assert_eq!(
+        copies,
+        ["--from=build /src/target/images/boboyka-sidecar/ /"]
+    );
+    let beside = root().join("target/test-images/boboyka-sidecar");
     for (name, content) in &files {
         assert!(
-            std::fs::read(root().join(folder).join(name)).unwrap() == *content,
+            std::fs::read(beside.join(name)).unwrap() == *content,
             "{name} differs"
         );
     }
@@ -119,7 +122,7 @@ fn root() -> PathBuf {
 
 /// The image's configuration and its files.
 fn sidecar_image() -> (Value, Files) {
-    let images = product_images().unwrap();
+    let images = test_images().unwrap();
     let archive = images
         .iter()
         .find(|place| place.ends_with("boboyka-sidecar.tar"))

@@ -8,7 +8,9 @@ use kube::ResourceExt as _;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::shared::{claim, cluster, deploy, events, pod_of_probe, post, run};
+use crate::shared::{
+    claim, cluster, deploy, deploy_with, events, namespace, pod_of_probe, post, run,
+};
 
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -62,7 +64,7 @@ fn a_record_survives_the_sidecars_crash_and_the_pods_deletion() {
 #[test]
 fn a_port_of_a_pods_loopback_is_reached_by_port_forward() {
     run(async {
-        let namespace = TestNamespace::new(cluster().await.client()).await.unwrap();
+        let namespace = namespace().await;
         deploy(&namespace, "forwarded").await;
         let pod = namespace.ready_pod("forwarded").await.unwrap();
         let mut stream = namespace.port_forward(&pod.name_any(), 7475).await.unwrap();
@@ -78,7 +80,7 @@ fn a_port_of_a_pods_loopback_is_reached_by_port_forward() {
 #[test]
 fn a_volume_for_one_pod_refuses_a_second() {
     run(async {
-        let namespace = TestNamespace::new(cluster().await.client()).await.unwrap();
+        let namespace = namespace().await;
         claim(&namespace, "only").await;
         for name in ["first", "second"] {
             let mut spec = pod_of_probe();
@@ -108,6 +110,36 @@ fn a_volume_for_one_pod_refuses_a_second() {
         .unwrap();
         namespace.delete_pod("first", false).await.unwrap();
         namespace.ready_pod("second").await.unwrap();
+    });
+}
+
+#[test]
+fn a_sidecar_in_a_pod_mirrors_to_a_real_supabase() {
+    run(async {
+        let cluster = cluster().await;
+        let supabase = boboyka_tests::supabase::Supabase::start().await;
+        let edge = supabase
+            .url()
+            .trim_start_matches("http://")
+            .parse()
+            .unwrap();
+        let (address, _task) = boboyka_cluster::forward((cluster.host(), 0).into(), edge)
+            .await
+            .unwrap();
+        let namespace = TestNamespace::new(cluster.client()).await.unwrap();
+        let environment = json!([
+            {"name": "BOBOYKA_SUPABASE_URL", "value": format!("http://{address}")},
+            {"name": "BOBOYKA_SUPABASE_KEY", "value": supabase.jwt_key()},
+        ]);
+        deploy_with(&namespace, "mirrors", environment).await;
+        let pod = namespace.ready_pod("mirrors").await.unwrap();
+        post(&namespace, &pod.name_any(), "bld_1").await;
+        let sql = "select count(*) from project_builds where build_id = 'bld_1'";
+        wait_for("the row to be there", LIMIT, || async {
+            Ok(supabase.sql(sql) == "1")
+        })
+        .await
+        .unwrap();
     });
 }
 

@@ -1,7 +1,7 @@
 //! What a cluster leaves behind: nothing, however its owner ends.
 
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::shared::{ONE_AT_A_TIME, run};
@@ -27,14 +27,7 @@ fn nothing_is_left_after(signal: &str) {
         .arg(folder.path())
         .stdin(Stdio::null());
     let mut owner = owner.spawn().unwrap();
-    let begun = Instant::now();
-    while !folder.path().join("kubeconfig").exists() {
-        assert!(
-            owner.try_wait().unwrap().is_none() && begun.elapsed() < LIMIT,
-            "it did not come up"
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_until_up(&mut owner, folder.path());
     let name = std::fs::read_to_string(folder.path().join("name")).unwrap();
     assert!(!traces(&name).is_empty(), "a running cluster is seen");
     let pid = owner.id().to_string();
@@ -103,4 +96,56 @@ fn the_api_tier_runs_beside_other_clusters() {
             .unwrap();
         assert_ne!(foreign.name(), namespace.name());
     });
+}
+
+#[test]
+fn the_api_tier_needs_no_root() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    let mut owner = Command::new("setpriv");
+    // The one thing that it may is to read, for what it needs may lie in a folder of root's.
+    owner
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .args([
+            "--inh-caps=-all,+dac_read_search",
+            "--ambient-caps=+dac_read_search",
+        ])
+        .arg(env!("CARGO_BIN_EXE_boboyka-cluster"))
+        .args(["serve", "--nodes", "0", "--folder"])
+        .arg(folder.path())
+        .env("HOME", folder.path())
+        .env("BOBOYKA_CACHE", cache())
+        .stdin(Stdio::null());
+    let mut owner = owner.spawn().unwrap();
+    wait_until_up(&mut owner, folder.path());
+    let status = std::fs::read_to_string(format!("/proc/{}/status", owner.id())).unwrap();
+    assert!(status.contains("\nUid:\t65534\t65534"), "{status}");
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+}
+
+/// The cache folder, as root's own.
+fn cache() -> PathBuf {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../provision.sh");
+    let told = Command::new("bash")
+        .args([script, "--where-cluster"])
+        .output();
+    let told = String::from_utf8(told.unwrap().stdout).unwrap();
+    let debian = told
+        .lines()
+        .find_map(|line| line.strip_prefix("DEBIAN_ROOT="));
+    Path::new(debian.unwrap()).parent().unwrap().to_owned()
+}
+
+fn wait_until_up(owner: &mut Child, folder: &Path) {
+    let begun = Instant::now();
+    while !folder.join("kubeconfig").exists() {
+        let ended = owner.try_wait().unwrap();
+        assert!(
+            ended.is_none() && begun.elapsed() < LIMIT,
+            "it did not come up: {ended:?}"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }

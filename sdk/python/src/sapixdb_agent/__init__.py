@@ -1,0 +1,44 @@
+"""The three Boboyka calls with plain dictionaries, as a SapixDB client has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sapixdb_boboyka import BoboykaClient, Retry, _core
+
+__all__ = ["SapixClient"]
+
+
+class SapixClient:
+    """Speaks to the sidecar; gives its JSON as it is. Errors are those of `sapixdb_boboyka`."""
+
+    def __init__(self, url: str | None = None, *, timeout: float = 10.0, retry: Retry = Retry()) -> None:
+        self._client = BoboykaClient(url, timeout=timeout, retry=retry)
+
+    async def __aenter__(self) -> SapixClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        await self._client.aclose()
+
+    async def boboyka_ingest(self, record_type: str, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Takes a record; its receipt, when it is durable."""
+        return await self._json(_core.ingest(record_type, data, None))
+
+    async def boboyka_status(self) -> dict[str, Any]:
+        """Phase, Supabase, records by type."""
+        return await self._json(_core.STATUS)
+
+    async def boboyka_events(
+        self, limit: int = 50, record_type: str | None = None, cursor: str | None = None
+    ) -> dict[str, Any]:
+        """A page of records, newest first."""
+        return await self._json(_core.events(limit, record_type, cursor, None, None, False))
+
+    async def _json(self, call: _core.Call) -> dict[str, Any]:
+        return _core.decode(await self._client._send(call))

@@ -1,0 +1,282 @@
+"""The asynchronous client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any
+
+import httpx
+
+from . import _core
+from ._core import Call, RecordLike, Retry
+from .errors import BoboykaError, NotReachable, UnexpectedAnswer
+from .models import (
+    BoboykaEvent,
+    BoboykaStatusResponse,
+    EventsResponse,
+    IngestResponse,
+    Json,
+)
+
+
+class BoboykaClient:
+    """Speaks to the sidecar beside this process.
+
+    `url`: the sidecar's address; else `BOBOYKA_URL`, else `http://localhost:7475`. `timeout`: seconds for
+    one try. `retry`: how often a call is tried again while the sidecar is away or busy; `Retry(attempts=1)`
+    never does. Connections are kept, so make one client and use it for long.
+
+    Every method raises a `BoboykaError`: `NotReachable` when no sidecar answers, `TooBusy` and
+    `Unavailable` when it can't take more now, `InvalidRecord` when it refuses what was sent.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        timeout: float = 10.0,
+        retry: Retry = Retry(),
+    ) -> None:
+        self._url = _core.base_url(url)
+        self._retry = retry
+        # A proxy of the environment is for the world outside, the sidecar is on this machine.
+        self._http = httpx.AsyncClient(base_url=self._url, timeout=timeout, trust_env=False)
+
+    async def __aenter__(self) -> BoboykaClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Closes the connections."""
+        await self._http.aclose()
+
+    async def ingest(
+        self,
+        record_type: str,
+        data: Mapping[str, Any],
+        *,
+        idempotency_key: str | None = None,
+    ) -> IngestResponse:
+        """Takes a record of any type; returns when it is durable.
+
+        `idempotency_key`: 1 to 255 bytes; the same key with the same record gives the same receipt for
+        24 hours and appends nothing. Without one the client makes one, for its own tries.
+        """
+        call = _core.ingest(record_type, data, idempotency_key)
+        return IngestResponse.from_json(_core.decode(await self._send(call)))
+
+    async def ingest_build(
+        self,
+        *,
+        project_id: str,
+        build_id: str,
+        status: str,
+        agent_id: str | None = None,
+        started_at_ms: int | None = None,
+        completed_at_ms: int | None = None,
+        output_url: str | None = None,
+        idempotency_key: str | None = None,
+        **more: Any,
+    ) -> IngestResponse:
+        """A build run. `status`: queued, running, succeeded or failed. Times in milliseconds since 1970;
+        `more`: fields of your own, kept as they are."""
+        data = _core.given(
+            project_id=project_id,
+            build_id=build_id,
+            status=status,
+            agent_id=agent_id,
+            started_at_ms=started_at_ms,
+            completed_at_ms=completed_at_ms,
+            output_url=output_url,
+            **more,
+        )
+        return await self.ingest("project_build", data, idempotency_key=idempotency_key)
+
+    async def ingest_queue_item(
+        self,
+        *,
+        queue_id: str,
+        project_id: str,
+        status: str,
+        priority: int | None = None,
+        enqueued_at_ms: int | None = None,
+        dequeued_at_ms: int | None = None,
+        idempotency_key: str | None = None,
+        **more: Any,
+    ) -> IngestResponse:
+        """An item of the build queue. `status`: waiting, processing or done. Times in milliseconds since
+        1970; `more`: fields of your own, kept as they are."""
+        data = _core.given(
+            queue_id=queue_id,
+            project_id=project_id,
+            priority=priority,
+            status=status,
+            enqueued_at_ms=enqueued_at_ms,
+            dequeued_at_ms=dequeued_at_ms,
+            **more,
+        )
+        return await self.ingest("build_queue_item", data, idempotency_key=idempotency_key)
+
+    async def ingest_health(
+        self,
+        *,
+        agent_id: str,
+        status: str,
+        cpu_pct: float | None = None,
+        memory_mb: float | None = None,
+        checked_at_ms: int | None = None,
+        idempotency_key: str | None = None,
+        **more: Any,
+    ) -> IngestResponse:
+        """A snapshot of an agent's health. `status`: healthy, degraded or unhealthy. `cpu_pct`: per cent;
+        `memory_mb`: MiB; `checked_at_ms`: milliseconds since 1970, now unless given; `more`: fields of your
+        own, kept as they are."""
+        data = _core.given(
+            agent_id=agent_id,
+            status=status,
+            cpu_pct=cpu_pct,
+            memory_mb=memory_mb,
+            checked_at_ms=_core.now_ms() if checked_at_ms is None else checked_at_ms,
+            **more,
+        )
+        return await self.ingest("agent_health", data, idempotency_key=idempotency_key)
+
+    async def ingest_audit(
+        self,
+        *,
+        agent_id: str,
+        event: str,
+        actor: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        timestamp_ms: int | None = None,
+        idempotency_key: str | None = None,
+        **more: Any,
+    ) -> IngestResponse:
+        """An action that somebody may ask about. `timestamp_ms`: milliseconds since 1970, now unless given;
+        `more`: fields of your own, kept as they are."""
+        data = _core.given(
+            agent_id=agent_id,
+            event=event,
+            actor=actor,
+            timestamp_ms=_core.now_ms() if timestamp_ms is None else timestamp_ms,
+            metadata=metadata,
+            **more,
+        )
+        return await self.ingest("audit_log", data, idempotency_key=idempotency_key)
+
+    async def ingest_many(
+        self,
+        records: Iterable[RecordLike],
+        *,
+        batch_size: int = _core.BATCH_RECORDS,
+    ) -> list[IngestResponse | BoboykaError]:
+        """Takes many records, in order, in as few requests as `batch_size` allows.
+
+        Gives a receipt or an error for each, in order. A batch that could not be sent gives its error
+        for each of its records, and for all that come after: nothing more is tried. Each record carries
+        a key of its own, so a batch that is tried again after a crash of the sidecar doubles nothing.
+        """
+        results: list[IngestResponse | BoboykaError] = []
+        failure: BoboykaError | None = None
+        for batch in _core.batches(records, batch_size):
+            if failure is None:
+                try:
+                    results += _core.batch_results(batch, await self._send(batch.call))
+                    continue
+                except BoboykaError as error:
+                    failure = error
+            results += [failure] * batch.size
+        return results
+
+    async def status(self) -> BoboykaStatusResponse:
+        """Phase, whether there is a Supabase, and how many records of each type there are."""
+        return BoboykaStatusResponse.from_json(await self._status())
+
+    async def events(
+        self,
+        limit: int = 50,
+        record_type: str | None = None,
+        *,
+        cursor: str | None = None,
+        since_ms: int | None = None,
+        until_ms: int | None = None,
+        include_data: bool = False,
+    ) -> EventsResponse:
+        """A page of records, newest first.
+
+        `limit`: 1 to 1000; `cursor`: the `next_cursor` of the page before, with the same filters; times in
+        milliseconds since 1970, both inclusive.
+        """
+        call = _core.events(limit, record_type, cursor, since_ms, until_ms, include_data)
+        return EventsResponse.from_json(_core.decode(await self._send(call)))
+
+    async def build_events(self, limit: int = 50) -> EventsResponse:
+        """The newest `project_build` events."""
+        return await self.events(limit, "project_build")
+
+    async def health_events(self, limit: int = 50) -> EventsResponse:
+        """The newest `agent_health` events."""
+        return await self.events(limit, "agent_health")
+
+    async def audit_events(self, limit: int = 50) -> EventsResponse:
+        """The newest `audit_log` events."""
+        return await self.events(limit, "audit_log")
+
+    async def iter_events(
+        self,
+        record_type: str | None = None,
+        *,
+        since_ms: int | None = None,
+        until_ms: int | None = None,
+        include_data: bool = False,
+        page_size: int = 500,
+    ) -> AsyncIterator[BoboykaEvent]:
+        """Every event, newest first, each once, also while new ones arrive (those are left out)."""
+        cursor: str | None = None
+        while True:
+            page = await self.events(
+                page_size,
+                record_type,
+                cursor=cursor,
+                since_ms=since_ms,
+                until_ms=until_ms,
+                include_data=include_data,
+            )
+            for event in page.events:
+                yield event
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    async def _status(self) -> Json:
+        return _core.decode(await self._send(_core.STATUS))
+
+    async def _send(self, call: Call) -> bytes:
+        """The body of the answer, after as many tries as allowed."""
+        tried = 0
+        while True:
+            tried += 1
+            last = tried >= self._retry.attempts
+            try:
+                answer = await self._http.request(
+                    call.method,
+                    call.path,
+                    params=call.params,
+                    content=call.content,
+                    headers=call.headers,
+                )
+            except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+                raise UnexpectedAnswer(f"{self._url} is no address of a sidecar") from error
+            except httpx.TransportError as error:
+                if last:
+                    raise NotReachable(self._url, type(error).__name__) from error
+                await asyncio.sleep(self._retry.wait(tried))
+                continue
+            retry_after = answer.headers.get("retry-after")
+            if last or not _core.may_try_again(answer.status_code):
+                _core.check(answer.status_code, answer.content, retry_after)
+                return answer.content
+            await asyncio.sleep(self._retry.wait(tried, _core.seconds(retry_after)))

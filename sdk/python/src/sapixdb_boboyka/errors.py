@@ -1,0 +1,86 @@
+"""All that can go wrong, in one family: catch `BoboykaError` for everything."""
+
+from __future__ import annotations
+
+
+class BoboykaError(Exception):
+    """The root of the family."""
+
+
+class NotReachable(BoboykaError):
+    """No sidecar answered, after all attempts.
+
+    Whether a record of an ingest was taken is not known; sending it again with the same
+    idempotency key is safe.
+    """
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(
+            f"no answer from the sidecar at {url} ({why}); does it run beside this process? "
+            "Its address is the client's argument, else BOBOYKA_URL, else http://localhost:7475"
+        )
+        self.url = url
+
+
+class AnswerError(BoboykaError):
+    """The sidecar answered that it did not do it. Nothing was written.
+
+    `status` is HTTP's, `code` the sidecar's own (its API document lists them), `field` names what
+    the error is about, if anything.
+    """
+
+    def __init__(self, status: int, code: str, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.field = field
+
+
+class InvalidRecord(AnswerError):
+    """The record is not what its type demands; `field` names the field. Sending it again is in vain."""
+
+
+class IdempotencyConflict(AnswerError):
+    """The idempotency key was used for another record in the last 24 hours."""
+
+
+class TooBusy(AnswerError):
+    """More waits than the sidecar takes, still after all attempts.
+
+    `retry_after`: seconds after which to try again.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        field: str | None = None,
+        retry_after: float = 1.0,
+    ) -> None:
+        super().__init__(status, code, message, field)
+        self.retry_after = retry_after
+
+
+class Unavailable(AnswerError):
+    """The sidecar can't write now: its disk is full, it stops, or a write of its failed."""
+
+
+class UnexpectedAnswer(BoboykaError):
+    """The answer is none of a sidecar; something else listens there."""
+
+
+class RecorderFull(BoboykaError):
+    """The recorder's queue is full; this record was not queued."""
+
+
+class NotFlushed(BoboykaError):
+    """The recorder was closed before everything was written.
+
+    `records` holds what was not known to be written, as `(record_type, data, idempotency_key)`.
+    """
+
+    def __init__(self, records: list[tuple[str, dict[str, object], str]]) -> None:
+        super().__init__(f"{len(records)} records were not written before the recorder was closed")
+        self.records = records

@@ -1,0 +1,148 @@
+"""What the sidecar answers, as frozen dataclasses: no dependency, cheap to make, safe to share.
+
+Fields that a later sidecar adds are ignored; times are milliseconds since 1970 as on the wire, with an
+aware `datetime` beside each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from .errors import UnexpectedAnswer
+
+Json = dict[str, Any]
+
+
+def _time(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, tz=timezone.utc)
+
+
+@dataclass(frozen=True, slots=True)
+class DualWriteResult:
+    """What became of the copy to Supabase when the answer was given."""
+
+    enabled: bool
+    """Whether there is a Supabase."""
+    ok: bool | None
+    """Whether the row was in its table; `None` without Supabase."""
+    error: str | None
+    """Why not; begins with "queued" when the sidecar sends it again by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestResponse:
+    """A record that is durable."""
+
+    record_hash: str
+    """64 hexadecimal digits: names the record in the strand."""
+    record_type: str
+    ingested_at_ms: int
+    """Milliseconds since 1970."""
+    dual_write: DualWriteResult
+    seq: int
+    """The record's place in the strand, from 1."""
+    prev_hash: str
+    """The hash of the record before it."""
+    record_id: str
+    """A UUID, version 7."""
+
+    @property
+    def ingested_at(self) -> datetime:
+        """When it was appended, in UTC."""
+        return _time(self.ingested_at_ms)
+
+    @classmethod
+    def from_json(cls, json: Json) -> IngestResponse:
+        try:
+            dual_write = json["dual_write"]
+            return cls(
+                record_hash=json["record_hash"],
+                record_type=json["record_type"],
+                ingested_at_ms=json["ingested_at_ms"],
+                dual_write=DualWriteResult(dual_write["enabled"], dual_write["ok"], dual_write["error"]),
+                seq=json["seq"],
+                prev_hash=json["prev_hash"],
+                record_id=json["record_id"],
+            )
+        except (KeyError, TypeError) as error:
+            raise _unexpected("a receipt", error) from error
+
+
+@dataclass(frozen=True, slots=True)
+class BoboykaStatusResponse:
+    """How the integration stands."""
+
+    integration_phase: str
+    dual_write_enabled: bool
+    supabase_url: str | None
+    event_counts: Mapping[str, int]
+    """Records by type."""
+    total_events: int
+
+    @classmethod
+    def from_json(cls, json: Json) -> BoboykaStatusResponse:
+        try:
+            return cls(
+                integration_phase=json["integration_phase"],
+                dual_write_enabled=json["dual_write_enabled"],
+                supabase_url=json["supabase_url"],
+                event_counts=json["event_counts"],
+                total_events=json["total_events"],
+            )
+        except (KeyError, TypeError) as error:
+            raise _unexpected("a status", error) from error
+
+
+@dataclass(frozen=True, slots=True)
+class BoboykaEvent:
+    """An element of the events feed."""
+
+    record_hash: str
+    record_type: str
+    ingested_at_ms: int
+    """Milliseconds since 1970."""
+    dual_write_ok: bool | None
+    dual_write_error: str | None
+    seq: int
+    data: Json | None = None
+    """The record itself, where it was asked for."""
+
+    @property
+    def ingested_at(self) -> datetime:
+        """When it was appended, in UTC."""
+        return _time(self.ingested_at_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class EventsResponse:
+    """A page of the events feed, newest first."""
+
+    events: list[BoboykaEvent]
+    next_cursor: str | None
+    """Gives the next page; `None` after the oldest."""
+
+    @classmethod
+    def from_json(cls, json: Json) -> EventsResponse:
+        try:
+            events = [
+                BoboykaEvent(
+                    record_hash=event["record_hash"],
+                    record_type=event["record_type"],
+                    ingested_at_ms=event["ingested_at_ms"],
+                    dual_write_ok=event["dual_write_ok"],
+                    dual_write_error=event["dual_write_error"],
+                    seq=event["seq"],
+                    data=event.get("data"),
+                )
+                for event in json["events"]
+            ]
+            return cls(events, json["next_cursor"])
+        except (KeyError, TypeError) as error:
+            raise _unexpected("a page of events", error) from error
+
+
+def _unexpected(what: str, error: Exception) -> UnexpectedAnswer:
+    return UnexpectedAnswer(f"the answer is not {what}: {type(error).__name__} {error}")

@@ -1,0 +1,140 @@
+"""A real sidecar for every test, and both clients behind one face."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sapixdb_boboyka import BoboykaClient, BoboykaSyncClient, Retry
+
+ROOT = Path(__file__).parents[3]
+BINARIES = ROOT / "target" / "debug"
+START_LIMIT = 60.0
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def wait_until(ready: Callable[[], bool], what: str, limit: float = START_LIMIT) -> None:
+    deadline = time.monotonic() + limit
+    while not ready():
+        assert time.monotonic() < deadline, f"{what} did not come"
+        time.sleep(0.03)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+class Sidecar:
+    """The real sidecar, with a data folder of its own."""
+
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        self._folder = folder
+        self._ports = (port or _free_port(), _free_port())
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"http://127.0.0.1:{self._ports[0]}"
+        self.start()
+
+    def start(self) -> None:
+        binary = BINARIES / "boboyka-sidecar"
+        assert binary.exists(), "the sidecar is not built: run `make build`, or `make test`"
+        listen, observe = (f"127.0.0.1:{port}" for port in self._ports)
+        command = [binary, "--data-dir", self._folder / "data", "--listen", listen, "--observe", observe]
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("BOBOYKA_")}
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, env=kept, stdout=log, stderr=log)
+        wait_until(lambda: answers(f"http://{observe}/ready"), "the sidecar")
+
+    def kill_9(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(20)
+
+
+@pytest.fixture
+def sidecar(tmp_path: Path) -> Iterator[Sidecar]:
+    running = Sidecar(tmp_path)
+    yield running
+    running.stop()
+
+
+class Driven:
+    """An asynchronous client, driven as if it were the synchronous one."""
+
+    def __init__(self, client: BoboykaClient, loop: asyncio.AbstractEventLoop) -> None:
+        self._client, self._loop = client, loop
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            found = method(*arguments, **named)
+            if inspect.isasyncgen(found):
+                return self._loop.run_until_complete(self._all(found))
+            return self._loop.run_until_complete(found)
+
+        return call
+
+    @staticmethod
+    async def _all(found: Any) -> list[Any]:
+        return [one async for one in found]
+
+
+@pytest.fixture(params=["asynchronous", "synchronous"])
+def connect(request: pytest.FixtureRequest) -> Iterator[Callable[..., Any]]:
+    """Makes clients of one kind; closed at the end."""
+    loop = asyncio.new_event_loop()
+    opened: list[Any] = []
+
+    def make(url: str, retry: Retry = Retry()) -> Any:
+        if request.param == "synchronous":
+            opened.append(client := BoboykaSyncClient(url, retry=retry))
+            return client
+        driven = Driven(BoboykaClient(url, retry=retry), loop)
+        opened.append(driven)
+        return driven
+
+    yield make
+    for client in opened:
+        client.close() if isinstance(client, BoboykaSyncClient) else client.aclose()
+    loop.close()
+
+
+@pytest.fixture
+def client(sidecar: Sidecar, connect: Callable[..., Any]) -> Any:
+    return connect(sidecar.url)
+
+
+def run_script(path: Path | list[str], environment: dict[str, str]) -> str:
+    """Runs a script, or a command of ours, as a user does; what it printed."""
+    command = [sys.executable, *([str(path)] if isinstance(path, Path) else path)]
+    done = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
