@@ -1,4 +1,4 @@
-//! What a program is made of, as a CycloneDX document: every crate that is linked into it, from Cargo.lock. The same
+//! What a program is made of, as a `CycloneDX` document: every crate that is linked into it, from Cargo.lock. The same
 //! lock gives the same bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::namespaces::run;
 
@@ -98,12 +98,18 @@ fn linked_into<'a>(root: &'a str, resolve: &'a Resolve) -> BTreeSet<&'a str> {
 
 fn component(package: &Package, kind: &str) -> Value {
     let Package { name, version, .. } = package;
-    let mut component = json!({"type": kind, "name": name, "version": version});
+    let mut component = Map::new();
+    component.insert("type".to_owned(), json!(kind));
+    component.insert("name".to_owned(), json!(name));
+    component.insert("version".to_owned(), json!(version));
     if let Some(license) = &package.license {
-        component["licenses"] = json!([{"expression": license.replace('/', " OR ")}]);
+        // Older crates write MIT/Apache-2.0, which SPDX does not know.
+        let license = license.replace('/', " OR ");
+        component.insert("licenses".to_owned(), json!([{"expression": license}]));
     }
     if package.source.is_some() {
-        component["purl"] = json!(format!("pkg:cargo/{name}@{version}"));
+        let purl = format!("pkg:cargo/{name}@{version}");
+        component.insert("purl".to_owned(), json!(purl));
     }
-    component
+    component.into()
 }
