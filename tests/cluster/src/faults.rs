@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 
 use crate::cluster::{Cluster, Component};
 use crate::kubelet::NodeParts;
+use crate::namespaces::{poll, run};
 
 /// A process of the control plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,13 +73,23 @@ impl Cluster {
         Self::kill(part_of(node, which))
     }
 
-    /// Starts it again.
+    /// Starts it again; containerd answers afterwards, without which a kubelet ends.
     pub fn restart_node_part(&mut self, node: &str, which: NodePart) -> Result<()> {
         let place = self.node_place(node)?;
         let mut node = self.nodes.remove(place);
         let restarted = self.restart(part_of(&mut node, which));
+        let (pid, socket) = (node.pid, node.folder.join("containerd.sock"));
         self.nodes.insert(place, node);
-        restarted
+        restarted?;
+        if which == NodePart::Containerd {
+            poll("containerd", || {
+                let mut command = self.namespaces.command_at(pid, "ctr");
+                command.env("PATH", self.tools.path());
+                command.arg("--address").arg(&socket).arg("version");
+                run(&mut command).ok()
+            })?;
+        }
+        Ok(())
     }
 
     /// Fills a volume to the last byte.

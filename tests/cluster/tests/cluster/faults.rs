@@ -137,7 +137,7 @@ fn every_component_can_be_killed_and_started_again() {
         let pod = namespace.ready_pod("steady").await.unwrap();
         post(&namespace, &pod.name_any(), "before").await;
         let node = pod.spec.as_ref().unwrap().node_name.clone().unwrap();
-        for part in [NodePart::Kubelet, NodePart::Containerd, NodePart::KubeProxy] {
+        for part in [NodePart::Containerd, NodePart::Kubelet, NodePart::KubeProxy] {
             cluster.kill_node_part(&node, part).unwrap();
             cluster.restart_node_part(&node, part).unwrap();
         }
