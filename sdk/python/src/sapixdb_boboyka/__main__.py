@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
+from ._core import Retry
 from ._sync_client import BoboykaSyncClient
 from .errors import BoboykaError
 
@@ -51,14 +52,12 @@ def _status(client: BoboykaSyncClient) -> tuple[Any, str]:
 
 def _events(client: BoboykaSyncClient, arguments: argparse.Namespace) -> tuple[Any, str]:
     page = client.events(arguments.limit, arguments.record_type, include_data=arguments.data)
-    rows: list[tuple[str, ...]] = [("SEQ", "TYPE", "INGESTED", "HASH", "MIRRORED")]
+    rows: list[tuple[str, ...]] = [("SEQ", "TYPE", "INGESTED", "HASH", "MIRRORED", "DATA" * arguments.data)]
     for event in page.events:
         when = event.ingested_at.isoformat(timespec="milliseconds")
-        mirrored = {True: "yes", False: event.dual_write_error or "no", None: "-"}
-        row = (str(event.seq), event.record_type, when, event.record_hash[:16])
-        rows.append((*row, mirrored[event.dual_write_ok]))
-        if event.data is not None:
-            rows.append(("", json.dumps(event.data, ensure_ascii=False), "", "", ""))
+        mirrored = {True: "yes", False: event.dual_write_error or "no", None: "-"}[event.dual_write_ok]
+        data = "" if event.data is None else json.dumps(event.data, ensure_ascii=False)
+        rows.append((str(event.seq), event.record_type, when, event.record_hash[:16], mirrored, data))
     return asdict(page), _table(rows)
 
 
@@ -79,7 +78,8 @@ def main() -> int:
     """Runs the command; its exit status."""
     arguments = _parser().parse_args()
     try:
-        with BoboykaSyncClient(arguments.url) as client:
+        # A person waits less patiently than an agent.
+        with BoboykaSyncClient(arguments.url, retry=Retry(attempts=3)) as client:
             if arguments.command == "status":
                 answer, table = _status(client)
             elif arguments.command == "events":
