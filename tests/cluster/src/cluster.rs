@@ -94,7 +94,7 @@ impl Cluster {
         let namespaces = Namespaces::new(&state, &name, count > 0)?;
         let tools = Tools::link(&state.join("bin"))?;
         let (host, inside) = if count > 0 {
-            network(&namespaces, &tools)?
+            network(&namespaces, &tools, &name)?
         } else {
             (Ipv4Addr::LOCALHOST, Ipv4Addr::LOCALHOST)
         };
@@ -428,7 +428,7 @@ fn is_ready(node: &Node) -> bool {
 }
 
 /// The nodes' bridge, and a link to this machine that leads no further.
-fn network(namespaces: &Namespaces, tools: &Tools) -> Result<(Ipv4Addr, Ipv4Addr)> {
+fn network(namespaces: &Namespaces, tools: &Tools, owner: &str) -> Result<(Ipv4Addr, Ipv4Addr)> {
     let first = namespaces.first;
     // The link's name is taken by making it, so that two clusters never share addresses.
     let mut taken = None;
@@ -456,7 +456,8 @@ fn network(namespaces: &Namespaces, tools: &Tools) -> Result<(Ipv4Addr, Ipv4Addr
         "dev",
         &name,
     ]))?;
-    run(std::process::Command::new("ip").args(["link", "set", &name, "up"]))?;
+    // The alias tells whose it is: a link that were left behind could be found.
+    run(std::process::Command::new("ip").args(["link", "set", &name, "up", "alias", owner]))?;
     let nft = tools.bin.join("nft");
     namespaces.script(
         first,

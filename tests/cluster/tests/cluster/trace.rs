@@ -1,10 +1,11 @@
 //! What a cluster leaves behind: nothing, however its owner ends.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::shared::{ONE_AT_A_TIME, run};
+use crate::shared::{ONE_AT_A_TIME, cluster, run};
 
 const LIMIT: Duration = Duration::from_mins(2);
 
@@ -29,7 +30,13 @@ fn nothing_is_left_after(signal: &str) {
     let mut owner = owner.spawn().unwrap();
     wait_until_up(&mut owner, folder.path());
     let name = std::fs::read_to_string(folder.path().join("name")).unwrap();
-    assert!(!traces(&name).is_empty(), "a running cluster is seen");
+    let inside = pid_namespaces(&name);
+    let seen = traces(&name, &inside);
+    for kind in ["process", "link", "cgroup", "folder"] {
+        let found = seen.iter().any(|trace| trace.starts_with(kind));
+        assert!(found, "no {kind} of a running cluster is seen: {seen:?}");
+    }
+    assert!(!inside.is_empty(), "it runs in a pid namespace");
     let pid = owner.id().to_string();
     assert!(
         Command::new("kill")
@@ -39,43 +46,111 @@ fn nothing_is_left_after(signal: &str) {
             .success()
     );
     owner.wait().unwrap();
+    gone(&name, &inside);
+}
+
+#[test]
+fn nothing_is_left_after_a_panic_and_a_second_cluster_is_untouched() {
+    use boboyka_cluster::{Cluster, Tier};
+    use kube::ResourceExt as _;
+    let (name, inside) = run(async {
+        let _one = ONE_AT_A_TIME.lock().await;
+        let beside = cluster().await;
+        let one = Cluster::start(Tier::Nodes(1), &[]).await.unwrap();
+        let nodes = |client| kube::Api::<k8s_openapi::api::core::v1::Node>::all(client);
+        let own = nodes(one.client())
+            .list(&kube::api::ListParams::default())
+            .await
+            .unwrap();
+        assert_eq!(own.items.len(), 1, "it has its own node only");
+        let name = one.name().to_owned();
+        let inside = pid_namespaces(&name);
+        let owner = tokio::spawn(async move {
+            let owned = one;
+            panic!("on purpose, while {} runs", owned.name());
+        });
+        assert!(owner.await.unwrap_err().is_panic());
+        let others = nodes(beside.client())
+            .list(&kube::api::ListParams::default())
+            .await
+            .unwrap();
+        assert_eq!(others.items.len(), 2, "the other one has both of its own");
+        for node in others.items {
+            beside.node_ready(&node.name_any()).await.unwrap();
+        }
+        (name, inside)
+    });
+    gone(&name, &inside);
+}
+
+/// Waits until nothing of a cluster is there any more.
+fn gone(name: &str, inside: &HashSet<PathBuf>) {
     let begun = Instant::now();
-    while !traces(&name).is_empty() {
+    loop {
+        let left = traces(name, inside);
+        if left.is_empty() {
+            return;
+        }
         assert!(
             begun.elapsed() < Duration::from_secs(10),
-            "left behind: {:?}",
-            traces(&name)
+            "left behind: {left:?}"
         );
         std::thread::sleep(Duration::from_millis(50));
     }
 }
 
-/// Processes, mounts, cgroups and folders that bear a cluster's name.
-fn traces(name: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        if String::from_utf8_lossy(&line).contains(name) {
-            found.push(format!("process {}", entry.path().display()));
-        }
-    }
-    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
-    found.extend(
-        mounts
-            .lines()
-            .filter(|line| line.contains(name))
-            .map(str::to_owned),
+/// The processes of this machine.
+fn processes() -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let numbered = |entry: &std::fs::DirEntry| {
+        let name = entry.file_name();
+        name.to_string_lossy().bytes().all(|c| c.is_ascii_digit())
+    };
+    entries.filter(numbered).map(|entry| entry.path())
+}
+
+fn names(process: &Path, name: &str) -> bool {
+    let line = std::fs::read(process.join("cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&line).contains(name)
+}
+
+/// The pid namespaces, but for the machine's, of the processes that name a cluster.
+fn pid_namespaces(name: &str) -> HashSet<PathBuf> {
+    let own = std::fs::read_link("/proc/self/ns/pid").unwrap();
+    let ours = processes().filter(|process| names(process, name));
+    ours.filter_map(|process| std::fs::read_link(process.join("ns/pid")).ok())
+        .filter(|namespace| *namespace != own)
+        .collect()
+}
+
+/// Processes, mounts, links, cgroups and the folder of a cluster.
+fn traces(name: &str, inside: &HashSet<PathBuf>) -> Vec<String> {
+    let belongs = |process: &PathBuf| {
+        names(process, name)
+            || std::fs::read_link(process.join("ns/pid")).is_ok_and(|it| inside.contains(&it))
+    };
+    let mut found: Vec<String> = processes()
+        .filter(belongs)
+        .map(|process| format!("process {}", process.display()))
+        .collect();
+    let mut lines = |kind: &str, text: &str| {
+        let named = text.lines().filter(|line| line.contains(name));
+        found.extend(named.map(|line| format!("{kind} {line}")));
+    };
+    lines(
+        "mount",
+        &std::fs::read_to_string("/proc/self/mounts").unwrap(),
     );
+    let shown = Command::new("ip")
+        .args(["-oneline", "link", "show"])
+        .output();
+    lines("link", &String::from_utf8_lossy(&shown.unwrap().stdout));
     let groups = Command::new("find")
         .args(["/sys/fs/cgroup", "-type", "d", "-name", &format!("{name}*")])
         .output();
-    found.extend(
-        String::from_utf8_lossy(&groups.unwrap().stdout)
-            .lines()
-            .map(str::to_owned),
-    );
+    lines("cgroup", &String::from_utf8_lossy(&groups.unwrap().stdout));
     let folder = std::env::temp_dir().join(name);
-    found.extend(Path::exists(&folder).then(|| folder.display().to_string()));
+    found.extend(Path::exists(&folder).then(|| format!("folder {}", folder.display())));
     found
 }
 
