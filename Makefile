@@ -3,7 +3,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-with-supabase toolchain provision provision-cluster build images test-images cluster cluster-down test bench bench-sdk lint clean
+.PHONY: help run run-with-supabase toolchain provision provision-cluster build images test-images cluster cluster-down generate test bench bench-sdk lint clean
 
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ cluster: provision-cluster test-images ## Brings up a Kubernetes with two nodes 
 
 cluster-down: ## Ends it.
 	@$(CARGO) run -q -p boboyka-cluster -- down
+
+generate: toolchain ## Writes again what is generated from the source: the resources' definitions.
+	$(CARGO) run -q -p boboyka-crds --bin crdgen -- crds/yaml
 
 build: toolchain ## Builds everything for the tests.
 	$(CARGO) build --workspace
