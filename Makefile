@@ -3,7 +3,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-with-supabase toolchain provision provision-cluster build images test-images cluster cluster-down test bench bench-sdk lint clean
+.PHONY: help run run-with-supabase toolchain provision provision-cluster build images test-images cluster cluster-down generate test bench bench-sdk lint clean
 
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ cluster: provision-cluster test-images ## Brings up a Kubernetes with two nodes 
 cluster-down: ## Ends it.
 	@$(CARGO) run -q -p boboyka-cluster -- down
 
+generate: toolchain ## Writes again what is generated from the source: the resources' definitions.
+	$(CARGO) run -q -p boboyka-crds --bin crdgen -- crds/yaml
+
 build: toolchain ## Builds everything for the tests.
 	$(CARGO) build --workspace
 
@@ -55,10 +58,10 @@ bench-sdk: provision toolchain ## Prints how the Python client compares with a b
 	$(CARGO) build --release -p boboyka-sidecar
 	@tests/python.sh --bench
 
-lint: toolchain ## Checks format and lints; warnings are errors.
+lint: toolchain ## Checks format, lints, and what is depended on; warnings are errors.
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check bans licenses sources; else echo "lint: cargo-deny is not installed, so bans, licences and sources were NOT checked (cargo install cargo-deny --locked)"; fi
+	deny=$$(tests/provision.sh --deny) && $$deny check bans licenses sources
 
 clean: ## Removes what was built; strands are kept.
 	$(CARGO) clean

@@ -6,6 +6,7 @@
 #   tests/provision.sh          makes sure, and says what it does
 #   tests/provision.sh --where  prints where everything is, as NAME=VALUE; fails if something is missing
 #   tests/provision.sh --cluster, --where-cluster   the same for what a Kubernetes is made of
+#   tests/provision.sh --deny   makes sure of cargo-deny and prints where it is
 #
 # BOBOYKA_CACHE names the cache folder. It may be deleted at any time.
 set -euo pipefail
@@ -19,6 +20,7 @@ POSTGREST_SHA512=YdoDWSnozHr5oQO+oNPeE3U8X+Kzjyh8XUW/j1p9O/Ly53a5Ll3rG93CtCh42It
 KUBERNETES_VERSION=v1.36.3
 HELM_VERSION=v4.3.1
 GO_MINIMUM=1.26
+DENY_VERSION=0.20.2
 GO_FLAGS="-trimpath -buildvcs=false"
 
 # PostgreSQL refuses to run as root, so under root it runs as this user, who must be able to read the cache.
@@ -282,10 +284,38 @@ where_cluster() {
   printf '%s=%s\n' DEBIAN_ROOT "$DEBIAN_ROOT" DEBIAN_LIBS "$DEBIAN_LIBS" KUBERNETES_BIN "$KUBERNETES_BIN" HELM_BIN "$HELM_BIN"
 }
 
+# --- cargo-deny, by which lint checks bans, licences and sources. ---
+
+find_deny() {
+  DENY=$(command -v cargo-deny || true)
+  says "cargo-deny $DENY_VERSION" "$DENY" --version && return
+  DENY=$CACHE/cargo-deny-$DENY_VERSION/bin/cargo-deny
+  says "cargo-deny $DENY_VERSION" "$DENY" --version
+}
+
+provision_deny() {
+  mkdir -p "$CACHE" || fail "can't make the cache folder $CACHE. Name another one in BOBOYKA_CACHE"
+  exec 9>"$CACHE/lock-deny"
+  flock -w 1800 9 || fail "another run has held $CACHE/lock-deny for half an hour"
+  find_deny || build_deny
+  find_deny || fail "cargo-deny was built but does not run; try $DENY --version"
+  printf '%s\n' "$DENY"
+}
+
+build_deny() {
+  local name=cargo-deny-$DENY_VERSION work=$CACHE/unpacking/cargo-deny
+  say "building $name into $CACHE/$name; on two cores this takes some minutes the first time"
+  rm -rf "$work"
+  "${CARGO:-cargo}" install cargo-deny --version "$DENY_VERSION" --locked --debug --quiet --root "$work" >&2 ||
+    fail "could not build cargo-deny. Is Rust's package registry reachable?"
+  settle "$work" "$name"
+}
+
 case "${1:-}" in
 '') provision ;;
 --cluster) provision_cluster ;;
 --where-cluster) where_cluster ;;
+--deny) provision_deny ;;
 --where)
   find_all
   [ ${#MISSING[@]} = 0 ] || fail "not there: ${MISSING[*]}. Run 'make provision'"
@@ -293,5 +323,5 @@ case "${1:-}" in
     POSTGREST "$POSTGREST" STRACE "$STRACE" STRACE_LIBS "$STRACE_LIBS"
   [ "$(id -u)" != 0 ] || printf 'UNPRIVILEGED_ID=%s\n' "$UNPRIVILEGED_ID"
   ;;
-*) fail "unknown argument '$1': there are --where, --cluster, --where-cluster" ;;
+*) fail "unknown argument '$1': there are --where, --cluster, --where-cluster, --deny" ;;
 esac

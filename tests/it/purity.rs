@@ -63,3 +63,15 @@ fn only_the_sidecar_names_sled_and_in_one_file_only() {
         "git grep found nothing: the test has lost its subject"
     );
 }
+
+#[test]
+fn the_resources_know_no_runtime_and_no_client() {
+    let tree = tree("boboyka-crds");
+    assert!(tree.lines().any(|line| line.starts_with("kube ")), "{tree}");
+    for foreign in ["tokio", "axum", "hyper", "reqwest", "kube-client", "sled"] {
+        let found = tree
+            .lines()
+            .any(|line| line.starts_with(&format!("{foreign} ")));
+        assert!(!found, "boboyka-crds depends on {foreign}:\n{tree}");
+    }
+}

@@ -8,6 +8,7 @@
 )]
 
 mod admission;
+mod definitions;
 mod faults;
 mod images;
 mod product;

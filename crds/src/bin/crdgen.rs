@@ -1,0 +1,15 @@
+//! Writes the definitions' YAML into the folder that is given.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+fn main() -> Result<()> {
+    let folder = PathBuf::from(std::env::args_os().nth(1).context("usage: crdgen FOLDER")?);
+    for definition in boboyka_crds::definitions()? {
+        let place = folder.join(format!("{}.yaml", definition.spec.names.plural));
+        std::fs::write(&place, boboyka_crds::to_yaml(&definition)?)
+            .with_context(|| format!("could not write {}", place.display()))?;
+    }
+    Ok(())
+}

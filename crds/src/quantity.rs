@@ -1,0 +1,80 @@
+//! Durations and sizes as people write them in resources: `720h`, `1h30m`, `500ms`; `10Gi`, `500M`.
+
+use std::time::Duration;
+
+/// Reads a duration of hours, minutes, seconds and milliseconds, as CEL's `duration()` and Go do.
+pub fn duration(text: &str) -> Option<Duration> {
+    let mut rest = text;
+    let mut total = Duration::ZERO;
+    if rest.is_empty() {
+        return None;
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let (number, tail) = rest.split_at(digits);
+        let number: u64 = number.parse().ok()?;
+        let unit_end = tail
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit_end);
+        let part = match unit {
+            "h" => Duration::from_secs(number.checked_mul(3600)?),
+            "m" => Duration::from_secs(number.checked_mul(60)?),
+            "s" => Duration::from_secs(number),
+            "ms" => Duration::from_millis(number),
+            _ => return None,
+        };
+        total = total.checked_add(part)?;
+        rest = tail;
+    }
+    Some(total)
+}
+
+/// Reads a size in bytes: digits and, where wanted, one of `k M G T P Ki Mi Gi Ti Pi`.
+pub fn bytes(text: &str) -> Option<u64> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    let factor = match unit {
+        "" => 1,
+        "k" => 1_000,
+        "M" => 1_000_000,
+        "G" => 1_000_000_000,
+        "T" => 1_000_000_000_000,
+        "P" => 1_000_000_000_000_000,
+        "Ki" => 1 << 10,
+        "Mi" => 1 << 20,
+        "Gi" => 1 << 30,
+        "Ti" => 1 << 40,
+        "Pi" => 1 << 50,
+        _ => return None,
+    };
+    number.checked_mul(factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_kubernetes_reads_them() {
+        assert_eq!(duration("720h"), Some(Duration::from_hours(720)));
+        assert_eq!(duration("1h30m"), Some(Duration::from_mins(90)));
+        assert_eq!(duration("500ms"), Some(Duration::from_millis(500)));
+        for wrong in ["", "5", "h", "5d", "-1s", "1.5h", "99999999999999999999h"] {
+            assert_eq!(duration(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_read_as_kubernetes_reads_them() {
+        assert_eq!(bytes("10Gi"), Some(10 << 30));
+        assert_eq!(bytes("500M"), Some(500_000_000));
+        assert_eq!(bytes("4096"), Some(4096));
+        for wrong in ["", "Gi", "1.5Gi", "10GB", "-1", "10 Gi", "99999999999Pi"] {
+            assert_eq!(bytes(wrong), None, "{wrong}");
+        }
+    }
+}
