@@ -8,12 +8,18 @@ pub const VERSION: &str = "v1alpha1";
 /// Label of a pod: the integration that it belongs to. Pods with it get a sidecar; on our own objects it says whose
 /// they are.
 pub const INTEGRATION_LABEL: &str = "boboyka.sapixdb.com/integration";
-/// Annotation of a pod: the strand that it was given at admission.
-pub const STRAND_ANNOTATION: &str = "boboyka.sapixdb.com/strand";
 /// Annotation of a pod: what ties it to its strand's holder until it has a UID.
 pub const TOKEN_ANNOTATION: &str = "boboyka.sapixdb.com/admission";
 /// Annotation of a workload whose pods the operator labelled: the integration whose selector asked for it.
 pub const SELECTED_ANNOTATION: &str = "boboyka.sapixdb.com/selected-by";
+/// Annotation of a pod: the sidecar's image that it runs, or is being moved to.
+pub const IMAGE_ANNOTATION: &str = "boboyka.sapixdb.com/sidecar-image";
+/// Annotation of a pod whose sidecar is being moved to another image: since when.
+pub const UPDATING_ANNOTATION: &str = "boboyka.sapixdb.com/sidecar-updating-since";
+/// Annotation of a claim: the pods that its strand is for, as `KIND/NAME/KEY`; none when any pod may take it.
+pub const SLOT_ANNOTATION: &str = "boboyka.sapixdb.com/slot";
+/// Label of a claim, and annotation of a pod since its admission: the strand.
+pub const STRAND_LABEL: &str = "boboyka.sapixdb.com/strand";
 /// Label of a Job, and of its pod, that drains a strand nobody holds.
 pub const DRAIN_LABEL: &str = "boboyka.sapixdb.com/drain";
 
@@ -42,6 +48,15 @@ pub const STRAND_VARIABLE: &str = "BOBOYKA_STRAND";
 /// Environment of the sidecar: its pod's UID.
 pub const POD_UID_VARIABLE: &str = "BOBOYKA_POD_UID";
 
+/// Environment of the sidecar: the folder with Supabase's URL and key.
+pub const SUPABASE_DIR_VARIABLE: &str = "BOBOYKA_SUPABASE_DIR";
+/// Environment of the sidecar: where the strand lies.
+pub const DATA_DIR_VARIABLE: &str = "BOBOYKA_DATA_DIR";
+/// Environment of the sidecar: the address of liveness, readiness and metrics.
+pub const OBSERVE_VARIABLE: &str = "BOBOYKA_OBSERVE";
+/// Environment of the sidecar: for so many seconds after the signal to end it goes on mirroring what is left.
+pub const DRAIN_SECONDS_VARIABLE: &str = "BOBOYKA_DRAIN_SECONDS";
+
 /// The port of the API, on loopback.
 pub const API_PORT: u16 = 7475;
 /// The port of liveness, readiness and metrics.
@@ -49,6 +64,11 @@ pub const OBSERVE_PORT: u16 = 7476;
 
 /// Claims on strands' volumes begin with it; no other pod may mount them.
 pub const CLAIM_PREFIX: &str = "boboyka-strand-";
+
+/// The ClusterRole with what a sidecar may do in its namespace.
+pub const SIDECAR_ROLE: &str = "boboyka-sidecar";
+/// The configuration by which the API server calls the operator for labelled pods.
+pub const WEBHOOK: &str = "boboyka-operator";
 
 /// The claim on a strand's volume.
 pub fn claim_of(strand: &str) -> String {

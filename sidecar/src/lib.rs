@@ -5,6 +5,7 @@
 
 mod api;
 pub mod config;
+pub mod integration;
 pub mod mirror;
 mod observe;
 mod server;

@@ -1,0 +1,82 @@
+//! What the integration asks of this sidecar, wherever that comes from: the cluster's resource, or the flags of a
+//! sidecar that runs on its own. Everybody who obeys it holds a receiver of one watch channel.
+
+use std::time::Duration;
+
+use boboyka_crds::Phase;
+
+/// A phase that is in force, and the generation of the integration that brought it about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InForce {
+    /// The phase.
+    pub phase: Phase,
+    /// The generation.
+    pub generation: i64,
+}
+
+/// When the oldest part of the strand may go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Records older than this may.
+    pub max_age: Option<Duration>,
+    /// What the strand takes of the disk beyond this many bytes may.
+    pub max_size_bytes: Option<u64>,
+}
+
+/// How often the sidecar reports into the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Time between two reports when nothing is urgent.
+    pub interval: Duration,
+    /// Over how long a fleet spreads its urgent reports: each sidecar waits a random part of it.
+    pub spread: Duration,
+}
+
+/// What the integration asks of this sidecar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Integration {
+    /// The phase in force. While it is not known, what the strand itself recorded last counts; a strand that recorded
+    /// nothing yet mirrors nothing.
+    pub in_force: Option<InForce>,
+    /// The generation of a change of phase under way, for which the sidecar fixes a boundary.
+    pub transition: Option<i64>,
+    /// Whether there is a Supabase to mirror to, so that retention must wait for the mirror.
+    pub has_supabase: bool,
+    /// How long an ingest waits for its row.
+    pub ack_timeout: Duration,
+    /// Most rows of a request to Supabase.
+    pub batch_rows: usize,
+    /// When the oldest part of the strand may go.
+    pub retention: Retention,
+    /// How often to report.
+    pub pace: Pace,
+}
+
+impl Integration {
+    /// What a sidecar does before its integration is known.
+    pub fn unknown() -> Self {
+        Self {
+            in_force: None,
+            transition: None,
+            has_supabase: true,
+            ack_timeout: Duration::from_secs(2),
+            batch_rows: 500,
+            retention: Retention::default(),
+            pace: Pace {
+                interval: Duration::from_secs(10),
+                spread: Duration::ZERO,
+            },
+        }
+    }
+
+    /// What a sidecar does that runs on its own: it mirrors everything and keeps everything.
+    pub fn standalone() -> Self {
+        Self {
+            in_force: Some(InForce {
+                phase: Phase::DualWrite,
+                generation: 0,
+            }),
+            ..Self::unknown()
+        }
+    }
+}
