@@ -1,0 +1,145 @@
+//! Flags and environment: the only place that reads either.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use boboyka_crds::quantity;
+use clap::Parser;
+
+/// Turns BoboykaIntegrations into sidecars, strands on volumes, and a gated migration.
+///
+/// Every replica answers the API server's admission calls; the one that holds the Lease reconciles.
+#[derive(Clone, Debug, Parser)]
+#[command(version)]
+pub struct Config {
+    /// Watch this namespace only; without it, or with an empty one, all of them.
+    #[arg(
+        long = "namespace-watched",
+        env = "BOBOYKA_WATCH_NAMESPACE",
+        value_name = "NAMESPACE",
+        default_value = ""
+    )]
+    watched: String,
+    /// The namespace that the operator runs in: its Lease and the authorities' ConfigMap are there.
+    #[arg(long, env = "POD_NAMESPACE")]
+    pub namespace: String,
+    /// The name of this replica's pod.
+    #[arg(long, env = "POD_NAME")]
+    pub pod_name: String,
+    /// The sidecar's image, for integrations that name none.
+    #[arg(long, env = "BOBOYKA_SIDECAR_IMAGE", value_name = "IMAGE")]
+    pub sidecar_image: String,
+    /// When nodes pull the sidecar's image.
+    #[arg(long, env = "BOBOYKA_SIDECAR_PULL_POLICY", value_name = "POLICY",
+          default_value = "IfNotPresent", value_parser = ["Always", "IfNotPresent", "Never"])]
+    pub sidecar_pull_policy: String,
+    /// Address of the https server that the API server calls.
+    #[arg(
+        long,
+        env = "BOBOYKA_WEBHOOK_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "0.0.0.0:8443"
+    )]
+    pub webhook_listen: SocketAddr,
+    /// Address of /live, /ready and /metrics.
+    #[arg(
+        long,
+        env = "BOBOYKA_OBSERVE",
+        value_name = "ADDRESS",
+        default_value = "0.0.0.0:8080"
+    )]
+    pub observe_listen: SocketAddr,
+    /// The Service in front of the https server; the certificate is for NAME.NAMESPACE.svc.
+    #[arg(
+        long,
+        env = "BOBOYKA_SERVICE_NAME",
+        value_name = "NAME",
+        default_value = "boboyka-operator"
+    )]
+    pub service_name: String,
+    /// A further host name or address that the API server may call it by; may be repeated.
+    #[arg(long = "webhook-host", value_name = "HOST")]
+    pub webhook_hosts: Vec<String>,
+    /// How long a certificate authority of this replica lives; it is renewed at half of that.
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = at_least_a_second)]
+    pub authority_lifetime: Duration,
+    /// For so long a Lease that is not renewed keeps others from leading.
+    #[arg(long, env = "BOBOYKA_LEASE_SECONDS", value_name = "SECONDS", default_value_t = 15,
+          value_parser = clap::value_parser!(u16).range(3..=3600))]
+    pub lease_seconds: u16,
+    /// For so long a strand that was chosen at admission waits for its pod.
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = at_least_a_second)]
+    pub admission_grace: Duration,
+}
+
+impl Config {
+    /// The one namespace that is watched, or `None` for all of them.
+    pub fn watched_namespace(&self) -> Option<&str> {
+        Some(self.watched.as_str()).filter(|namespace| !namespace.is_empty())
+    }
+
+    /// How long the Lease lasts.
+    pub fn lease_duration(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds.into())
+    }
+
+    /// The names that the serving certificate is for.
+    pub fn serving_names(&self) -> Vec<String> {
+        let service = format!("{}.{}.svc", self.service_name, self.namespace);
+        [service]
+            .into_iter()
+            .chain(self.webhook_hosts.iter().cloned())
+            .collect()
+    }
+}
+
+fn at_least_a_second(text: &str) -> Result<Duration, String> {
+    quantity::duration(text)
+        .filter(|duration| *duration >= Duration::from_secs(1))
+        .ok_or_else(|| "a duration such as 90s, 10m or 24h is wanted, a second or more".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(more: &[&str]) -> Result<Config, clap::Error> {
+        let needed = [
+            "boboyka-operator",
+            "--namespace=boboyka-system",
+            "--pod-name=operator-0",
+            "--sidecar-image=sidecar:1",
+        ];
+        Config::try_parse_from(needed.iter().chain(more))
+    }
+
+    #[test]
+    fn an_empty_namespace_means_all_of_them() {
+        let config = parse(&["--namespace-watched="]).unwrap();
+        assert_eq!(config.watched_namespace(), None);
+        let config = parse(&["--namespace-watched=agents"]).unwrap();
+        assert_eq!(config.watched_namespace(), Some("agents"));
+    }
+
+    #[test]
+    fn the_certificate_is_for_the_service_and_for_what_is_added() {
+        let config = parse(&["--webhook-host=127.0.0.1", "--webhook-host=localhost"]).unwrap();
+        assert_eq!(
+            config.serving_names(),
+            [
+                "boboyka-operator.boboyka-system.svc",
+                "127.0.0.1",
+                "localhost"
+            ]
+        );
+    }
+
+    #[test]
+    fn durations_are_written_as_in_resources_and_a_lease_of_nothing_is_refused() {
+        let config = parse(&["--authority-lifetime=1h30m"]).unwrap();
+        assert_eq!(config.authority_lifetime, Duration::from_secs(5400));
+        assert!(parse(&["--authority-lifetime=soon"]).is_err());
+        assert!(parse(&["--authority-lifetime=0s"]).is_err());
+        assert!(parse(&["--lease-seconds=0"]).is_err());
+    }
+}
