@@ -1,0 +1,429 @@
+//! The decision on one pod: finds its integration, gives it a strand, and answers with the patch.
+//!
+//! A choice is written before it is answered, with the version that was read, so of two pods that want one strand one is
+//! told no and tries the next. Dry runs write nothing. A pod without its integration waits: it would lose its records.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use boboyka_crds::{BoboykaIntegration, BoboykaStrand, BoboykaStrandSpec, Holder, names};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
+use kube::core::admission::AdmissionRequest;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::json;
+
+use super::Decision;
+use super::inject::{Found, Held, look, patch};
+use crate::build::{claim, strand};
+use crate::caches::Caches;
+use crate::integration::{Defaults, Storage, Validated, validate};
+use crate::strands::{Choice, Place, choose, place_of};
+
+/// So many others may be quicker before a pod is told to try again.
+const ATTEMPTS: usize = 16;
+/// A strand that was given away here is passed over until the cache knows, at most for so long.
+const RECENT: Duration = Duration::from_secs(5);
+
+/// Decides on pods.
+pub struct Chooser {
+    client: Client,
+    caches: Caches,
+    defaults: Defaults,
+    recent: Mutex<HashMap<String, Given>>,
+}
+
+/// A strand that was given away here.
+#[derive(Clone, Copy)]
+struct Given {
+    since: Instant,
+    /// The version of its resource then; the cache knows better once it has this one. `u64::MAX` until it is written.
+    version: u64,
+}
+
+impl std::fmt::Debug for Chooser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Chooser")
+    }
+}
+
+/// Why a pod is refused; the message is for whoever looks why it does not start.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("there is no BoboykaIntegration {name} in the namespace {namespace}: create it, or take the label {label} off the pod", label = names::INTEGRATION_LABEL)]
+    NoIntegration { name: String, namespace: String },
+    #[error("BoboykaIntegration {name} can't be acted on: {why}")]
+    Invalid { name: String, why: String },
+    #[error("{0} is given by the operator; take it off the pod")]
+    Forged(String),
+    #[error("the strand {0} was not given to this pod; take our annotations off its template")]
+    NotHeld(String),
+    #[error("{ATTEMPTS} strands in a row were given to other pods in the same moment; try again")]
+    Crowded,
+    #[error("could not {doing}: {source}")]
+    Api {
+        doing: String,
+        source: Box<kube::Error>,
+    },
+}
+
+impl Chooser {
+    /// Decides with what is in the caches.
+    pub fn new(client: Client, caches: Caches, defaults: Defaults) -> Self {
+        Self {
+            client,
+            caches,
+            defaults,
+            recent: Mutex::default(),
+        }
+    }
+
+    /// Decides on one pod.
+    pub async fn decide(&self, request: AdmissionRequest<DynamicObject>) -> Decision {
+        let Some(pod) = &request.object else {
+            return Decision::Skip("there is no pod in the request".to_owned());
+        };
+        let Some(integration) = pod.labels().get(names::INTEGRATION_LABEL) else {
+            return Decision::Skip(format!("the pod has no label {}", names::INTEGRATION_LABEL));
+        };
+        let namespace = request.namespace.as_deref().unwrap_or_default();
+        let decided = self
+            .decide_on(pod, namespace, integration, request.dry_run)
+            .await;
+        decided.unwrap_or_else(|refusal| {
+            let pod = pod.metadata.name.as_ref().or(pod.metadata.generate_name.as_ref());
+            tracing::warn!(namespace, integration, pod, %refusal, "a pod of {namespace}/{integration} is refused");
+            Decision::Refuse(refusal.to_string())
+        })
+    }
+
+    async fn decide_on(
+        &self,
+        pod: &DynamicObject,
+        namespace: &str,
+        integration: &str,
+        dry_run: bool,
+    ) -> Result<Decision, Refusal> {
+        let integration = self.integration(namespace, integration).await?;
+        let held = match look(pod) {
+            Found::Forged(what) => return Err(Refusal::Forged(what)),
+            Found::Injected(held) => {
+                self.check_held(namespace, &held).await?;
+                return Ok(Decision::Skip("it has its sidecar already".to_owned()));
+            }
+            Found::Untouched => {
+                self.give_strand(&integration, &place_of(pod), dry_run)
+                    .await?
+            }
+        };
+        Ok(Decision::Inject(patch(pod, &integration, &held)))
+    }
+
+    /// From the cache, or, for one that was made a moment ago, from the API server.
+    async fn integration(&self, namespace: &str, name: &str) -> Result<Validated, Refusal> {
+        let invalid = |why: String| Refusal::Invalid {
+            name: name.to_owned(),
+            why,
+        };
+        let cached = self
+            .caches
+            .integrations
+            .get(&ObjectRef::new(name).within(namespace));
+        if let Some(found) = cached {
+            let read = found
+                .0
+                .as_ref()
+                .map_err(|error| invalid(error.error.clone()))?;
+            return validate(read, &self.defaults).map_err(|error| invalid(error.to_string()));
+        }
+        let api: Api<BoboykaIntegration> = Api::namespaced(self.client.clone(), namespace);
+        let found = api
+            .get_opt(name)
+            .await
+            .map_err(api_error("read the integration"))?;
+        let found = found.ok_or_else(|| Refusal::NoIntegration {
+            name: name.to_owned(),
+            namespace: namespace.to_owned(),
+        })?;
+        validate(&found, &self.defaults).map_err(|error| invalid(error.to_string()))
+    }
+
+    /// A pod that comes with our annotations must hold what they say.
+    async fn check_held(&self, namespace: &str, held: &Held) -> Result<(), Refusal> {
+        let api: Api<BoboykaStrand> = Api::namespaced(self.client.clone(), namespace);
+        let found = api
+            .get_opt(&held.strand)
+            .await
+            .map_err(api_error("read the strand"))?;
+        let holder = found.and_then(|strand| strand.spec.holder);
+        let holds =
+            holder.is_some_and(|holder| holder.token == held.token && holder.pod_uid.is_none());
+        holds
+            .then_some(())
+            .ok_or_else(|| Refusal::NotHeld(held.strand.clone()))
+    }
+
+    async fn give_strand(
+        &self,
+        integration: &Validated,
+        place: &Place,
+        dry_run: bool,
+    ) -> Result<Held, Refusal> {
+        let token = uuid::Uuid::new_v4().to_string();
+        let ephemeral = matches!(integration.storage, Storage::Ephemeral { .. });
+        let gone = |uid: &str| self.caches.changes.is_gone(uid);
+        let mut lost = HashSet::new();
+        for _ in 0..ATTEMPTS {
+            let (strands, mut passed_over) = self.candidates(integration, place).await?;
+            passed_over.extend(lost.iter().cloned());
+            let choice = choose(
+                &integration.name,
+                place,
+                ephemeral,
+                &strands,
+                gone,
+                &passed_over,
+            );
+            let name = match &choice {
+                Choice::Take(strand) => strand.name_any(),
+                Choice::Make(name) => name.clone(),
+            };
+            let held = Held {
+                strand: name.clone(),
+                token: token.clone(),
+            };
+            if dry_run {
+                return Ok(held);
+            }
+            let key = format!("{}/{name}", integration.namespace);
+            if self.begin(&key) {
+                let written = self.write(integration, place, choice, &held).await;
+                self.end(key, written.as_ref().ok().copied().flatten());
+                if written?.is_some() {
+                    return Ok(held);
+                }
+            }
+            if !is_only_one(place) {
+                lost.insert(name);
+            }
+        }
+        Err(Refusal::Crowded)
+    }
+
+    /// The strands to choose from, and those of them to pass over.
+    async fn candidates(
+        &self,
+        integration: &Validated,
+        place: &Place,
+    ) -> Result<(Vec<Arc<BoboykaStrand>>, HashSet<String>), Refusal> {
+        if !is_only_one(place) {
+            let strands = self
+                .caches
+                .strands_of(&integration.namespace, &integration.name);
+            let passed_over = self.not_yet_known(&integration.namespace, &strands);
+            return Ok((strands, passed_over));
+        }
+        // There is one strand for it and no other will do, so the API server is asked what it is like now.
+        let gone = |_: &str| false;
+        let Choice::Make(name) =
+            choose(&integration.name, place, false, &[], gone, &HashSet::new())
+        else {
+            return Ok((Vec::new(), HashSet::new()));
+        };
+        let api: Api<BoboykaStrand> = Api::namespaced(self.client.clone(), &integration.namespace);
+        let found = api
+            .get_opt(&name)
+            .await
+            .map_err(api_error("read the strand"))?;
+        Ok((found.into_iter().map(Arc::new).collect(), HashSet::new()))
+    }
+
+    /// Writes a choice; the version of the strand's resource, if the strand is ours then.
+    async fn write(
+        &self,
+        integration: &Validated,
+        place: &Place,
+        choice: Choice,
+        held: &Held,
+    ) -> Result<Option<u64>, Refusal> {
+        let api: Api<BoboykaStrand> = Api::namespaced(self.client.clone(), &integration.namespace);
+        match choice {
+            Choice::Take(found) => take(&api, &found, held).await,
+            Choice::Make(name) => {
+                let slot = match place {
+                    Place::Slot(slot) => Some(slot.clone()),
+                    Place::Pool => None,
+                };
+                let spec = BoboykaStrandSpec {
+                    slot,
+                    holder: Some(holder(held)),
+                    ..BoboykaStrandSpec::default()
+                };
+                let made = strand::new(integration, &name, spec);
+                let claim = claim::new(integration, &made);
+                let claims: Api<PersistentVolumeClaim> =
+                    Api::namespaced(self.client.clone(), &integration.namespace);
+                let parameters = PostParams::default();
+                let make_claim = async {
+                    match &claim {
+                        Some(claim) => claims.create(&parameters, claim).await.map(drop),
+                        None => Ok(()),
+                    }
+                };
+                let (made, claimed) = tokio::join!(api.create(&parameters, &made), make_claim);
+                // A claim that is there holds the strand of an integration that was here before.
+                if let Err(error) = claimed
+                    && !is_conflict(&error)
+                {
+                    return Err(api_error("make the claim")(error));
+                }
+                match made {
+                    Ok(made) => Ok(Some(version(&made))),
+                    Err(error) if is_conflict(&error) => {
+                        self.take_unknown(&api, integration, place, held).await
+                    }
+                    Err(error) => Err(api_error("make the strand")(error)),
+                }
+            }
+        }
+    }
+
+    /// A strand of this name is there, though the cache did not know: perhaps it is free.
+    async fn take_unknown(
+        &self,
+        api: &Api<BoboykaStrand>,
+        integration: &Validated,
+        place: &Place,
+        held: &Held,
+    ) -> Result<Option<u64>, Refusal> {
+        let found = api
+            .get_opt(&held.strand)
+            .await
+            .map_err(api_error("read the strand"))?;
+        let Some(found) = found.filter(|found| found.spec.integration == integration.name) else {
+            return Ok(None);
+        };
+        let gone = |uid: &str| self.caches.changes.is_gone(uid);
+        let found = Arc::new(found);
+        let choice = choose(
+            &integration.name,
+            place,
+            false,
+            &[Arc::clone(&found)],
+            gone,
+            &HashSet::new(),
+        );
+        match choice {
+            Choice::Take(_) => take(api, &found, held).await,
+            Choice::Make(_) => Ok(None),
+        }
+    }
+
+    /// Begins to give a strand away; false when that is being done already.
+    fn begin(&self, key: &str) -> bool {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.retain(|_, given| given.since.elapsed() < RECENT);
+        if recent
+            .get(key)
+            .is_some_and(|given| given.version == u64::MAX)
+        {
+            return false;
+        }
+        let given = Given {
+            since: Instant::now(),
+            version: u64::MAX,
+        };
+        recent.insert(key.to_owned(), given);
+        true
+    }
+
+    fn end(&self, key: String, version: Option<u64>) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        match version {
+            Some(version) => {
+                let since = Instant::now();
+                recent.insert(key, Given { since, version });
+            }
+            None => drop(recent.remove(&key)),
+        }
+    }
+
+    /// Strands that were given away here, of which the cache does not know yet.
+    fn not_yet_known(&self, namespace: &str, strands: &[Arc<BoboykaStrand>]) -> HashSet<String> {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let given = recent
+            .iter()
+            .filter(|(_, given)| given.since.elapsed() < RECENT);
+        let given = given.filter_map(|(key, given)| {
+            let name = key.strip_prefix(namespace)?.strip_prefix('/')?;
+            let cached = strands.iter().find(|strand| strand.name_any() == name);
+            cached
+                .is_none_or(|strand| version(strand) < given.version)
+                .then(|| name.to_owned())
+        });
+        given.collect()
+    }
+}
+
+/// The version of a strand's resource, which the API server lets its clients compare.
+fn version(strand: &BoboykaStrand) -> u64 {
+    strand
+        .resource_version()
+        .and_then(|version| version.parse().ok())
+        .unwrap_or_default()
+}
+
+/// A StatefulSet's pod can have the strand of its ordinal and no other.
+fn is_only_one(place: &Place) -> bool {
+    matches!(place, Place::Slot(slot) if slot.kind == "StatefulSet")
+}
+
+async fn take(
+    api: &Api<BoboykaStrand>,
+    found: &BoboykaStrand,
+    held: &Held,
+) -> Result<Option<u64>, Refusal> {
+    let holder = json!({
+        "token": held.token, "since": Time(Timestamp::now()), "podName": null, "podUid": null,
+    });
+    let change = json!({
+        "metadata": {"resourceVersion": found.metadata.resource_version},
+        "spec": {"holder": holder, "witnessed": strand::witnessed(found)},
+    });
+    let parameters = PatchParams {
+        field_manager: Some(names::OPERATOR_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    match api
+        .patch(&held.strand, &parameters, &Patch::Merge(&change))
+        .await
+    {
+        Ok(taken) => Ok(Some(version(&taken))),
+        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => Ok(None),
+        Err(error) => Err(api_error("take the strand")(error)),
+    }
+}
+
+fn holder(held: &Held) -> Holder {
+    Holder {
+        token: held.token.clone(),
+        since: Some(Time(Timestamp::now())),
+        ..Holder::default()
+    }
+}
+
+fn is_conflict(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409)
+}
+
+fn api_error(doing: &str) -> impl FnOnce(kube::Error) -> Refusal + use<> {
+    let doing = doing.to_owned();
+    move |source| Refusal::Api {
+        doing,
+        source: Box::new(source),
+    }
+}

@@ -1,0 +1,201 @@
+//! What becomes of a pod at admission: a patch that makes the sidecar its first init container. Pure: which strand it
+//! gets was chosen before.
+//!
+//! The pod is patched as JSON, never read into a type and written back: fields that are newer than we know stay.
+
+use boboyka_crds::names;
+use json_patch::Patch;
+use kube::ResourceExt as _;
+use kube::api::DynamicObject;
+use serde_json::{Value, json};
+
+use crate::container::{self, USER};
+use crate::integration::{Storage, Validated};
+
+/// A strand as a pod holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The strand.
+    pub strand: String,
+    /// What ties the pod to it until it has a UID.
+    pub token: String,
+}
+
+/// What a pod says of itself before it is looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing of ours: it wants a strand.
+    Untouched,
+    /// It was through here before, in this admission or another's retry.
+    Injected(Held),
+    /// It carries something that only we may give.
+    Forged(String),
+}
+
+/// Looks at what a pod has of ours already.
+pub fn look(pod: &DynamicObject) -> Found {
+    let annotation = |name: &str| pod.annotations().get(name).cloned();
+    let ours = |list: &str| {
+        let containers = pod.data.pointer(list).and_then(Value::as_array);
+        containers.is_some_and(|list| {
+            list.iter()
+                .any(|one| one.get("name") == Some(&names::CONTAINER.into()))
+        })
+    };
+    let has_container = ours("/spec/initContainers") || ours("/spec/containers");
+    match (
+        annotation(names::STRAND_LABEL),
+        annotation(names::TOKEN_ANNOTATION),
+        has_container,
+    ) {
+        (Some(strand), Some(token), true) => Found::Injected(Held { strand, token }),
+        (None, None, false) => Found::Untouched,
+        (Some(_), _, _) => Found::Forged(format!("metadata.annotations[{}]", names::STRAND_LABEL)),
+        (_, Some(_), _) => {
+            Found::Forged(format!("metadata.annotations[{}]", names::TOKEN_ANNOTATION))
+        }
+        (None, None, true) => Found::Forged(format!("a container named {}", names::CONTAINER)),
+    }
+}
+
+/// The patch that gives a pod its sidecar, with the strand that it holds from now on.
+pub fn patch(pod: &DynamicObject, integration: &Validated, held: &Held) -> Patch {
+    let mut patch = Vec::new();
+    let mut add =
+        |path: String, value: Value| patch.push(json!({"op": "add", "path": path, "value": value}));
+    if pod.metadata.annotations.is_none() {
+        add("/metadata/annotations".to_owned(), json!({}));
+    }
+    for (name, value) in [
+        (names::STRAND_LABEL, &held.strand),
+        (names::TOKEN_ANNOTATION, &held.token),
+        (names::IMAGE_ANNOTATION, &integration.image),
+    ] {
+        add(
+            format!("/metadata/annotations/{}", escaped(name)),
+            json!(value),
+        );
+    }
+    for list in ["initContainers", "volumes"] {
+        if pod
+            .data
+            .pointer(&format!("/spec/{list}"))
+            .is_none_or(Value::is_null)
+        {
+            add(format!("/spec/{list}"), json!([]));
+        }
+    }
+    add(
+        "/spec/initContainers/0".to_owned(),
+        container::sidecar(integration, &held.strand),
+    );
+    for volume in container::volumes(integration, &held.strand) {
+        add("/spec/volumes/-".to_owned(), volume);
+    }
+    if matches!(integration.storage, Storage::Claim { .. }) {
+        let context = pod.data.pointer("/spec/securityContext");
+        if context.is_none_or(Value::is_null) {
+            add("/spec/securityContext".to_owned(), json!({}));
+        }
+        // The volume is root's until the kubelet gives it to a group that the sidecar is in.
+        if context.and_then(|context| context.get("fsGroup")).is_none() {
+            add("/spec/securityContext/fsGroup".to_owned(), json!(USER));
+            if context
+                .and_then(|context| context.get("fsGroupChangePolicy"))
+                .is_none()
+            {
+                add(
+                    "/spec/securityContext/fsGroupChangePolicy".to_owned(),
+                    json!("OnRootMismatch"),
+                );
+            }
+        }
+    }
+    serde_json::from_value(Value::Array(patch)).unwrap_or_default()
+}
+
+/// A key as JSON Pointer writes it.
+fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::integration::tests::validated;
+
+    fn pod(value: Value) -> DynamicObject {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn injected(mut value: Value) -> Value {
+        let held = Held {
+            strand: "boboyka-0".to_owned(),
+            token: "t-1".to_owned(),
+        };
+        let integration = validated(&json!({"supabase": {"secretRef": {"name": "s"}}}));
+        let patch = patch(&pod(value.clone()), &integration, &held);
+        json_patch::patch(&mut value, &patch).unwrap();
+        value
+    }
+
+    #[test]
+    fn the_sidecar_comes_first_and_everything_else_stays() {
+        let before = json!({
+            "metadata": {"name": "p", "annotations": {"mine": "1"}},
+            "spec": {
+                "initContainers": [{"name": "setup", "image": "i", "fieldOfTomorrow": {"a": 1}}],
+                "containers": [{"name": "app", "image": "a"}],
+                "volumes": [{"name": "mine", "emptyDir": {}}],
+                "securityContext": {"fsGroup": 7},
+            },
+        });
+        let after = injected(before.clone());
+        assert_eq!(
+            after["spec"]["initContainers"][0]["name"],
+            "boboyka-sidecar"
+        );
+        assert_eq!(
+            after["spec"]["initContainers"][1],
+            before["spec"]["initContainers"][0]
+        );
+        assert_eq!(after["spec"]["containers"], before["spec"]["containers"]);
+        assert_eq!(after["spec"]["volumes"][0], before["spec"]["volumes"][0]);
+        assert_eq!(after["spec"]["securityContext"], json!({"fsGroup": 7}));
+        assert_eq!(after["metadata"]["annotations"]["mine"], "1");
+        assert_eq!(
+            after["metadata"]["annotations"]["boboyka.sapixdb.com/strand"],
+            "boboyka-0"
+        );
+    }
+
+    #[test]
+    fn a_bare_pod_gets_all_that_is_missing_and_is_known_again() {
+        let after = injected(json!({"metadata": {}, "spec": {"containers": [{"name": "app"}]}}));
+        assert_eq!(after["spec"]["securityContext"]["fsGroup"], 65532);
+        assert_eq!(after["spec"]["volumes"].as_array().unwrap().len(), 3);
+        let found = look(&pod(after));
+        assert!(
+            matches!(found, Found::Injected(held) if held.strand == "boboyka-0" && held.token == "t-1")
+        );
+    }
+
+    #[test]
+    fn what_only_we_may_give_is_not_taken_from_others() {
+        let forged = [
+            json!({"metadata": {"annotations": {"boboyka.sapixdb.com/strand": "boboyka-1"}}, "spec": {}}),
+            json!({"metadata": {"annotations": {"boboyka.sapixdb.com/admission": "t"}}, "spec": {}}),
+            json!({"metadata": {}, "spec": {"containers": [{"name": "boboyka-sidecar"}]}}),
+        ];
+        for value in forged {
+            assert!(
+                matches!(look(&pod(value.clone())), Found::Forged(_)),
+                "{value}"
+            );
+        }
+        assert_eq!(
+            look(&pod(json!({"metadata": {}, "spec": {}}))),
+            Found::Untouched
+        );
+    }
+}

@@ -1,0 +1,175 @@
+//! The sidecar's container and volumes: defined once, for the pods it is injected into and for the Job that drains a
+//! strand. Pure.
+//!
+//! The container keeps to the restricted Pod Security Standard by itself, whatever the pod says.
+
+use boboyka_crds::names;
+use serde_json::{Value, json};
+
+use crate::integration::{Storage, Validated};
+
+/// The user that the sidecar runs as; its image has no other.
+pub const USER: u32 = 65532;
+/// Where the strand's volume is mounted.
+const VOLUME_DIR: &str = "/var/lib/boboyka";
+/// Where the strand lies on it: not in its root, which a file system shares with folders of its own.
+const DATA_DIR: &str = "/var/lib/boboyka/strand";
+/// Where Supabase's URL and key are mounted.
+const SUPABASE_DIR: &str = "/var/run/secrets/boboyka-supabase";
+/// Where every client looks for its pod's token.
+const TOKEN_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+/// How long the pod-bound token lasts, in seconds; the kubelet renews it before.
+const TOKEN_SECONDS: u32 = 3600;
+/// How long an ephemeral strand is mirrored after the signal to end: within the usual grace of 30 s.
+const EPHEMERAL_DRAIN_SECONDS: u32 = 20;
+
+/// The container as a native sidecar: it runs before all others and ends after them.
+pub fn sidecar(integration: &Validated, strand: &str) -> Value {
+    let mut container = container(integration, strand);
+    merge(
+        &mut container,
+        json!({
+            "restartPolicy": "Always",
+            // The app's containers start once the store is open; a probe would look only once a second.
+            "lifecycle": {"postStart": {"exec": {"command": ["/boboyka-sidecar", "wait"]}}},
+            "readinessProbe": {
+                "httpGet": {"path": "/ready", "port": names::OBSERVE_PORT},
+                "periodSeconds": 5, "timeoutSeconds": 3,
+            },
+        }),
+    );
+    container
+}
+
+/// The container of a Job that mirrors what a strand without a pod still holds, and ends.
+pub fn drain(integration: &Validated, strand: &str) -> Value {
+    let mut container = container(integration, strand);
+    merge(&mut container, json!({"args": ["drain"]}));
+    container
+}
+
+fn container(integration: &Validated, strand: &str) -> Value {
+    let field = |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
+    let value = |name: &str, value: &str| json!({"name": name, "value": value});
+    let mut environment = vec![
+        field(names::NAMESPACE_VARIABLE, "metadata.namespace"),
+        field(names::POD_UID_VARIABLE, "metadata.uid"),
+        value(names::INTEGRATION_VARIABLE, &integration.name),
+        value(names::STRAND_VARIABLE, strand),
+        value(names::DATA_DIR_VARIABLE, DATA_DIR),
+        value(
+            names::OBSERVE_VARIABLE,
+            &format!("0.0.0.0:{}", names::OBSERVE_PORT),
+        ),
+    ];
+    let mut mounts = vec![
+        json!({"name": names::STRAND_VOLUME, "mountPath": VOLUME_DIR}),
+        json!({"name": names::TOKEN_VOLUME, "mountPath": TOKEN_DIR, "readOnly": true}),
+    ];
+    if integration.secret.is_some() {
+        environment.push(value(names::SUPABASE_DIR_VARIABLE, SUPABASE_DIR));
+        mounts.push(
+            json!({"name": names::SUPABASE_VOLUME, "mountPath": SUPABASE_DIR, "readOnly": true}),
+        );
+    }
+    if matches!(integration.storage, Storage::Ephemeral { .. }) {
+        let seconds = EPHEMERAL_DRAIN_SECONDS.to_string();
+        environment.push(value(names::DRAIN_SECONDS_VARIABLE, &seconds));
+    }
+    json!({
+        "name": names::CONTAINER,
+        "image": integration.image,
+        "imagePullPolicy": integration.pull_policy,
+        "env": environment,
+        "ports": [{"name": "boboyka-observe", "containerPort": names::OBSERVE_PORT, "protocol": "TCP"}],
+        "volumeMounts": mounts,
+        "resources": integration.resources,
+        "livenessProbe": {
+            "httpGet": {"path": "/live", "port": names::OBSERVE_PORT},
+            "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6,
+        },
+        "securityContext": {
+            "runAsNonRoot": true, "runAsUser": USER, "runAsGroup": USER,
+            "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "privileged": false,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    })
+}
+
+/// The volumes that the container mounts.
+pub fn volumes(integration: &Validated, strand: &str) -> Vec<Value> {
+    let strand = match &integration.storage {
+        Storage::Claim { .. } => json!({
+            "name": names::STRAND_VOLUME,
+            "persistentVolumeClaim": {"claimName": names::claim_of(strand)},
+        }),
+        Storage::Ephemeral { size_limit } => json!({
+            "name": names::STRAND_VOLUME, "emptyDir": {"sizeLimit": size_limit},
+        }),
+    };
+    let token = json!({"name": names::TOKEN_VOLUME, "projected": {"defaultMode": 0o444, "sources": [
+        {"serviceAccountToken": {"path": "token", "expirationSeconds": TOKEN_SECONDS}},
+        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+        {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]}},
+    ]}});
+    let mut volumes = vec![strand, token];
+    if let Some(secret) = &integration.secret {
+        // Optional: a Secret that is not there yet must keep no pod from starting; the sidecar says that it is missing.
+        volumes.push(json!({"name": names::SUPABASE_VOLUME, "secret": {
+            "secretName": secret.name, "optional": true, "defaultMode": 0o444,
+            "items": [{"key": secret.url_key, "path": "url"}, {"key": secret.key_key, "path": "key"}],
+        }}));
+    }
+    volumes
+}
+
+fn merge(into: &mut Value, more: Value) {
+    if let (Some(into), Value::Object(more)) = (into.as_object_mut(), more) {
+        into.extend(more);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::integration::tests::validated;
+
+    #[test]
+    fn the_container_keeps_to_the_restricted_standard_and_names_no_secret_value() {
+        let integration = validated(
+            &json!({"supabase": {"secretRef": {"name": "s", "urlKey": "U", "keyKey": "K"}}}),
+        );
+        let container = sidecar(&integration, "boboyka-0");
+        let context = &container["securityContext"];
+        assert_eq!(context["runAsNonRoot"], true);
+        assert_eq!(context["allowPrivilegeEscalation"], false);
+        assert_eq!(context["capabilities"]["drop"][0], "ALL");
+        assert_eq!(context["seccompProfile"]["type"], "RuntimeDefault");
+        assert_eq!(container["restartPolicy"], "Always");
+        let volumes = volumes(&integration, "boboyka-0");
+        assert_eq!(
+            volumes[0]["persistentVolumeClaim"]["claimName"],
+            "boboyka-strand-boboyka-0"
+        );
+        assert_eq!(
+            volumes[2]["secret"]["items"][1],
+            json!({"key": "K", "path": "key"})
+        );
+        assert_eq!(volumes[2]["secret"]["optional"], true);
+    }
+
+    #[test]
+    fn an_ephemeral_strand_is_mirrored_before_it_goes() {
+        let integration = validated(&json!({
+            "supabase": {"secretRef": {"name": "s"}}, "storage": {"ephemeral": {"sizeLimit": "2Gi"}},
+        }));
+        assert_eq!(
+            volumes(&integration, "x")[0]["emptyDir"]["sizeLimit"],
+            "2Gi"
+        );
+        let environment = sidecar(&integration, "x")["env"].to_string();
+        assert!(environment.contains(names::DRAIN_SECONDS_VARIABLE));
+    }
+}

@@ -1,0 +1,77 @@
+//! Putting the integration's label on the pods of a workload, and taking it away again.
+
+use boboyka_crds::names;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::CronJob;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::controller::observe::{Workload, WorkloadKind};
+
+/// Applies the label of an integration to a workload's pods, or, with `None`, no label: what we applied before goes
+/// away, and nothing else. The workload's generation afterwards.
+///
+/// Somebody else's label of that name is a conflict, and stays.
+pub(in crate::controller) async fn label(
+    client: &Client,
+    namespace: &str,
+    workload: &Workload,
+    integration: Option<&str>,
+) -> Result<i64, kube::Error> {
+    match workload.kind {
+        WorkloadKind::Deployment => {
+            apply::<Deployment>(client, namespace, workload, integration).await
+        }
+        WorkloadKind::StatefulSet => {
+            apply::<StatefulSet>(client, namespace, workload, integration).await
+        }
+        WorkloadKind::DaemonSet => {
+            apply::<DaemonSet>(client, namespace, workload, integration).await
+        }
+        WorkloadKind::CronJob => apply::<CronJob>(client, namespace, workload, integration).await,
+    }
+}
+
+async fn apply<K>(
+    client: &Client,
+    namespace: &str,
+    workload: &Workload,
+    integration: Option<&str>,
+) -> Result<i64, kube::Error>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    let wanted = wanted::<K>(workload, integration);
+    let parameters = PatchParams::apply(names::SELECTOR_MANAGER);
+    let applied = api
+        .patch(&workload.name, &parameters, &Patch::Apply(&wanted))
+        .await?;
+    Ok(applied.meta().generation.unwrap_or_default())
+}
+
+/// The fields that are ours. The UID keeps a workload that was deleted meanwhile from being made anew.
+fn wanted<K: Resource<DynamicType = ()>>(workload: &Workload, integration: Option<&str>) -> Value {
+    let mut wanted = json!({
+        "apiVersion": K::api_version(&()), "kind": K::kind(&()),
+        "metadata": {"name": workload.name, "uid": workload.uid},
+    });
+    let Some(integration) = integration else {
+        return wanted;
+    };
+    let labels = json!({"metadata": {"labels": {names::INTEGRATION_LABEL: integration}}});
+    wanted["metadata"]["annotations"] = json!({names::SELECTED_ANNOTATION: integration});
+    wanted["spec"] = match workload.kind {
+        WorkloadKind::CronJob => json!({"jobTemplate": {"spec": {"template": labels}}}),
+        WorkloadKind::Deployment | WorkloadKind::StatefulSet | WorkloadKind::DaemonSet => {
+            json!({"template": labels})
+        }
+    };
+    wanted
+}
