@@ -8,6 +8,8 @@ pub mod config;
 pub mod integration;
 pub mod mirror;
 mod observe;
+pub mod phase;
+pub mod prune;
 mod server;
 pub mod shutdown;
 pub mod store;
@@ -18,9 +20,11 @@ use std::sync::Arc;
 use boboyka_strand::{Record, RecordType};
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use config::Serve;
+use integration::Integration;
 use mirror::{Credentials, Mirror, Settings, SupabaseSource};
 use store::{NewRecord, OpenError, Options, Store};
 
@@ -66,8 +70,17 @@ pub async fn run(serve: Serve, listening: impl FnOnce()) -> Result<(), RunError>
     let listener = listen(serve.listen).await?;
     let observer = listen(serve.observe).await?;
     let (end, shutdown) = shutdown::channel();
-    let (mirror, lanes) =
-        Mirror::start(store.clone(), source, Settings::default(), shutdown.clone());
+    let (_integration, integration) = watch::channel(Integration::standalone());
+    let (_boundary, follower) =
+        phase::follow(store.clone(), integration.clone(), shutdown.clone()).await;
+    let pruner = prune::start(store.clone(), integration.clone(), shutdown.clone());
+    let (mirror, lanes) = Mirror::start(
+        store.clone(),
+        source,
+        Settings::default(),
+        integration,
+        shutdown.clone(),
+    );
     let api = Arc::new(api::Api::new(store.clone(), mirror));
     let mut tasks = JoinSet::new();
     tasks.spawn(server::serve(
@@ -80,11 +93,17 @@ pub async fn run(serve: Serve, listening: impl FnOnce()) -> Result<(), RunError>
         observe::router(api),
         shutdown.clone(),
     ));
-    tasks.spawn(async {
-        if let Err(error) = lanes.await {
-            tracing::error!(%error, "the mirror failed");
-        }
-    });
+    for (task, what) in [
+        (lanes, "mirror"),
+        (follower, "phase"),
+        (pruner, "retention"),
+    ] {
+        tasks.spawn(async move {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "the task {what} failed");
+            }
+        });
+    }
     tracing::info!(
         address = %serve.listen,
         strand = %store.strand_id(),

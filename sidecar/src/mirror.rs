@@ -36,6 +36,7 @@ pub use self::status::{LaneCounters, LaneState, LaneStatus};
 use self::lane::{Lane, Retry, Setup};
 use self::source::{Configured, SourceWatch};
 use self::status::{LaneView, as_ms, ms_until};
+use crate::integration::Integration;
 use crate::shutdown::Shutdown;
 use crate::store::{ReadError, Store};
 
@@ -48,13 +49,9 @@ const DEAD_LETTERS_SHOWN: usize = 100;
 /// The answer to a retry takes no longer: a request in flight (30 s), a preflight and the replay.
 const RETRY_MAX: Duration = Duration::from_secs(90);
 
-/// What can be set.
+/// What can be set at the start; the integration says the rest.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// How long an ingest waits for its row.
-    pub ack_timeout: Duration,
-    /// Most rows of a request.
-    pub batch_rows: usize,
     /// Most bytes of a request's body; a row that is longer goes alone.
     pub batch_bytes: usize,
     /// How long a lane waits after its key or grant was refused.
@@ -68,8 +65,6 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            ack_timeout: Duration::from_secs(2),
-            batch_rows: 500,
             batch_bytes: 1024 * 1024,
             auth_recheck: Duration::from_mins(5),
             schema_recheck: Duration::from_mins(1),
@@ -81,7 +76,7 @@ impl Default for Settings {
 /// What became of a record's copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// There is no Supabase configured.
+    /// There is no Supabase configured, or the phase does not mirror the record.
     Disabled,
     /// The row is in its table.
     Mirrored,
@@ -128,7 +123,7 @@ pub struct Mirror(Arc<Inner>);
 
 struct Inner {
     store: Store,
-    ack_timeout: Duration,
+    integration: watch::Receiver<Integration>,
     configured: watch::Receiver<Configured>,
     lanes: [LaneHandle; RECORD_TYPES],
 }
@@ -148,11 +143,11 @@ impl Mirror {
         store: Store,
         source: SupabaseSource,
         settings: Settings,
+        integration: watch::Receiver<Integration>,
         shutdown: Shutdown,
     ) -> (Self, JoinHandle<()>) {
         let (source, configured) = SourceWatch::new(source);
         let mut tasks = JoinSet::new();
-        let ack_timeout = settings.ack_timeout;
         let lanes = RecordType::ALL.map(|record_type| {
             let passed = store.mark(record_type).seq;
             let (view, _) = watch::channel(LaneView {
@@ -166,6 +161,7 @@ impl Mirror {
                 record_type,
                 store: store.clone(),
                 settings,
+                integration: integration.clone(),
                 configured: configured.clone(),
                 retries: receiver,
                 view: view.clone(),
@@ -183,15 +179,21 @@ impl Mirror {
         tasks.spawn(source.run(shutdown));
         let mirror = Self(Arc::new(Inner {
             store,
-            ack_timeout,
+            integration,
             configured,
             lanes,
         }));
         (mirror, tokio::spawn(supervise(tasks)))
     }
 
-    /// Whether there is a Supabase to mirror to: "`dual_write_enabled`".
+    /// Whether new records are mirrored: "`dual_write_enabled`".
     pub fn enabled(&self) -> bool {
+        let phase = self.0.store.phase();
+        self.configured() && phase.is_some_and(|state| state.phase.mirrors())
+    }
+
+    /// Whether there is a Supabase to mirror to.
+    pub fn configured(&self) -> bool {
         matches!(*self.0.configured.borrow(), Configured::On(_))
     }
 
@@ -207,12 +209,12 @@ impl Mirror {
     /// when the lane can't be in time.
     pub async fn outcome(&self, record_type: RecordType, seq: Seq) -> Outcome {
         let lane = &self.lane(record_type).view;
-        let deadline = Instant::now() + self.0.ack_timeout;
-        if lane.borrow().is_stuck_until(deadline) {
+        let deadline = Instant::now() + self.0.integration.borrow().ack_timeout;
+        if !self.mirrors(seq) || lane.borrow().is_stuck_until(deadline) {
             return self.outcome_now(record_type, seq);
         }
         let mut view = lane.subscribe();
-        if backlog(&self.0.store, record_type) <= AHEAD_MAX {
+        if self.0.store.backlog(record_type) <= AHEAD_MAX {
             let done = view.wait_for(|view| view.passed >= seq || view.is_stuck_until(deadline));
             // The sender lives as long as `self`, and a time-out is an outcome like others.
             let _ = tokio::time::timeout_at(deadline.into(), done).await.is_ok();
@@ -229,16 +231,22 @@ impl Mirror {
         if passed >= seq {
             return self.settled(record_type, seq);
         }
-        if !self.enabled() {
+        if !self.mirrors(seq) {
             return Outcome::Disabled;
         }
-        let ahead = backlog(&self.0.store, record_type);
+        let ahead = self.0.store.backlog(record_type);
         let reason = match reason {
             Some(reason) => format!("queued: {reason}"),
             None if ahead > AHEAD_MAX => format!("queued: behind {ahead} other records"),
             None => "queued: not mirrored yet".to_owned(),
         };
         Outcome::Queued { reason }
+    }
+
+    /// Whether a record is ever sent as things stand.
+    fn mirrors(&self, seq: Seq) -> bool {
+        let until = self.0.store.phase().and_then(|state| state.mirror_until);
+        self.configured() && until.is_none_or(|until| seq <= until)
     }
 
     fn settled(&self, record_type: RecordType, seq: Seq) -> Outcome {
@@ -284,7 +292,7 @@ impl Mirror {
 
     /// Wakes one lane or all, whatever they wait for, and sends their dead letters again.
     pub async fn retry(&self, lane: Option<RecordType>) -> Result<RetryReport, RetryError> {
-        if !self.enabled() {
+        if !self.configured() {
             return Err(RetryError::Disabled);
         }
         let chosen = self
@@ -343,7 +351,7 @@ impl Mirror {
             reason: view.reason.map(|reason| reason.to_string()),
             mark: mark.seq,
             head: self.0.store.head().seq,
-            backlog: backlog(&self.0.store, lane.record_type),
+            backlog: self.0.store.backlog(lane.record_type),
             lag_ms,
             mirrored: mark.mirrored,
             dead_lettered: mark.dead_lettered,
@@ -353,19 +361,6 @@ impl Mirror {
             dead_letters: Vec::new(),
         }
     }
-}
-
-/// Records of a type that are neither mirrored nor dead letters.
-fn backlog(store: &Store, record_type: RecordType) -> u64 {
-    let mark = store.mark(record_type);
-    let count = store
-        .counts()
-        .get(record_type.index())
-        .copied()
-        .unwrap_or(0);
-    count
-        .saturating_sub(mark.mirrored)
-        .saturating_sub(mark.dead_lettered)
 }
 
 /// Ends with the first task that ends by itself, or after all have obeyed the shutdown. A panic goes on

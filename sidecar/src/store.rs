@@ -1,21 +1,28 @@
 //! The store: the one door to the strand on disk.
 //!
-//! The invariant: `mark ≤ head` in every lane, and what is acknowledged is durable. An append is
-//! answered after its commit was flushed and synced; readers see only what is durable. The newest
-//! blocks lie in the [`tail`], older ones in sealed [`segment`]s; after a write that failed, nothing
-//! is acknowledged any more (the store is poisoned).
+//! The invariant: `mark ≤ head` in every lane, `floor ≤ mirrored ≤ head` while there is somebody to
+//! mirror for, and what is acknowledged is durable. An append is answered after its commit was flushed
+//! and synced; readers see only what is durable. The newest blocks lie in the [`tail`], older ones in
+//! sealed [`segment`]s, the oldest were pruned and the floor says where the strand begins since. After a
+//! write that failed, nothing is acknowledged any more (the store is poisoned).
 
+mod anchor;
 mod error;
+mod floor;
 mod key;
 mod keys;
 mod lane;
 mod lock;
 mod memory;
 mod open;
+mod phase;
 mod poison;
+mod progress;
+mod pruned;
 mod quarantine;
 mod queue;
 mod read;
+mod retention;
 mod seal;
 mod segment;
 mod tail;
@@ -32,16 +39,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use boboyka_crds::Phase;
+use boboyka_strand::retention::Policy;
 use boboyka_strand::{Block, Hash, Head, RECORD_TYPES, RecordType, Seq};
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 pub use error::{OpenError, ReadError, TailError, WriteError};
+pub use floor::Floor;
 pub use key::{IdempotencyKey, KEY_MAX_BYTES};
 pub use lane::{DeadLetter, Mark};
+pub use phase::PhaseState;
+pub use progress::Place;
 pub use quarantine::Quarantined;
 pub use queue::NewRecord;
 pub use read::{LaneRead, PageQuery};
+pub use retention::{RetentionStatus, told as blocker_told};
 pub use verify::{Verdict, verify_offline};
 
 use memory::Memory;
@@ -151,6 +164,12 @@ struct Shared {
     memory: RwLock<Memory>,
     marks: Mutex<[Mark; RECORD_TYPES]>,
     head: watch::Sender<Head>,
+    phase: watch::Sender<Option<PhaseState>>,
+    retention: Mutex<RetentionStatus>,
+    /// Pruned segments whose files are still there.
+    retired: Mutex<Vec<PathBuf>>,
+    pruned_index: pruned::PrunedIndex,
+    segments_folder: PathBuf,
     poison: Poison,
     quarantine: quarantine::Quarantine,
     _lock: lock::Lock,
@@ -177,9 +196,14 @@ impl Store {
             strand: opened.strand,
             tail: opened.tail,
             queue: Queue::default(),
+            head: watch::Sender::new(opened.head),
+            phase: watch::Sender::new(opened.memory.phase()),
+            retention: Mutex::new(RetentionStatus::begun_at(opened.memory.floor())),
             memory: RwLock::new(opened.memory),
             marks: Mutex::new(opened.marks),
-            head: watch::Sender::new(opened.head),
+            retired: Mutex::default(),
+            pruned_index: pruned::PrunedIndex::of(&data_dir),
+            segments_folder: opened.segments_folder.clone(),
             poison: Poison::new(),
             quarantine,
             _lock: lock,
@@ -195,6 +219,7 @@ impl Store {
             sealing: false,
             to_remove: Vec::new(),
             data_dir: data_dir.clone(),
+            policy: Policy::default(),
         };
         let sealer = spawn("sealer", &data_dir, move || {
             let _watch = PoisonOnPanic(sealer.poison.clone(), "sealer");
@@ -235,8 +260,13 @@ impl Store {
         mark: Mark,
         letters: Vec<DeadLetter>,
     ) -> Result<(), WriteError> {
-        if let Some(place) = self.marks().get_mut(lane.index()) {
-            *place = mark;
+        if let Some(place) = self.shared.marks().get_mut(lane.index()) {
+            // How many dead letters there are is the store's to know: pruning takes some away.
+            let dead_lettered = place.dead_lettered + letters.len() as u64;
+            *place = Mark {
+                dead_lettered,
+                ..mark
+            };
         }
         self.change_lane(LaneChange::Advance {
             lane,
@@ -252,7 +282,7 @@ impl Store {
     /// [`WriteError`] when that is not durable.
     pub async fn resolve_dead_letter(&self, lane: RecordType, seq: Seq) -> Result<(), WriteError> {
         let mark = {
-            let mut marks = self.marks();
+            let mut marks = self.shared.marks();
             let Some(mark) = marks.get_mut(lane.index()) else {
                 return Ok(());
             };
@@ -270,6 +300,61 @@ impl Store {
     /// [`WriteError`] when that is not durable.
     pub async fn replace_dead_letter(&self, letter: DeadLetter) -> Result<(), WriteError> {
         self.change_lane(LaneChange::Replace(letter)).await
+    }
+
+    /// Puts a phase into force: records appended from now on are mirrored or not as it says. A change is
+    /// recorded in the strand itself, in the same commit. Answers when both are durable; a phase that is
+    /// in force already is left as it is.
+    ///
+    /// # Errors
+    /// [`WriteError`] when nothing changed.
+    pub async fn set_phase(&self, phase: Phase, generation: i64) -> Result<PhaseState, WriteError> {
+        let (reply, done) = oneshot::channel();
+        self.shared.queue.push(Job::Phase {
+            phase,
+            generation,
+            reply,
+        })?;
+        done.await.unwrap_or(Err(WriteError::Poisoned))
+    }
+
+    /// The phase in force; `None` while the strand has recorded none.
+    pub fn phase(&self) -> Option<PhaseState> {
+        self.shared.memory().phase()
+    }
+
+    /// Changes whenever the phase does.
+    pub fn watch_phase(&self) -> watch::Receiver<Option<PhaseState>> {
+        self.shared.phase.subscribe()
+    }
+
+    /// Prunes what the policy lets go and nobody needs: the new floor is durable, and then the files below
+    /// it are unlinked. Without a Supabase nothing waits to be mirrored.
+    ///
+    /// # Errors
+    /// [`WriteError`] when the floor is as it was.
+    pub async fn prune(&self, policy: Policy, has_supabase: bool) -> Result<(), WriteError> {
+        let (reply, done) = oneshot::channel();
+        self.shared.queue.push(Job::Prune {
+            policy,
+            has_supabase,
+            reply,
+        })?;
+        done.await.unwrap_or(Err(WriteError::Poisoned))?;
+        let shared = Arc::clone(&self.shared);
+        let swept = tokio::task::spawn_blocking(move || shared.sweep(policy)).await;
+        debug_assert!(swept.is_ok(), "sweeping does not panic");
+        Ok(())
+    }
+
+    /// Where the strand begins.
+    pub fn floor(&self) -> Floor {
+        *self.shared.memory().floor()
+    }
+
+    /// How retention stands.
+    pub fn retention(&self) -> RetentionStatus {
+        *self.shared.retention()
     }
 
     async fn change_lane(&self, change: LaneChange) -> Result<(), WriteError> {
@@ -298,14 +383,9 @@ impl Store {
         self.shared.head.subscribe()
     }
 
-    /// Records of each type ever appended, in the order of [`RecordType::ALL`].
+    /// Records of each type ever appended, pruned ones too, in the order of [`RecordType::ALL`].
     pub fn counts(&self) -> [u64; RECORD_TYPES] {
         self.shared.memory().counts()
-    }
-
-    /// A lane's mark.
-    pub fn mark(&self, lane: RecordType) -> Mark {
-        self.marks().get(lane.index()).copied().unwrap_or_default()
     }
 
     /// A lane's dead letters after a seq, oldest first. Blocking.
@@ -369,13 +449,6 @@ impl Store {
             }
         }
     }
-
-    fn marks(&self) -> MutexGuard<'_, [Mark; RECORD_TYPES]> {
-        self.shared
-            .marks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// What lies in a data folder's quarantine.
@@ -386,6 +459,16 @@ pub fn quarantined_in(data_dir: &Path) -> Vec<Quarantined> {
 impl Shared {
     fn head(&self) -> Head {
         *self.head.borrow()
+    }
+
+    fn marks(&self) -> MutexGuard<'_, [Mark; RECORD_TYPES]> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn retention(&self) -> MutexGuard<'_, RetentionStatus> {
+        self.retention
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn memory(&self) -> RwLockReadGuard<'_, Memory> {

@@ -53,6 +53,7 @@ codes! {
     NotFound: NOT_FOUND, "not_found", "not found";
     NulInText: UNPROCESSABLE_ENTITY, "nul_in_text", "NUL in text";
     NumberNotKept: UNPROCESSABLE_ENTITY, "number_not_kept", "number can't be kept";
+    Pruned: GONE, "pruned", "pruned";
     QueueFull: TOO_MANY_REQUESTS, "queue_full", "queue full";
     ReservedField: UNPROCESSABLE_ENTITY, "reserved_field", "reserved field";
     ShuttingDown: SERVICE_UNAVAILABLE, "shutting_down", "shutting down";
@@ -195,13 +196,18 @@ impl From<WriteError> for ApiError {
 
 impl From<ReadError> for ApiError {
     fn from(error: ReadError) -> Self {
+        if matches!(error, ReadError::Pruned { .. }) {
+            return Self::new(Code::Pruned, error.to_string());
+        }
         tracing::error!(error = crate::causes(&error), "could not read the strand");
         match &error {
             ReadError::Damaged { .. } => Self::new(
                 Code::StrandDamaged,
                 format!("{error}; GET /v1/boboyka/verify tells more"),
             ),
-            ReadError::Io { .. } | ReadError::Tail(_) => Self::internal(),
+            ReadError::Io { .. } | ReadError::Pruned { .. } | ReadError::Tail(_) => {
+                Self::internal()
+            }
         }
     }
 }

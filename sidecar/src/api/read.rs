@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use boboyka_crds::Phase;
 use boboyka_strand::{Hash, RecordType, Seq};
 use bytes::Bytes;
 use serde_json::json;
@@ -22,9 +23,11 @@ use crate::store::PageQuery;
 const LIMIT_DEFAULT: usize = 50;
 const LIMIT_MAX: usize = 1_000;
 
-/// The page's text for phase 1, and one as plain for a sidecar without Supabase.
+/// The page's text for phase 1, and one as plain for the others and for a sidecar without Supabase.
 const PHASE_DUAL_WRITE: &str = "Phase 1 — dual-write (SapixDB + Supabase)";
 const PHASE_SAPIXDB_ONLY: &str = "Phase 1 — SapixDB only (Supabase not configured)";
+const PHASE_MIGRATE: &str = "Phase 2 — migrate internals (SapixDB is the source of truth)";
+const PHASE_CUT_OVER: &str = "Phase 3 — cut over (SapixDB only)";
 
 /// How often a check of the chain tells how far it came.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
@@ -36,15 +39,17 @@ pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, ApiE
     let status = tokio::task::spawn_blocking(move || {
         let counts = api.store.counts();
         let head = api.store.head();
+        let floor = api.store.floor().head;
         let footprint = api.store.footprint();
-        let enabled = api.mirror.enabled();
+        let phase = api.store.phase().map(|state| state.phase);
         Status {
-            integration_phase: if enabled {
-                PHASE_DUAL_WRITE
-            } else {
-                PHASE_SAPIXDB_ONLY
+            integration_phase: match phase.unwrap_or_default() {
+                Phase::DualWrite if api.mirror.configured() => PHASE_DUAL_WRITE,
+                Phase::DualWrite => PHASE_SAPIXDB_ONLY,
+                Phase::MigrateInternals => PHASE_MIGRATE,
+                Phase::CutOver => PHASE_CUT_OVER,
             },
-            dual_write_enabled: enabled,
+            dual_write_enabled: api.mirror.enabled(),
             supabase_url: api.mirror.supabase_url(),
             event_counts: EventCounts(counts),
             total_events: counts.iter().sum(),
@@ -55,6 +60,11 @@ pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, ApiE
                     hash: head.hash,
                     timestamp_ms: head.hlc.ms(),
                 },
+                floor: HeadStatus {
+                    seq: floor.seq,
+                    hash: floor.hash,
+                    timestamp_ms: floor.hlc.ms(),
+                },
                 segments: footprint.segments,
                 segment_bytes: footprint.segment_bytes,
                 tail_records: footprint.tail_blocks,
@@ -62,6 +72,7 @@ pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, ApiE
                 quarantined: api.store.quarantined(),
             },
             mirror: api.mirror.lanes(),
+            retention: api.store.retention(),
             version: env!("CARGO_PKG_VERSION"),
         }
     });
@@ -191,7 +202,13 @@ pub(super) async fn record(
         .map_err(|_| ApiError::parameter("hash", "must be a record_hash: 64 hexadecimal digits"))?;
     let found = tokio::task::spawn_blocking(move || -> Result<Response, ApiError> {
         let block = api.store.block_by_hash(&hash)?.ok_or_else(|| {
-            ApiError::not_found("this strand has no record with that hash").about("hash")
+            let floor = api.store.floor().head.seq;
+            let message = if floor == 0 {
+                "this strand has no record with that hash".to_owned()
+            } else {
+                format!("this strand, which begins after seq {floor}, has no record with that hash")
+            };
+            ApiError::not_found(message).about("hash")
         })?;
         let outcome = api
             .mirror
@@ -205,7 +222,8 @@ pub(super) async fn record(
 pub(super) async fn verify(State(api): State<Arc<Api>>) -> Response {
     let (lines, receiver) = mpsc::channel::<Bytes>(PROGRESS_LINES);
     tokio::task::spawn_blocking(move || {
-        let total = api.store.head().seq;
+        let floor = api.store.floor().head.seq;
+        let total = api.store.head().seq - floor;
         let mut told = Instant::now();
         let verdict = api.store.verify(|head| {
             if lines.is_closed() {
@@ -213,7 +231,7 @@ pub(super) async fn verify(State(api): State<Arc<Api>>) -> Response {
             }
             if told.elapsed() >= PROGRESS_INTERVAL {
                 told = Instant::now();
-                let line = json!({"progress": {"verified": head.seq, "total": total}});
+                let line = json!({"progress": {"verified": head.seq.saturating_sub(floor), "total": total}});
                 // A reader too slow for a line of progress misses that line only.
                 let _ = lines.try_send(format!("{line}\n").into());
             }

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::mirror::{LaneStatus, Outcome};
-use crate::store::{Appended, Quarantined};
+use crate::store::{Appended, Quarantined, RetentionStatus};
 
 /// What a caller posts.
 #[derive(Debug, Deserialize)]
@@ -184,6 +184,7 @@ pub(super) struct Status {
     pub(super) total_events: u64,
     pub(super) strand: StrandStatus,
     pub(super) mirror: Vec<LaneStatus>,
+    pub(super) retention: RetentionStatus,
     pub(super) version: &'static str,
 }
 
@@ -192,6 +193,8 @@ pub(super) struct Status {
 pub(super) struct StrandStatus {
     pub(super) id: Uuid,
     pub(super) head: HeadStatus,
+    /// The newest pruned block; seq 0 while nothing was pruned.
+    pub(super) floor: HeadStatus,
     pub(super) segments: usize,
     pub(super) segment_bytes: u64,
     pub(super) tail_records: usize,

@@ -1,6 +1,6 @@
 //! A lane: the one task that copies the records of one type to their table, in the strand's order, one
 //! request in flight. The invariant: its mark never passes a record that is neither in the table nor a
-//! dead letter. A crash between the table and the mark sends rows again, which their `record_hash`
+//! dead letter, and it sends nothing that lies behind the last seq that the phase mirrors. A crash between the table and the mark sends rows again, which their `record_hash`
 //! makes harmless.
 //!
 //! Here are the lane's state and its waking and resting; one step is in `turn`, what follows from an
@@ -26,8 +26,9 @@ use super::status::{LaneCounters, LaneState, LaneView};
 use super::supabase::Supabase;
 use super::verdict::{Guard, Limit, Patience};
 use super::{RetryReport, Settings};
+use crate::integration::Integration;
 use crate::shutdown::Shutdown;
-use crate::store::{Mark, Store};
+use crate::store::{Mark, PhaseState, Store};
 
 /// A request in flight when the process is told to end gets so long to finish.
 const GRACE: Duration = Duration::from_secs(5);
@@ -46,6 +47,7 @@ pub(super) struct Setup {
     pub(super) record_type: RecordType,
     pub(super) store: Store,
     pub(super) settings: Settings,
+    pub(super) integration: watch::Receiver<Integration>,
     pub(super) configured: watch::Receiver<Configured>,
     pub(super) retries: mpsc::Receiver<Retry>,
     pub(super) view: watch::Sender<LaneView>,
@@ -77,9 +79,11 @@ pub(super) struct Lane {
     record_type: RecordType,
     store: Store,
     settings: Settings,
+    integration: watch::Receiver<Integration>,
     configured: watch::Receiver<Configured>,
     retries: mpsc::Receiver<Retry>,
     head: watch::Receiver<Head>,
+    phase: watch::Receiver<Option<PhaseState>>,
     view: watch::Sender<LaneView>,
     counters: Arc<LaneCounters>,
     shutdown: Shutdown,
@@ -117,18 +121,22 @@ impl Lane {
             record_type,
             store,
             settings,
+            integration,
             configured,
             retries,
             view,
             counters,
             shutdown,
         } = setup;
+        let batch_rows = integration.borrow().batch_rows;
         let mut lane = Self {
             record_type,
             head: store.watch_head(),
-            limit: Limit::new(settings.batch_rows, settings.batch_bytes),
+            phase: store.watch_phase(),
+            limit: Limit::new(batch_rows, settings.batch_bytes),
             store,
             settings,
+            integration,
             configured,
             retries,
             view,
@@ -174,9 +182,31 @@ impl Lane {
         self.record_type.table()
     }
 
-    /// Records that are neither mirrored nor dead letters.
+    /// Records that the phase mirrors and that are neither mirrored nor dead letters.
     fn backlog(&self) -> u64 {
-        super::backlog(&self.store, self.record_type)
+        self.store.backlog(self.record_type)
+    }
+
+    /// Up to where there is something to mirror.
+    fn end(&self) -> Seq {
+        let head = self.store.head().seq;
+        let until = self.store.phase().and_then(|state| state.mirror_until);
+        until.map_or(head, |until| until.min(head))
+    }
+
+    /// Why the phase gives the lane nothing to send, if it does not.
+    fn closed(&self) -> Option<Arc<str>> {
+        let Some(state) = self.store.phase() else {
+            return Some("the phase of the integration is not known yet".into());
+        };
+        let until = state.mirror_until?;
+        (self.backlog() == 0).then(|| {
+            format!(
+                "the phase {} mirrors nothing after seq {until}",
+                state.phase
+            )
+            .into()
+        })
     }
 
     /// Takes over the credentials as they are now, and forgets what was known of the old ones.
@@ -207,8 +237,11 @@ impl Lane {
 
     /// Publishes how the lane is doing.
     fn show(&self) {
+        let closed = self.closed();
+        let is_closed = closed.is_some();
         let (state, reason, retry_at) = match (&self.pause, &self.supabase) {
             (_, None) => (LaneState::Disabled, self.off_reason.clone(), None),
+            (_, Some(_)) if is_closed => (LaneState::Closed, closed, None),
             (Some(pause), _) => (pause.state, Some(pause.reason.clone()), Some(pause.until)),
             (None, Some(_)) => (LaneState::Mirroring, None, None),
         };
@@ -216,6 +249,9 @@ impl Lane {
             view.state = state;
             view.reason = reason;
             view.retry_at = retry_at;
+            if is_closed {
+                view.oldest_ms = None;
+            }
             if let Some(shape) = &self.shape {
                 view.lost_columns.clone_from(&shape.lost_columns);
                 view.idempotent = shape.idempotent;
@@ -247,6 +283,8 @@ impl Lane {
                 Err(_) => return ControlFlow::Break(()),
             },
             Some(retry) = self.retries.recv() => self.retry(retry).await,
+            // The sender lives in the store.
+            Ok(()) = self.phase.changed() => self.hurry(),
             () = sleep => {}
             Ok(()) = self.head.changed(), if for_records => {}
         }

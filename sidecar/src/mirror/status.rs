@@ -18,6 +18,8 @@ pub enum LaneState {
     /// No credentials.
     #[default]
     Disabled,
+    /// The phase gives the lane nothing more to send, or is not known yet.
+    Closed,
     /// Sending, or nothing to send.
     Mirroring,
     /// Waiting after a failure.
@@ -34,8 +36,9 @@ pub enum LaneState {
 
 impl LaneState {
     /// All states, for metrics that have one series per state.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Disabled,
+        Self::Closed,
         Self::Mirroring,
         Self::BackingOff,
         Self::Open,
@@ -48,6 +51,7 @@ impl LaneState {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Disabled => "disabled",
+            Self::Closed => "closed",
             Self::Mirroring => "mirroring",
             Self::BackingOff => "backing_off",
             Self::Open => "open",
@@ -79,6 +83,7 @@ impl LaneView {
             LaneState::Mirroring => false,
             LaneState::BackingOff => self.retry_at.is_some_and(|at| at >= deadline),
             LaneState::Disabled
+            | LaneState::Closed
             | LaneState::Open
             | LaneState::AuthFailed
             | LaneState::SchemaMismatch
@@ -102,7 +107,7 @@ pub struct LaneStatus {
     pub mark: Seq,
     /// The strand's newest seq.
     pub head: Seq,
-    /// Records that are neither.
+    /// Records that are neither, of those that the phase mirrors.
     pub backlog: u64,
     /// Age of the oldest of them.
     pub lag_ms: u64,

@@ -8,9 +8,12 @@ use std::time::{Duration, Instant};
 use boboyka_strand::{Record, RecordType, Seq};
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::sync::watch;
 
 use self::fake_table::{FakeTable, Fault};
 use super::{Credentials, LaneState, LaneStatus, Mirror, Outcome, Settings, SupabaseSource};
+use crate::integration::Integration;
+use crate::phase::{Boundary, follow};
 use crate::shutdown::{self, ShutdownSender};
 use crate::store::{NewRecord, Options, Store};
 
@@ -18,6 +21,8 @@ const LANE: RecordType = RecordType::AgentHealth;
 
 struct Running {
     store: Store,
+    integration: watch::Sender<Integration>,
+    boundary: watch::Receiver<Option<Boundary>>,
     mirror: Mirror,
     task: tokio::task::JoinHandle<()>,
     shutdown: ShutdownSender,
@@ -25,18 +30,23 @@ struct Running {
 }
 
 impl Running {
-    fn start(source: SupabaseSource) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), source)
+    async fn start(source: SupabaseSource) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), source).await
     }
 
-    fn start_in(folder: TempDir, source: SupabaseSource) -> Self {
+    async fn start_in(folder: TempDir, source: SupabaseSource) -> Self {
         // Only the first test gets to install it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let store = Store::open(Options::new(folder.path())).unwrap();
         let (shutdown, signal) = shutdown::channel();
-        let (mirror, task) = Mirror::start(store.clone(), source, Settings::default(), signal);
+        let (integration, obeyed) = watch::channel(Integration::standalone());
+        let (boundary, _) = follow(store.clone(), obeyed.clone(), signal.clone()).await;
+        let settings = Settings::default();
+        let (mirror, task) = Mirror::start(store.clone(), source, settings, obeyed, signal);
         Self {
             store,
+            integration,
+            boundary,
             mirror,
             task,
             shutdown,
@@ -44,10 +54,9 @@ impl Running {
         }
     }
 
-    fn to(table: &FakeTable) -> Self {
-        Self::start(SupabaseSource::Fixed(
-            Credentials::new(&table.url(), "key").unwrap(),
-        ))
+    async fn to(table: &FakeTable) -> Self {
+        let credentials = Credentials::new(&table.url(), "key").unwrap();
+        Self::start(SupabaseSource::Fixed(credentials)).await
     }
 
     async fn ingest(&self, agents: impl IntoIterator<Item = String>) -> Seq {
@@ -105,7 +114,7 @@ fn write_folder(folder: &Path, url: &str, key: &str) {
 #[tokio::test]
 async fn an_ingest_learns_that_its_row_is_in_the_table() {
     let table = FakeTable::start().await;
-    let running = Running::to(&table);
+    let running = Running::to(&table).await;
     let seq = running.ingest(["a".to_owned()]).await;
     assert_eq!(running.mirror.outcome(LANE, seq).await, Outcome::Mirrored);
     assert_eq!(table.count(), 1);
@@ -128,7 +137,7 @@ async fn troubles_that_pass_lose_and_double_nothing() {
         Fault::StoredThenLost,
         Fault::Answer(500, r#"{"code":"40001"}"#),
     ]);
-    let running = Running::to(&table);
+    let running = Running::to(&table).await;
     running.ingest(agents("a", 700)).await;
     let lane = running.wait_until_drained().await;
     assert_eq!(
@@ -141,7 +150,7 @@ async fn troubles_that_pass_lose_and_double_nothing() {
 #[tokio::test]
 async fn an_answer_that_is_lost_after_the_rows_were_stored_doubles_nothing() {
     let table = FakeTable::start().await;
-    let running = Running::to(&table);
+    let running = Running::to(&table).await;
     let seq = running.ingest(["first".to_owned()]).await;
     running.mirror.outcome(LANE, seq).await;
     table
@@ -158,7 +167,7 @@ async fn an_answer_that_is_lost_after_the_rows_were_stored_doubles_nothing() {
 async fn only_the_bad_row_becomes_a_dead_letter_and_a_retry_brings_it_home() {
     let table = FakeTable::start().await;
     table.lock().refused_agents.push("a-123".to_owned());
-    let running = Running::to(&table);
+    let running = Running::to(&table).await;
     let seq = running.ingest(agents("a", 300)).await;
     let lane = running.wait_until_drained().await;
     assert_eq!(
@@ -210,7 +219,7 @@ async fn a_table_that_refuses_everything_stops_its_lane_before_all_is_dead() {
     let table = FakeTable::start().await;
     let all = agents("a", 400);
     table.lock().refused_agents.clone_from(&all);
-    let running = Running::to(&table);
+    let running = Running::to(&table).await;
     let seq = running.ingest(all).await;
     let lane = running
         .wait_for("a refusal", |lane| lane.state == LaneState::Refused)
@@ -248,7 +257,7 @@ async fn a_table_that_refuses_everything_stops_its_lane_before_all_is_dead() {
 async fn a_refused_key_stops_the_lane_at_once_and_a_retry_wakes_it() {
     let table = FakeTable::start().await;
     table.lock().always = Some(Fault::Answer(401, ""));
-    let running = Running::to(&table);
+    let running = Running::to(&table).await;
     running
         .wait_for("a refused key", |lane| lane.state == LaneState::AuthFailed)
         .await;
@@ -272,7 +281,7 @@ async fn a_refused_key_stops_the_lane_at_once_and_a_retry_wakes_it() {
 async fn an_outage_opens_the_breaker_and_then_no_ingest_waits() {
     let table = FakeTable::start().await;
     table.lock().always = Some(Fault::Answer(503, ""));
-    let running = Running::to(&table);
+    let running = Running::to(&table).await;
     let first = running.ingest(["a".to_owned()]).await;
     let asked = Instant::now();
     assert!(matches!(
@@ -305,7 +314,7 @@ async fn a_table_with_fewer_columns_gets_what_fits() {
         table.missing_columns = vec!["cpu_pct", "seq"];
         table.has_unique_key = false;
     }
-    let running = Running::to(&table);
+    let running = Running::to(&table).await;
     running.ingest(agents("a", 3)).await;
     let lane = running.wait_until_drained().await;
     assert_eq!(lane.lost_columns, ["cpu_pct", "seq"]);
@@ -318,7 +327,7 @@ async fn a_table_with_fewer_columns_gets_what_fits() {
 async fn what_is_too_large_is_halved_and_a_single_row_that_still_is_becomes_a_dead_letter() {
     let table = FakeTable::start().await;
     table.lock().body_max = 20_000;
-    let running = Running::to(&table);
+    let running = Running::to(&table).await;
     let mut all = agents("a", 500);
     all.insert(250, "x".repeat(30_000));
     running.ingest(all).await;
@@ -333,7 +342,7 @@ async fn what_is_too_large_is_halved_and_a_single_row_that_still_is_becomes_a_de
 async fn records_from_before_are_caught_up_once_a_folder_names_a_supabase() {
     let table = FakeTable::start().await;
     let secrets = tempfile::tempdir().unwrap();
-    let running = Running::start(SupabaseSource::Folder(secrets.path().to_owned()));
+    let running = Running::start(SupabaseSource::Folder(secrets.path().to_owned())).await;
     let seq = running.ingest(agents("a", 1200)).await;
     assert!(!running.mirror.enabled());
     assert_eq!(running.mirror.outcome(LANE, seq).await, Outcome::Disabled);
@@ -361,7 +370,7 @@ async fn new_credentials_do_not_wait_for_a_request_that_hangs() {
     stuck.lock().always = Some(Fault::Hang);
     let secrets = tempfile::tempdir().unwrap();
     write_folder(secrets.path(), &stuck.url(), "key");
-    let running = Running::start(SupabaseSource::Folder(secrets.path().to_owned()));
+    let running = Running::start(SupabaseSource::Folder(secrets.path().to_owned())).await;
     running.ingest(agents("a", 3)).await;
     write_folder(secrets.path(), &table.url(), "key");
     let asked = Instant::now();
@@ -374,13 +383,13 @@ async fn new_credentials_do_not_wait_for_a_request_that_hangs() {
 #[tokio::test]
 async fn a_lane_goes_on_from_its_mark_after_a_restart() {
     let table = FakeTable::start().await;
-    let running = Running::to(&table);
+    let running = Running::to(&table).await;
     running.ingest(agents("a", 30)).await;
     running.wait_until_drained().await;
     let folder = running.stop().await;
     let requests = table.lock().requests;
     let credentials = Credentials::new(&table.url(), "key").unwrap();
-    let running = Running::start_in(folder, SupabaseSource::Fixed(credentials));
+    let running = Running::start_in(folder, SupabaseSource::Fixed(credentials)).await;
     assert_eq!(running.lane().mirrored, 30);
     let seq = running.ingest(["late".to_owned()]).await;
     assert_eq!(running.mirror.outcome(LANE, seq).await, Outcome::Mirrored);
@@ -394,7 +403,7 @@ async fn a_lane_goes_on_from_its_mark_after_a_restart() {
 async fn lanes_end_promptly_also_in_the_middle_of_trouble() {
     let table = FakeTable::start().await;
     table.lock().always = Some(Fault::Answer(503, ""));
-    let running = Running::to(&table);
+    let running = Running::to(&table).await;
     running.ingest(agents("a", 10)).await;
     running
         .wait_for("trouble", |lane| lane.state == LaneState::BackingOff)

@@ -202,6 +202,15 @@ impl Limit {
         }
     }
 
+    /// Sets the most rows that a request may ever have: a change is obeyed at once.
+    pub fn set_rows_max(&mut self, rows_max: usize) {
+        if rows_max != self.rows_max {
+            self.rows_max = rows_max;
+            self.rows = rows_max;
+            self.passed = 0;
+        }
+    }
+
     /// Most rows of a request.
     pub fn rows(&self) -> usize {
         self.rows

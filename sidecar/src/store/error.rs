@@ -51,6 +51,9 @@ pub enum TailError {
     /// What was acknowledged could not be noted.
     #[error("could not note what was acknowledged")]
     Witness(#[source] io::Error),
+    /// Floor and phase could not be kept beside the tail.
+    #[error("could not write the anchor")]
+    Anchor(#[source] io::Error),
     /// A value that the store wrote can't be read.
     #[error("the tail's {what} can't be read: {why}")]
     Value {
@@ -103,6 +106,12 @@ pub enum ReadError {
         last: Seq,
         /// Where the chain breaks, and how.
         source: ChainError,
+    },
+    /// Retention took it.
+    #[error("the record was pruned: the strand begins after seq {floor}")]
+    Pruned {
+        /// The newest pruned record.
+        floor: Seq,
     },
     /// The tail's engine failed.
     #[error("could not read the tail")]

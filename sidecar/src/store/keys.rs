@@ -49,6 +49,12 @@ impl Keys {
         Ok(())
     }
 
+    /// Forgets the keys of what was pruned.
+    pub(super) fn prune(&mut self, floor: Seq) {
+        self.segments
+            .retain(|(segment, _)| segment.meta.head.seq > floor);
+    }
+
     /// The seq of the record that came with this key; whether it is recent enough is for the caller
     /// to see.
     pub(super) fn find(

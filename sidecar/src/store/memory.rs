@@ -1,4 +1,5 @@
-//! The strand as readers see it: the sealed segments' catalogue and the tail, in memory.
+//! The strand as readers see it: the sealed segments' catalogue and the tail, in memory, and the phase
+//! that counts for what is in them: whoever sees a change of phase's record sees the phase too.
 //!
 //! The tail is held compressed, as it was written, with what is needed to find a block in it. It is
 //! bounded: what outgrows the bounds of `seal` moves into a segment.
@@ -9,7 +10,9 @@ use std::sync::Arc;
 use boboyka_strand::{Block, Hash, Head, RECORD_TYPES, RecordType, Seq, run};
 
 use super::error::TailError;
+use super::floor::Floor;
 use super::key::IdempotencyKey;
+use super::phase::PhaseState;
 use super::segment::Segment;
 
 /// What the tail knows of a block without decoding it.
@@ -48,9 +51,11 @@ impl TailRun {
     }
 }
 
-/// Segments and tail, without a gap between them.
+/// Floor, segments and tail, without a gap between them.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
+    floor: Floor,
+    phase: Option<PhaseState>,
     segments: Vec<Arc<Segment>>,
     tail: VecDeque<Arc<TailRun>>,
     tail_blocks: usize,
@@ -59,14 +64,15 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    pub(super) fn new(segments: Vec<Arc<Segment>>) -> Self {
-        let mut counts = [0; RECORD_TYPES];
+    pub(super) fn new(floor: Floor, segments: Vec<Arc<Segment>>) -> Self {
+        let mut counts = floor.counts;
         for segment in &segments {
             for (count, more) in counts.iter_mut().zip(segment.meta.counts) {
                 *count += u64::from(more);
             }
         }
         Self {
+            floor,
             segments,
             counts,
             ..Self::default()
@@ -97,6 +103,41 @@ impl Memory {
         sealed
     }
 
+    /// Raises the floor over the oldest segments.
+    pub(super) fn prune(&mut self, floor: Floor) {
+        let seq = floor.head.seq;
+        self.segments.retain(|segment| segment.meta.head.seq > seq);
+        self.floor = floor;
+    }
+
+    pub(super) fn floor(&self) -> &Floor {
+        &self.floor
+    }
+
+    pub(super) fn phase(&self) -> Option<PhaseState> {
+        self.phase
+    }
+
+    pub(super) fn set_phase(&mut self, phase: Option<PhaseState>) {
+        self.phase = phase;
+    }
+
+    /// Whether the strand holds this block, or held it. What is sealed or pruned was checked before.
+    pub(super) fn holds(&self, seq: Seq, hash: &Hash) -> bool {
+        let Some(run) = self.run_of(seq) else {
+            return seq <= self.head().seq;
+        };
+        let at = usize::try_from(seq - run.first_seq()).unwrap_or(usize::MAX);
+        run.entries.get(at).is_some_and(|entry| entry.hash == *hash)
+    }
+
+    /// The newest block.
+    pub(super) fn head(&self) -> Head {
+        let sealed = || self.segments.last().map(|segment| segment.meta.head);
+        let tail = self.tail.back().map(|run| run.head);
+        tail.or_else(sealed).unwrap_or(self.floor.head)
+    }
+
     pub(super) fn segments(&self) -> &[Arc<Segment>] {
         &self.segments
     }
@@ -113,7 +154,7 @@ impl Memory {
         self.tail_bytes
     }
 
-    /// Records of each type ever appended.
+    /// Records of each type ever appended, pruned ones too.
     pub(super) fn counts(&self) -> [u64; RECORD_TYPES] {
         self.counts
     }

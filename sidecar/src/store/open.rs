@@ -10,13 +10,17 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use boboyka_strand::{Head, RecordType, Seq, run};
+use boboyka_strand::{Head, RECORD_TYPES, RecordType, Seq, run};
 use uuid::Uuid;
 
+use super::anchor::Anchor;
 use super::error::OpenError;
+use super::floor::Floor;
 use super::keys::{Keys, is_forgotten};
 use super::lane::Mark;
 use super::memory::{Memory, TailRun};
+use super::phase::StoredPhase;
+use super::pruned::PrunedIndex;
 use super::quarantine::{Quarantine, failed, sync_folder};
 use super::segment::{Segment, follow_run};
 use super::tail::{FoundRun, Tail};
@@ -33,7 +37,7 @@ pub(super) struct Opened {
     pub(super) head: Head,
     pub(super) strand: Uuid,
     pub(super) witness: Witness,
-    pub(super) marks: [Mark; boboyka_strand::RECORD_TYPES],
+    pub(super) marks: [Mark; RECORD_TYPES],
     pub(super) segments_folder: PathBuf,
 }
 
@@ -54,13 +58,20 @@ pub(super) fn open(
         source,
     };
 
-    let segments = catalogue(&tail, &segments_folder, quarantine, &broken)?;
-    let strand = match (tail.strand().map_err(broken)?, segments.last()) {
-        (Some(strand), _) => strand,
-        (None, Some(segment)) => segment.meta.strand,
-        (None, None) => Uuid::new_v4(),
-    };
+    let anchor = Anchor::read(data_dir);
+    let strand = tail.strand().map_err(broken)?;
+    // Another strand's anchor says nothing of this one.
+    let anchor = anchor.filter(|anchor| strand.is_none_or(|strand| strand == anchor.strand));
+    let floor = floor_of(&tail, anchor.as_ref()).map_err(broken)?;
+    let segments = catalogue(&tail, &segments_folder, &floor, quarantine, &broken)?;
+    let known = || segments.last().map(|segment| segment.meta.strand);
+    let strand = strand
+        .or_else(|| anchor.map(|anchor| anchor.strand))
+        .or_else(known)
+        .unwrap_or_else(Uuid::new_v4);
     tail.put_strand(strand).map_err(broken)?;
+    let index = PrunedIndex::of(data_dir);
+    finish_pruning(&index, &segments_folder, &floor)?;
 
     let mut keys = Keys::default();
     let segments: Vec<_> = segments.into_iter().map(Arc::new).collect();
@@ -76,15 +87,17 @@ pub(super) fn open(
     }
     let mut head = segments
         .last()
-        .map_or(Head::EMPTY, |segment| segment.meta.head);
-    let mut memory = Memory::new(segments);
+        .map_or(floor.head, |segment| segment.meta.head);
+    let mut memory = Memory::new(floor, segments);
     for run in tail_runs(&tail, head, quarantine, &broken)? {
         head = run.head;
         keys.insert_run(&run);
         memory.push(Arc::new(run));
     }
-    let marks = read_marks(&tail, head).map_err(broken)?;
+    let marks = read_marks(&tail, head, &floor).map_err(broken)?;
+    let stored = settle_phase(&tail, anchor.as_ref(), &mut memory).map_err(broken)?;
     tail.commit().map_err(broken)?;
+    keep_anchor(data_dir, strand, floor, stored, anchor)?;
     let witness = Witness::open(data_dir)?;
     tell_what_is_lost(&witness, head, &tail_folder, quarantine)?;
     Ok(Opened {
@@ -97,6 +110,77 @@ pub(super) fn open(
         marks,
         segments_folder,
     })
+}
+
+/// Where the strand begins: what the tail says, or its copy when the tail is lost.
+fn floor_of(tail: &Tail, anchor: Option<&Anchor>) -> Result<Floor, super::TailError> {
+    let floor = tail.floor()?.unwrap_or_default();
+    match anchor {
+        Some(anchor) if anchor.floor.head.seq > floor.head.seq => {
+            tail.put_floor(&anchor.floor)?;
+            Ok(anchor.floor)
+        }
+        _ => Ok(floor),
+    }
+}
+
+/// Unlinks what a crash left below the floor.
+fn finish_pruning(index: &PrunedIndex, folder: &Path, floor: &Floor) -> Result<(), OpenError> {
+    let files = segment_files(folder)?;
+    let mut left = files.range(..=floor.head.seq).peekable();
+    if left.peek().is_none() {
+        return Ok(());
+    }
+    for (_, path) in left {
+        tracing::info!(path = %path.display(), "unlinks a segment that was pruned");
+        index.retire(path)?;
+    }
+    index.finish(folder, super::pruned::budget(None))
+}
+
+/// The phase that counts: the one whose record the strand holds.
+fn settle_phase(
+    tail: &Tail,
+    anchor: Option<&Anchor>,
+    memory: &mut Memory,
+) -> Result<Option<StoredPhase>, super::TailError> {
+    let kept = tail.phase()?;
+    let Some(found) = kept.or_else(|| anchor.and_then(|anchor| anchor.phase)) else {
+        return Ok(None);
+    };
+    let phase = found.in_force(|seq, hash| memory.holds(seq, &hash));
+    memory.set_phase(phase);
+    let stored = phase.map(|state| StoredPhase {
+        state,
+        record: found.record.filter(|_| state == found.state),
+        before: found.before.filter(|_| state == found.state),
+    });
+    match stored {
+        Some(stored) => tail.put_phase(&stored)?,
+        None => tail.remove_phase()?,
+    }
+    Ok(stored)
+}
+
+/// Brings the tail's copy of floor and phase in line with it.
+fn keep_anchor(
+    data_dir: &Path,
+    strand: Uuid,
+    floor: Floor,
+    phase: Option<StoredPhase>,
+    found: Option<Anchor>,
+) -> Result<(), OpenError> {
+    let anchor = Anchor {
+        strand,
+        floor,
+        phase,
+    };
+    let needed = phase.is_some() || floor != Floor::NONE;
+    if needed && found != Some(anchor) {
+        let path = data_dir.join("anchor");
+        anchor.write(data_dir).map_err(failed("write", &path))?;
+    }
+    Ok(())
 }
 
 /// Quarantines a copy of the tail when it ends before what was acknowledged, or elsewhere.
@@ -128,13 +212,21 @@ fn tell_what_is_lost(
 fn catalogue(
     tail: &Tail,
     folder: &Path,
+    floor: &Floor,
     quarantine: &Quarantine,
     broken: &impl Fn(super::TailError) -> OpenError,
 ) -> Result<Vec<Segment>, OpenError> {
     let known = tail.segments().map_err(broken)?;
     let mut files = segment_files(folder)?;
+    // What lies below the floor is gone, whether a crash left its file or its entry.
+    files.retain(|first_seq, _| *first_seq > floor.head.seq);
     let mut segments: Vec<Segment> = Vec::with_capacity(known.len());
     for segment in known {
+        if segment.meta.head.seq <= floor.head.seq {
+            tail.remove_segment(segment.meta.first_seq())
+                .map_err(broken)?;
+            continue;
+        }
         let segment = segment.in_folder(folder);
         let found = files.remove(&segment.meta.first_seq());
         let len = found
@@ -155,7 +247,7 @@ fn catalogue(
         segments.push(segment);
     }
     for path in files.into_values() {
-        adopt(tail, &mut segments, &path, quarantine, broken)?;
+        adopt(tail, &mut segments, floor, &path, quarantine, broken)?;
     }
     Ok(segments)
 }
@@ -164,13 +256,14 @@ fn catalogue(
 fn adopt(
     tail: &Tail,
     segments: &mut Vec<Segment>,
+    floor: &Floor,
     path: &Path,
     quarantine: &Quarantine,
     broken: &impl Fn(super::TailError) -> OpenError,
 ) -> Result<(), OpenError> {
     let before = segments
         .last()
-        .map_or(Head::EMPTY, |segment| segment.meta.head);
+        .map_or(floor.head, |segment| segment.meta.head);
     let checked = Segment::discover(path)
         .map_err(|error| error.to_string())
         .and_then(|found| {
@@ -307,10 +400,18 @@ fn set_aside(
 fn read_marks(
     tail: &Tail,
     head: Head,
-) -> Result<[Mark; boboyka_strand::RECORD_TYPES], super::TailError> {
-    let mut marks = [Mark::default(); boboyka_strand::RECORD_TYPES];
-    for (lane, mark) in RecordType::ALL.into_iter().zip(&mut marks) {
+    floor: &Floor,
+) -> Result<[Mark; RECORD_TYPES], super::TailError> {
+    let mut marks = [Mark::default(); RECORD_TYPES];
+    let pruned = floor.counts.iter().zip(&floor.unmirrored);
+    let lanes = RecordType::ALL.into_iter().zip(&mut marks).zip(pruned);
+    for ((lane, mark), (counted, unmirrored)) in lanes {
         *mark = tail.mark(lane)?;
+        if mark.seq < floor.head.seq {
+            // What was pruned and mirrored is mirrored, also when the mark of it was not durable yet.
+            mark.seq = floor.head.seq;
+            mark.mirrored = counted.saturating_sub(*unmirrored);
+        }
         mark.dead_lettered = tail.letters_len(lane);
         if mark.seq > head.seq {
             tracing::error!(

@@ -4,11 +4,14 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
+use boboyka_crds::Phase;
+use boboyka_strand::retention::Policy;
 use boboyka_strand::{Record, RecordType, Seq};
 
 use super::error::WriteError;
 use super::key::IdempotencyKey;
 use super::lane::{DeadLetter, Mark};
+use super::phase::PhaseState;
 use super::segment::Segment;
 use super::{Appended, KeyConflict};
 
@@ -38,9 +41,21 @@ pub(super) enum Job {
         change: LaneChange,
         reply: oneshot::Sender<Result<(), WriteError>>,
     },
+    Phase {
+        phase: Phase,
+        generation: i64,
+        reply: oneshot::Sender<PhaseReply>,
+    },
+    Prune {
+        policy: Policy,
+        has_supabase: bool,
+        reply: oneshot::Sender<Result<(), WriteError>>,
+    },
     Sealed(Box<Segment>),
     SealFailed,
 }
+
+pub(super) type PhaseReply = Result<PhaseState, WriteError>;
 
 /// A change of what is kept of a lane.
 pub(super) enum LaneChange {

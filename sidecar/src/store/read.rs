@@ -2,7 +2,6 @@
 //!
 //! All of it is blocking: callers on an async runtime cross over with `spawn_blocking`.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use boboyka_strand::{Block, Hash, RECORD_TYPES, RecordType, Seq};
@@ -40,7 +39,7 @@ impl Store {
     /// The block with this seq.
     ///
     /// # Errors
-    /// When what holds it can't be read.
+    /// When it was pruned, or what holds it can't be read.
     pub fn block(&self, seq: Seq) -> Result<Option<Block>, ReadError> {
         self.shared.block(seq)
     }
@@ -48,7 +47,7 @@ impl Store {
     /// The block with this hash.
     ///
     /// # Errors
-    /// When what might hold it can't be read.
+    /// When it was pruned, as far as that is remembered, or what might hold it can't be read.
     pub fn block_by_hash(&self, hash: &Hash) -> Result<Option<Block>, ReadError> {
         let (run, segments) = {
             let memory = self.shared.memory();
@@ -66,11 +65,16 @@ impl Store {
             match find_in(segment, hash) {
                 Ok(Some(block)) => return Ok(Some(block)),
                 Ok(None) => {}
+                Err(_) if self.shared.is_pruned(segment) => {}
                 // The block may well be in a segment that can be read.
                 Err(error) => damage = Some(error),
             }
         }
-        damage.map_or(Ok(None), Err)
+        match damage {
+            Some(error) => Err(error),
+            None if self.shared.pruned_index.find(hash).is_some() => Err(self.shared.below()),
+            None => Ok(None),
+        }
     }
 
     /// A page of blocks, newest first.
@@ -95,16 +99,21 @@ impl Store {
             if segment.meta.head.hlc.ms() < query.since_ms {
                 break;
             }
-            if has(&segment.meta.counts, query.record_type)
-                && segment_page(&mut page, segment, query)?
-            {
-                break;
+            if !has(&segment.meta.counts, query.record_type) {
+                continue;
+            }
+            match segment_page(&mut page, segment, query) {
+                Ok(false) => {}
+                Ok(true) => break,
+                // Pruned on the way, and with it all that is older.
+                Err(_) if self.shared.is_pruned(segment) => break,
+                Err(error) => return Err(error),
             }
         }
         Ok(page)
     }
 
-    /// A lane's blocks after a seq, oldest first; at least one when there is one.
+    /// A lane's blocks after a seq that the phase mirrors, oldest first; at least one when there is one.
     ///
     /// # Errors
     /// When a part of the strand in between can't be read: a lane never skips.
@@ -115,61 +124,34 @@ impl Store {
         max_records: usize,
         max_payload_bytes: usize,
     ) -> Result<LaneRead, ReadError> {
+        let (segments, tail, until) = self.shared.lane_parts(after);
         let mut read = LaneScan {
             lane,
             after,
+            until,
             max_records,
             max_payload_bytes,
+            bytes: 0,
             found: Vec::new(),
         };
-        let mut bytes = 0;
-        let (segments, tail, head) = {
-            let memory = self.shared.memory();
-            let first = memory
-                .segments()
-                .partition_point(|s| s.meta.head.seq <= after);
-            let first_run = memory.tail().partition_point(|run| run.head.seq <= after);
-            let tail: VecDeque<_> = memory.tail().iter().skip(first_run).cloned().collect();
-            let segments: Vec<_> = memory.segments().iter().skip(first).cloned().collect();
-            let sealed = memory
-                .segments()
-                .last()
-                .map_or(0, |segment| segment.meta.head.seq);
-            (
-                segments,
-                tail,
-                memory.tail().back().map_or(sealed, |run| run.head.seq),
-            )
-        };
         for segment in segments.iter().filter(|s| has(&s.meta.counts, Some(lane))) {
-            let open = segment.open()?;
-            for frame in open.frames() {
-                if !has(&frame.counts, Some(lane)) || last_of(frame) <= after {
-                    continue;
-                }
-                if let Some(scanned_to) = read.take(open.read(frame)?, &mut bytes) {
-                    return Ok(LaneRead {
-                        blocks: read.found,
-                        scanned_to,
-                    });
-                }
+            match read.take_segment(segment) {
+                Ok(None) => {}
+                Ok(Some(scanned_to)) => return Ok(read.up_to(scanned_to)),
+                // Pruned on the way: nobody waits for it any more.
+                Err(_) if self.shared.is_pruned(segment) => {}
+                Err(error) => return Err(error),
             }
         }
         for run in tail
             .iter()
             .filter(|run| run.entries.iter().any(|e| e.record_type == lane))
         {
-            if let Some(scanned_to) = read.take(run.blocks()?, &mut bytes) {
-                return Ok(LaneRead {
-                    blocks: read.found,
-                    scanned_to,
-                });
+            if let Some(scanned_to) = read.take(run.blocks()?) {
+                return Ok(read.up_to(scanned_to));
             }
         }
-        Ok(LaneRead {
-            blocks: read.found,
-            scanned_to: head,
-        })
+        Ok(read.up_to(until))
     }
 }
 
@@ -185,7 +167,46 @@ impl Shared {
                 .into_iter()
                 .find(|block| block.header.seq == seq));
         }
-        segment.map_or(Ok(None), |segment| block_in(&segment, seq))
+        match segment {
+            Some(segment) => block_in(&segment, seq).map_err(|error| {
+                if self.is_pruned(&segment) {
+                    self.below()
+                } else {
+                    error
+                }
+            }),
+            None if (1..=self.memory().floor().head.seq).contains(&seq) => Err(self.below()),
+            None => Ok(None),
+        }
+    }
+
+    /// What a lane has to read after a seq, and up to where: phase and blocks as of one moment, so that no
+    /// record is seen without the phase that it was appended in.
+    fn lane_parts(&self, after: Seq) -> (Vec<Arc<Segment>>, Vec<Arc<TailRun>>, Seq) {
+        let memory = self.memory();
+        let first = memory
+            .segments()
+            .partition_point(|segment| segment.meta.head.seq <= after);
+        let first_run = memory.tail().partition_point(|run| run.head.seq <= after);
+        let until = memory.phase().and_then(|phase| phase.mirror_until);
+        let head = memory.head().seq;
+        (
+            memory.segments().iter().skip(first).cloned().collect(),
+            memory.tail().iter().skip(first_run).cloned().collect(),
+            until.map_or(head, |until| until.min(head)),
+        )
+    }
+
+    /// Whether a segment that could not be read has been pruned since it was looked up.
+    pub(super) fn is_pruned(&self, segment: &Segment) -> bool {
+        segment.meta.head.seq <= self.memory().floor().head.seq
+    }
+
+    /// What whoever asks for a pruned record is told.
+    fn below(&self) -> ReadError {
+        ReadError::Pruned {
+            floor: self.memory().floor().head.seq,
+        }
     }
 }
 
@@ -193,26 +214,55 @@ impl Shared {
 struct LaneScan {
     lane: RecordType,
     after: Seq,
+    until: Seq,
     max_records: usize,
     max_payload_bytes: usize,
+    bytes: usize,
     found: Vec<Block>,
 }
 
 impl LaneScan {
     /// Takes what fits; when something did not, the seq up to which all was taken.
-    fn take(&mut self, blocks: Vec<Block>, bytes: &mut usize) -> Option<Seq> {
+    fn take(&mut self, blocks: Vec<Block>) -> Option<Seq> {
         for block in blocks {
-            if block.header.seq <= self.after || block.header.record_type != self.lane {
+            let seq = block.header.seq;
+            if seq > self.until {
+                return Some(self.until);
+            }
+            if seq <= self.after || block.header.record_type != self.lane {
                 continue;
             }
-            *bytes += block.payload.len();
-            let full = self.found.len() >= self.max_records || *bytes > self.max_payload_bytes;
+            self.bytes += block.payload.len();
+            let full = self.found.len() >= self.max_records || self.bytes > self.max_payload_bytes;
             if full && !self.found.is_empty() {
-                return Some(block.header.seq - 1);
+                return Some(seq - 1);
             }
             self.found.push(block);
         }
         None
+    }
+
+    fn take_segment(&mut self, segment: &Segment) -> Result<Option<Seq>, ReadError> {
+        if segment.meta.first_seq() > self.until {
+            return Ok(Some(self.until));
+        }
+        let open = segment.open()?;
+        for frame in open.frames() {
+            if has(&frame.counts, Some(self.lane))
+                && last_of(frame) > self.after
+                && let Some(scanned_to) = self.take(open.read(frame)?)
+            {
+                return Ok(Some(scanned_to));
+            }
+        }
+        Ok(None)
+    }
+
+    fn up_to(self, scanned_to: Seq) -> LaneRead {
+        LaneRead {
+            blocks: self.found,
+            scanned_to,
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use boboyka_strand::Seq;
+use boboyka_strand::retention::Policy;
 use uuid::Uuid;
 
 use super::error::{OpenError, ReadError};
@@ -19,6 +20,41 @@ const SEAL_AGE: Duration = Duration::from_hours(1);
 /// … but not shorter than a frame: an idle strand must not become a heap of tiny files.
 const SEAL_AGE_MIN_BLOCKS: usize = 256;
 
+/// When records go by their age, none waits in the tail for more than this part of it, …
+const SEALS_PER_AGE: u64 = 4;
+/// … but at least this long.
+const SEAL_AGE_LEAST_MS: u64 = 5_000;
+/// When they go by size, a segment is such a part of it, so that pruning takes little at a time, …
+const SEALS_PER_SIZE: u64 = 8;
+/// … but at least this long.
+const SEAL_BYTES_LEAST: usize = 64 * 1024;
+
+/// When the tail is due, and how much of it goes into one segment.
+struct Bounds {
+    bytes: usize,
+    segment_bytes: usize,
+    /// So old it is sealed however short it is.
+    age_ms: u64,
+}
+
+impl Bounds {
+    /// What is to be pruned must be sealed first, and pruning takes whole segments.
+    fn of(options: &Options, policy: Policy) -> Self {
+        let part = policy.max_size_bytes.map(|size| {
+            let part = usize::try_from(size / SEALS_PER_SIZE).unwrap_or(usize::MAX);
+            part.max(SEAL_BYTES_LEAST)
+        });
+        let age = policy
+            .max_age_ms
+            .map(|age| (age / SEALS_PER_AGE).max(SEAL_AGE_LEAST_MS));
+        Self {
+            bytes: options.seal_bytes.min(part.unwrap_or(usize::MAX)),
+            segment_bytes: part.unwrap_or(usize::MAX),
+            age_ms: age.unwrap_or(u64::MAX),
+        }
+    }
+}
+
 /// Runs to seal, oldest first, and when.
 pub(super) struct SealTask {
     runs: Vec<Arc<TailRun>>,
@@ -26,20 +62,30 @@ pub(super) struct SealTask {
 }
 
 /// What is to be sealed now, if anything.
-pub(super) fn due(memory: &Memory, options: &Options, now_ms: u64) -> Option<SealTask> {
+pub(super) fn due(
+    memory: &Memory,
+    options: &Options,
+    policy: Policy,
+    now_ms: u64,
+) -> Option<SealTask> {
     let oldest_ms = memory.tail().front()?.entries.first()?.ms;
-    let old = u128::from(now_ms.saturating_sub(oldest_ms)) >= SEAL_AGE.as_millis();
+    let bounds = Bounds::of(options, policy);
+    let age_ms = now_ms.saturating_sub(oldest_ms);
+    let old = u128::from(age_ms) >= SEAL_AGE.as_millis();
     let due = memory.tail_blocks() >= options.seal_blocks
-        || memory.tail_bytes() >= options.seal_bytes
-        || (old && memory.tail_blocks() >= SEAL_AGE_MIN_BLOCKS);
+        || memory.tail_bytes() >= bounds.bytes
+        || (old && memory.tail_blocks() >= SEAL_AGE_MIN_BLOCKS)
+        || age_ms >= bounds.age_ms;
     if !due {
         return None;
     }
     let most = options.seal_blocks.min(SEGMENT_MAX_BLOCKS);
-    let mut blocks = 0;
+    let (mut blocks, mut bytes) = (0, 0);
     let fits = |run: &&Arc<TailRun>| {
+        let first = blocks == 0;
         blocks += run.entries.len();
-        blocks <= most
+        bytes += run.bytes.len();
+        blocks <= most && (first || bytes <= bounds.segment_bytes)
     };
     let runs: Vec<_> = memory
         .tail()

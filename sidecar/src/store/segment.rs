@@ -35,7 +35,7 @@ const TRAILER_BYTES: usize = 8 + Hash::LEN + 8;
 /// The same, as a length in the file.
 const TRAILER_LEN: u64 = TRAILER_BYTES as u64;
 /// A hash index entry: the first four bytes of a hash, a position.
-const HASH_ENTRY_LEN: usize = 6;
+pub(super) const HASH_ENTRY_LEN: usize = 6;
 /// A key index entry: an idempotency key, a position.
 const KEY_ENTRY_LEN: usize = IdempotencyKey::LEN + 2;
 /// Positions in the indexes have 16 bits.

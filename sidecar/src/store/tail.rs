@@ -1,5 +1,5 @@
 //! The tail on disk: the only file that names sled. It keeps what is not sealed yet, the catalogue of
-//! segments, the lanes' marks and dead letters; history is never read through it.
+//! segments, the floor, the phase, the lanes' marks and dead letters; history is never read through it.
 //!
 //! What sled 0.34 does not do is done here: its `flush` does not sync the file, so [`Tail::commit`]
 //! does; values that would make a leaf spill into files it never syncs are cut below that size; a
@@ -17,7 +17,9 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::error::{OpenError, TailError};
+use super::floor::Floor;
 use super::lane::{DeadLetter, Mark};
+use super::phase::StoredPhase;
 use super::quarantine::{Quarantine, failed};
 use super::segment::Segment;
 
@@ -32,6 +34,10 @@ const ENGINE_CACHE_BYTES: u64 = 1024 * 1024;
 
 /// The key of the strand's id.
 const STRAND: &str = "strand";
+/// The key of the phase.
+const PHASE: &str = "phase";
+/// The key of the floor.
+const FLOOR: &str = "floor";
 
 /// The tail of one strand.
 pub(super) struct Tail {
@@ -154,6 +160,29 @@ impl Tail {
         Ok(())
     }
 
+    pub(super) fn put_phase(&self, phase: &StoredPhase) -> Result<(), TailError> {
+        put(&self.engine, PHASE.as_bytes(), phase)
+    }
+
+    pub(super) fn remove_phase(&self) -> Result<(), TailError> {
+        self.engine.remove(PHASE)?;
+        Ok(())
+    }
+
+    pub(super) fn phase(&self) -> Result<Option<StoredPhase>, TailError> {
+        let found = self.engine.get(PHASE)?;
+        found.map(|bytes| read(&bytes, "phase")).transpose()
+    }
+
+    pub(super) fn put_floor(&self, floor: &Floor) -> Result<(), TailError> {
+        put(&self.engine, FLOOR.as_bytes(), floor)
+    }
+
+    pub(super) fn floor(&self) -> Result<Option<Floor>, TailError> {
+        let found = self.engine.get(FLOOR)?;
+        found.map(|bytes| read(&bytes, "floor")).transpose()
+    }
+
     /// Puts a run in as many pieces as it needs and says how many.
     pub(super) fn put_run(&self, first_seq: Seq, bytes: &[u8]) -> Result<u8, TailError> {
         let pieces = u8::try_from(bytes.chunks(VALUE_MAX_BYTES - 1).len()).map_err(|_| {
@@ -207,6 +236,11 @@ impl Tail {
             &segment.meta.first_seq().to_be_bytes(),
             segment,
         )
+    }
+
+    pub(super) fn remove_segment(&self, first_seq: Seq) -> Result<(), TailError> {
+        self.segments.remove(first_seq.to_be_bytes())?;
+        Ok(())
     }
 
     /// The catalogue, oldest segment first.
@@ -289,7 +323,7 @@ fn open_engine(folder: &Path) -> Result<sled::Db, TailError> {
 /// Whether an error speaks of what lies on the disk, and not of the way to it.
 fn is_damage(error: &TailError) -> bool {
     match error {
-        TailError::Sync(_) | TailError::Witness(_) => false,
+        TailError::Sync(_) | TailError::Witness(_) | TailError::Anchor(_) => false,
         TailError::Engine(sled::Error::Io(error)) => {
             matches!(
                 error.kind(),

@@ -1,4 +1,4 @@
-//! Checking a whole strand, from its first block to its head.
+//! Checking a whole strand, from its floor to its head.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -17,6 +17,8 @@ use crate::causes;
 pub struct Verdict {
     /// Whether every block holds.
     pub ok: bool,
+    /// Where the check began: the block before the first one checked, which is the newest pruned one.
+    pub floor: Head,
     /// How many blocks were found whole.
     pub verified: u64,
     /// The last block that holds.
@@ -28,45 +30,82 @@ pub struct Verdict {
 }
 
 impl Store {
-    /// Re-hashes every block that was in the strand when the check began. `progress` hears now and
-    /// then how far it came, and may end it; then the verdict is of what was checked. Blocking.
+    /// Re-hashes every block that was in the strand when the check began, from the floor on. `progress`
+    /// hears now and then how far it came, and may end it; then the verdict is of what was checked.
+    /// Blocking.
     pub fn verify(&self, mut progress: impl FnMut(Head) -> ControlFlow<()>) -> Verdict {
         let target = self.head();
-        let mut at = Head::EMPTY;
+        let mut walk = Walk::from(self.floor().head);
         let mut ended = false;
         let mut progress = |head| {
             let flow = progress(head);
             ended |= flow.is_break();
             flow
         };
-        while at.seq < target.seq {
-            match self.shared.verify_next(at, &mut progress) {
-                Ok(next) => at = next,
-                Err(error) => return Verdict::broken(at, &error),
+        while walk.at.seq < target.seq {
+            match self.shared.verify_next(walk.at, &mut progress) {
+                Ok(next) => walk.at = next,
+                // What was pruned meanwhile need not hold any more: the strand begins behind it.
+                Err(_) if walk.at.seq < self.floor().head.seq => walk.skip_to(self.floor().head),
+                Err(error) => return walk.broken(&error),
             }
-            if progress(at).is_break() {
+            if progress(walk.at).is_break() {
                 break;
             }
         }
-        if !ended && at.seq == target.seq && at != target {
+        if !ended && walk.at.seq == target.seq && walk.at != target {
             let reason = Break::Hash {
                 expected: target.hash,
-                found: at.hash,
+                found: walk.at.hash,
             };
-            return Verdict::broken(
-                at,
-                &ChainError {
-                    seq: at.seq,
-                    reason,
-                },
-            );
+            let seq = walk.at.seq;
+            return walk.broken(&ChainError { seq, reason });
         }
+        walk.whole()
+    }
+}
+
+/// A check on its way.
+struct Walk {
+    floor: Head,
+    at: Head,
+    /// Blocks that were pruned before their turn came.
+    skipped: u64,
+}
+
+impl Walk {
+    fn from(floor: Head) -> Self {
+        Self {
+            floor,
+            at: floor,
+            skipped: 0,
+        }
+    }
+
+    fn skip_to(&mut self, floor: Head) {
+        self.skipped += floor.seq - self.at.seq;
+        self.at = floor;
+    }
+
+    fn whole(self) -> Verdict {
         Verdict {
             ok: true,
-            verified: at.seq,
-            head: at,
+            floor: self.floor,
+            verified: self.at.seq - self.floor.seq - self.skipped,
+            head: self.at,
             broken_seq: None,
             reason: None,
+        }
+    }
+
+    fn broken(self, error: &ChainError) -> Verdict {
+        let before = error.seq.saturating_sub(1);
+        Verdict {
+            ok: false,
+            verified: before.saturating_sub(self.floor.seq + self.skipped),
+            broken_seq: Some(error.seq),
+            reason: Some(error.reason.to_string()),
+            ..self.whole()
         }
     }
 }
@@ -122,18 +161,6 @@ fn copy_folder(from: &Path, to: &Path) -> Result<(), OpenError> {
         }
     }
     Ok(())
-}
-
-impl Verdict {
-    fn broken(at: Head, error: &ChainError) -> Self {
-        Self {
-            ok: false,
-            verified: error.seq.saturating_sub(1),
-            head: at,
-            broken_seq: Some(error.seq),
-            reason: Some(error.reason.to_string()),
-        }
-    }
 }
 
 impl Shared {

@@ -1,26 +1,30 @@
 //! The one writer: takes all that waits, links it, writes it, syncs once, then answers everybody.
 //!
-//! Order: put runs and lane changes into the tail, commit (flush and sync), publish to readers,
-//! acknowledge. A commit that fails poisons the store; nothing is acknowledged after that. Sealing
+//! Order: put what changes into the tail, commit (flush and sync), publish to readers, acknowledge. A commit that fails poisons the store; nothing is acknowledged after that. Sealing
 //! runs beside it: the writer only hands over what is to be sealed and catalogues what was.
+
+mod commit;
+mod draft;
+mod phase;
+mod prune;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use boboyka_strand::record_id::RecordIds;
-use boboyka_strand::{Block, Head};
-use tokio::sync::oneshot;
+use boboyka_strand::retention::Policy;
 
+use self::commit::{Answer, Commit, Replies};
+use self::draft::Draft;
+pub(super) use self::draft::entry;
+pub(super) use self::prune::Pruning;
+use super::anchor::Anchor;
 use super::error::{ReadError, TailError, WriteError};
 use super::key::IdempotencyKey;
 use super::keys::{Keys, is_forgotten};
-use super::memory::{TailEntry, TailRun};
-use super::queue::{AppendReply, Job, LaneChange, NewRecord};
+use super::queue::{Job, LaneChange, NewRecord};
 use super::seal::{self, SealTask};
-use super::segment::Segment;
-use super::tail_run::{self, RUN_MAX_BLOCKS, RUN_MAX_PAYLOAD_BYTES};
 use super::witness::Witness;
 use super::{Appended, KeyConflict, Shared};
 use crate::causes;
@@ -42,18 +46,9 @@ pub(super) struct Writer {
     /// Runs that lie in a catalogued segment and not only in the tail any more.
     pub(super) to_remove: Vec<(u64, u8)>,
     pub(super) data_dir: PathBuf,
+    /// What retention asked for last: what is to go must be sealed first.
+    pub(super) policy: Policy,
 }
-
-/// Records in the order in which they became blocks, cut into runs.
-struct Draft {
-    before: Head,
-    runs: Vec<Arc<TailRun>>,
-    blocks: Vec<Block>,
-    keys: Vec<Option<IdempotencyKey>>,
-    payload_bytes: usize,
-}
-
-type Answer = (oneshot::Sender<AppendReply>, AppendReply);
 
 impl Writer {
     /// Works until the queue is closed and empty, or a write fails.
@@ -83,72 +78,87 @@ impl Writer {
     }
 
     fn commit(&mut self, jobs: Vec<Job>) -> Result<(), (TailError, Vec<Answer>)> {
-        let mut answers = Vec::new();
-        let mut lane_replies = Vec::new();
-        let mut sealed = Vec::new();
-        let mut head = self.shared.head();
-        let mut draft = Draft::after(head);
+        let mut commit = Commit::after(self.shared.head());
         let disk_full = self.disk_full();
-        let now_ms = now_ms();
-        let mut ids = RecordIds::starting_at(entropy());
-        let mut failure = None;
         for job in jobs {
-            match job {
-                Job::Append { reply, .. } if disk_full.is_some() => {
-                    answers.push((reply, Err(disk_full.unwrap_or(WriteError::Closed))));
-                }
-                Job::Append { records, reply } => {
-                    let answer = records
-                        .into_iter()
-                        .map(|new| self.draft(&mut draft, &mut head, &mut ids, new, now_ms))
-                        .collect();
-                    answers.push((reply, Ok(answer)));
-                }
-                Job::Lane { change, reply } => {
-                    failure = failure.or(self.put_lane_change(&change).err());
-                    lane_replies.push(reply);
-                }
-                Job::Sealed(segment) => {
-                    failure = failure.or(self.shared.tail.put_segment(&segment).err());
-                    sealed.push(*segment);
-                }
-                Job::SealFailed => self.sealing = false,
-            }
+            self.take(&mut commit, job, disk_full);
         }
-        draft.close_run(&head);
-        let written = failure
+        commit.draft.close_run(&commit.head);
+        let written = commit
+            .failure
+            .take()
             .map_or(Ok(()), Err)
-            .and_then(|()| self.write(&mut draft))
-            .and_then(|()| self.witness.note(&head).map_err(TailError::Witness));
+            .and_then(|()| self.write(&mut commit));
         if let Err(error) = written {
-            for reply in lane_replies {
-                let _ = reply.send(Err(WriteError::Poisoned));
-            }
-            return Err((error, answers));
+            commit.replies.fail();
+            return Err((error, commit.answers));
         }
-        self.publish(draft.runs, sealed, head);
+        let now_ms = commit.now_ms;
+        let (answers, replies) = self.publish(commit);
         for (reply, answer) in answers {
             let _ = reply.send(answer);
         }
-        for reply in lane_replies {
-            let _ = reply.send(Ok(()));
-        }
+        replies.succeed();
         self.remove_sealed().map_err(|error| (error, Vec::new()))?;
         self.start_sealing(now_ms);
         Ok(())
     }
 
+    /// Takes one job into the commit.
+    fn take(&mut self, commit: &mut Commit, job: Job, disk_full: Option<WriteError>) {
+        match job {
+            Job::Append { reply, .. } if disk_full.is_some() => {
+                let full = disk_full.unwrap_or(WriteError::Closed);
+                commit.answers.push((reply, Err(full)));
+            }
+            Job::Append { records, reply } => {
+                let answer = records
+                    .into_iter()
+                    .map(|new| self.draft(commit, new))
+                    .collect();
+                commit.answers.push((reply, Ok(answer)));
+            }
+            Job::Lane { change, reply } => {
+                commit.note(self.put_lane_change(&change));
+                commit.replies.done.push(reply);
+            }
+            Job::Phase {
+                phase,
+                generation,
+                reply,
+            } => {
+                let answer = self.change_phase(commit, phase, generation);
+                commit.replies.phase.push((reply, answer));
+            }
+            Job::Prune {
+                policy,
+                has_supabase,
+                reply,
+            } => {
+                self.policy = policy;
+                // A change of phase under way may change what may go: the next run sees.
+                if commit.phase.is_none() && commit.prune.is_none() {
+                    let pruning = self.plan_pruning(policy, has_supabase, commit.now_ms);
+                    commit.prune = pruning.unwrap_or_else(|error| {
+                        commit.note(Err(error));
+                        None
+                    });
+                }
+                commit.replies.done.push(reply);
+            }
+            Job::Sealed(segment) => {
+                commit.note(self.shared.tail.put_segment(&segment));
+                commit.sealed.push(*segment);
+            }
+            Job::SealFailed => self.sealing = false,
+        }
+    }
+
     /// Links a record, unless its key was used before.
-    fn draft(
-        &mut self,
-        draft: &mut Draft,
-        head: &mut Head,
-        ids: &mut RecordIds,
-        new: NewRecord,
-        now_ms: u64,
-    ) -> Result<Appended, KeyConflict> {
-        if let Some(key) = new.key {
-            match self.replay(draft, key, &new, now_ms) {
+    fn draft(&mut self, commit: &mut Commit, new: NewRecord) -> Result<Appended, KeyConflict> {
+        let key = new.key;
+        if let Some(key) = key {
+            match self.replay(&commit.draft, key, &new, commit.now_ms) {
                 Ok(Some(earlier)) => return earlier,
                 Ok(None) => {}
                 // Whether the key was used can't be known; a second copy would be the worse lie.
@@ -161,16 +171,10 @@ impl Writer {
                 }
             }
         }
-        draft.make_room(head, new.record.payload().len());
-        let block = head.link(new.record, |ms| ids.next(ms), now_ms);
-        *head = Head::of(&block);
-        let appended = Appended::of(&block, false);
-        if let Some(key) = new.key {
-            self.keys.insert(key, head.seq);
+        let appended = commit.link(new.record, key);
+        if let Some(key) = key {
+            self.keys.insert(key, appended.seq);
         }
-        draft.payload_bytes += block.payload.len();
-        draft.blocks.push(block);
-        draft.keys.push(new.key);
         Ok(appended)
     }
 
@@ -187,9 +191,11 @@ impl Writer {
         };
         let earlier = match draft.find(seq) {
             Some(earlier) => earlier?,
-            None => match self.shared.block(seq)? {
-                Some(block) => block,
-                None => return Ok(None),
+            None => match self.shared.block(seq) {
+                Ok(Some(block)) => block,
+                // A key is remembered as long as its record is there.
+                Ok(None) | Err(ReadError::Pruned { .. }) => return Ok(None),
+                Err(error) => return Err(error),
             },
         };
         if is_forgotten(earlier.header.timestamp_hlc.ms(), now_ms) {
@@ -226,23 +232,59 @@ impl Writer {
         }
     }
 
-    fn write(&self, draft: &mut Draft) -> Result<(), TailError> {
-        for run in &mut draft.runs {
-            let pieces = self.shared.tail.put_run(run.first_seq(), &run.bytes)?;
+    /// Puts what was drafted, after what must not be missing when it is there, and makes all of it
+    /// durable.
+    fn write(&self, commit: &mut Commit) -> Result<(), TailError> {
+        let tail = &self.shared.tail;
+        if let Some(stored) = &commit.phase {
+            tail.put_phase(stored)?;
+        }
+        if let Some(pruning) = &commit.prune {
+            pruning.put(tail)?;
+        }
+        for run in &mut commit.draft.runs {
+            let pieces = tail.put_run(run.first_seq(), &run.bytes)?;
             if let Some(run) = Arc::get_mut(run) {
                 run.pieces = pieces;
             }
         }
-        self.shared.tail.commit()
+        if !commit.is_empty() {
+            tail.commit()?;
+        }
+        let anchor = commit.phase.is_some() || commit.prune.is_some();
+        if anchor {
+            self.write_anchor(commit)?;
+        }
+        self.witness.note(&commit.head).map_err(TailError::Witness)
     }
 
-    /// Lets readers see what is durable now.
-    fn publish(&mut self, runs: Vec<Arc<TailRun>>, sealed: Vec<Segment>, head: Head) {
+    /// Keeps floor and phase beside the tail too: they must outlive it.
+    fn write_anchor(&self, commit: &Commit) -> Result<(), TailError> {
+        let floor = commit.prune.as_ref().map(|pruning| pruning.floor);
+        let floor = floor.unwrap_or_else(|| *self.shared.memory().floor());
+        let phase = match commit.phase {
+            Some(phase) => Some(phase),
+            None => self.shared.tail.phase()?,
+        };
+        let anchor = Anchor {
+            strand: self.shared.strand,
+            floor,
+            phase,
+        };
+        anchor.write(&self.data_dir).map_err(TailError::Anchor)
+    }
+
+    /// Lets readers see what is durable now: a change of phase not after the records that follow it.
+    fn publish(&mut self, commit: Commit) -> (Vec<Answer>, Replies) {
         let mut memory = self.shared.memory_mut();
-        for run in runs {
+        let phase = commit.phase.map(|stored| stored.state);
+        if phase.is_some() {
+            memory.set_phase(phase);
+        }
+        for run in commit.draft.runs {
             memory.push(run);
         }
-        for segment in sealed {
+        for segment in commit.sealed {
             let segment = Arc::new(segment);
             let removed = memory.seal(Arc::clone(&segment));
             self.to_remove
@@ -255,10 +297,21 @@ impl Writer {
                 );
             }
         }
-        drop(memory);
-        if head != self.shared.head() {
-            self.shared.head.send_replace(head);
+        if let Some(pruning) = &commit.prune {
+            memory.prune(pruning.floor);
         }
+        drop(memory);
+        if let Some(pruning) = commit.prune {
+            self.keys.prune(pruning.floor.head.seq);
+            self.shared.note_pruned(pruning);
+        }
+        if phase.is_some() {
+            self.shared.phase.send_replace(phase);
+        }
+        if commit.head != self.shared.head() {
+            self.shared.head.send_replace(commit.head);
+        }
+        (commit.answers, commit.replies)
     }
 
     /// Removes some sealed runs from the tail, in a commit of their own.
@@ -277,7 +330,12 @@ impl Writer {
         if self.sealing {
             return;
         }
-        let task = seal::due(&self.shared.memory(), &self.shared.options, now_ms);
+        let task = seal::due(
+            &self.shared.memory(),
+            &self.shared.options,
+            self.policy,
+            now_ms,
+        );
         if let Some(task) = task {
             self.sealing = self.seal_tasks.send(task).is_ok();
         }
@@ -294,94 +352,13 @@ impl Writer {
     }
 }
 
-impl Draft {
-    fn after(before: Head) -> Self {
-        Self {
-            before,
-            runs: Vec::new(),
-            blocks: Vec::new(),
-            keys: Vec::new(),
-            payload_bytes: 0,
-        }
-    }
-
-    /// Closes the run if the next record would make it too long.
-    fn make_room(&mut self, head: &Head, payload_len: usize) {
-        let full = self.blocks.len() >= RUN_MAX_BLOCKS
-            || self.payload_bytes + payload_len > RUN_MAX_PAYLOAD_BYTES;
-        if full {
-            self.close_run(head);
-        }
-    }
-
-    /// Makes a run of the blocks drafted since the last one; `head` is their last.
-    fn close_run(&mut self, head: &Head) {
-        if self.blocks.is_empty() {
-            return;
-        }
-        let before = self.runs.last().map_or(self.before, |run| run.head);
-        let bytes = tail_run::pack(&before, &self.blocks, &self.keys).into_boxed_slice();
-        let entries = self
-            .blocks
-            .iter()
-            .zip(&self.keys)
-            .map(|(block, key)| entry(block, *key));
-        let run = TailRun {
-            before,
-            head: *head,
-            entries: entries.collect(),
-            bytes,
-            pieces: 0,
-        };
-        self.runs.push(Arc::new(run));
-        self.blocks.clear();
-        self.keys.clear();
-        self.payload_bytes = 0;
-    }
-
-    /// A block drafted in this commit.
-    fn find(&self, seq: u64) -> Option<Result<Block, ReadError>> {
-        if let Some(block) = self.blocks.iter().find(|block| block.header.seq == seq) {
-            return Some(Ok(block.clone()));
-        }
-        let run = self
-            .runs
-            .iter()
-            .find(|run| (run.first_seq()..=run.head.seq).contains(&seq))?;
-        let blocks = run.blocks().map_err(ReadError::from);
-        blocks
-            .map(|blocks| blocks.into_iter().find(|block| block.header.seq == seq))
-            .transpose()
-    }
-}
-
-/// What the tail keeps in memory of a block.
-pub(super) fn entry(block: &Block, key: Option<IdempotencyKey>) -> TailEntry {
-    TailEntry {
-        hash: block.hash,
-        ms: block.header.timestamp_hlc.ms(),
-        record_type: block.header.record_type,
-        key,
-    }
-}
-
 fn refuse(jobs: Vec<Job>, error: WriteError) {
     for job in jobs {
         match job {
             Job::Append { reply, .. } => drop(reply.send(Err(error))),
-            Job::Lane { reply, .. } => drop(reply.send(Err(error))),
+            Job::Lane { reply, .. } | Job::Prune { reply, .. } => drop(reply.send(Err(error))),
+            Job::Phase { reply, .. } => drop(reply.send(Err(error))),
             Job::Sealed(_) | Job::SealFailed => {}
         }
     }
-}
-
-fn now_ms() -> u64 {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn entropy() -> u128 {
-    uuid::Uuid::new_v4().as_u128()
 }

@@ -15,6 +15,7 @@ pub mod hlc;
 pub mod record;
 pub mod record_id;
 pub mod record_type;
+pub mod retention;
 pub mod run;
 
 pub use block::{Block, Flags, Header, Seq};

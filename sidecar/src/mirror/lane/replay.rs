@@ -15,7 +15,7 @@ use crate::mirror::RetryReport;
 use crate::mirror::failure::Failure;
 use crate::mirror::row::Batch;
 use crate::mirror::verdict::Verdict;
-use crate::store::{DeadLetter, WriteError};
+use crate::store::{DeadLetter, ReadError, WriteError};
 
 /// Longer a replay does not keep the lane from new records; the next one goes on where it stopped.
 const REPLAY_MAX: Duration = Duration::from_secs(20);
@@ -31,7 +31,8 @@ impl Lane {
     pub(super) async fn retry(&mut self, retry: Retry) {
         let mut report = RetryReport::default();
         self.hurry();
-        if self.supabase.is_some() && self.look_at_table().await {
+        let phase_known = self.store.phase().is_some();
+        if self.supabase.is_some() && phase_known && self.look_at_table().await {
             if !self.refused {
                 self.resume();
             }
@@ -75,7 +76,11 @@ impl Lane {
             let letters = store.dead_letters(record_type, after, PAGE_ROWS)?;
             let mut blocks = Vec::with_capacity(letters.len());
             for letter in &letters {
-                blocks.extend(store.block(letter.seq)?);
+                match store.block(letter.seq) {
+                    Ok(block) => blocks.extend(block),
+                    Err(ReadError::Pruned { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
             }
             Ok((letters, Batch::render(store.strand_id(), &blocks)?))
         };

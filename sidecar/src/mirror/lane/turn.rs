@@ -44,9 +44,12 @@ pub(super) enum LoadError {
 
 impl Lane {
     pub(super) async fn turn(&mut self) -> Rest {
-        if self.supabase.is_none() {
+        if self.supabase.is_none() || self.closed().is_some() {
+            self.work = None;
             return Rest::Until(None);
         }
+        self.limit
+            .set_rows_max(self.integration.borrow().batch_rows);
         let now = Instant::now();
         if let Some(until) = self
             .pause
@@ -98,7 +101,7 @@ impl Lane {
 
     fn rest_idle(&self) -> Rest {
         // The counts said that there is nothing; the strand itself has the last word.
-        let unseen = self.store.head().seq > self.scanned_to;
+        let unseen = self.end() > self.scanned_to;
         let look = unseen.then(|| self.looked + LOOK_INTERVAL);
         let whole = self.shape.as_ref().is_none_or(Shape::is_whole);
         let recheck = (!whole).then(|| self.shape_seen + self.settings.schema_recheck);
@@ -149,7 +152,7 @@ impl Lane {
         let mark = self.mark();
         let after = mark.seq.max(self.scanned_to);
         let counted = self.backlog() > 0;
-        if self.store.head().seq <= after || (!counted && self.looked.elapsed() < LOOK_INTERVAL) {
+        if self.end() <= after || (!counted && self.looked.elapsed() < LOOK_INTERVAL) {
             return false;
         }
         let (batch, scanned_to) = match self.read(after).await {
@@ -183,7 +186,7 @@ impl Lane {
 
     async fn read(&self, after: Seq) -> Result<(Batch, Seq), LoadError> {
         let (store, record_type) = (self.store.clone(), self.record_type);
-        let rows_max = self.settings.batch_rows;
+        let rows_max = self.integration.borrow().batch_rows;
         let read = move || {
             let read = store.read_lane(record_type, after, rows_max, READ_MAX_BYTES)?;
             Ok((
@@ -210,6 +213,11 @@ impl Lane {
 
     /// Sends the next rows.
     async fn send(&mut self) {
+        // What is at hand was read before the phase ended, so it lies before its end; this makes sure.
+        let end = self.end();
+        if self.work.as_ref().is_some_and(|work| work.last_seq() > end) {
+            self.work = None;
+        }
         let Some(work) = self.work.as_mut() else {
             return;
         };

@@ -82,6 +82,11 @@ impl Work {
         (self.at..rows.min(self.at + 1), rows.saturating_sub(1)..rows)
     }
 
+    /// The last row.
+    pub(super) fn last_seq(&self) -> Seq {
+        self.batch.rows().last().map_or(0, |row| row.seq)
+    }
+
     /// The oldest row that is not settled.
     pub(super) fn oldest(&self) -> Option<RowMeta> {
         self.batch.row(self.at)

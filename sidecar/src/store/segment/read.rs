@@ -116,6 +116,12 @@ impl Segment {
         Ok(matching.map(|entry| self.seq_of(entry)).max())
     }
 
+    /// The whole hash index, as it lies in the file.
+    pub(in crate::store) fn read_hash_index(&self) -> io::Result<Vec<u8>> {
+        let index = self.hash_index();
+        index.read(&File::open(&self.path)?, 0, index.entries)
+    }
+
     pub(super) fn hash_index(&self) -> SortedIndex {
         SortedIndex {
             at: self.meta.frames_end,

@@ -1,0 +1,57 @@
+//! Retention at work: asks the store now and then to prune what the integration's policy lets go. What
+//! may go is decided there, with the phase and the lanes as they are at that moment.
+
+use std::time::Duration;
+
+use boboyka_strand::retention::Policy;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::integration::{Integration, Retention};
+use crate::shutdown::Shutdown;
+use crate::store::Store;
+
+/// How often: a policy of a minute is kept closely enough, and looking costs next to nothing.
+const INTERVAL: Duration = Duration::from_secs(3);
+
+/// Starts pruning; the task ends after `shutdown`.
+pub fn start(
+    store: Store,
+    integration: watch::Receiver<Integration>,
+    shutdown: Shutdown,
+) -> JoinHandle<()> {
+    tokio::spawn(run(store, integration, shutdown))
+}
+
+async fn run(store: Store, mut integration: watch::Receiver<Integration>, mut shutdown: Shutdown) {
+    let mut asked = Policy::default();
+    loop {
+        let (policy, has_supabase) = {
+            let now = integration.borrow_and_update();
+            (policy_of(&now.retention), now.has_supabase)
+        };
+        // A policy that was taken back is told once: then nothing is sealed early any more.
+        if policy.is_some() || asked != policy {
+            match store.prune(policy, has_supabase).await {
+                Ok(()) => asked = policy,
+                Err(error) => tracing::warn!(%error, "nothing could be pruned"),
+            }
+        }
+        tokio::select! {
+            () = shutdown.wait() => return,
+            changed = integration.changed() => if changed.is_err() {
+                // Whoever wrote it has ended, and so does the process.
+                return shutdown.wait().await;
+            },
+            () = tokio::time::sleep(INTERVAL) => {}
+        }
+    }
+}
+
+fn policy_of(retention: &Retention) -> Policy {
+    let ms = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    Policy {
+        max_age_ms: retention.max_age.map(ms),
+        max_size_bytes: retention.max_size_bytes,
+    }
+}

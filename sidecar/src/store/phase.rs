@@ -1,0 +1,84 @@
+//! The phase that a strand obeys, as it is kept: with the seq up to which its records are mirrored, and
+//! the strand's own record of the change.
+//!
+//! Phase and record become durable together or not at all. The phase is put before the record and
+//! names it: one whose record the strand does not hold gives way to the phase before.
+
+use boboyka_crds::Phase;
+use boboyka_strand::{Hash, RECORD_TYPES, Record, RecordError, RecordType, Seq};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// The phase that a strand obeys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhaseState {
+    /// The phase.
+    pub phase: Phase,
+    /// The integration's generation that brought it about.
+    pub generation: i64,
+    /// The last seq that is mirrored; everything is when it is `None`.
+    pub mirror_until: Option<Seq>,
+    /// Records of each type up to there, in the order of [`RecordType::ALL`].
+    pub(super) counts: [u64; RECORD_TYPES],
+}
+
+/// The phase as it lies in the tail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct StoredPhase {
+    pub(super) state: PhaseState,
+    /// The record of the change; a strand's first phase needs none when it is the one it begins with.
+    pub(super) record: Option<(Seq, Hash)>,
+    /// What counts while the strand does not hold that record.
+    pub(super) before: Option<PhaseState>,
+}
+
+impl StoredPhase {
+    /// The phase that counts, when `holds` tells whether the strand holds a block.
+    pub(super) fn in_force(&self, holds: impl FnOnce(Seq, Hash) -> bool) -> Option<PhaseState> {
+        match self.record {
+            Some((seq, hash)) if !holds(seq, hash) => self.before,
+            _ => Some(self.state),
+        }
+    }
+}
+
+/// The state after a change of phase at `head_seq`, where the strand has `counts` records of each type.
+pub(super) fn next(
+    before: Option<PhaseState>,
+    phase: Phase,
+    generation: i64,
+    head_seq: Seq,
+    counts: [u64; RECORD_TYPES],
+) -> PhaseState {
+    let (mirror_until, counts) = match before.map(|state| (state.mirror_until, state.counts)) {
+        _ if phase.mirrors() => (None, [0; RECORD_TYPES]),
+        Some((Some(until), counts)) => (Some(until), counts),
+        _ => (Some(head_seq), counts),
+    };
+    PhaseState {
+        phase,
+        generation,
+        mirror_until,
+        counts,
+    }
+}
+
+/// The strand's own record of a change of phase.
+pub(super) fn record(
+    from: Phase,
+    to: Phase,
+    generation: i64,
+    boundary_seq: Seq,
+) -> Result<Record, RecordError> {
+    let data = json!({
+        "agent_id": "boboyka_sidecar",
+        "event": "phase_changed",
+        "metadata": {
+            "from": from.as_str(),
+            "to": to.as_str(),
+            "generation": generation,
+            "boundary_seq": boundary_seq,
+        },
+    });
+    Record::from_json(RecordType::AuditLog, &data.to_string())
+}
