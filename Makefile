@@ -3,7 +3,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-with-supabase toolchain provision provision-cluster build images test-images cluster cluster-down generate test bench bench-sdk lint clean
+.PHONY: help run run-with-supabase toolchain provision provision-cluster build images test-images cluster cluster-down deploy generate test bench bench-sdk lint clean
 
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,23 +26,27 @@ provision-cluster: ## Gets what a Kubernetes is made of into the cache; ten minu
 # Static programs that do not tell where they were built. They have a folder of their own, so that the flags, which
 # count for everything that is built with them, don't have it all built again.
 STATIC := RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(HOME)=home" \
-  $(CARGO) build --locked --target x86_64-unknown-linux-gnu --target-dir target/static -p boboyka-sidecar -p boboyka-probe
+  $(CARGO) build --locked --target x86_64-unknown-linux-gnu --target-dir target/static -p boboyka-sidecar -p boboyka-operator -p boboyka-probe
 
-images: toolchain ## Builds the sidecar's image as an OCI archive in target/images.
+images: toolchain ## Builds the sidecar's and the operator's image as OCI archives in target/images.
 	$(STATIC) --release
 	$(CARGO) run -q -p boboyka-cluster -- images
 
 test-images: toolchain
 	$(STATIC)
 
-cluster: provision-cluster test-images ## Brings up a Kubernetes with two nodes and the sidecar's image, in the background.
+cluster: provision-cluster test-images ## Brings up a Kubernetes with two nodes and our images, in the background.
 	@$(CARGO) run -q -p boboyka-cluster -- up
 
 cluster-down: ## Ends it.
 	@$(CARGO) run -q -p boboyka-cluster -- down
 
-generate: toolchain ## Writes again what is generated from the source: the resources' definitions.
+deploy: provision-cluster ## Installs the operator into the cluster of `make cluster`, or KUBECONFIG's, and says the next step.
+	@charts/deploy.sh
+
+generate: toolchain provision-cluster ## Writes again what is generated from the source: the resources' definitions, and charts/install.yaml.
 	$(CARGO) run -q -p boboyka-crds --bin crdgen -- crds/yaml
+	charts/generate.sh
 
 build: toolchain ## Builds everything for the tests.
 	$(CARGO) build --workspace

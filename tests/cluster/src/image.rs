@@ -118,12 +118,12 @@ fn put(place: &Path, content: &[u8], mode: u32) -> Result<()> {
     Ok(())
 }
 
-/// The sidecar's image and the tests' own, from what the build for tests made.
+/// The sidecar's image, the operator's and the tests' own, from what the build for tests made.
 pub fn test_images() -> Result<Vec<PathBuf>> {
     images("debug", "test-images")
 }
 
-/// The sidecar's image for use, from what `make images` built, and the tests' own beside it.
+/// The images for use, from what `make images` built, and the tests' own beside them.
 pub fn release_images() -> Result<Vec<PathBuf>> {
     images("release", "images")
 }
@@ -132,41 +132,63 @@ fn images(profile: &str, folder: &str) -> Result<Vec<PathBuf>> {
     let target = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target"));
     let built = target.join("static/x86_64-unknown-linux-gnu").join(profile);
     let folder = target.join(folder);
-    let sidecar = sidecar(&built.join("boboyka-sidecar"))?;
-    sidecar.write_files(&folder.join("boboyka-sidecar"))?;
+    let mut places = Vec::new();
+    for program in [SIDECAR, OPERATOR] {
+        let image = of_ours(&program, &built.join(program.name))?;
+        image.write_files(&folder.join(program.name))?;
+        places.push(image.write(&folder.join(format!("{}.tar", program.name)))?);
+    }
     let probe = Image::of_program("localhost/boboyka-probe:test", &built.join("boboyka-probe"))?;
-    Ok(vec![
-        sidecar.write(&folder.join("boboyka-sidecar.tar"))?,
-        probe.write(&folder.join("boboyka-probe.tar"))?,
-    ])
+    places.push(probe.write(&folder.join("boboyka-probe.tar"))?);
+    Ok(places)
 }
 
-/// The sidecar's image: the program, what it is made of, the authorities that https needs, a user who is not root.
-pub fn sidecar(program: &Path) -> Result<Image> {
+/// One of our programs that come as an image.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
+    /// Its name: the package's, the image's, the file's.
+    pub name: &'static str,
+    description: &'static str,
+    /// Whether it speaks https with the world, and needs the world's authorities.
+    https: bool,
+}
+
+/// The sidecar.
+pub const SIDECAR: Program = Program {
+    name: "boboyka-sidecar",
+    description: "Takes Boboyka's records, keeps them in a hash-chained strand, mirrors them to Supabase",
+    https: true,
+};
+
+/// The operator. It speaks with the API server only, whose authority comes with its token.
+pub const OPERATOR: Program = Program {
+    name: "boboyka-operator",
+    description: "Turns a BoboykaIntegration into sidecars, strands on volumes, and a gated migration",
+    https: false,
+};
+
+/// An image of ours: the program, what it is made of, the authorities that https needs, a user who is not root.
+pub fn of_ours(of: &Program, program: &Path) -> Result<Image> {
     let version = env!("CARGO_PKG_VERSION");
-    let mut image = Image::of_program(&format!("localhost/boboyka-sidecar:{version}"), program)?;
-    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-    let roots: String = roots
-        .map(|root| pem::encode(&pem::Pem::new("CERTIFICATE", root.as_ref())))
-        .collect();
-    image.files.push((
-        "etc/ssl/certs/ca-certificates.crt".to_owned(),
-        roots.into_bytes(),
-        0o644,
-    ));
-    image.files.push((
-        "sbom.cdx.json".to_owned(),
-        sbom::of_package("boboyka-sidecar")?,
-        0o644,
-    ));
+    let mut image = Image::of_program(&format!("localhost/{}:{version}", of.name), program)?;
+    if of.https {
+        let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+        let roots: String = roots
+            .map(|root| pem::encode(&pem::Pem::new("CERTIFICATE", root.as_ref())))
+            .collect();
+        image.files.push((
+            "etc/ssl/certs/ca-certificates.crt".to_owned(),
+            roots.into_bytes(),
+            0o644,
+        ));
+    }
+    let bill = sbom::of_package(of.name)?;
+    image.files.push(("sbom.cdx.json".to_owned(), bill, 0o644));
     let label =
         |name: &str, value: &str| (format!("org.opencontainers.image.{name}"), value.to_owned());
     image.labels = vec![
-        label("title", "boboyka-sidecar"),
-        label(
-            "description",
-            "Takes Boboyka's records, keeps them in a hash-chained strand, mirrors them to Supabase",
-        ),
+        label("title", of.name),
+        label("description", of.description),
         label("version", version),
         label("licenses", env!("CARGO_PKG_LICENSE")),
     ];

@@ -1,11 +1,12 @@
-//! The sidecar's image: what is in it, that it is the same bytes every time, and that the Dockerfile says the same.
+//! The sidecar's and the operator's image: what is in them, that they are the same bytes every time, and that the
+//! Dockerfile says the same.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use boboyka_cluster::image::{self, test_images};
+use boboyka_cluster::image::{OPERATOR, SIDECAR, of_ours, test_images};
 use serde_json::{Value, json};
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -17,7 +18,7 @@ fn the_same_program_gives_the_same_bytes() {
     std::fs::write(&program, "a program").unwrap();
     let write = |name: &str| {
         let place = folder.path().join(name);
-        std::fs::read(image::sidecar(&program).unwrap().write(&place).unwrap()).unwrap()
+        std::fs::read(of_ours(&SIDECAR, &program).unwrap().write(&place).unwrap()).unwrap()
     };
     let first = write("first");
     // Another time, and another owner's habits: neither is in the archive.
@@ -29,7 +30,7 @@ fn the_same_program_gives_the_same_bytes() {
 
 #[test]
 fn the_sidecars_image_is_one_static_program_and_what_https_needs() {
-    let (config, files) = sidecar_image();
+    let (config, files) = image_of("boboyka-sidecar");
     assert_eq!(config["config"]["User"], "65532:65532");
     assert_eq!(config["config"]["Entrypoint"], json!(["/boboyka-sidecar"]));
     let names: Vec<&str> = files.keys().map(String::as_str).collect();
@@ -44,10 +45,23 @@ fn the_sidecars_image_is_one_static_program_and_what_https_needs() {
     );
     let roots = String::from_utf8_lossy(&files["etc/ssl/certs/ca-certificates.crt"]);
     assert!(roots.matches("BEGIN CERTIFICATE").count() > 100);
+    assert_static(&files["boboyka-sidecar"]);
+}
 
+#[test]
+fn the_operators_image_is_one_static_program() {
+    let (config, files) = image_of("boboyka-operator");
+    assert_eq!(config["config"]["User"], "65532:65532");
+    assert_eq!(config["config"]["Entrypoint"], json!(["/boboyka-operator"]));
+    let names: Vec<&str> = files.keys().map(String::as_str).collect();
+    assert_eq!(names, ["boboyka-operator", "etc/passwd", "sbom.cdx.json"]);
+    assert_static(&files["boboyka-operator"]);
+}
+
+fn assert_static(content: &[u8]) {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("program");
-    std::fs::write(&program, &files["boboyka-sidecar"]).unwrap();
+    std::fs::write(&program, content).unwrap();
     let told = Command::new("ldd").arg(&program).output().unwrap();
     let told = String::from_utf8_lossy(&[told.stdout, told.stderr].concat()).into_owned();
     assert!(
@@ -58,61 +72,70 @@ fn the_sidecars_image_is_one_static_program_and_what_https_needs() {
 
 #[test]
 fn the_bill_of_materials_names_what_is_linked_and_nothing_else() {
-    let (_, files) = sidecar_image();
-    let bill: Value = serde_json::from_slice(&files["sbom.cdx.json"]).unwrap();
-    assert_eq!(bill["bomFormat"], "CycloneDX");
-    assert_eq!(bill["metadata"]["component"]["name"], "boboyka-sidecar");
-    let parts = bill["components"].as_array().unwrap();
-    let has = |name: &str| parts.iter().any(|one| one["name"] == name);
-    assert!(has("sled") && has("rustls") && has("boboyka-strand"));
-    assert!(!has("kube") && !has("tempfile") && !has("cc"));
-    assert!(
-        parts
-            .iter()
-            .all(|one| one["version"].is_string() && one["licenses"].is_array())
-    );
+    for (name, linked, not_linked) in [
+        ("boboyka-sidecar", "sled", "tempfile"),
+        ("boboyka-operator", "kube", "sled"),
+    ] {
+        let (_, files) = image_of(name);
+        let bill: Value = serde_json::from_slice(&files["sbom.cdx.json"]).unwrap();
+        assert_eq!(bill["bomFormat"], "CycloneDX");
+        assert_eq!(bill["metadata"]["component"]["name"], name);
+        let parts = bill["components"].as_array().unwrap();
+        let has = |name: &str| parts.iter().any(|one| one["name"] == name);
+        assert!(
+            has(linked) && has("rustls") && has("boboyka-crds"),
+            "{name}"
+        );
+        assert!(!has(not_linked) && !has("cc"), "{name}");
+        assert!(
+            parts
+                .iter()
+                .all(|one| one["version"].is_string() && one["licenses"].is_array())
+        );
+    }
 }
 
 #[test]
-fn the_dockerfile_declares_what_the_image_declares() {
-    let (config, files) = sidecar_image();
+fn the_dockerfile_declares_what_the_images_declare() {
     let text = std::fs::read_to_string(root().join("Dockerfile")).unwrap();
-    let (_, last) = text
-        .split_once("FROM scratch\n")
-        .expect("the last stage is from scratch");
-    let said = |word: &'static str| {
-        last.lines()
-            .filter_map(move |line| line.strip_prefix(word))
-            .map(str::trim)
-    };
-    assert_eq!(
-        said("USER ").collect::<Vec<_>>(),
-        [config["config"]["User"].as_str().unwrap()]
-    );
-    let entrypoint: Value = serde_json::from_str(said("ENTRYPOINT ").next().unwrap()).unwrap();
-    assert_eq!(entrypoint, config["config"]["Entrypoint"]);
-    let labels: BTreeMap<String, String> = said("LABEL ")
-        .map(|label| label.split_once('=').unwrap())
-        .map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned()))
-        .collect();
-    assert_eq!(json!(labels), config["config"]["Labels"]);
-    assert!(
-        said("ENV ").next().is_none() && said("EXPOSE ").next().is_none(),
-        "the image has neither"
-    );
-
-    // It copies what lies beside the archive, so the files are the same too.
-    let copies: Vec<&str> = said("COPY ").collect();
-    assert_eq!(
-        copies,
-        ["--from=build /src/target/images/boboyka-sidecar/ /"]
-    );
-    let beside = root().join("target/test-images/boboyka-sidecar");
-    for (name, content) in &files {
-        assert!(
-            std::fs::read(beside.join(name)).unwrap() == *content,
-            "{name} differs"
+    for name in [SIDECAR.name, OPERATOR.name] {
+        let (config, files) = image_of(name);
+        let (_, stage) = text
+            .split_once(&format!("FROM scratch AS {name}\n"))
+            .expect("there is a stage for every image");
+        let stage = stage.split("\nFROM ").next().unwrap();
+        let said = |word: &'static str| {
+            stage
+                .lines()
+                .filter_map(move |line| line.strip_prefix(word))
+                .map(str::trim)
+        };
+        assert_eq!(
+            said("USER ").collect::<Vec<_>>(),
+            [config["config"]["User"].as_str().unwrap()]
         );
+        let entrypoint: Value = serde_json::from_str(said("ENTRYPOINT ").next().unwrap()).unwrap();
+        assert_eq!(entrypoint, config["config"]["Entrypoint"]);
+        let labels: BTreeMap<String, String> = said("LABEL ")
+            .map(|label| label.split_once('=').unwrap())
+            .map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned()))
+            .collect();
+        assert_eq!(json!(labels), config["config"]["Labels"]);
+        assert!(
+            said("ENV ").next().is_none() && said("EXPOSE ").next().is_none(),
+            "the image has neither"
+        );
+
+        // It copies what lies beside the archive, so the files are the same too.
+        let copied = format!("--from=build /src/target/images/{name}/ /");
+        assert_eq!(said("COPY ").collect::<Vec<_>>(), [copied.as_str()]);
+        let beside = root().join("target/test-images").join(name);
+        for (file, content) in &files {
+            assert!(
+                std::fs::read(beside.join(file)).unwrap() == *content,
+                "{file} differs"
+            );
+        }
     }
 }
 
@@ -120,13 +143,11 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The image's configuration and its files.
-fn sidecar_image() -> (Value, Files) {
+/// An image's configuration and its files.
+fn image_of(name: &str) -> (Value, Files) {
     let images = test_images().unwrap();
-    let archive = images
-        .iter()
-        .find(|place| place.ends_with("boboyka-sidecar.tar"))
-        .unwrap();
+    let file = format!("{name}.tar");
+    let archive = images.iter().find(|place| place.ends_with(&file)).unwrap();
     let archive = unpack(&std::fs::read(archive).unwrap());
     let blob =
         |digest: &Value| &archive[&format!("blobs/{}", digest.as_str().unwrap().replace(':', "/"))];
