@@ -4,6 +4,8 @@
 //! Bodies, calls at a time and time are bounded. A decision that panics is answered with an error and ends the
 //! process: nobody knows what it left half done.
 
+pub mod choose;
+pub mod inject;
 mod server;
 
 use std::panic::AssertUnwindSafe;
@@ -13,13 +15,16 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
-use axum::http::{Request, StatusCode};
+use axum::http::{Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview};
 use kube::core::{DynamicObject, Status};
+use serde_json::Value;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, timeout};
 
@@ -117,8 +122,9 @@ impl Reviews {
             })?;
         subject.log(&decision);
         let outcome = decision.name();
-        let answer = encode(response, decision).map_err(Refusal::failed)?;
-        Ok((outcome, answer.into_response()))
+        let answer = encode(response, decision).map_err(|error| Refusal::failed(&error))?;
+        let json = [(header::CONTENT_TYPE, "application/json")];
+        Ok((outcome, (json, answer).into_response()))
     }
 }
 
@@ -139,12 +145,12 @@ impl Refusal {
         }
     }
 
-    fn failed(message: String) -> Self {
-        tracing::error!(error = message, "a review was not answered");
+    fn failed(error: &serde_json::Error) -> Self {
+        tracing::error!(%error, "a review was not answered");
         Self {
             outcome: "failed",
             code: StatusCode::INTERNAL_SERVER_ERROR,
-            message,
+            message: "the answer could not be written".to_owned(),
         }
     }
 
@@ -198,16 +204,15 @@ impl Subject {
     }
 
     fn log(&self, decision: &Decision) {
-        let (decision, reason) = match decision {
-            // Pods that are none of ours are not worth a line each.
-            Decision::Skip(reason) => {
-                tracing::debug!(pod = %self, review = self.uid, reason, "a pod is let in as it is");
-                return;
+        match decision {
+            Decision::Inject(_) => {
+                tracing::info!(pod = %self, review = self.uid, dry_run = self.dry_run, "pod {self} gets a sidecar");
             }
-            Decision::Inject(_) => ("gets a sidecar", ""),
-            Decision::Refuse(message) => ("is refused", message.as_str()),
-        };
-        tracing::info!(pod = %self, review = self.uid, dry_run = self.dry_run, reason, "a pod {decision}");
+            // Whoever decided so has told it where it is worth a line.
+            Decision::Skip(why) | Decision::Refuse(why) => {
+                tracing::debug!(pod = %self, review = self.uid, why, "pod {self} is {}", decision.name());
+            }
+        }
     }
 }
 
@@ -236,13 +241,10 @@ fn decode(body: &[u8]) -> Result<AdmissionRequest<DynamicObject>, String> {
 fn encode(
     mut response: AdmissionResponse,
     decision: Decision,
-) -> Result<axum::Json<AdmissionReview<DynamicObject>>, String> {
+) -> Result<String, serde_json::Error> {
+    let mut patched = None;
     match decision {
-        Decision::Inject(patch) => {
-            response = response
-                .with_patch(patch)
-                .map_err(|error| error.to_string())?;
-        }
+        Decision::Inject(patch) => patched = Some(STANDARD.encode(serde_json::to_vec(&patch)?)),
         Decision::Skip(reason) => {
             response.audit_annotations = [("skipped".to_owned(), reason)].into();
         }
@@ -251,7 +253,15 @@ fn encode(
             response.result = Status::failure(&message, "Forbidden").with_code(403);
         }
     }
-    Ok(axum::Json(response.into_review()))
+    let mut review = serde_json::to_value(response.into_review())?;
+    if let Some(patch) = patched
+        && let Some(response) = review.get_mut("response").and_then(Value::as_object_mut)
+    {
+        // The library would write an array of numbers; bytes are base64 in Kubernetes.
+        response.insert("patch".to_owned(), patch.into());
+        response.insert("patchType".to_owned(), "JSONPatch".into());
+    }
+    Ok(review.to_string())
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ mod requests;
 
 use std::time::Duration;
 
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -16,20 +16,18 @@ use prometheus_client::registry::{Registry, Unit};
 pub use requests::CountRequests;
 
 /// How a reconciliation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reconciled {
-    /// What was asked for is so.
-    Done,
-    /// It waits for somebody: a rule is broken, a gate is shut.
-    Blocked,
+    /// It did what there was to do; also when a gate is shut.
+    Ok,
     /// It failed and is tried again.
-    Failed,
+    Error,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reconcile {
     controller: &'static str,
-    result: Reconciled,
+    result: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -146,6 +144,10 @@ impl Metrics {
 
     /// Counts a reconciliation.
     pub fn reconciled(&self, controller: &'static str, result: Reconciled, took: Duration) {
+        let result = match result {
+            Reconciled::Ok => "ok",
+            Reconciled::Error => "error",
+        };
         let labels = Reconcile { controller, result };
         self.reconciles
             .get_or_create(&labels)
@@ -223,7 +225,7 @@ mod tests {
     #[test]
     fn metrics_have_base_units_and_say_what_was_counted() {
         let metrics = Metrics::default();
-        metrics.reconciled("integration", Reconciled::Done, Duration::from_millis(3));
+        metrics.reconciled("integration", Reconciled::Ok, Duration::from_millis(3));
         metrics.admitted("injected", Duration::from_millis(1));
         metrics.requested("get", "pods".into(), 200);
         metrics.set_leader(true);
@@ -233,7 +235,7 @@ mod tests {
         metrics.set_certificate_expiry(7);
         let text = metrics.text().unwrap();
         for line in [
-            "boboyka_operator_reconcile_duration_seconds_count{controller=\"integration\",result=\"Done\"} 1",
+            "boboyka_operator_reconcile_duration_seconds_count{controller=\"integration\",result=\"ok\"} 1",
             "boboyka_operator_admissions_total{decision=\"injected\"} 1",
             "boboyka_operator_admission_duration_seconds_count 1",
             "boboyka_operator_api_requests_total{verb=\"get\",resource=\"pods\",code=\"200\"} 1",

@@ -57,9 +57,7 @@ where
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await;
-            let code = answer
-                .as_ref()
-                .map_or(0, |answer| answer.status().as_u16());
+            let code = answer.as_ref().map_or(0, |answer| answer.status().as_u16());
             metrics.requested(verb, resource, code);
             answer
         })
@@ -129,12 +127,7 @@ mod tests {
                 "update",
                 "leases",
             ),
-            (
-                "POST",
-                "/apis/batch/v1/namespaces/a/jobs",
-                "create",
-                "jobs",
-            ),
+            ("POST", "/apis/batch/v1/namespaces/a/jobs", "create", "jobs"),
             ("GET", "/version", "get", "none"),
         ] {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
