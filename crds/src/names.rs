@@ -65,7 +65,7 @@ pub const OBSERVE_PORT: u16 = 7476;
 /// Claims on strands' volumes begin with it; no other pod may mount them.
 pub const CLAIM_PREFIX: &str = "boboyka-strand-";
 
-/// The ClusterRole with what a sidecar may do in its namespace.
+/// The `ClusterRole` with what a sidecar may do in its namespace.
 pub const SIDECAR_ROLE: &str = "boboyka-sidecar";
 /// The configuration by which the API server calls the operator for labelled pods.
 pub const WEBHOOK: &str = "boboyka-operator";

@@ -2,8 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use boboyka_crds::{names, quantity};
 use clap::{Args, Parser, Subcommand};
+
+use crate::cluster::Membership;
 
 /// Takes Boboyka's records on localhost, keeps each in a hash-chained strand before it answers, and
 /// mirrors them to Supabase.
@@ -34,25 +38,47 @@ pub enum Command {
     /// 0 when the chain holds, with 1 when it does not.
     Verify {
         /// The data folder.
-        #[arg(long, env = "BOBOYKA_DATA_DIR", default_value = "boboyka-data")]
+        #[arg(long, env = names::DATA_DIR_VARIABLE, default_value = "boboyka-data")]
         data_dir: PathBuf,
     },
+    /// Wait until a sidecar on this machine takes records. Ends with 0 once it does, with 1 when the time is over.
+    Wait {
+        /// The sidecar's address of /ready.
+        #[arg(long, env = names::OBSERVE_VARIABLE, default_value = "127.0.0.1:7476")]
+        observe: SocketAddr,
+        /// How long to wait, such as 60s.
+        #[arg(long, default_value = "60s", value_parser = duration)]
+        timeout: Duration,
+    },
+    /// Mirror what a strand still holds for Supabase, then end with 0. Takes no records.
+    Drain(Strand),
 }
 
 /// How to serve.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Where the strand lies; created when it is missing.
-    #[arg(long, env = "BOBOYKA_DATA_DIR", default_value = "boboyka-data")]
-    pub data_dir: PathBuf,
+    /// The strand.
+    #[command(flatten)]
+    pub strand: Strand,
     /// Address of the API.
     #[arg(long, env = "BOBOYKA_LISTEN", default_value = "127.0.0.1:7475")]
     pub listen: SocketAddr,
+    /// For so many seconds after the signal to end, go on serving and mirroring until Supabase has everything.
+    #[arg(long, env = names::DRAIN_SECONDS_VARIABLE, default_value_t = 0)]
+    pub drain_seconds: u64,
+}
+
+/// A strand, and where it is mirrored to.
+#[derive(Debug, Args)]
+pub struct Strand {
+    /// Where the strand lies; created when it is missing.
+    #[arg(long, env = names::DATA_DIR_VARIABLE, default_value = "boboyka-data")]
+    pub data_dir: PathBuf,
     /// Address of /live, /ready and /metrics.
-    #[arg(long, env = "BOBOYKA_OBSERVE", default_value = "127.0.0.1:7476")]
+    #[arg(long, env = names::OBSERVE_VARIABLE, default_value = "127.0.0.1:7476")]
     pub observe: SocketAddr,
     /// Folder with the files `url` and `key`, such as a mounted Secret.
-    #[arg(long, env = "BOBOYKA_SUPABASE_DIR")]
+    #[arg(long, env = names::SUPABASE_DIR_VARIABLE)]
     pub supabase_dir: Option<PathBuf>,
     /// Refuse records while the disk has less than this many bytes free.
     #[arg(long, env = "BOBOYKA_MIN_FREE_BYTES", default_value_t = 64 * 1024 * 1024)]
@@ -62,13 +88,89 @@ pub struct Serve {
 /// Supabase's URL and key from the environment, when both are set. No flag carries them: command lines
 /// are visible to everybody.
 pub fn supabase_variables() -> Option<(String, String)> {
-    let variable = |name| {
-        std::env::var(name)
-            .ok()
-            .filter(|value| !value.trim().is_empty())
-    };
     Some((
         variable("BOBOYKA_SUPABASE_URL")?,
         variable("BOBOYKA_SUPABASE_KEY")?,
     ))
+}
+
+/// Some of the variables that place a sidecar in a cluster are set, others are not.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{set} is set but {missing} is not: a sidecar in a cluster needs both")]
+pub struct HalfMember {
+    /// One that is set.
+    pub set: &'static str,
+    /// The first one that is not.
+    pub missing: &'static str,
+}
+
+/// The sidecar's place in a cluster, from the environment; `None` when it runs on its own.
+///
+/// # Errors
+/// Something of it is missing.
+pub fn membership() -> Result<Option<Membership>, HalfMember> {
+    membership_from(variable)
+}
+
+fn membership_from(
+    variable: impl Fn(&'static str) -> Option<String>,
+) -> Result<Option<Membership>, HalfMember> {
+    let mut set = None;
+    let mut missing = None;
+    let mut take = |name| {
+        let value = variable(name);
+        let place = if value.is_some() {
+            &mut set
+        } else {
+            &mut missing
+        };
+        place.get_or_insert(name);
+        value.unwrap_or_default()
+    };
+    let membership = Membership {
+        namespace: take(names::NAMESPACE_VARIABLE),
+        integration: take(names::INTEGRATION_VARIABLE),
+        strand: take(names::STRAND_VARIABLE),
+        pod_uid: take(names::POD_UID_VARIABLE),
+    };
+    match (set, missing) {
+        (None, _) => Ok(None),
+        (Some(_), None) => Ok(Some(membership)),
+        (Some(set), Some(missing)) => Err(HalfMember { set, missing }),
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    let value = std::env::var(name).ok();
+    value.filter(|value| !value.trim().is_empty())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    quantity::duration(text).ok_or_else(|| "must be a duration such as 60s".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use boboyka_crds::names;
+
+    use super::membership_from;
+
+    #[test]
+    fn a_sidecar_is_in_a_cluster_when_all_four_variables_say_so() {
+        let all = membership_from(|name| Some(name.to_lowercase()))
+            .unwrap()
+            .unwrap();
+        assert_eq!(all.pod_uid, "boboyka_pod_uid");
+        assert_eq!(membership_from(|_| None), Ok(None));
+    }
+
+    #[test]
+    fn the_variable_that_is_missing_is_named() {
+        let error =
+            membership_from(|name| (name != names::STRAND_VARIABLE).then(String::new)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "BOBOYKA_NAMESPACE is set but BOBOYKA_STRAND is not: a sidecar in a cluster needs both"
+        );
+    }
 }

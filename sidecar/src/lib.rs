@@ -4,29 +4,40 @@
 //! Handlers and lanes never call each other: they meet in the store.
 
 mod api;
+mod cluster;
+pub mod command;
 pub mod config;
 pub mod integration;
 pub mod mirror;
 mod observe;
 pub mod phase;
 pub mod prune;
+mod report;
 mod server;
 pub mod shutdown;
+mod signals;
 pub mod store;
+mod upkeep;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use boboyka_strand::{Record, RecordType};
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
-use config::Serve;
-use integration::Integration;
-use mirror::{Credentials, Mirror, Settings, SupabaseSource};
+pub use cluster::Membership;
+use config::{Serve, Strand};
+use mirror::{Credentials, SupabaseSource};
+use shutdown::Shutdown;
+use signals::Signals;
 use store::{NewRecord, OpenError, Options, Store};
+use upkeep::{Outside, Upkeep};
+
+/// How long the last report may take: the pod is waiting for it.
+const LAST_REPORT_LIMIT: Duration = Duration::from_secs(1);
 
 /// Why the sidecar ended other than by a signal.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +56,12 @@ pub enum RunError {
     /// Supabase's settings are wrong.
     #[error("the settings for Supabase are wrong")]
     Supabase(#[source] mirror::CredentialsError),
+    /// Its place in a cluster is told by halves.
+    #[error("the environment is incomplete")]
+    Membership(#[from] config::HalfMember),
+    /// It was told to end before it had mirrored everything.
+    #[error("interrupted before supabase had everything")]
+    Interrupted,
     /// A write failed; only a new start can tell what the disk holds.
     #[error("the store stopped: {0}")]
     Poisoned(String),
@@ -59,78 +76,93 @@ pub enum RunError {
 /// # Errors
 /// [`RunError`]: what kept it from starting, or made it stop.
 pub async fn run(serve: Serve, listening: impl FnOnce()) -> Result<(), RunError> {
-    let source = supabase_source(&serve)?;
-    let known = store::quarantined_in(&serve.data_dir);
-    let options = Options {
-        min_free_bytes: serve.min_free_bytes,
-        ..Options::new(&serve.data_dir)
-    };
-    let store = Store::open(options)?;
-    record_quarantine(&store, known.len()).await;
+    let outside = outside(&serve.strand)?;
+    let span = outside.span();
+    Box::pin(serve_strand(serve, outside, listening).instrument(span)).await
+}
+
+async fn serve_strand(
+    serve: Serve,
+    outside: Outside,
+    listening: impl FnOnce(),
+) -> Result<(), RunError> {
+    let mut signals = Signals::listen();
+    let store = open(&serve.strand).await?;
     let listener = listen(serve.listen).await?;
-    let observer = listen(serve.observe).await?;
     let (end, shutdown) = shutdown::channel();
-    let (_integration, integration) = watch::channel(Integration::standalone());
-    let (_boundary, follower) =
-        phase::follow(store.clone(), integration.clone(), shutdown.clone()).await;
-    let pruner = prune::start(store.clone(), integration.clone(), shutdown.clone());
-    let (mirror, lanes) = Mirror::start(
-        store.clone(),
-        source,
-        Settings::default(),
-        integration,
-        shutdown.clone(),
-    );
-    let api = Arc::new(api::Api::new(store.clone(), mirror));
-    let mut tasks = JoinSet::new();
-    tasks.spawn(server::serve(
-        listener,
-        api::router(Arc::clone(&api)),
-        shutdown.clone(),
-    ));
-    tasks.spawn(server::serve(
-        observer,
-        observe::router(api),
-        shutdown.clone(),
-    ));
-    for (task, what) in [
-        (lanes, "mirror"),
-        (follower, "phase"),
-        (pruner, "retention"),
-    ] {
-        tasks.spawn(async move {
-            if let Err(error) = task.await {
-                tracing::error!(%error, "the task {what} failed");
-            }
-        });
-    }
+    let mut upkeep = Upkeep::start(&store, &serve.strand, outside, true, &shutdown).await;
+    let api = observed(&serve.strand, &store, &mut upkeep, &shutdown).await?;
+    upkeep.spawn(server::serve(listener, api::router(api), shutdown));
     tracing::info!(
         address = %serve.listen,
-        strand = %store.strand_id(),
+        strand_id = %store.strand_id(),
         head = store.head().seq,
         "listening"
     );
     listening();
-    let failure = tokio::select! {
-        () = signal() => None,
+    let mut failure = tokio::select! {
+        () = signals.next() => None,
         reason = store.poisoned() => Some(RunError::Poisoned(reason)),
-        // None of them ends before the signal unless something is wrong with it.
-        _ = tasks.join_next() => Some(RunError::TaskEnded),
+        () = upkeep.task_ended() => Some(RunError::TaskEnded),
     };
-    tracing::info!("ending: requests under way are answered first");
-    end.trigger();
-    while let Some(ended) = tasks.join_next().await {
-        if let Err(error) = ended {
-            tracing::error!(%error, "a task had failed");
+    let drain = Duration::from_secs(serve.drain_seconds);
+    if failure.is_none() && !drain.is_zero() && !upkeep.is_settled() {
+        tracing::info!(?drain, "ending: supabase gets first what it has not yet");
+        tokio::select! {
+            () = upkeep.settled() => {}
+            () = tokio::time::sleep(drain) => tracing::warn!("ending before supabase had everything"),
+            () = signals.next() => {}
+            reason = store.poisoned() => failure = Some(RunError::Poisoned(reason)),
         }
     }
-    let closed = tokio::task::spawn_blocking(move || store.close()).await;
-    debug_assert!(closed.is_ok(), "closing does not panic");
+    tracing::info!("ending: requests under way are answered first");
+    end.trigger();
+    upkeep.end(LAST_REPORT_LIMIT).await;
+    close(store).await;
     failure.map_or(Ok(()), Err)
 }
 
-fn supabase_source(serve: &Serve) -> Result<SupabaseSource, RunError> {
-    match (&serve.supabase_dir, config::supabase_variables()) {
+/// What the sidecar has to do with others, by flags and environment.
+fn outside(strand: &Strand) -> Result<Outside, RunError> {
+    Ok(Outside {
+        supabase: supabase_source(strand)?,
+        membership: config::membership()?,
+    })
+}
+
+/// Opens the strand, and records in it what had to be set aside.
+async fn open(strand: &Strand) -> Result<Store, RunError> {
+    let known = store::quarantined_in(&strand.data_dir);
+    let options = Options {
+        min_free_bytes: strand.min_free_bytes,
+        ..Options::new(&strand.data_dir)
+    };
+    let store = Store::open(options)?;
+    record_quarantine(&store, known.len()).await;
+    Ok(store)
+}
+
+/// Answers whoever watches.
+async fn observed(
+    strand: &Strand,
+    store: &Store,
+    upkeep: &mut Upkeep,
+    shutdown: &Shutdown,
+) -> Result<Arc<api::Api>, RunError> {
+    let observer = listen(strand.observe).await?;
+    let api = Arc::new(api::Api::new(store.clone(), upkeep.mirror.clone()));
+    let router = observe::router(Arc::clone(&api));
+    upkeep.spawn(server::serve(observer, router, shutdown.clone()));
+    Ok(api)
+}
+
+async fn close(store: Store) {
+    let closed = tokio::task::spawn_blocking(move || store.close()).await;
+    debug_assert!(closed.is_ok(), "closing does not panic");
+}
+
+fn supabase_source(strand: &Strand) -> Result<SupabaseSource, RunError> {
+    match (&strand.supabase_dir, config::supabase_variables()) {
         (Some(folder), _) => Ok(SupabaseSource::Folder(folder.clone())),
         (None, Some((url, key))) => Credentials::new(&url, &key)
             .map(SupabaseSource::Fixed)
@@ -163,22 +195,6 @@ async fn record_quarantine(store: &Store, known: usize) {
         && let Err(error) = store.append(records).await
     {
         tracing::error!(%error, "could not record in the strand what was quarantined");
-    }
-}
-
-/// SIGTERM or Ctrl-C.
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = match signal(SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(error) => {
-            tracing::error!(%error, "can't hear SIGTERM");
-            return std::future::pending().await;
-        }
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
     }
 }
 

@@ -1,20 +1,23 @@
-//! The command line: serve, or verify a strand offline.
+//! The command line: serve; verify a strand offline, wait for a sidecar, drain a strand.
 
 use std::io::{IsTerminal, Write, stderr, stdout};
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use boboyka_sidecar::config::{Cli, Command, Serve};
-use boboyka_sidecar::{causes, run, store};
+use boboyka_sidecar::{RunError, causes, command, run, store};
 use clap::Parser;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_log();
     let ended = match cli.command {
         None => serve(cli.serve),
+        Some(Command::Drain(strand)) => within_runtime(command::drain(strand)),
         Some(Command::Verify { data_dir }) => return verify(&data_dir),
+        Some(Command::Wait { observe, timeout }) => return wait(observe, timeout),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -26,27 +29,43 @@ fn main() -> ExitCode {
 }
 
 fn serve(serve: Serve) -> anyhow::Result<()> {
+    let greeting = format!(
+        "Boboyka sidecar on http://{0}, strand in {1}. Try: curl -sS http://{0}/v1/boboyka/ingest -H \
+         'content-type: application/json' -d '{{\"record_type\":\"agent_health\",\"data\":\
+         {{\"agent_id\":\"me\",\"status\":\"healthy\"}}}}'",
+        serve.listen,
+        serve.strand.data_dir.display()
+    );
+    within_runtime(run(serve, || say(&mut stdout(), &greeting)))
+}
+
+fn within_runtime(work: impl Future<Output = Result<(), RunError>>) -> anyhow::Result<()> {
+    start_log();
     // The one TLS provider; libraries are built to take what is installed here.
     let installed = rustls::crypto::ring::default_provider().install_default();
     anyhow::ensure!(
         installed.is_ok(),
         "a TLS provider was installed before this one"
     );
-    let greeting = format!(
-        "Boboyka sidecar on http://{0}, strand in {1}. Try: curl -sS http://{0}/v1/boboyka/ingest -H \
-         'content-type: application/json' -d '{{\"record_type\":\"agent_health\",\"data\":\
-         {{\"agent_id\":\"me\",\"status\":\"healthy\"}}}}'",
-        serve.listen,
-        serve.data_dir.display()
-    );
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(run(serve, || say(&mut stdout(), &greeting)))?;
+    runtime.block_on(work)?;
     Ok(())
 }
 
+fn wait(observe: SocketAddr, timeout: Duration) -> ExitCode {
+    match command::wait(observe, timeout) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&mut stderr(), &format!("boboyka-sidecar wait: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
 fn verify(data_dir: &Path) -> ExitCode {
+    start_log();
     let verdict = match store::verify_offline(data_dir, |_| ControlFlow::Continue(())) {
         Ok(verdict) => verdict,
         Err(error) => {
@@ -67,8 +86,10 @@ fn verify(data_dir: &Path) -> ExitCode {
 }
 
 fn start_log() {
+    // What the watch of the cluster meets is said once, by ourselves.
+    let quiet = "info,kube_runtime=error,kube_client=error";
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(quiet));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(stderr);

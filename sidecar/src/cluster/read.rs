@@ -1,0 +1,137 @@
+//! Reading resources field by field: what a newer version writes, or what can't be read, takes nothing else with it.
+//! Pure.
+
+use std::time::Duration;
+
+use boboyka_crds::{Phase, quantity};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::Assignment;
+use crate::integration::{InForce, Integration, Pace, Retention};
+
+/// Status writes in a second that a fleet of sidecars stays below.
+const REPORTS_PER_SECOND: f64 = 20.0;
+const INTERVAL_DEFAULT: u64 = 10;
+const INTERVAL_MAX: u64 = 3600;
+const ACK_TIMEOUT_MAX: Duration = Duration::from_secs(30);
+const BATCH_ROWS_MAX: usize = 500;
+/// Of a complaint, which may repeat what was written.
+const COMPLAINT_MAX: usize = 200;
+
+/// What an integration asks, and what of it can't be read. A phase or a transition that can't be read leaves the one
+/// that is known; a setting that can't be read leaves its default.
+pub(super) fn integration(object: &Value, known: &Integration) -> (Integration, Vec<String>) {
+    let default = Integration::unknown();
+    let mut fields = Fields {
+        object,
+        complaints: Vec::new(),
+    };
+    let in_force = match fields.get::<Phase>("/status/phase") {
+        Ok(Some(phase)) => {
+            let generation = fields.get("/status/phaseGeneration").ok().flatten();
+            Some(InForce {
+                phase,
+                generation: generation.unwrap_or(0),
+            })
+        }
+        // An integration that was made again has none at first.
+        Ok(None) | Err(Unread) => known.in_force,
+    };
+    let transition = fields
+        .get("/status/transition/generation")
+        .unwrap_or(known.transition);
+    let rows = fields.get("/spec/supabase/mirror/batchRows").ok().flatten();
+    let heard = Integration {
+        in_force,
+        transition,
+        has_supabase: object
+            .pointer("/spec/supabase")
+            .is_some_and(|it| !it.is_null()),
+        ack_timeout: fields
+            .parse("/spec/supabase/mirror/ackTimeout", quantity::duration)
+            .map_or(default.ack_timeout, |timeout| timeout.min(ACK_TIMEOUT_MAX)),
+        batch_rows: rows.map_or(default.batch_rows, |rows: usize| {
+            rows.clamp(1, BATCH_ROWS_MAX)
+        }),
+        retention: Retention {
+            max_age: fields.parse("/spec/retention/maxAge", quantity::duration),
+            max_size_bytes: fields.parse("/spec/retention/maxSize", quantity::bytes),
+        },
+        pace: pace(
+            fields.get("/status/reportIntervalSeconds").ok().flatten(),
+            fields.get("/status/strands/held").ok().flatten(),
+        ),
+    };
+    (heard, fields.complaints)
+}
+
+/// What a strand's resource says to its sidecar. What can't be read is as if it were not there.
+pub(super) fn assignment(object: &Value) -> Assignment {
+    let mut fields = Fields {
+        object,
+        complaints: Vec::new(),
+    };
+    Assignment {
+        holder_uid: fields.get("/spec/holder/podUid").ok().flatten(),
+        witnessed_seq: fields.get("/spec/witnessed/seq").ok().flatten(),
+        conditions: fields
+            .get("/status/conditions")
+            .ok()
+            .flatten()
+            .unwrap_or_default(),
+    }
+}
+
+fn pace(interval: Option<u64>, held: Option<u32>) -> Pace {
+    let seconds = interval.unwrap_or(INTERVAL_DEFAULT).clamp(1, INTERVAL_MAX);
+    let fleet = Duration::from_secs_f64(f64::from(held.unwrap_or(0)) / REPORTS_PER_SECOND);
+    let slow = if seconds > INTERVAL_DEFAULT {
+        Duration::from_secs(seconds) / 2
+    } else {
+        Duration::ZERO
+    };
+    Pace {
+        interval: Duration::from_secs(seconds),
+        spread: fleet.max(slow),
+    }
+}
+
+/// It can't be read, and that was noted.
+struct Unread;
+
+struct Fields<'a> {
+    object: &'a Value,
+    complaints: Vec<String>,
+}
+
+impl Fields<'_> {
+    fn get<T: DeserializeOwned>(&mut self, pointer: &str) -> Result<Option<T>, Unread> {
+        match self
+            .object
+            .pointer(pointer)
+            .filter(|value| !value.is_null())
+        {
+            None => Ok(None),
+            Some(value) => T::deserialize(value).map(Some).map_err(|error| {
+                self.complain(pointer, &error.to_string());
+                Unread
+            }),
+        }
+    }
+
+    fn parse<T>(&mut self, pointer: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let text: String = self.get(pointer).ok()??;
+        let parsed = parse(&text);
+        if parsed.is_none() {
+            self.complain(pointer, &format!("{text:?} is not understood"));
+        }
+        parsed
+    }
+
+    fn complain(&mut self, pointer: &str, why: &str) {
+        let path = pointer.trim_start_matches('/').replace('/', ".");
+        let why: String = why.chars().take(COMPLAINT_MAX).collect();
+        self.complaints.push(format!("{path}: {why}"));
+    }
+}

@@ -1,0 +1,67 @@
+//! Following one resource by its name, for ever. Objects are handed on unparsed, so that one which a newer version wrote
+//! breaks no watch.
+
+use std::pin::pin;
+
+use futures_util::StreamExt as _;
+use kube::api::{ApiResource, DynamicObject};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, Resource};
+use serde_json::Value;
+
+use super::backoff::Backoff;
+use super::trouble::Trouble;
+
+/// A watch is begun anew after so many seconds: a connection that died silently is noticed soon after.
+const WATCH_SECONDS: u32 = 120;
+
+/// Hands on what a resource's `spec` and `status` are, whenever they change; says what is in the way.
+pub(super) async fn follow<K: Resource<DynamicType = ()>>(
+    client: Client,
+    namespace: &str,
+    name: &str,
+    mut trouble: Trouble,
+    mut adopt: impl FnMut(&Value),
+) {
+    let resource = ApiResource::erase::<K>(&());
+    let api = Api::<DynamicObject>::namespaced_with(client, namespace, &resource);
+    let config = watcher::Config::default()
+        .fields(&format!("metadata.name={name}"))
+        .timeout(WATCH_SECONDS);
+    let mut events = pin!(watcher(api, config));
+    let (mut backoff, mut seen) = (Backoff::default(), false);
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Init) => seen = false,
+            Ok(Event::InitApply(object) | Event::Apply(object)) => {
+                seen = true;
+                trouble.over();
+                backoff.reset();
+                adopt(&object.data);
+            }
+            Ok(Event::InitDone) => {
+                backoff.reset();
+                if !seen {
+                    trouble.is("it does not exist");
+                }
+            }
+            Ok(Event::Delete(_)) => trouble.is("it was deleted"),
+            Err(error) => {
+                trouble.is(&told(&error));
+                // The stream would go on at once.
+                tokio::time::sleep(backoff.next()).await;
+            }
+        }
+    }
+}
+
+/// Why, in words that stay the same while the reason does.
+fn told(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => super::told(error),
+        watcher::Error::WatchError(status) => format!("{} ({})", status.message, status.code),
+        watcher::Error::NoResourceVersion => error.to_string(),
+    }
+}

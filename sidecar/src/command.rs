@@ -1,0 +1,7 @@
+//! What the program can do besides serving.
+
+mod drain;
+mod wait;
+
+pub use drain::drain;
+pub use wait::{WaitError, wait};

@@ -1,0 +1,167 @@
+//! The report: what this sidecar tells the cluster, as the status of its strand's resource.
+//!
+//! Only the sidecar of the pod that holds the strand reports, at the pace that the integration sets. A report that is
+//! refused or lost is tried again with what is true by then. Reports carry neither keys nor row data.
+
+mod conditions;
+mod pace;
+mod snapshot;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, Instant};
+
+use boboyka_crds::{BoboykaStrand, StrandStatus, names};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::{Api, Client};
+use serde_json::json;
+use tokio::time::MissedTickBehavior;
+
+use self::pace::Pacer;
+pub(crate) use self::snapshot::Source;
+use crate::cluster::{Backoff, Cluster, Trouble, told};
+use crate::shutdown::Shutdown;
+
+/// How often the sidecar looks at itself: within the two seconds in which an edit is obeyed and seen to be.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// How long a report may take.
+const SEND_MAX: Duration = Duration::from_secs(10);
+
+/// Reports until the signal, and once more at the end.
+pub(crate) struct Reporter {
+    cluster: Cluster,
+    source: Source,
+    pacer: Pacer,
+    /// The conditions that were said last; none while that is not known.
+    conditions: Option<Vec<Condition>>,
+    trouble: Trouble,
+    backoff: Backoff,
+    not_before: Option<Instant>,
+}
+
+impl Reporter {
+    pub(crate) fn new(cluster: Cluster, source: Source) -> Self {
+        Self {
+            cluster,
+            source,
+            pacer: Pacer::default(),
+            conditions: None,
+            trouble: Trouble::with("report into the cluster"),
+            backoff: Backoff::default(),
+            not_before: None,
+        }
+    }
+
+    /// Reports until the signal.
+    pub(crate) async fn run(mut self, mut shutdown: Shutdown) -> Self {
+        let mut ticks = tokio::time::interval(LOOK_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = shutdown.wait() => return self,
+                _ = ticks.tick() => {}
+            }
+            tokio::select! {
+                () = shutdown.wait() => return self,
+                () = self.turn() => {}
+            }
+        }
+    }
+
+    /// Says that it ends, in a limited time.
+    pub(crate) async fn last(mut self, limit: Duration) {
+        let said = async {
+            let Some(client) = self.client() else { return };
+            let Some(status) = self.look(false).await else {
+                return;
+            };
+            if let Err(reason) = self.send(client, &status).await {
+                tracing::warn!(reason, "the last report did not get through");
+            }
+        };
+        if tokio::time::timeout(limit, said).await.is_err() {
+            tracing::warn!("the last report was not answered in time");
+        }
+    }
+
+    async fn turn(&mut self) {
+        let Some(client) = self.client() else {
+            self.pacer.forget();
+            self.conditions = None;
+            return;
+        };
+        if self.not_before.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        let Some(status) = self.look(true).await else {
+            return;
+        };
+        let pace = self.cluster.integration.borrow().pace;
+        if !self
+            .pacer
+            .is_due(&status, pace, Instant::now(), fastrand::f64())
+        {
+            return;
+        }
+        let sent = tokio::time::timeout(SEND_MAX, self.send(client, &status));
+        let sent = sent
+            .await
+            .unwrap_or_else(|_| Err("it was not answered in time".to_owned()));
+        match sent {
+            Ok(()) => {
+                self.trouble.over();
+                self.backoff.reset();
+                self.not_before = None;
+                self.conditions = Some(status.conditions.clone());
+                self.pacer.sent(status, Instant::now());
+            }
+            Err(reason) => {
+                self.trouble.is(&reason);
+                self.not_before = Some(Instant::now() + self.backoff.next());
+            }
+        }
+    }
+
+    /// The client, while this pod holds the strand.
+    fn client(&self) -> Option<Client> {
+        let assignment = self.cluster.assignment.borrow();
+        let own = self.cluster.membership.pod_uid.as_str();
+        let holds = assignment.holder_uid.as_deref() == Some(own);
+        holds
+            .then(|| self.cluster.client.borrow().clone())
+            .flatten()
+    }
+
+    /// What is to be said now. None when the sidecar can't see itself, which is said in the log.
+    async fn look(&mut self, running: bool) -> Option<StrandStatus> {
+        let assignment = self.cluster.assignment.borrow().clone();
+        let has_supabase = self.cluster.integration.borrow().has_supabase;
+        let snapshot = self
+            .source
+            .look(running, has_supabase, assignment.witnessed_seq)
+            .await?;
+        let before = self.conditions.as_ref().unwrap_or(&assignment.conditions);
+        let own = &self.cluster.membership.pod_uid;
+        Some(status::status(&snapshot, own, Timestamp::now(), before))
+    }
+
+    async fn send(&self, client: Client, status: &StrandStatus) -> Result<(), String> {
+        let resource = ApiResource::erase::<BoboykaStrand>(&());
+        let own = &self.cluster.membership;
+        let api = Api::<DynamicObject>::namespaced_with(client, &own.namespace, &resource);
+        let patch = json!({
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "metadata": {"name": own.strand},
+            "status": status,
+        });
+        let parameters = PatchParams::apply(names::SIDECAR_MANAGER).force();
+        let sent = api
+            .patch_status(&own.strand, &parameters, &Patch::Apply(&patch))
+            .await;
+        sent.map(drop).map_err(|error| told(&error))
+    }
+}

@@ -1,0 +1,141 @@
+//! The conditions of a report: whether Supabase answers, whether it takes the credentials, whether retention is enforced.
+//! Pure. A condition that says nothing about this strand, such as Supabase's while nothing is mirrored, is left out.
+
+use boboyka_strand::retention::Blocker;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
+
+use super::status::Snapshot;
+use crate::mirror::{LaneState, LaneStatus};
+use crate::store::blocker_told;
+
+const REACHABLE: &str = "SupabaseReachable";
+const ACCEPTED: &str = "CredentialsAccepted";
+const RETENTION: &str = "RetentionEnforced";
+
+/// Of a message, which repeats what Supabase answered.
+const MESSAGE_MAX: usize = 500;
+
+/// What is known of a condition: status, reason, message.
+type Finding = (&'static str, &'static str, String);
+
+/// The conditions, with their times kept where they say the same as `before`.
+pub(super) fn conditions(
+    snapshot: &Snapshot,
+    now: Timestamp,
+    before: &[Condition],
+) -> Vec<Condition> {
+    let earlier = |kind: &str| before.iter().find(|one| one.type_ == kind);
+    let (mut found, lanes) = (Vec::new(), open(snapshot));
+    if !lanes.is_empty() {
+        found.push((REACHABLE, Some(reachable(snapshot, &lanes))));
+        found.push((ACCEPTED, accepted(snapshot, &lanes)));
+    }
+    if snapshot
+        .retention
+        .max_age_ms
+        .or(snapshot.retention.max_size_bytes)
+        .is_some()
+    {
+        found.push((RETENTION, Some(retention(snapshot))));
+    }
+    let condition = |(kind, finding): (&str, Option<Finding>)| match (finding, earlier(kind)) {
+        (Some(finding), earlier) => of(kind, finding, now, earlier),
+        (None, Some(earlier)) => earlier.clone(),
+        (None, None) => of(kind, ("Unknown", "NotTried", String::new()), now, None),
+    };
+    found.into_iter().map(condition).collect()
+}
+
+/// The lanes that have anything to do with Supabase.
+fn open(snapshot: &Snapshot) -> Vec<&LaneStatus> {
+    if !snapshot.has_supabase && snapshot.supabase_url.is_none() {
+        return Vec::new();
+    }
+    let lanes = snapshot.lanes.iter();
+    lanes
+        .filter(|lane| lane.state != LaneState::Closed)
+        .collect()
+}
+
+fn reachable(snapshot: &Snapshot, lanes: &[&LaneStatus]) -> Finding {
+    if snapshot.supabase_url.is_none() {
+        let message = "there are no credentials to try it with";
+        return ("Unknown", "NotTried", message.to_owned());
+    }
+    if let Some(lane) = first(lanes, &[LaneState::Open, LaneState::BackingOff]) {
+        return ("False", "RequestsFail", told(lane));
+    }
+    ("True", "RequestsAnswered", String::new())
+}
+
+/// `None` where nothing new is known.
+fn accepted(snapshot: &Snapshot, lanes: &[&LaneStatus]) -> Option<Finding> {
+    if snapshot.supabase_url.is_none() {
+        let reason = lanes.first().and_then(|lane| lane.reason.clone());
+        let message = reason.unwrap_or_else(|| "no credentials are mounted".to_owned());
+        return Some(("False", "CredentialsMissing", message));
+    }
+    if let Some(lane) = first(lanes, &[LaneState::AuthFailed]) {
+        return Some(("False", "CredentialsRefused", told(lane)));
+    }
+    let taken = [
+        LaneState::Mirroring,
+        LaneState::SchemaMismatch,
+        LaneState::Refused,
+    ];
+    first(lanes, &taken).map(|_| ("True", "RequestsAnswered", String::new()))
+}
+
+fn retention(snapshot: &Snapshot) -> Finding {
+    let retention = &snapshot.retention;
+    if let Some(blocker) = retention.blocked_by {
+        let reason = match blocker {
+            Blocker::Lane(_) => "WaitsForMirror",
+            Blocker::DeadLetters(_) => "WaitsForDeadLetters",
+            Blocker::Rollback => "KeptForRollback",
+        };
+        return ("False", reason, blocker_told(blocker));
+    }
+    if retention.last_run_ms.is_none() {
+        return ("Unknown", "NotRunYet", String::new());
+    }
+    let message = match retention.pruned_seq {
+        0 => "nothing had to be pruned yet".to_owned(),
+        seq => format!("pruned up to seq {seq}"),
+    };
+    ("True", "Enforced", message)
+}
+
+fn first<'a>(lanes: &[&'a LaneStatus], states: &[LaneState]) -> Option<&'a LaneStatus> {
+    lanes
+        .iter()
+        .copied()
+        .find(|lane| states.contains(&lane.state))
+}
+
+fn told(lane: &LaneStatus) -> String {
+    format!(
+        "{}: {}",
+        lane.table,
+        lane.reason.as_deref().unwrap_or(lane.state.name())
+    )
+}
+
+fn of(
+    kind: &str,
+    (status, reason, message): Finding,
+    now: Timestamp,
+    earlier: Option<&Condition>,
+) -> Condition {
+    let since = earlier.filter(|earlier| earlier.status == status);
+    Condition {
+        type_: kind.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: message.chars().take(MESSAGE_MAX).collect(),
+        last_transition_time: since
+            .map_or(Time(now), |earlier| earlier.last_transition_time.clone()),
+        observed_generation: None,
+    }
+}

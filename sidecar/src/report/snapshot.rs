@@ -1,0 +1,203 @@
+//! Looking at oneself: what a report is made of, read off the store, the mirror and the phase follower.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use boboyka_crds::{Boundary, Chain};
+use boboyka_strand::{Hash, Seq};
+use tokio::sync::watch;
+
+use super::status::Snapshot;
+use crate::mirror::Mirror;
+use crate::phase;
+use crate::store::{Quarantined, Store};
+
+/// What must be read off the disk is looked at so often.
+const DISK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What is looked at.
+#[derive(Clone)]
+pub(crate) struct Source {
+    store: Store,
+    mirror: Mirror,
+    boundary: watch::Receiver<Option<phase::Boundary>>,
+    data_dir: PathBuf,
+    /// Whether this sidecar takes records at all.
+    takes_records: bool,
+    disk: Option<Disk>,
+    /// The block that was asked for last, and what was found.
+    witnessed: Option<(Seq, Option<Hash>)>,
+}
+
+/// What was read off the disk, and when.
+#[derive(Clone)]
+struct Disk {
+    at: Instant,
+    bytes: u64,
+    chain: Chain,
+}
+
+impl Source {
+    pub(crate) fn new(
+        store: Store,
+        mirror: Mirror,
+        boundary: watch::Receiver<Option<phase::Boundary>>,
+        data_dir: PathBuf,
+        takes_records: bool,
+    ) -> Self {
+        Self {
+            store,
+            mirror,
+            boundary,
+            data_dir,
+            takes_records,
+            disk: None,
+            witnessed: None,
+        }
+    }
+
+    /// What is seen now. None when a thread for it failed, which is tried again.
+    pub(super) async fn look(
+        &mut self,
+        running: bool,
+        has_supabase: bool,
+        asked: Option<Seq>,
+    ) -> Option<Snapshot> {
+        let mut source = self.clone();
+        let look = move || {
+            let snapshot = source.look_now(running, has_supabase, asked);
+            (source, snapshot)
+        };
+        let (source, snapshot) = tokio::task::spawn_blocking(look).await.ok()?;
+        *self = source;
+        Some(snapshot)
+    }
+
+    fn look_now(&mut self, running: bool, has_supabase: bool, asked: Option<Seq>) -> Snapshot {
+        let disk = self.disk();
+        let boundary = *self.boundary.borrow();
+        // The head after the figures that must not be ahead of it.
+        let (lanes, counts, floor) = (self.mirror.lanes(), self.store.counts(), self.store.floor());
+        Snapshot {
+            ready: running && self.takes_records && !self.store.is_poisoned(),
+            strand_id: self.store.strand_id(),
+            floor: floor.head,
+            witnessed: asked
+                .filter(|seq| *seq > floor.head.seq)
+                .and_then(|seq| Some((seq, self.hash_of(seq)?))),
+            counts,
+            lanes,
+            chain: disk.chain,
+            phase: self.store.phase(),
+            boundary: boundary.map(|boundary| Boundary {
+                generation: boundary.generation,
+                seq: i64::try_from(boundary.seq).unwrap_or(i64::MAX),
+                drained: boundary.drained,
+            }),
+            has_supabase,
+            supabase_url: self.mirror.supabase_url(),
+            disk_bytes: disk.bytes,
+            retention: self.store.retention(),
+            head: self.store.head(),
+        }
+    }
+
+    fn disk(&mut self) -> Disk {
+        let fresh = self
+            .disk
+            .take()
+            .filter(|disk| disk.at.elapsed() < DISK_INTERVAL);
+        let disk = fresh.unwrap_or_else(|| Disk {
+            at: Instant::now(),
+            bytes: bytes_on_disk(&self.data_dir),
+            chain: chain(&self.store.quarantined()),
+        });
+        self.disk = Some(disk.clone());
+        disk
+    }
+
+    /// The hash of a block; looked up once, unless the strand may still grow up to it.
+    fn hash_of(&mut self, seq: Seq) -> Option<Hash> {
+        if let Some((asked, found)) = self.witnessed
+            && asked == seq
+            && (found.is_some() || self.store.head().seq < seq)
+        {
+            return found;
+        }
+        let found = self.store.block(seq).unwrap_or_else(|error| {
+            tracing::warn!(
+                seq,
+                error = crate::causes(&error),
+                "the block at {seq} can't be read"
+            );
+            None
+        });
+        let hash = found.map(|block| block.hash);
+        self.witnessed = Some((seq, hash));
+        hash
+    }
+}
+
+/// What was set aside was acknowledged once, or nobody can tell.
+fn chain(quarantined: &[Quarantined]) -> Chain {
+    let reason = quarantined.first().map(|first| match quarantined.len() {
+        1 => format!("{} (set aside in {})", first.reason, first.folder),
+        more => format!(
+            "{} (set aside in {}), and {} more",
+            first.reason,
+            first.folder,
+            more - 1
+        ),
+    });
+    Chain {
+        intact: reason.is_none(),
+        broken_seq: None,
+        reason,
+    }
+}
+
+/// What a folder takes of its disk. What vanishes meanwhile takes nothing.
+fn bytes_on_disk(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return 0;
+    };
+    let size = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => bytes_on_disk(&entry.path()),
+        Ok(metadata) => metadata.blocks() * 512,
+        Err(_) => 0,
+    };
+    entries.flatten().map(size).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{bytes_on_disk, chain};
+    use crate::store::Quarantined;
+
+    #[test]
+    fn a_folder_takes_what_its_files_take() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(bytes_on_disk(folder.path()), 0);
+        std::fs::create_dir(folder.path().join("inner")).unwrap();
+        std::fs::write(folder.path().join("inner/file"), [1; 10_000]).unwrap();
+        assert!(bytes_on_disk(folder.path()) >= 8192);
+        assert_eq!(bytes_on_disk(&folder.path().join("none")), 0);
+    }
+
+    #[test]
+    fn a_chain_of_which_something_was_set_aside_is_not_intact() {
+        assert!(chain(&[]).intact);
+        let quarantined = |folder: &str| Quarantined {
+            folder: folder.to_owned(),
+            reason: "a segment does not verify".to_owned(),
+        };
+        let broken = chain(&[quarantined("a"), quarantined("b")]);
+        assert!(!broken.intact);
+        assert_eq!(
+            broken.reason.unwrap(),
+            "a segment does not verify (set aside in a), and 1 more"
+        );
+    }
+}

@@ -1,0 +1,270 @@
+use std::time::{Duration, Instant};
+
+use boboyka_crds::{Boundary, Chain, Phase, StrandStatus};
+use boboyka_strand::retention::Blocker;
+use boboyka_strand::{Hash, Head, RecordType};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::jiff::Timestamp;
+use uuid::Uuid;
+
+use super::pace::Pacer;
+use super::status::{Snapshot, health, same, status};
+use crate::integration::Pace;
+use crate::mirror::{LaneState, LaneStatus};
+use crate::store::RetentionStatus;
+
+fn head(seq: u64) -> Head {
+    Head {
+        seq,
+        hash: Hash::from_bytes([u8::try_from(seq % 256).unwrap(); 32]),
+        ..Head::EMPTY
+    }
+}
+
+fn lane(record_type: RecordType, state: LaneState, backlog: u64) -> LaneStatus {
+    LaneStatus {
+        record_type,
+        table: record_type.table(),
+        state,
+        reason: (state != LaneState::Mirroring).then(|| "why".to_owned()),
+        mark: 7,
+        head: 9,
+        backlog,
+        lag_ms: backlog * 1000,
+        mirrored: 3,
+        dead_lettered: 0,
+        retry_in_ms: None,
+        lost_columns: Vec::new(),
+        idempotent: true,
+        dead_letters: Vec::new(),
+    }
+}
+
+fn snapshot() -> Snapshot {
+    Snapshot {
+        ready: true,
+        strand_id: Uuid::nil(),
+        head: head(9),
+        floor: Head::EMPTY,
+        witnessed: Some((4, head(4).hash)),
+        counts: [4, 3, 2, 0],
+        lanes: RecordType::ALL
+            .map(|kind| lane(kind, LaneState::Mirroring, 1))
+            .into(),
+        chain: Chain {
+            intact: true,
+            broken_seq: None,
+            reason: None,
+        },
+        phase: None,
+        boundary: Some(Boundary {
+            generation: 3,
+            seq: 8,
+            drained: false,
+        }),
+        has_supabase: true,
+        supabase_url: Some("https://x.supabase.co".to_owned()),
+        disk_bytes: 4096,
+        retention: RetentionStatus::default(),
+    }
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn report(snapshot: &Snapshot) -> StrandStatus {
+    status(snapshot, "uid", at(100), &[])
+}
+
+fn condition<'a>(status: &'a StrandStatus, kind: &str) -> Option<&'a Condition> {
+    status.conditions.iter().find(|one| one.type_ == kind)
+}
+
+fn said(snapshot: &Snapshot, kind: &str) -> Option<(String, String)> {
+    condition(&report(snapshot), kind).map(|one| (one.status.clone(), one.reason.clone()))
+}
+
+fn is(status: &str, reason: &str) -> (String, String) {
+    (status.to_owned(), reason.to_owned())
+}
+
+fn with_states(states: [LaneState; 4]) -> Snapshot {
+    let lanes = RecordType::ALL.into_iter().zip(states);
+    Snapshot {
+        lanes: lanes.map(|(kind, state)| lane(kind, state, 0)).collect(),
+        ..snapshot()
+    }
+}
+
+#[test]
+fn a_report_sums_up_the_lanes_and_counts_by_type() {
+    let status = report(&snapshot());
+    assert_eq!(
+        (status.records, status.backlog, status.lag_ms),
+        (9, 4, 1000)
+    );
+    assert_eq!(status.records_by_type[RecordType::ALL[1].name()], 3);
+    assert_eq!(status.head.unwrap().seq, 9);
+    assert_eq!(status.floor, None);
+    assert_eq!(status.witnessed.unwrap().hash, head(4).hash.to_string());
+    assert_eq!(status.boundary.unwrap().seq, 8);
+    assert_eq!(status.pod_uid.unwrap(), "uid");
+    let pruned = report(&Snapshot {
+        floor: head(5),
+        witnessed: None,
+        ..snapshot()
+    });
+    assert_eq!(pruned.floor.unwrap().hash, head(5).hash.to_string());
+    assert_eq!(pruned.witnessed, None);
+}
+
+#[test]
+fn conditions_say_what_stands_between_the_strand_and_supabase() {
+    use LaneState::{AuthFailed, Closed, Mirroring, Open};
+    let (reachable, accepted) = ("SupabaseReachable", "CredentialsAccepted");
+    let well = with_states([Mirroring; 4]);
+    assert_eq!(said(&well, reachable), Some(is("True", "RequestsAnswered")));
+    assert_eq!(said(&well, accepted), Some(is("True", "RequestsAnswered")));
+    let refused = with_states([Mirroring, AuthFailed, Mirroring, Mirroring]);
+    assert_eq!(
+        said(&refused, reachable),
+        Some(is("True", "RequestsAnswered"))
+    );
+    assert_eq!(
+        said(&refused, accepted),
+        Some(is("False", "CredentialsRefused"))
+    );
+    let away = with_states([Open; 4]);
+    assert_eq!(said(&away, reachable), Some(is("False", "RequestsFail")));
+    assert_eq!(said(&away, accepted), Some(is("Unknown", "NotTried")));
+    let missing = Snapshot {
+        supabase_url: None,
+        ..with_states([LaneState::Disabled; 4])
+    };
+    assert_eq!(said(&missing, reachable), Some(is("Unknown", "NotTried")));
+    assert_eq!(
+        said(&missing, accepted),
+        Some(is("False", "CredentialsMissing"))
+    );
+    let none = Snapshot {
+        has_supabase: false,
+        ..missing
+    };
+    assert_eq!(said(&none, reachable), None);
+    assert_eq!(said(&with_states([Closed; 4]), accepted), None);
+}
+
+#[test]
+fn retention_that_has_to_wait_says_for_what() {
+    let retention = |retention| {
+        said(
+            &Snapshot {
+                retention,
+                ..snapshot()
+            },
+            "RetentionEnforced",
+        )
+    };
+    let set = RetentionStatus {
+        max_age_ms: Some(1),
+        ..RetentionStatus::default()
+    };
+    assert_eq!(retention(RetentionStatus::default()), None);
+    assert_eq!(retention(set), Some(is("Unknown", "NotRunYet")));
+    let ran = RetentionStatus {
+        last_run_ms: Some(1),
+        ..set
+    };
+    assert_eq!(retention(ran), Some(is("True", "Enforced")));
+    let blocked = RetentionStatus {
+        blocked_by: Some(Blocker::Rollback),
+        ..ran
+    };
+    assert_eq!(retention(blocked), Some(is("False", "KeptForRollback")));
+}
+
+#[test]
+fn a_condition_keeps_its_time_while_it_says_the_same() {
+    let first = status(&snapshot(), "uid", at(100), &[]);
+    let second = status(&snapshot(), "uid", at(200), &first.conditions);
+    assert_eq!(first.conditions, second.conditions);
+    let away = with_states([LaneState::Open; 4]);
+    let third = status(&away, "uid", at(300), &second.conditions);
+    let time = |kind| condition(&third, kind).unwrap().last_transition_time.0;
+    assert_eq!(time("SupabaseReachable"), at(300));
+    // Nothing new is known of the credentials.
+    assert_eq!(
+        condition(&third, "CredentialsAccepted"),
+        condition(&first, "CredentialsAccepted")
+    );
+    assert_eq!(time("CredentialsAccepted"), at(100));
+}
+
+#[test]
+fn what_moves_by_itself_is_no_change_of_health() {
+    let before = report(&snapshot());
+    let mut later = snapshot();
+    later.head = head(30);
+    later.counts = [9, 9, 9, 3];
+    later.disk_bytes = 1;
+    later.lanes[0].mark = 29;
+    later.lanes[0].backlog = 5;
+    let after = report(&later);
+    assert!(!same(&before, &after));
+    assert_eq!(health(&before), health(&after));
+    later.lanes[0].dead_lettered = 1;
+    let lettered = report(&later);
+    assert_ne!(health(&after), health(&lettered));
+    later.lanes[0].dead_lettered = 2;
+    assert_eq!(health(&lettered), health(&report(&later)));
+    let phase = StrandStatus {
+        phase: Some(Phase::CutOver),
+        ..before.clone()
+    };
+    assert_ne!(health(&before), health(&phase));
+}
+
+const PACE: Pace = Pace {
+    interval: Duration::from_secs(10),
+    spread: Duration::from_secs(4),
+};
+
+#[test]
+fn a_change_of_health_is_reported_after_a_random_part_of_the_spread() {
+    let (mut pacer, start) = (Pacer::default(), Instant::now());
+    let after = |ms| start + Duration::from_millis(ms);
+    let well = report(&snapshot());
+    assert!(!pacer.is_due(&well, PACE, start, 0.0));
+    assert!(pacer.is_due(&well, PACE, after(250), 0.0));
+    pacer.sent(well.clone(), after(250));
+    let ill = report(&Snapshot {
+        ready: false,
+        ..snapshot()
+    });
+    assert!(!pacer.is_due(&ill, PACE, after(500), 0.5));
+    // Later draws don't count: it was decided when the change was seen.
+    assert!(!pacer.is_due(&ill, PACE, after(2400), 0.0));
+    assert!(pacer.is_due(&ill, PACE, after(2500), 1.0));
+    // What is over before it was reported is not reported.
+    assert!(!pacer.is_due(&well, PACE, after(2600), 0.0));
+}
+
+#[test]
+fn figures_come_at_the_interval_and_nothing_new_six_times_as_seldom() {
+    let (mut pacer, start) = (Pacer::default(), Instant::now());
+    let after = |seconds| start + Duration::from_secs(seconds);
+    let one = report(&snapshot());
+    pacer.sent(one.clone(), start);
+    let more = report(&Snapshot {
+        head: head(10),
+        ..snapshot()
+    });
+    assert!(!pacer.is_due(&more, PACE, after(9), 0.0));
+    assert!(pacer.is_due(&more, PACE, after(10), 0.0));
+    assert!(!pacer.is_due(&one, PACE, after(59), 0.0));
+    assert!(pacer.is_due(&one, PACE, after(60), 0.0));
+    pacer.forget();
+    assert!(!pacer.is_due(&one, PACE, after(61), 0.0));
+    assert!(pacer.is_due(&one, PACE, after(62), 0.0));
+}

@@ -1,0 +1,45 @@
+//! The signals to end, heard from the moment that somebody listens: what comes while the strand is still being opened is
+//! not lost.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// SIGTERM and Ctrl-C.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    terminate: Option<Signal>,
+    interrupt: Option<Signal>,
+}
+
+impl Signals {
+    /// Listens from now on.
+    pub(crate) fn listen() -> Self {
+        Self {
+            terminate: hear(SignalKind::terminate(), "SIGTERM"),
+            interrupt: hear(SignalKind::interrupt(), "SIGINT"),
+        }
+    }
+
+    /// Returns at the next signal.
+    pub(crate) async fn next(&mut self) {
+        tokio::select! {
+            () = one(&mut self.terminate) => {}
+            () = one(&mut self.interrupt) => {}
+        }
+    }
+}
+
+fn hear(kind: SignalKind, name: &str) -> Option<Signal> {
+    signal(kind)
+        .inspect_err(|error| tracing::error!(%error, "can't hear {name}"))
+        .ok()
+}
+
+async fn one(signal: &mut Option<Signal>) {
+    let heard = match signal {
+        Some(signal) => signal.recv().await,
+        None => None,
+    };
+    if heard.is_none() {
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,175 @@
+//! What goes on beside the API: the mirror, the phase, retention, and in a cluster the watch and the report. Started
+//! together; one signal ends them all.
+
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tracing::Instrument as _;
+
+use crate::cluster::{Cluster, Membership};
+use crate::config::Strand;
+use crate::integration::Integration;
+use crate::mirror::{Mirror, Settings, SupabaseSource};
+use crate::report::{Reporter, Source};
+use crate::shutdown::Shutdown;
+use crate::store::Store;
+use crate::{phase, prune};
+
+/// How often it is looked whether the lanes have settled everything.
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// What the sidecar has to do with others.
+#[derive(Debug)]
+pub(crate) struct Outside {
+    /// Where Supabase's credentials come from.
+    pub(crate) supabase: SupabaseSource,
+    /// Its place in a cluster, if it is in one.
+    pub(crate) membership: Option<Membership>,
+}
+
+/// All of it, running.
+pub(crate) struct Upkeep {
+    pub(crate) mirror: Mirror,
+    pub(crate) integration: watch::Receiver<Integration>,
+    store: Store,
+    cluster: Option<Cluster>,
+    reporter: Option<oneshot::Receiver<Reporter>>,
+    tasks: JoinSet<()>,
+    /// Of a sidecar on its own, which nobody tells anything else.
+    _standalone: watch::Sender<Integration>,
+}
+
+impl Outside {
+    /// Names the sidecar in every line of the log.
+    pub(crate) fn span(&self) -> tracing::Span {
+        let Some(own) = &self.membership else {
+            return tracing::Span::none();
+        };
+        tracing::info_span!(
+            "sidecar",
+            namespace = own.namespace,
+            integration = own.integration,
+            strand = own.strand,
+            pod = own.pod_uid
+        )
+    }
+}
+
+impl Upkeep {
+    /// Starts all of it. `takes_records` is what the report says.
+    pub(crate) async fn start(
+        store: &Store,
+        strand: &Strand,
+        outside: Outside,
+        takes_records: bool,
+        shutdown: &Shutdown,
+    ) -> Self {
+        let mut tasks = JoinSet::new();
+        let (standalone, mut integration) = watch::channel(Integration {
+            has_supabase: !matches!(outside.supabase, SupabaseSource::Absent),
+            ..Integration::standalone()
+        });
+        let cluster = outside.membership.map(|membership| {
+            let (cluster, watch) = Cluster::new(membership);
+            tasks.spawn(watch.run(shutdown.clone()).in_current_span());
+            integration = cluster.integration.clone();
+            cluster
+        });
+        let (boundary, follower) =
+            phase::follow(store.clone(), integration.clone(), shutdown.clone()).await;
+        let pruner = prune::start(store.clone(), integration.clone(), shutdown.clone());
+        let (mirror, lanes) = Mirror::start(
+            store.clone(),
+            outside.supabase,
+            Settings::default(),
+            integration.clone(),
+            shutdown.clone(),
+        );
+        for (task, what) in [
+            (lanes, "mirror"),
+            (follower, "phase"),
+            (pruner, "retention"),
+        ] {
+            tasks.spawn(joined(task, what));
+        }
+        let reporter = cluster.clone().map(|cluster| {
+            let source = Source::new(
+                store.clone(),
+                mirror.clone(),
+                boundary,
+                strand.data_dir.clone(),
+                takes_records,
+            );
+            let (back, at_end) = oneshot::channel();
+            let reporter = Reporter::new(cluster, source).run(shutdown.clone());
+            let run = async { drop(back.send(reporter.await)) };
+            tasks.spawn(run.in_current_span());
+            at_end
+        });
+        Self {
+            mirror,
+            integration,
+            store: store.clone(),
+            cluster,
+            reporter,
+            tasks,
+            _standalone: standalone,
+        }
+    }
+
+    /// Adds a task that ends with the others.
+    pub(crate) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task.in_current_span());
+    }
+
+    /// Returns when one of the tasks has ended, which before the signal none does unless something is wrong with it.
+    pub(crate) async fn task_ended(&mut self) {
+        if let Some(Err(error)) = self.tasks.join_next().await {
+            tracing::error!(%error, "a task had failed");
+        }
+    }
+
+    /// Whether Supabase has everything that it is to have now; without one it is to have nothing.
+    pub(crate) fn is_settled(&self) -> bool {
+        !self.mirror.configured() || self.store.settled(&self.store.place())
+    }
+
+    /// Returns once Supabase has everything.
+    pub(crate) async fn settled(&self) {
+        while !self.is_settled() {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    /// Returns once this pod is known to hold the strand, so that the next report is taken; at once outside of a cluster.
+    pub(crate) async fn held(&self) {
+        let Some(cluster) = &self.cluster else { return };
+        let own = Some(&cluster.membership.pod_uid);
+        let mut assignment = cluster.assignment.clone();
+        // An error says that the watch is gone, which only a shutdown does.
+        let _ = assignment
+            .wait_for(|it| it.holder_uid.as_ref() == own)
+            .await;
+    }
+
+    /// Waits until all tasks have obeyed the signal, and reports a last time, in a limited time.
+    pub(crate) async fn end(mut self, report_limit: Duration) {
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a task had failed");
+            }
+        }
+        if let Some(reporter) = self.reporter
+            && let Ok(reporter) = reporter.await
+        {
+            reporter.last(report_limit).await;
+        }
+    }
+}
+
+async fn joined(task: JoinHandle<()>, what: &str) {
+    if let Err(error) = task.await {
+        tracing::error!(%error, "the task {what} failed");
+    }
+}
