@@ -8,9 +8,12 @@
 )]
 
 mod admission;
+mod authorization;
+mod charts;
 mod definitions;
 mod faults;
 mod images;
+mod operator_shell;
 mod product;
 mod shared;
 mod trace;

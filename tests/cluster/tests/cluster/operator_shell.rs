@@ -1,0 +1,330 @@
+//! The operator's shell as processes beside a real API server: who leads, whom the API server trusts, who may be there.
+
+mod replica;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use boboyka_cluster::{Cluster, TestNamespace, Tier, wait_for};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, ServiceAccount};
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
+
+use crate::shared::run;
+use replica::Replica;
+
+const LIMIT: Duration = Duration::from_secs(30);
+const NAME: &str = "boboyka-operator";
+const AUTHORITIES: &str = "boboyka-operator-authorities";
+
+/// A cluster has one operator, so these tests go one after another.
+struct Installed {
+    cluster: &'static Cluster,
+    namespace: TestNamespace,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Installed {
+    async fn new() -> Self {
+        static ALONE: Mutex<()> = Mutex::const_new(());
+        static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+        let alone = ALONE.lock().await;
+        let start = || async {
+            let cluster = Cluster::start(Tier::Api, &[]).await.unwrap();
+            define(&cluster).await;
+            cluster
+        };
+        let cluster = CLUSTER.get_or_init(start).await;
+        let namespace = TestNamespace::new(cluster.client()).await.unwrap();
+        let accounts = namespace.api::<ServiceAccount>();
+        wait_for("the namespace's service account", LIMIT, || async {
+            Ok(accounts.get_opt("default").await?.is_some())
+        })
+        .await
+        .unwrap();
+        Self {
+            cluster,
+            namespace,
+            _alone: alone,
+        }
+    }
+
+    fn replica(&self, name: &str, more: &[&str]) -> Replica {
+        Replica::start(self.cluster, self.namespace.name(), name, more)
+    }
+
+    fn hooks(&self) -> Api<MutatingWebhookConfiguration> {
+        Api::all(self.cluster.client())
+    }
+
+    /// Has the API server call these replicas about every pod of the namespace.
+    async fn call(&self, replicas: &[&Replica]) {
+        let webhooks: Vec<_> = replicas.iter().map(|replica| self.webhook(replica)).collect();
+        let hook = json!({"metadata": {"name": NAME}, "webhooks": webhooks});
+        let hook = serde_json::from_value(hook).unwrap();
+        let _ = self.hooks().delete(NAME, &DeleteParams::default()).await;
+        self.hooks().create(&PostParams::default(), &hook).await.unwrap();
+    }
+
+    fn webhook(&self, replica: &Replica) -> Value {
+        json!({
+            "name": format!("{}.boboyka.test", replica.name), "admissionReviewVersions": ["v1"],
+            "sideEffects": "NoneOnDryRun", "failurePolicy": "Fail", "timeoutSeconds": 5,
+            "clientConfig": {"url": format!("https://{}/inject", replica.webhook)},
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace.name()}},
+        })
+    }
+
+    /// Creates a pod without our label, and does not keep it: every webhook has to answer.
+    async fn admit(&self) -> Result<Pod, kube::Error> {
+        let pod = json!({"metadata": {"generateName": "p-"},
+            "spec": {"containers": [{"name": "c", "image": "i"}]}});
+        let dry = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        let pod = serde_json::from_value(pod).unwrap();
+        self.namespace.api::<Pod>().create(&dry, &pod).await
+    }
+
+    async fn admitted(&self) {
+        wait_for("the webhooks to answer", LIMIT, || async {
+            Ok(self.admit().await.is_ok())
+        })
+        .await
+        .unwrap();
+    }
+
+    async fn bundles(&self) -> Vec<Vec<u8>> {
+        let hook = self.hooks().get(NAME).await.unwrap();
+        let webhooks = hook.webhooks.into_iter().flatten();
+        webhooks
+            .map(|one| one.client_config.ca_bundle.unwrap_or_default().0)
+            .collect()
+    }
+}
+
+async fn define(cluster: &Cluster) {
+    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+    let api = Api::<CustomResourceDefinition>::all(cluster.client());
+    for definition in boboyka_crds::definitions().unwrap() {
+        api.create(&PostParams::default(), &definition).await.unwrap();
+    }
+}
+
+#[test]
+fn one_replica_leads_and_another_takes_over_after_a_crash_a_hang_and_an_end() {
+    run(async {
+        let installed = Installed::new().await;
+        let lease = ["--lease-seconds=5"];
+        let first = installed.replica("first", &lease);
+        first.leads_within(LIMIT).await;
+        let second = installed.replica("second", &lease);
+        installed.call(&[&first, &second]).await;
+        first.ready_within(LIMIT).await;
+        second.ready_within(LIMIT).await;
+        assert!(!second.leads().await);
+
+        // A crash: the Lease has to run out, and no sooner is there another leader.
+        drop(first);
+        let took = second.leads_within(Duration::from_secs(8)).await;
+        assert!(took > Duration::from_secs(3), "{took:?}");
+        println!("a replica leads {:.1} s after the leader was killed", took.as_secs_f64());
+
+        // A graceful end: at once.
+        let third = installed.replica("third", &lease);
+        wait_for("the third to serve", LIMIT, || async { Ok(third.metrics().await.is_ok()) })
+            .await
+            .unwrap();
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let begun = Instant::now();
+        let ending = tokio::task::spawn_blocking(move || second.terminate());
+        let took = third.leads_within(Duration::from_secs(2)).await;
+        let (status, log) = ending.await.unwrap();
+        assert!(status.success(), "{status}: {log}");
+        println!(
+            "a replica leads {:.2} s after the leader was told to end, which ended after {:.2} s",
+            took.as_secs_f64(),
+            begun.elapsed().as_secs_f64()
+        );
+        let map = installed.namespace.api::<ConfigMap>().get(AUTHORITIES).await.unwrap();
+        assert!(!map.data.unwrap_or_default().contains_key("second"));
+
+        // A hang: another leads, and the one that wakes up ends with an error.
+        let fourth = installed.replica("fourth", &lease);
+        wait_for("the fourth to serve", LIMIT, || async { Ok(fourth.metrics().await.is_ok()) })
+            .await
+            .unwrap();
+        third.signal("STOP");
+        fourth.leads_within(Duration::from_secs(9)).await;
+        third.signal("CONT");
+        let (status, log) = tokio::task::spawn_blocking(move || third.ended())
+            .await
+            .unwrap();
+        assert!(!status.success(), "{status}");
+        assert!(log.contains("the Lease was lost"), "{log}");
+        let lease = installed.namespace.api::<Lease>().get(NAME).await.unwrap();
+        let spec = lease.spec.unwrap();
+        assert!(spec.holder_identity.unwrap().starts_with("fourth_"));
+        assert_eq!(spec.lease_transitions, Some(3));
+    });
+}
+
+#[test]
+fn certificates_are_renewed_under_calls_without_one_that_fails() {
+    run(async {
+        let installed = Installed::new().await;
+        let life = ["--authority-lifetime=10s"];
+        let replicas = [installed.replica("first", &life), installed.replica("second", &life)];
+        installed.call(&[&replicas[0], &replicas[1]]).await;
+        for replica in &replicas {
+            replica.ready_within(LIMIT).await;
+        }
+        installed.admitted().await;
+
+        let (end, calls, handshakes) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+        let call = || async {
+            while !end.load(Ordering::Relaxed) {
+                installed.admit().await.unwrap();
+                calls.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        // The API server keeps its connections; others are new each time.
+        let connect = || async {
+            while !end.load(Ordering::Relaxed) {
+                let bundles = installed.bundles().await;
+                for (replica, bundle) in replicas.iter().zip(bundles) {
+                    replica.trusted_by(&bundle).await.unwrap();
+                    handshakes.fetch_add(1, Ordering::Relaxed);
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let watch = async {
+            let mut seen = std::collections::BTreeSet::new();
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_secs(30) {
+                for replica in &replicas {
+                    seen.insert((&replica.name, replica.gauge("certificate_expiry_timestamp_seconds").await));
+                    assert!(replica.is_ready().await, "{}", replica.log());
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            end.store(true, Ordering::Relaxed);
+            seen.len()
+        };
+        let (certificates, ..) = tokio::join!(watch, call(), call(), connect());
+        println!(
+            "{} calls by the API server and {} handshakes, none failed, while {certificates} certificates were served",
+            calls.load(Ordering::Relaxed),
+            handshakes.load(Ordering::Relaxed),
+        );
+        assert!(certificates >= 8, "{certificates}");
+        assert!(calls.load(Ordering::Relaxed) > 100);
+        let bundle = installed.bundles().await.pop().unwrap();
+        let count = String::from_utf8(bundle).unwrap().matches("BEGIN").count();
+        assert!(count <= 4, "{count}");
+    });
+}
+
+#[test]
+fn what_somebody_overwrites_or_deletes_is_put_right() {
+    run(async {
+        let installed = Installed::new().await;
+        let replicas = [installed.replica("first", &[]), installed.replica("second", &[])];
+        let both = [&replicas[0], &replicas[1]];
+        installed.call(&both).await;
+        installed.admitted().await;
+
+        let (_, _, foreign) = installed.cluster.server_certificate("somebody.else").unwrap();
+        for garbage in [foreign.into_bytes(), Vec::new()] {
+            let mut hook = installed.hooks().get(NAME).await.unwrap();
+            for one in hook.webhooks.iter_mut().flatten() {
+                one.client_config.ca_bundle = Some(ByteString(garbage.clone()));
+            }
+            let begun = Instant::now();
+            installed
+                .hooks()
+                .replace(NAME, &PostParams::default(), &hook)
+                .await
+                .unwrap();
+            for replica in both {
+                wait_for("the bundle to be put right", LIMIT, || async {
+                    let bundles = installed.bundles().await;
+                    let mut trusted = true;
+                    for bundle in bundles {
+                        trusted &= replica.trusted_by(&bundle).await.is_ok();
+                    }
+                    Ok(trusted)
+                })
+                .await
+                .unwrap();
+            }
+            let took = begun.elapsed();
+            println!("an overwritten bundle was put right after {:.2} s", took.as_secs_f64());
+            assert!(took < Duration::from_secs(5), "{took:?}");
+            installed.admitted().await;
+        }
+
+        installed
+            .namespace
+            .api::<ConfigMap>()
+            .delete(AUTHORITIES, &DeleteParams::default())
+            .await
+            .unwrap();
+        wait_for("both to publish again", LIMIT, || async {
+            let map = installed.namespace.api::<ConfigMap>().get_opt(AUTHORITIES).await?;
+            Ok(map.and_then(|map| map.data).is_some_and(|data| data.len() == 2))
+        })
+        .await
+        .unwrap();
+        // What somebody puts there that is no certificate reaches no API server.
+        let patch = json!({"data": {"garbage": "[{\"notAfter\":\"2999-01-01T00:00:00Z\",\"pem\":\"garbage\"}]"}});
+        installed
+            .namespace
+            .api::<ConfigMap>()
+            .patch(AUTHORITIES, &PatchParams::default(), &Patch::Merge(patch))
+            .await
+            .unwrap();
+        // The configuration comes anew, without a bundle.
+        installed.call(&both).await;
+        installed.admitted().await;
+        for bundle in installed.bundles().await {
+            assert!(!String::from_utf8(bundle).unwrap().contains("garbage"));
+        }
+    });
+}
+
+#[test]
+fn an_operator_in_a_second_namespace_refuses_to_start() {
+    run(async {
+        let installed = Installed::new().await;
+        let _ = installed.hooks().delete(NAME, &DeleteParams::default()).await;
+        let hook = json!({"metadata": {"name": NAME}, "webhooks": [{
+            "name": "inject.boboyka.test", "admissionReviewVersions": ["v1"], "sideEffects": "NoneOnDryRun",
+            "failurePolicy": "Fail",
+            "clientConfig": {"service": {"name": NAME, "namespace": "elsewhere", "path": "/inject"}},
+            "objectSelector": {"matchLabels": {"nobody": "has this"}},
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+        }]});
+        let hook = serde_json::from_value(hook).unwrap();
+        installed.hooks().create(&PostParams::default(), &hook).await.unwrap();
+        let second = installed.replica("second", &[]);
+        let (status, log) = tokio::task::spawn_blocking(move || second.ended())
+            .await
+            .unwrap();
+        assert_eq!(status.code(), Some(1));
+        assert!(
+            log.contains("belongs to the operator in namespace elsewhere; there is one operator in a cluster"),
+            "{log}"
+        );
+        assert_eq!(installed.bundles().await, [Vec::<u8>::new()]);
+        installed.hooks().delete(NAME, &DeleteParams::default()).await.unwrap();
+    });
+}
