@@ -1,0 +1,18 @@
+//! The operator and its sidecars on real nodes: what a platform team sees, and what becomes of every record.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails says where"
+)]
+
+mod agents;
+mod faults;
+mod load;
+mod path;
+mod phases;
+mod product;
+mod restarts;
+mod upgrade;
+mod workloads;

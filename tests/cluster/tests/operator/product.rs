@@ -1,0 +1,117 @@
+//! A cluster with the product installed as a platform team does it: by the charts.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use boboyka_cluster::image::test_images;
+use boboyka_cluster::{Cluster, Tier, wait_for};
+use boboyka_crds::BoboykaIntegration;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt as _};
+use tokio::runtime::Runtime;
+use tokio::sync::{Mutex, OnceCell};
+
+/// Where the operator is installed.
+pub(crate) const NAMESPACE: &str = "boboyka-system";
+
+/// Tests that break things have a cluster of their own, one at a time.
+pub(crate) static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+/// Clients live in the runtime that made them, so all tests run in one.
+pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME
+        .get_or_init(|| Runtime::new().unwrap())
+        .block_on(test)
+}
+
+/// The cluster for all tests that leave it whole.
+pub(crate) async fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+    CLUSTER.get_or_init(|| start(&[])).await
+}
+
+/// A cluster with the product in it, installed with some values.
+pub(crate) async fn start(values: &[&str]) -> Cluster {
+    let cluster = Cluster::start(Tier::Nodes(2), &test_images().unwrap())
+        .await
+        .unwrap();
+    deploy(&cluster, values);
+    cluster
+}
+
+/// Installs, or upgrades with other values, as `make deploy` does.
+pub(crate) fn deploy(cluster: &Cluster, values: &[&str]) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/deploy.sh");
+    let mut command = Command::new(script);
+    command.env("KUBECONFIG", cluster.kubeconfig());
+    for value in values {
+        command.args(["--set", value]);
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}\n{}", pods_of(cluster));
+}
+
+fn pods_of(cluster: &Cluster) -> String {
+    let all = ["describe", "pods", "--namespace", NAMESPACE];
+    let described = kubectl_output(cluster, &all);
+    let logs = ["logs", "--namespace", NAMESPACE, "deployment/boboyka-operator", "--tail=40"];
+    format!("{described}\n{}", kubectl_output(cluster, &logs))
+}
+
+fn kubectl_output(cluster: &Cluster, arguments: &[&str]) -> String {
+    let mut command = Command::new(cluster.bin().join("kubectl"));
+    command.arg("--kubeconfig").arg(cluster.kubeconfig()).args(arguments);
+    let output = command.output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// Runs kubectl, which must succeed; what it printed.
+pub(crate) fn kubectl(cluster: &Cluster, arguments: &[&str]) -> String {
+    let mut command = Command::new(cluster.bin().join("kubectl"));
+    command.arg("--kubeconfig").arg(cluster.kubeconfig()).args(arguments);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The log of every replica of the operator.
+pub(crate) fn operator_log(cluster: &Cluster) -> String {
+    let selector = "app.kubernetes.io/name=boboyka-operator";
+    let words = ["logs", "--namespace", NAMESPACE, "--selector", selector, "--tail=200", "--prefix"];
+    kubectl_output(cluster, &words)
+}
+
+/// Kills every replica of the operator at once.
+pub(crate) async fn kill_operator(cluster: &Cluster) {
+    let pods: Api<Pod> = Api::namespaced(cluster.client(), NAMESPACE);
+    let selector = ListParams::default().labels("app.kubernetes.io/name=boboyka-operator");
+    for pod in pods.list(&selector).await.unwrap() {
+        let now = kube::api::DeleteParams::default().grace_period(0);
+        pods.delete(&pod.name_any(), &now).await.unwrap();
+    }
+}
+
+/// Waits until the operator's Deployment has all of its replicas ready.
+pub(crate) async fn operator_ready(cluster: &Cluster) {
+    let api: Api<Deployment> = Api::namespaced(cluster.client(), NAMESPACE);
+    wait_for("the operator to be ready", Duration::from_mins(2), || async {
+        let found = api.get("boboyka-operator").await?;
+        let status = found.status.unwrap_or_default();
+        Ok(status.ready_replicas == found.spec.and_then(|spec| spec.replicas)
+            && status.observed_generation == found.metadata.generation)
+    })
+    .await
+    .unwrap();
+}
+
+/// A condition of an integration, as `STATUS/REASON`.
+pub(crate) fn condition(integration: &BoboykaIntegration, kind: &str) -> String {
+    let conditions = integration.status.iter().flat_map(|status| &status.conditions);
+    let mut found = conditions.filter(|one| one.type_ == kind);
+    found.next().map_or_else(String::new, |one| format!("{}/{}", one.status, one.reason))
+}

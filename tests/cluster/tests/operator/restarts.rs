@@ -1,0 +1,66 @@
+//! Pods that are restarted at random under load: nothing that was acknowledged is lost, and no strand is open twice.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use boboyka_cluster::wait_for;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use kube::api::ListParams;
+use serde_json::{Value, json};
+
+use crate::agents::{Agents, LABEL};
+use crate::load::Load;
+use crate::product::{cluster, run};
+
+/// So many agents.
+const PODS: usize = 20;
+/// For so long they are restarted; `BOBOYKA_SOAK_SECONDS` says otherwise.
+const SECONDS: u64 = 60;
+
+#[test]
+fn pods_restarted_at_random_under_load_lose_no_acknowledged_record() {
+    run(async {
+        let seconds = std::env::var("BOBOYKA_SOAK_SECONDS").ok().and_then(|text| text.parse().ok());
+        let seconds = Duration::from_secs(seconds.unwrap_or(SECONDS));
+        let agents = Agents::new(cluster().await, json!({})).await;
+        let replicas = u32::try_from(PODS).unwrap();
+        agents.deploy("many", replicas, json!({})).await;
+        agents.pods("many", PODS).await;
+        let namespace = Arc::clone(&agents.namespace);
+        let load = Load::start(Arc::clone(&namespace));
+        let (begun, mut restarts) = (Instant::now(), 0);
+        while begun.elapsed() < seconds {
+            let labelled = ListParams::default().labels(LABEL);
+            let pods = namespace.api::<Pod>().list(&labelled).await.unwrap().items;
+            let there: Vec<&Pod> = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect();
+            if let Some(pod) = fastrand::choice(there) {
+                // Sometimes killed, sometimes told.
+                namespace.delete_pod(&pod.name_any(), fastrand::bool()).await.unwrap();
+                restarts += 1;
+            }
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(200..1500))).await;
+        }
+        let acknowledged = load.end().await;
+        eprintln!("{restarts} restarts, {} records acknowledged in {seconds:?}", acknowledged.len());
+        assert!(acknowledged.len() > 500, "{}", acknowledged.len());
+        let pods = agents.pods("many", PODS).await;
+        wait_for("Supabase to have all that was acknowledged", Duration::from_mins(3), || async {
+            let mirrored = agents.mirrored();
+            Ok(acknowledged.iter().all(|hash| mirrored.contains(hash)))
+        })
+        .await
+        .unwrap();
+        // A strand that had been open twice would have two records of one seq, or a chain that breaks.
+        let twice = "select count(*) from (select strand, seq from project_builds group by strand, seq having count(*) > 1) t";
+        assert_eq!(agents.supabase.sql(twice), "0");
+        for pod in pods {
+            let verdict = agents.get(&pod.name_any(), "/v1/boboyka/verify").await;
+            let last: Value = serde_json::from_str(verdict.lines().last().unwrap()).unwrap();
+            assert_eq!(last["ok"], true, "{verdict}");
+            let log = agents.namespace.logs(&pod.name_any(), "boboyka-sidecar").await.unwrap();
+            assert!(!log.contains("quarantine"), "{log}");
+        }
+        agents.wait_for_condition("ChainIntact", "True/AsExpected").await;
+    });
+}
