@@ -1,6 +1,7 @@
 //! The lanes with a real store and a table that answers as it is told.
 
 mod fake_table;
+mod phases;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -35,11 +36,15 @@ impl Running {
     }
 
     async fn start_in(folder: TempDir, source: SupabaseSource) -> Self {
+        Self::obeying(folder, source, Integration::standalone()).await
+    }
+
+    async fn obeying(folder: TempDir, source: SupabaseSource, first: Integration) -> Self {
         // Only the first test gets to install it.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let store = Store::open(Options::new(folder.path())).unwrap();
         let (shutdown, signal) = shutdown::channel();
-        let (integration, obeyed) = watch::channel(Integration::standalone());
+        let (integration, obeyed) = watch::channel(first);
         let (boundary, _) = follow(store.clone(), obeyed.clone(), signal.clone()).await;
         let settings = Settings::default();
         let (mirror, task) = Mirror::start(store.clone(), source, settings, obeyed, signal);

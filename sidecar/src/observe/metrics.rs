@@ -51,12 +51,50 @@ impl Collector for ApiCollector {
             let labels = [("record_type", record_type.name())];
             ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
         }
+        encode_pruned(store, &mut encoder)?;
         encode_footprint(store, &mut encoder)?;
         encode_marks(store, &mut encoder)?;
         encode_lanes(&self.0.mirror, &mut encoder)?;
         encode_counters(&self.0.mirror, &mut encoder)?;
         encode_requests(&self.0.requests, &mut encoder)
     }
+}
+
+/// What retention took, and whether something keeps it from taking more.
+fn encode_pruned(
+    store: &Store,
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), std::fmt::Error> {
+    let floor = store.floor();
+    let counter = ConstCounter::new(0u64).metric_type();
+    let families = [
+        ("pruned_records", "Records pruned", floor.counts),
+        (
+            "pruned_unmirrored_records",
+            "Of these, the ones that Supabase never got",
+            floor.unmirrored,
+        ),
+    ];
+    for (name, help, counts) in families {
+        let mut family = encoder.encode_descriptor(name, help, None, counter)?;
+        for (record_type, count) in RecordType::ALL.into_iter().zip(counts) {
+            let labels = [("record_type", record_type.name())];
+            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    let freed = ConstCounter::new(store.retention().freed_bytes);
+    let metric = encoder.encode_descriptor(
+        "pruned_segment",
+        "Size of the segments that were unlinked since the start",
+        Some(&Unit::Bytes),
+        freed.metric_type(),
+    )?;
+    freed.encode(metric)?;
+    let blocked = ConstGauge::new(i64::from(store.retention().blocked_by.is_some()));
+    let help = "1 while something must stay that the policy lets go";
+    let metric =
+        encoder.encode_descriptor("retention_blocked", help, None, blocked.metric_type())?;
+    blocked.encode(metric)
 }
 
 fn encode_footprint(
@@ -71,6 +109,12 @@ fn encode_footprint(
             "Seq of the newest block",
             None,
             signed(store.head().seq),
+        ),
+        (
+            "floor_seq",
+            "Seq of the newest pruned block",
+            None,
+            signed(store.floor().head.seq),
         ),
         (
             "segments",

@@ -1,5 +1,10 @@
 //! Tests of the store on a real folder, with small segments so that sealing happens often.
 
+mod phases;
+mod pruning;
+mod pruning_crashes;
+mod verifying;
+
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;

@@ -8,6 +8,7 @@ use boboyka_strand::{Break, ChainError, Head, run};
 use serde::Serialize;
 
 use super::quarantine::failed;
+use super::segment::Segment;
 use super::tail_run;
 use super::{OpenError, Options, Shared, Store};
 use crate::causes;
@@ -43,8 +44,8 @@ impl Store {
             flow
         };
         while walk.at.seq < target.seq {
-            match self.shared.verify_next(walk.at, &mut progress) {
-                Ok(next) => walk.at = next,
+            match self.shared.verify_next(&walk, &mut progress) {
+                Ok(next) => walk.step_to(next),
                 // What was pruned meanwhile need not hold any more: the strand begins behind it.
                 Err(_) if walk.at.seq < self.floor().head.seq => walk.skip_to(self.floor().head),
                 Err(error) => return walk.broken(&error),
@@ -69,6 +70,8 @@ impl Store {
 struct Walk {
     floor: Head,
     at: Head,
+    /// Where it was before: a run that was walked may be sealed before its segment's turn comes.
+    passed: Vec<Head>,
     /// Blocks that were pruned before their turn came.
     skipped: u64,
 }
@@ -78,8 +81,24 @@ impl Walk {
         Self {
             floor,
             at: floor,
+            passed: Vec::new(),
             skipped: 0,
         }
+    }
+
+    fn step_to(&mut self, next: Head) {
+        self.passed.push(self.at);
+        self.at = next;
+    }
+
+    /// The head before a segment that holds the next block, perhaps with some that were walked already.
+    fn before(&self, segment: &Segment) -> Head {
+        let seq = segment.meta.before.seq;
+        let before = self.passed.iter().rev().find(|head| head.seq == seq);
+        before
+            .copied()
+            .filter(|_| seq < self.at.seq)
+            .unwrap_or(self.at)
     }
 
     fn skip_to(&mut self, floor: Head) {
@@ -164,13 +183,14 @@ fn copy_folder(from: &Path, to: &Path) -> Result<(), OpenError> {
 }
 
 impl Shared {
-    /// Checks the segment or the run that follows `at`. What is sealed meanwhile is found again in its
-    /// segment.
+    /// Checks the segment or the run that comes next. A run that was sealed meanwhile is found again in
+    /// its segment, which is checked as a whole.
     fn verify_next(
         &self,
-        at: Head,
+        walk: &Walk,
         progress: &mut dyn FnMut(Head) -> ControlFlow<()>,
     ) -> Result<Head, ChainError> {
+        let at = walk.at;
         let (segment, run) = {
             let memory = self.memory();
             (
@@ -179,7 +199,7 @@ impl Shared {
             )
         };
         if let Some(segment) = segment {
-            return segment.verify(at, progress);
+            return segment.verify(walk.before(&segment), progress);
         }
         let seq = at.seq + 1;
         let unreadable = |why: String| ChainError {

@@ -146,3 +146,166 @@ pub fn cut(policy: Policy, pieces: &[Piece], tail_bytes: u64, limit: Limit, now_
     }
     cut
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BY_SIZE: Policy = Policy {
+        max_age_ms: None,
+        max_size_bytes: Some(250),
+    };
+
+    /// Ten segments of 100 bytes and 10 records, one a second.
+    fn pieces() -> Vec<Piece> {
+        (1..=10)
+            .map(|n| Piece {
+                last_seq: n * 10,
+                newest_ms: n * 1000,
+                bytes: 100,
+            })
+            .collect()
+    }
+
+    fn to_head() -> Limit {
+        limit(Claim::Head, &Default::default(), None, 100)
+    }
+
+    fn owing(mark: Seq) -> LaneProgress {
+        LaneProgress {
+            mark,
+            owed: 5,
+            unmirrored: 5,
+            oldest_letter: None,
+        }
+    }
+
+    #[test]
+    fn the_oldest_go_until_the_rest_fits_and_the_tail_counts() {
+        let cut = |tail| cut(BY_SIZE, &pieces(), tail, to_head(), 0);
+        assert_eq!((cut(0).pieces, cut(0).bytes), (8, 800));
+        assert_eq!(cut(51).pieces, 9);
+        assert_eq!(cut(10_000).pieces, 10);
+        assert_eq!(cut(10_000).blocked_by, None);
+    }
+
+    #[test]
+    fn a_segment_goes_when_its_newest_record_is_too_old() {
+        let policy = Policy {
+            max_age_ms: Some(2_000),
+            max_size_bytes: None,
+        };
+        let at = |now_ms| cut(policy, &pieces(), 0, to_head(), now_ms).pieces;
+        assert_eq!((at(3_000), at(3_001), at(5_500), at(99_999)), (0, 1, 3, 10));
+        // A clock that went back prunes nothing.
+        assert_eq!(at(0), 0);
+        assert_eq!(
+            cut(Policy::default(), &pieces(), 0, to_head(), 99_999).pieces,
+            0
+        );
+    }
+
+    #[test]
+    fn what_a_lane_owes_stays_and_the_lane_is_named() {
+        let mut lanes = [LaneProgress::default(); RECORD_TYPES];
+        lanes[2] = owing(35);
+        for claim in [Claim::Rollback, Claim::Owed] {
+            let limit = limit(claim, &lanes, None, 100);
+            let blocker = Some(Blocker::Lane(RecordType::AgentHealth));
+            assert_eq!((limit.seq, limit.blocker), (35, blocker));
+            let cut = cut(BY_SIZE, &pieces(), 0, limit, 0);
+            assert_eq!((cut.pieces, cut.blocked_by), (3, blocker));
+        }
+        assert_eq!(limit(Claim::Head, &lanes, None, 100), to_head());
+    }
+
+    #[test]
+    fn a_rollback_needs_all_behind_the_boundary_and_a_cutover_does_not() {
+        let mut lanes = [LaneProgress::default(); RECORD_TYPES];
+        // An idle lane's mark lags; all that the phase mirrors is settled all the same.
+        lanes[3] = LaneProgress {
+            mark: 7,
+            owed: 0,
+            unmirrored: 9,
+            oldest_letter: None,
+        };
+        let kept = limit(Claim::Rollback, &lanes, Some(60), 100);
+        assert_eq!((kept.seq, kept.blocker), (60, Some(Blocker::Rollback)));
+        assert_eq!(limit(Claim::Owed, &lanes, Some(60), 100).seq, 100);
+    }
+
+    #[test]
+    fn a_dead_letter_stays_as_long_as_it_may_be_sent_again() {
+        let mut lanes = [LaneProgress::default(); RECORD_TYPES];
+        lanes[0].oldest_letter = Some(21);
+        let kept = limit(Claim::Rollback, &lanes, None, 100);
+        let blocker = Some(Blocker::DeadLetters(RecordType::ProjectBuild));
+        assert_eq!((kept.seq, kept.blocker), (20, blocker));
+        assert_eq!(limit(Claim::Owed, &lanes, None, 100).seq, 100);
+    }
+
+    fn claims() -> impl Strategy<Value = Claim> {
+        prop_oneof![Just(Claim::Head), Just(Claim::Rollback), Just(Claim::Owed)]
+    }
+
+    fn progress() -> impl Strategy<Value = LaneProgress> {
+        let letter = proptest::option::of(1_u64..200);
+        (0_u64..200, 0_u64..3, 0_u64..3, letter).prop_map(|(mark, owed, more, oldest_letter)| {
+            LaneProgress {
+                mark,
+                owed,
+                unmirrored: owed + more,
+                oldest_letter,
+            }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_is_needed_is_ever_cut(
+            claim in claims(),
+            lanes in proptest::array::uniform4(progress()),
+            mirror_until in proptest::option::of(0_u64..200),
+            sizes in proptest::collection::vec((1_u64..20, 1_u64..300), 0..15),
+            max_age_ms in proptest::option::of(0_u64..5_000),
+            max_size_bytes in proptest::option::of(0_u64..2_000),
+            tail_bytes in 0_u64..500,
+            now_ms in 0_u64..10_000,
+        ) {
+            let mut at = 0;
+            let pieces: Vec<_> = sizes.iter().map(|(records, bytes)| {
+                at += records;
+                Piece { last_seq: at, newest_ms: at * 20, bytes: *bytes }
+            }).collect();
+            let head = at + 3;
+            let limit = limit(claim, &lanes, mirror_until, head);
+            let policy = Policy { max_age_ms, max_size_bytes };
+            let cut = cut(policy, &pieces, tail_bytes, limit, now_ms);
+            let floor = pieces[..cut.pieces].last().map_or(0, |piece| piece.last_seq);
+            prop_assert!(floor <= limit.seq && limit.seq <= head);
+            for lane in &lanes {
+                let owes = claim != Claim::Head && lane.owed > 0;
+                prop_assert!(!owes || floor <= lane.mark);
+                let letter = lane.oldest_letter.filter(|_| claim == Claim::Rollback);
+                prop_assert!(letter.is_none_or(|letter| floor < letter));
+                if claim == Claim::Rollback && lane.unmirrored > 0 {
+                    prop_assert!(floor <= lane.mark.max(mirror_until.unwrap_or(0)));
+                }
+            }
+            // The policy is obeyed and not more: the last one that went had to, the next one has not.
+            let left: u64 = tail_bytes + pieces[cut.pieces..].iter().map(|p| p.bytes).sum::<u64>();
+            let wanted = |piece: &Piece, left: u64| {
+                max_age_ms.is_some_and(|age| now_ms.saturating_sub(piece.newest_ms) > age)
+                    || max_size_bytes.is_some_and(|size| left > size)
+            };
+            if let Some(last) = pieces[..cut.pieces].last() {
+                prop_assert!(wanted(last, left + last.bytes));
+            }
+            if let Some(next) = pieces.get(cut.pieces) {
+                prop_assert_eq!(wanted(next, left), cut.blocked_by.is_some());
+            }
+        }
+    }
+}

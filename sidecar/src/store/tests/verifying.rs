@@ -1,0 +1,31 @@
+//! Checking a strand while it changes.
+
+use super::*;
+
+#[tokio::test]
+async fn a_run_that_is_sealed_after_it_was_checked_is_no_break() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    fill(&store, 0, 500).await;
+    let (reached, mut wait) = tokio::sync::mpsc::channel(1);
+    let (go_on, gone_on) = std::sync::mpsc::channel();
+    let checking = {
+        let store = store.clone();
+        tokio::task::spawn_blocking(move || {
+            store.verify(|head| {
+                if head.seq == 300 {
+                    reached.blocking_send(()).unwrap();
+                    gone_on.recv().unwrap();
+                }
+                ControlFlow::Continue(())
+            })
+        })
+    };
+    wait.recv().await.unwrap();
+    fill(&store, 0, 200).await;
+    wait_for_segments(&store, 1).await;
+    go_on.send(()).unwrap();
+    let found = checking.await.unwrap();
+    assert!(found.ok, "{found:?}");
+    assert!(found.verified >= 500, "{found:?}");
+}
