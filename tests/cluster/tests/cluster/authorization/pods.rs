@@ -5,7 +5,7 @@ use boboyka_crds::names;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::api::rbac::v1::RoleBinding;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
@@ -178,6 +178,13 @@ fn a_container_for_debugging_reaches_no_strand() {
     run(async {
         let namespace = tenancy().await;
         namespace.create::<Pod>(injected()).await.unwrap();
+        let role = json!({"metadata": {"name": "debugger"}, "rules": [{"apiGroups": [""],
+            "resources": ["pods", "pods/ephemeralcontainers"], "verbs": ["get", "patch"]}]});
+        namespace.create::<Role>(role).await.unwrap();
+        let bound = json!({"metadata": {"name": "debugger"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "debugger"},
+            "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "tenant"}]});
+        namespace.create::<RoleBinding>(bound).await.unwrap();
         let attempt = async |caller: Caller, container: Value| {
             let api = Api::<Pod>::namespaced(caller.client().await, namespace.name());
             let change = json!({"spec": {"ephemeralContainers": [container]}});
@@ -186,7 +193,11 @@ fn a_container_for_debugging_reaches_no_strand() {
         };
         let (tenant, admin) = (Caller::person("tenant"), Caller::administrator());
         let plain = json!({"name": "debug", "image": "debug", "targetContainerName": "app"});
-        attempt(tenant.clone(), plain).await.unwrap();
+        wait_for("the role to be the tenant's", LIMIT, || async {
+            Ok(attempt(tenant.clone(), plain.clone()).await.is_ok())
+        })
+        .await
+        .unwrap();
         let mounts = json!({"name": "debug", "image": "debug", "volumeMounts": mount()});
         for caller in [&tenant, &admin] {
             let answer = attempt(caller.clone(), mounts.clone()).await;
