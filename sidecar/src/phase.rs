@@ -60,7 +60,7 @@ impl Follower {
                 if waits {
                     tokio::time::sleep(LOOK_INTERVAL).await;
                 } else {
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }
             };
             tokio::select! {

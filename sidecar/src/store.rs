@@ -39,10 +39,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use boboyka_crds::Phase;
 use boboyka_strand::retention::Policy;
 use boboyka_strand::{Block, Hash, Head, RECORD_TYPES, RecordType, Seq};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 pub use error::{OpenError, ReadError, TailError, WriteError};
@@ -59,7 +58,7 @@ pub use verify::{Verdict, verify_offline};
 
 use memory::Memory;
 use poison::{Poison, PoisonOnPanic};
-use queue::{Job, LaneChange, Queue};
+use queue::Queue;
 use tail::Tail;
 
 /// How a store is opened.
@@ -250,119 +249,6 @@ impl Store {
         reply.await.unwrap_or(Err(WriteError::Poisoned))
     }
 
-    /// Publishes a lane's new mark at once; answers when it and the dead letters are durable.
-    ///
-    /// # Errors
-    /// [`WriteError`] when they are not.
-    pub async fn advance(
-        &self,
-        lane: RecordType,
-        mark: Mark,
-        letters: Vec<DeadLetter>,
-    ) -> Result<(), WriteError> {
-        if let Some(place) = self.shared.marks().get_mut(lane.index()) {
-            // How many dead letters there are is the store's to know: pruning takes some away.
-            let dead_lettered = place.dead_lettered + letters.len() as u64;
-            *place = Mark {
-                dead_lettered,
-                ..mark
-            };
-        }
-        self.change_lane(LaneChange::Advance {
-            lane,
-            mark,
-            letters,
-        })
-        .await
-    }
-
-    /// Notes that a dead letter was accepted after all.
-    ///
-    /// # Errors
-    /// [`WriteError`] when that is not durable.
-    pub async fn resolve_dead_letter(&self, lane: RecordType, seq: Seq) -> Result<(), WriteError> {
-        let mark = {
-            let mut marks = self.shared.marks();
-            let Some(mark) = marks.get_mut(lane.index()) else {
-                return Ok(());
-            };
-            mark.mirrored += 1;
-            mark.dead_lettered = mark.dead_lettered.saturating_sub(1);
-            *mark
-        };
-        self.change_lane(LaneChange::Resolve { lane, seq, mark })
-            .await
-    }
-
-    /// Notes that a dead letter was refused again.
-    ///
-    /// # Errors
-    /// [`WriteError`] when that is not durable.
-    pub async fn replace_dead_letter(&self, letter: DeadLetter) -> Result<(), WriteError> {
-        self.change_lane(LaneChange::Replace(letter)).await
-    }
-
-    /// Puts a phase into force: records appended from now on are mirrored or not as it says. A change is
-    /// recorded in the strand itself, in the same commit. Answers when both are durable; a phase that is
-    /// in force already is left as it is.
-    ///
-    /// # Errors
-    /// [`WriteError`] when nothing changed.
-    pub async fn set_phase(&self, phase: Phase, generation: i64) -> Result<PhaseState, WriteError> {
-        let (reply, done) = oneshot::channel();
-        self.shared.queue.push(Job::Phase {
-            phase,
-            generation,
-            reply,
-        })?;
-        done.await.unwrap_or(Err(WriteError::Poisoned))
-    }
-
-    /// The phase in force; `None` while the strand has recorded none.
-    pub fn phase(&self) -> Option<PhaseState> {
-        self.shared.memory().phase()
-    }
-
-    /// Changes whenever the phase does.
-    pub fn watch_phase(&self) -> watch::Receiver<Option<PhaseState>> {
-        self.shared.phase.subscribe()
-    }
-
-    /// Prunes what the policy lets go and nobody needs: the new floor is durable, and then the files below
-    /// it are unlinked. Without a Supabase nothing waits to be mirrored.
-    ///
-    /// # Errors
-    /// [`WriteError`] when the floor is as it was.
-    pub async fn prune(&self, policy: Policy, has_supabase: bool) -> Result<(), WriteError> {
-        let (reply, done) = oneshot::channel();
-        self.shared.queue.push(Job::Prune {
-            policy,
-            has_supabase,
-            reply,
-        })?;
-        done.await.unwrap_or(Err(WriteError::Poisoned))?;
-        let shared = Arc::clone(&self.shared);
-        let swept = tokio::task::spawn_blocking(move || shared.sweep(policy)).await;
-        debug_assert!(swept.is_ok(), "sweeping does not panic");
-        Ok(())
-    }
-
-    /// Where the strand begins.
-    pub fn floor(&self) -> Floor {
-        *self.shared.memory().floor()
-    }
-
-    /// How retention stands.
-    pub fn retention(&self) -> RetentionStatus {
-        *self.shared.retention()
-    }
-
-    async fn change_lane(&self, change: LaneChange) -> Result<(), WriteError> {
-        let (reply, done) = oneshot::channel();
-        self.shared.queue.push(Job::Lane { change, reply })?;
-        done.await.unwrap_or(Err(WriteError::Poisoned))
-    }
-
     /// Asks whether a data folder is there and no process has it open.
     fn check_unused(data_dir: &Path) -> Result<(), OpenError> {
         lock::Lock::look(data_dir)
@@ -386,27 +272,6 @@ impl Store {
     /// Records of each type ever appended, pruned ones too, in the order of [`RecordType::ALL`].
     pub fn counts(&self) -> [u64; RECORD_TYPES] {
         self.shared.memory().counts()
-    }
-
-    /// A lane's dead letters after a seq, oldest first. Blocking.
-    ///
-    /// # Errors
-    /// When the tail can't be read.
-    pub fn dead_letters(
-        &self,
-        lane: RecordType,
-        after: Seq,
-        limit: usize,
-    ) -> Result<Vec<DeadLetter>, ReadError> {
-        Ok(self.shared.tail.letters(lane, after, limit)?)
-    }
-
-    /// The dead letter of one record, if it is one. Blocking.
-    ///
-    /// # Errors
-    /// When the tail can't be read.
-    pub fn dead_letter(&self, lane: RecordType, seq: Seq) -> Result<Option<DeadLetter>, ReadError> {
-        Ok(self.shared.tail.letter(lane, seq)?)
     }
 
     /// What was set aside and waits for somebody to look at it.

@@ -4,15 +4,16 @@
 //! file, a run of which pieces are missing at the very end: all of these are put right silently,
 //! since nothing acknowledged is in them alone. Everything else that does not fit is quarantined.
 
-use std::collections::BTreeMap;
+mod catalogue;
+
 use std::fs;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use boboyka_strand::{Head, RECORD_TYPES, RecordType, Seq, run};
+use boboyka_strand::{Head, RECORD_TYPES, RecordType, run};
 use uuid::Uuid;
 
+use self::catalogue::{catalogue, finish_pruning};
 use super::anchor::Anchor;
 use super::error::OpenError;
 use super::floor::Floor;
@@ -22,7 +23,7 @@ use super::memory::{Memory, TailRun};
 use super::phase::StoredPhase;
 use super::pruned::PrunedIndex;
 use super::quarantine::{Quarantine, failed, sync_folder};
-use super::segment::{Segment, follow_run};
+use super::segment::follow_run;
 use super::tail::{FoundRun, Tail};
 use super::tail_run;
 use super::witness::Witness;
@@ -97,7 +98,7 @@ pub(super) fn open(
     let marks = read_marks(&tail, head, &floor).map_err(broken)?;
     let stored = settle_phase(&tail, anchor.as_ref(), &mut memory).map_err(broken)?;
     tail.commit().map_err(broken)?;
-    keep_anchor(data_dir, strand, floor, stored, anchor)?;
+    keep_anchor(data_dir, strand, floor, stored, anchor.as_ref())?;
     let witness = Witness::open(data_dir)?;
     tell_what_is_lost(&witness, head, &tail_folder, quarantine)?;
     Ok(Opened {
@@ -122,20 +123,6 @@ fn floor_of(tail: &Tail, anchor: Option<&Anchor>) -> Result<Floor, super::TailEr
         }
         _ => Ok(floor),
     }
-}
-
-/// Unlinks what a crash left below the floor.
-fn finish_pruning(index: &PrunedIndex, folder: &Path, floor: &Floor) -> Result<(), OpenError> {
-    let files = segment_files(folder)?;
-    let mut left = files.range(..=floor.head.seq).peekable();
-    if left.peek().is_none() {
-        return Ok(());
-    }
-    for (_, path) in left {
-        tracing::info!(path = %path.display(), "unlinks a segment that was pruned");
-        index.retire(path)?;
-    }
-    index.finish(folder, super::pruned::budget(None))
 }
 
 /// The phase that counts: the one whose record the strand holds.
@@ -168,7 +155,7 @@ fn keep_anchor(
     strand: Uuid,
     floor: Floor,
     phase: Option<StoredPhase>,
-    found: Option<Anchor>,
+    found: Option<&Anchor>,
 ) -> Result<(), OpenError> {
     let anchor = Anchor {
         strand,
@@ -176,7 +163,7 @@ fn keep_anchor(
         phase,
     };
     let needed = phase.is_some() || floor != Floor::NONE;
-    if needed && found != Some(anchor) {
+    if needed && found != Some(&anchor) {
         let path = data_dir.join("anchor");
         anchor.write(data_dir).map_err(failed("write", &path))?;
     }
@@ -206,107 +193,6 @@ fn tell_what_is_lost(
         witness.note(&head).map_err(failed("write", &path))?;
     }
     Ok(())
-}
-
-/// The catalogue, after it has been brought in line with the files there are.
-fn catalogue(
-    tail: &Tail,
-    folder: &Path,
-    floor: &Floor,
-    quarantine: &Quarantine,
-    broken: &impl Fn(super::TailError) -> OpenError,
-) -> Result<Vec<Segment>, OpenError> {
-    let known = tail.segments().map_err(broken)?;
-    let mut files = segment_files(folder)?;
-    // What lies below the floor is gone, whether a crash left its file or its entry.
-    files.retain(|first_seq, _| *first_seq > floor.head.seq);
-    let mut segments: Vec<Segment> = Vec::with_capacity(known.len());
-    for segment in known {
-        if segment.meta.head.seq <= floor.head.seq {
-            tail.remove_segment(segment.meta.first_seq())
-                .map_err(broken)?;
-            continue;
-        }
-        let segment = segment.in_folder(folder);
-        let found = files.remove(&segment.meta.first_seq());
-        let len = found
-            .and_then(|path| fs::metadata(path).ok())
-            .map(|file| file.len());
-        if len.is_some_and(|len| len != segment.file_len) {
-            let reason = format!(
-                "a segment whose file has another length than the one that was sealed: seqs {} \
-                 to {}",
-                segment.meta.first_seq(),
-                segment.meta.head.seq
-            );
-            quarantine.take(&[segment.path().to_owned()], &reason)?;
-        } else if len.is_none() {
-            tracing::error!(path = %segment.path().display(), "a segment's file is missing");
-        }
-        // The catalogue keeps it: reads and verification tell what is missing.
-        segments.push(segment);
-    }
-    for path in files.into_values() {
-        adopt(tail, &mut segments, floor, &path, quarantine, broken)?;
-    }
-    Ok(segments)
-}
-
-/// Takes a file that the catalogue does not know into it, if it holds and fits behind the last one.
-fn adopt(
-    tail: &Tail,
-    segments: &mut Vec<Segment>,
-    floor: &Floor,
-    path: &Path,
-    quarantine: &Quarantine,
-    broken: &impl Fn(super::TailError) -> OpenError,
-) -> Result<(), OpenError> {
-    let before = segments
-        .last()
-        .map_or(floor.head, |segment| segment.meta.head);
-    let checked = Segment::discover(path)
-        .map_err(|error| error.to_string())
-        .and_then(|found| {
-            if found.meta.before.seq != before.seq || found.meta.before.hash != before.hash {
-                return Err(format!("it does not follow seq {}", before.seq));
-            }
-            let mut walk_on = |_| ControlFlow::Continue(());
-            found
-                .verify(before, &mut walk_on)
-                .map_err(|error| error.to_string())?;
-            Ok(found)
-        });
-    match checked {
-        Ok(segment) => {
-            tracing::info!(path = %path.display(), "took a segment into the catalogue");
-            tail.put_segment(&segment).map_err(broken)?;
-            segments.push(segment);
-            Ok(())
-        }
-        Err(why) => quarantine.take(
-            &[path.to_owned()],
-            &format!("a segment that was not catalogued: {why}"),
-        ),
-    }
-}
-
-/// The segment files by their first seq; files that were never finished are removed.
-fn segment_files(folder: &Path) -> Result<BTreeMap<Seq, PathBuf>, OpenError> {
-    let mut files = BTreeMap::new();
-    for entry in fs::read_dir(folder).map_err(failed("read", folder))? {
-        let path = entry.map_err(failed("read", folder))?.path();
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
-        if name.ends_with(".unfinished") {
-            // Its blocks are still in the tail: the file never had a name of its own.
-            fs::remove_file(&path).map_err(failed("remove", &path))?;
-        } else if let Some(seq) = name.strip_suffix(".seg").and_then(|seq| seq.parse().ok()) {
-            files.insert(seq, path);
-        }
-    }
-    Ok(files)
 }
 
 /// The tail's runs that follow `head`; sealed ones are removed, broken ones quarantined.

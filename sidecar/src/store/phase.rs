@@ -8,6 +8,11 @@ use boboyka_crds::Phase;
 use boboyka_strand::{Hash, RECORD_TYPES, Record, RecordError, RecordType, Seq};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::sync::{oneshot, watch};
+
+use super::Store;
+use super::error::WriteError;
+use super::queue::Job;
 
 /// The phase that a strand obeys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +25,34 @@ pub struct PhaseState {
     pub mirror_until: Option<Seq>,
     /// Records of each type up to there, in the order of [`RecordType::ALL`].
     pub(super) counts: [u64; RECORD_TYPES],
+}
+
+impl Store {
+    /// Puts a phase into force: records appended from now on are mirrored or not as it says. A change is
+    /// recorded in the strand itself, in the same commit. Answers when both are durable; a phase that is
+    /// in force already is left as it is.
+    ///
+    /// # Errors
+    /// [`WriteError`] when nothing changed.
+    pub async fn set_phase(&self, phase: Phase, generation: i64) -> Result<PhaseState, WriteError> {
+        let (reply, done) = oneshot::channel();
+        self.shared.queue.push(Job::Phase {
+            phase,
+            generation,
+            reply,
+        })?;
+        done.await.unwrap_or(Err(WriteError::Poisoned))
+    }
+
+    /// The phase in force; `None` while the strand has recorded none.
+    pub fn phase(&self) -> Option<PhaseState> {
+        self.shared.memory().phase()
+    }
+
+    /// Changes whenever the phase does.
+    pub fn watch_phase(&self) -> watch::Receiver<Option<PhaseState>> {
+        self.shared.phase.subscribe()
+    }
 }
 
 /// The phase as it lies in the tail.

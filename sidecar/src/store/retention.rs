@@ -1,15 +1,18 @@
 //! What retention did and what keeps it, as the store's callers see it, and giving back the disk.
 
 use std::path::PathBuf;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use boboyka_strand::retention::{Blocker, Policy};
 use boboyka_strand::{RecordType, Seq};
 use serde::{Serialize, Serializer};
+use tokio::sync::oneshot;
 
+use super::error::WriteError;
 use super::floor::Floor;
+use super::queue::Job;
 use super::writer::Pruning;
-use super::{Shared, pruned};
+use super::{Shared, Store, pruned};
 use crate::causes;
 
 /// How retention stands.
@@ -51,9 +54,40 @@ impl RetentionStatus {
     }
 }
 
+impl Store {
+    /// Prunes what the policy lets go and nobody needs: the new floor is durable, and then the files below
+    /// it are unlinked. Without a Supabase nothing waits to be mirrored.
+    ///
+    /// # Errors
+    /// [`WriteError`] when the floor is as it was.
+    pub async fn prune(&self, policy: Policy, has_supabase: bool) -> Result<(), WriteError> {
+        let (reply, done) = oneshot::channel();
+        self.shared.queue.push(Job::Prune {
+            policy,
+            has_supabase,
+            reply,
+        })?;
+        done.await.unwrap_or(Err(WriteError::Poisoned))?;
+        let shared = Arc::clone(&self.shared);
+        let swept = tokio::task::spawn_blocking(move || shared.sweep(policy)).await;
+        debug_assert!(swept.is_ok(), "sweeping does not panic");
+        Ok(())
+    }
+
+    /// Where the strand begins.
+    pub fn floor(&self) -> Floor {
+        *self.shared.memory().floor()
+    }
+
+    /// How retention stands.
+    pub fn retention(&self) -> RetentionStatus {
+        *self.shared.retention()
+    }
+}
+
 impl Shared {
     /// Notes what is pruned for good; the files are left to [`Shared::sweep`].
-    pub(super) fn note_pruned(&self, pruning: Pruning) {
+    pub(super) fn note_pruned(&self, pruning: &Pruning) {
         let floor = pruning.floor;
         {
             let mut marks = self.marks();
@@ -128,6 +162,7 @@ struct BlockerView {
 
 #[expect(
     clippy::ref_option,
+    clippy::trivially_copy_pass_by_ref,
     reason = "serde hands over a reference to the field"
 )]
 fn blocker<S: Serializer>(blocker: &Option<Blocker>, serializer: S) -> Result<S::Ok, S::Error> {

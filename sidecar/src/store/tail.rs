@@ -6,6 +6,8 @@
 //! damaged or half-written snapshot, which keeps it from opening, is quarantined; so is a log that it
 //! can't read, and a panic of its is an error.
 
+mod key;
+
 use std::fs::{self, File};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,6 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use self::key::{letter_key, read_run_key, run_key};
 use super::error::{OpenError, TailError};
 use super::floor::Floor;
 use super::lane::{DeadLetter, Mark};
@@ -351,32 +354,6 @@ fn files(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
         .collect();
     found.sort();
     found
-}
-
-fn run_key(first_seq: Seq, piece: u8) -> [u8; 9] {
-    let mut key = [piece; 9];
-    if let Some(seq) = key.first_chunk_mut() {
-        *seq = first_seq.to_be_bytes();
-    }
-    key
-}
-
-fn read_run_key(key: &[u8]) -> Result<(Seq, u8), TailError> {
-    match key.split_first_chunk() {
-        Some((seq, [piece])) => Ok((Seq::from_be_bytes(*seq), *piece)),
-        _ => Err(TailError::Value {
-            what: "run",
-            why: "its key has another length".to_owned(),
-        }),
-    }
-}
-
-fn letter_key(lane: RecordType, seq: Seq) -> [u8; 9] {
-    let mut key = [lane.code(); 9];
-    if let Some(place) = key.last_chunk_mut() {
-        *place = seq.to_be_bytes();
-    }
-    key
 }
 
 fn put(tree: &sled::Tree, key: &[u8], value: &impl Serialize) -> Result<(), TailError> {

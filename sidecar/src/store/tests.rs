@@ -11,6 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
+use boboyka_crds::Phase;
 use boboyka_strand::Record;
 
 fn options(dir: &Path) -> Options {

@@ -303,7 +303,7 @@ impl Writer {
         drop(memory);
         if let Some(pruning) = commit.prune {
             self.keys.prune(pruning.floor.head.seq);
-            self.shared.note_pruned(pruning);
+            self.shared.note_pruned(&pruning);
         }
         if phase.is_some() {
             self.shared.phase.send_replace(phase);

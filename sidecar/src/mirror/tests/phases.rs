@@ -66,8 +66,9 @@ async fn a_lane_ends_exactly_at_the_boundary_and_a_return_sends_the_rest() {
         assert_eq!(lane.reason, Some(reason));
         assert_eq!((lane.backlog, lane.lag_ms), (0, 0));
         assert!(!running.mirror.enabled() && running.mirror.configured());
-        let late = running.ingest(["late".to_owned()]).await;
-        assert_eq!(running.mirror.outcome(LANE, late).await, Outcome::Disabled);
+        let after = running.ingest(["late".to_owned()]).await;
+        let told = running.mirror.outcome(LANE, after).await;
+        assert_eq!(told, Outcome::Disabled);
         assert_eq!(rows(&table), running.hashes_to(until));
         // Another phase that mirrors nothing keeps the boundary.
         running.put_in_force(Phase::CutOver, 2 * round + 1);
@@ -78,7 +79,8 @@ async fn a_lane_ends_exactly_at_the_boundary_and_a_return_sends_the_rest() {
         running.wait_until_drained().await;
         let head = running.store.head().seq;
         assert_eq!(rows(&table), running.hashes_to(head));
-        assert_eq!(running.mirror.outcome(LANE, late).await, Outcome::Mirrored);
+        let told = running.mirror.outcome(LANE, after).await;
+        assert_eq!(told, Outcome::Mirrored);
     }
     table.count();
     running.stop().await;
