@@ -286,7 +286,6 @@ async fn follow<K: Resource>(
         match event {
             Ok(Event::Apply(one) | Event::InitApply(one)) => changed(&one, Change::There),
             Ok(Event::Delete(one)) => changed(&one, Change::Gone),
-            Ok(Event::Init) => {}
             Ok(Event::InitDone) => failing = false,
             // Said once: the watch is tried again until it holds.
             Err(error) if !failing => {
@@ -294,7 +293,7 @@ async fn follow<K: Resource>(
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(kind, error, "the watch on {kind} failed and is tried again");
             }
-            Err(_) => {}
+            Ok(Event::Init) | Err(_) => {}
         }
     }
 }

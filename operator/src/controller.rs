@@ -37,7 +37,7 @@ use crate::shutdown::Shutdown;
 const LOOK_AGAIN: Duration = Duration::from_secs(15);
 /// The first wait after a failure; it doubles up to the longest.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
-const RETRY_MOST: Duration = Duration::from_secs(60);
+const RETRY_MOST: Duration = Duration::from_mins(1);
 /// Integrations looked at side by side: enough that one slow namespace holds up no other.
 const SIDE_BY_SIDE: u16 = 8;
 
@@ -238,6 +238,10 @@ impl Leader {
 }
 
 /// The wait after a failure.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the controller calls it with what it has"
+)]
 fn retry(one: Arc<GuardedIntegration>, error: &Error, leader: Arc<Leader>) -> Action {
     let of = ObjectRef::from_obj(&*one);
     let failures = leader.memory(&of).failures.min(10);

@@ -22,8 +22,6 @@ pub struct Evidence {
     pub held: bool,
     /// Whether its holder has reported, and recently.
     pub fresh: bool,
-    /// Whether anybody ever reported of it.
-    pub reported: bool,
     /// The phase that it obeys.
     pub obeys: Option<Phase>,
     /// Records that Supabase lacks.
@@ -44,7 +42,6 @@ impl Evidence {
             name: strand.name_any(),
             held: strand.spec.holder.is_some(),
             fresh,
-            reported: status.reported_at.is_some(),
             obeys: status.phase,
             backlog: status.backlog,
             dead_letters: status.dead_letters,
@@ -208,6 +205,7 @@ fn gate<'a>(
 #[cfg(test)]
 mod tests {
     use boboyka_crds::Phase::{CutOver, DualWrite, MigrateInternals};
+    use k8s_openapi::jiff::Timestamp;
 
     use super::*;
 
@@ -216,7 +214,6 @@ mod tests {
             name: name.to_owned(),
             held: true,
             fresh: true,
-            reported: true,
             obeys: Some(DualWrite),
             intact: true,
             ..Evidence::default()
@@ -241,8 +238,10 @@ mod tests {
     }
 
     fn now() -> Time {
-        Time(k8s_openapi::jiff::Timestamp::from_second(1_800_000_000).unwrap())
+        Time(Timestamp::from_second(1_800_000_000).unwrap())
     }
+
+    type Spoil = fn(&mut Evidence);
 
     fn blocked(decision: &Decision) -> Vec<&str> {
         let transition = decision.transition.as_ref().unwrap();
@@ -264,7 +263,7 @@ mod tests {
 
     #[test]
     fn what_blocks_is_named() {
-        let cases: [(&str, fn(&mut Evidence)); 5] = [
+        let cases: [(&str, Spoil); 5] = [
             ("Reported", |s| s.fresh = false),
             ("Reported", |s| s.obeys = None),
             ("Drained", |s| s.backlog = 3),
@@ -397,7 +396,7 @@ mod tests {
             &[behind.clone()],
             &now(),
         );
-        let later = Time(k8s_openapi::jiff::Timestamp::from_second(1_800_000_100).unwrap());
+        let later = Time(Timestamp::from_second(1_800_000_100).unwrap());
         let before = IntegrationStatus {
             transition: first.transition.clone(),
             ..status(DualWrite)

@@ -35,7 +35,7 @@ pub enum Choice {
 /// The place of a pod, from what stands in it at admission.
 pub fn place_of(pod: &DynamicObject) -> Place {
     let owners = pod.metadata.owner_references.iter().flatten();
-    let Some(owner) = owners.filter(|owner| owner.controller == Some(true)).last() else {
+    let Some(owner) = owners.rev().find(|owner| owner.controller == Some(true)) else {
         return Place::Pool;
     };
     let key = match owner.kind.as_str() {
@@ -84,7 +84,7 @@ pub fn choose(
     ephemeral: bool,
     strands: &[Arc<BoboykaStrand>],
     gone: impl Fn(&str) -> bool,
-    passed_over: &HashSet<String>,
+    passed_over: impl Fn(&str) -> bool,
 ) -> Choice {
     let slot = match place {
         Place::Slot(slot) => Some(slot),
@@ -102,7 +102,7 @@ pub fn choose(
             && strand.spec.slot.as_ref() == slot
             && strand.spec.claim_name.is_some()
             && strand.metadata.deletion_timestamp.is_none()
-            && !passed_over.contains(&strand.name_any())
+            && !passed_over(&strand.name_any())
     };
     if !ephemeral {
         let best = strands.iter().filter(free).min_by_key(|strand| {
@@ -121,7 +121,7 @@ pub fn choose(
             Some(slot) => name_of_slot(integration, slot, number),
             None => format!("{integration}-{number}"),
         };
-        (!known.contains(&name) && !passed_over.contains(&name)).then_some(name)
+        (!known.contains(&name) && !passed_over(&name)).then_some(name)
     });
     Choice::Make(name.unwrap_or_default())
 }
@@ -199,14 +199,14 @@ mod tests {
         gone: &[&str],
         passed: &[&str],
     ) -> String {
-        let passed = passed.iter().map(|name| (*name).to_owned()).collect();
+        let passed = |name: &str| passed.contains(&name);
         match choose(
             "i",
             place,
             false,
             strands,
             |uid| gone.contains(&uid),
-            &passed,
+            passed,
         ) {
             Choice::Take(strand) => strand.name_any(),
             Choice::Make(name) => format!("new {name}"),

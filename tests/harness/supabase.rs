@@ -162,10 +162,15 @@ impl Supabase {
         }
     }
 
-    /// Starts it again.
+    /// Starts it again; it answers afterwards.
     pub fn start_postgres(&mut self) {
         let process = start_postgres(self.folder.path(), self.tools, self.database);
         self.postgres = Some(process);
+        let begun = std::time::Instant::now();
+        while let Err(error) = psql(self.tools, self.database, "select 1") {
+            assert!(begun.elapsed() < START_LIMIT, "{error}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 }
 

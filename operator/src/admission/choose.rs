@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use boboyka_crds::{BoboykaIntegration, BoboykaStrand, BoboykaStrandSpec, Holder, names};
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
@@ -26,6 +26,8 @@ use crate::strands::{Choice, Place, choose, place_of};
 
 /// So many others may be quicker before a pod is told to try again.
 const ATTEMPTS: usize = 16;
+/// So many pods that may be gone are asked for, lest an admission takes long.
+const ASKED_MAX: usize = 4;
 /// A strand that was given away here is passed over until the cache knows, at most for so long.
 const RECENT: Duration = Duration::from_secs(5);
 
@@ -175,18 +177,19 @@ impl Chooser {
     ) -> Result<Held, Refusal> {
         let token = uuid::Uuid::new_v4().to_string();
         let ephemeral = matches!(integration.storage, Storage::Ephemeral { .. });
-        let gone = |uid: &str| self.caches.changes.is_gone(uid);
         let mut lost = HashSet::new();
         for _ in 0..ATTEMPTS {
             let (strands, mut passed_over) = self.candidates(integration, place).await?;
             passed_over.extend(lost.iter().cloned());
+            let gone = self.gone_of(integration, place, &strands).await?;
+            let gone = |uid: &str| gone.contains(uid);
             let choice = choose(
                 &integration.name,
                 place,
                 ephemeral,
                 &strands,
                 gone,
-                &passed_over,
+                |name: &str| passed_over.contains(name),
             );
             let name = match &choice {
                 Choice::Take(strand) => strand.name_any(),
@@ -228,9 +231,8 @@ impl Chooser {
             return Ok((strands, passed_over));
         }
         // There is one strand for it and no other will do, so the API server is asked what it is like now.
-        let gone = |_: &str| false;
-        let Choice::Make(name) =
-            choose(&integration.name, place, false, &[], gone, &HashSet::new())
+        let nothing = |_: &str| false;
+        let Choice::Make(name) = choose(&integration.name, place, false, &[], nothing, nothing)
         else {
             return Ok((Vec::new(), HashSet::new()));
         };
@@ -240,6 +242,50 @@ impl Chooser {
             .await
             .map_err(api_error("read the strand"))?;
         Ok((found.into_iter().map(Arc::new).collect(), HashSet::new()))
+    }
+
+    /// The holders of a place's strands that are no more. One that was about to go may have gone before the cache knows,
+    /// and the pod in its stead is asking: then the API server is asked about it.
+    async fn gone_of(
+        &self,
+        integration: &Validated,
+        place: &Place,
+        strands: &[Arc<BoboykaStrand>],
+    ) -> Result<HashSet<String>, Refusal> {
+        let mut gone = HashSet::new();
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &integration.namespace);
+        let mut asked = 0;
+        for strand in strands.iter().filter(|strand| is_of(strand, place)) {
+            let Some(holder) = &strand.spec.holder else {
+                continue;
+            };
+            let (Some(name), Some(uid)) = (&holder.pod_name, &holder.pod_uid) else {
+                continue;
+            };
+            if self.caches.changes.is_gone(uid) {
+                gone.insert(uid.clone());
+                continue;
+            }
+            let cached = self
+                .caches
+                .pods
+                .get(&ObjectRef::new(name).within(&integration.namespace));
+            let stays = cached.is_some_and(|pod| {
+                pod.metadata.uid.as_ref() == Some(uid) && pod.metadata.deletion_timestamp.is_none()
+            });
+            if stays || asked == ASKED_MAX {
+                continue;
+            }
+            asked += 1;
+            let found = pods
+                .get_metadata_opt(name)
+                .await
+                .map_err(api_error("read a pod"))?;
+            if found.is_none_or(|pod| pod.metadata.uid.as_ref() != Some(uid)) {
+                gone.insert(uid.clone());
+            }
+        }
+        Ok(gone)
     }
 
     /// Writes a choice; the version of the strand's resource, if the strand is ours then.
@@ -315,7 +361,7 @@ impl Chooser {
             false,
             &[Arc::clone(&found)],
             gone,
-            &HashSet::new(),
+            |_: &str| false,
         );
         match choice {
             Choice::Take(_) => take(api, &found, held).await,
@@ -375,6 +421,14 @@ fn version(strand: &BoboykaStrand) -> u64 {
         .resource_version()
         .and_then(|version| version.parse().ok())
         .unwrap_or_default()
+}
+
+/// Whether a strand is for pods of a place.
+fn is_of(strand: &BoboykaStrand, place: &Place) -> bool {
+    match place {
+        Place::Slot(slot) => strand.spec.slot.as_ref() == Some(slot),
+        Place::Pool => strand.spec.slot.is_none(),
+    }
 }
 
 /// A StatefulSet's pod can have the strand of its ordinal and no other.

@@ -1,4 +1,4 @@
-//! A BoboykaStrand.
+//! A strand as a resource.
 
 use boboyka_crds::{BoboykaStrand, BoboykaStrandSpec, HeadReference, names};
 

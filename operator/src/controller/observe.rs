@@ -63,8 +63,6 @@ pub(super) struct Seen {
     pub(super) workloads: Vec<Workload>,
     /// Strands of all integrations: they share the API server.
     pub(super) fleet: usize,
-    /// All integrations.
-    pub(super) integrations: usize,
 }
 
 /// Reads what is there.
@@ -108,7 +106,6 @@ pub(super) fn observe(caches: &Caches, integration: &BoboykaIntegration) -> Seen
         drains: caches.drains.state_filter(|job| ours(&job.metadata)),
         workloads,
         fleet: caches.strands.len(),
-        integrations: caches.integrations.len(),
     }
 }
 
@@ -176,12 +173,6 @@ impl Seen {
             )
         });
         shown.collect()
-    }
-
-    /// The pod that holds a strand.
-    pub(super) fn holder_of(&self, strand: &BoboykaStrand) -> Option<&Pod> {
-        let uid = strand.spec.holder.as_ref()?.pod_uid.as_ref()?;
-        self.pods.iter().find(|pod| pod.uid == *uid)
     }
 }
 

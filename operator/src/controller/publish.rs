@@ -111,7 +111,12 @@ fn events(before: &IntegrationStatus, after: &IntegrationStatus) -> Vec<Event> {
         && from != to
     {
         let note = format!("{to} is in force, after {from}");
-        events.push(event(EventType::Normal, "Transition", "PhaseInForce", note));
+        events.push(event(
+            EventType::Normal,
+            "Transition",
+            "PhaseInForce",
+            &note,
+        ));
     }
     let closed = |status: &IntegrationStatus| -> Vec<String> {
         let gates = status
@@ -137,7 +142,7 @@ fn events(before: &IntegrationStatus, after: &IntegrationStatus) -> Vec<Event> {
             EventType::Warning,
             "Transition",
             "PhaseGateClosed",
-            note,
+            &note,
         ));
     }
     for condition in &after.conditions {
@@ -163,17 +168,12 @@ fn events(before: &IntegrationStatus, after: &IntegrationStatus) -> Vec<Event> {
         } else {
             condition.reason.clone()
         };
-        events.push(event(
-            kind,
-            &condition.type_,
-            &reason,
-            condition.message.clone(),
-        ));
+        events.push(event(kind, &condition.type_, &reason, &condition.message));
     }
     events
 }
 
-fn event(type_: EventType, action: &str, reason: &str, note: String) -> Event {
+fn event(type_: EventType, action: &str, reason: &str, note: &str) -> Event {
     Event {
         type_,
         reason: reason.to_owned(),

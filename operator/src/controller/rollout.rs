@@ -28,8 +28,12 @@ pub(super) enum Rollout {
         uid: String,
         left: usize,
     },
-    /// This pod did not come up.
-    Stopped { pod: String, left: usize },
+    /// This pod did not come up in time; should it come up after all, the rollout goes on.
+    Stopped {
+        pod: String,
+        uid: String,
+        left: usize,
+    },
     /// So many are behind, and nothing may change.
     Suspended { left: usize },
 }
@@ -52,10 +56,10 @@ pub(super) fn next(validated: &Validated, seen: &Seen, now: &Time) -> Rollout {
             now.0 > since.0 && now.0.duration_since(since.0).unsigned_abs() > LIMIT
         });
         let (pod, uid) = (moving.name.clone(), moving.uid.clone());
-        // Asked once more even when it is late: it may have come up since.
-        return match late {
-            true if left > 0 => Rollout::Stopped { pod, left },
-            _ => Rollout::Moving { pod, uid, left },
+        return if late {
+            Rollout::Stopped { pod, uid, left }
+        } else {
+            Rollout::Moving { pod, uid, left }
         };
     }
     // One that an earlier rollout left half moved comes first: it may be down.
@@ -133,7 +137,7 @@ mod tests {
             false,
         );
         assert!(
-            matches!(next, Rollout::Stopped { ref pod, left: 1 } if pod == "b"),
+            matches!(next, Rollout::Stopped { ref pod, left: 1, .. } if pod == "b"),
             "{next:?}"
         );
         let next = step(

@@ -180,7 +180,7 @@ fn conditions(
 fn ready(
     facts: &Facts<'_>,
     status: &IntegrationStatus,
-    all: &Conditions,
+    all: &Conditions<'_>,
     stalled: Option<&Verdict>,
 ) -> Verdict {
     if let Some(stalled) = stalled {
@@ -254,7 +254,7 @@ fn is_under_way(facts: &Facts<'_>, status: &IntegrationStatus) -> bool {
 
 fn stalled(facts: &Facts<'_>) -> Option<Verdict> {
     match facts.rollout {
-        Rollout::Stopped { pod, left } => Some(Verdict::yes(
+        Rollout::Stopped { pod, left, .. } => Some(Verdict::yes(
             "RolloutStopped",
             &format!(
                 "the sidecar of {pod} did not come up with {}: {left} others stay as they are until spec.sidecar.image changes",

@@ -188,6 +188,20 @@ impl Cluster {
         run(kubectl.args(["config", "view", "--flatten", "--raw"]))
     }
 
+    /// Gives an image that every node has another name.
+    pub fn tag_image(&self, image: &str, name: &str) -> Result<()> {
+        for node in &self.nodes {
+            let mut command = self.namespaces.command_at(node.pid, "ctr");
+            command.env("PATH", self.tools.path());
+            command
+                .arg("--address")
+                .arg(node.folder.join("containerd.sock"))
+                .args(["--namespace", "k8s.io", "images", "tag", "--force", image, name]);
+            run(&mut command)?;
+        }
+        Ok(())
+    }
+
     /// Waits until a node is ready.
     pub async fn node_ready(&self, name: &str) -> Result<()> {
         let nodes: Api<Node> = Api::all(self.client());

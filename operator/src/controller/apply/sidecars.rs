@@ -16,8 +16,10 @@ impl Doer<'_> {
     pub(super) async fn roll(&self, rollout: &Rollout) -> Outcome {
         match rollout {
             Rollout::Next { pod, uid, .. } => self.set_image(pod, uid).await,
-            Rollout::Moving { pod, uid, .. } => self.confirm(pod, uid).await,
-            Rollout::Done | Rollout::Stopped { .. } | Rollout::Suspended { .. } => Ok(()),
+            Rollout::Moving { pod, uid, .. } | Rollout::Stopped { pod, uid, .. } => {
+                self.confirm(pod, uid).await
+            }
+            Rollout::Done | Rollout::Suspended { .. } => Ok(()),
         }
     }
 
@@ -41,7 +43,7 @@ impl Doer<'_> {
     /// Ends the step once the container runs the new image and is ready.
     async fn confirm(&self, pod: &str, uid: &str) -> Outcome {
         let found = self.api::<Pod>().get(pod).await?;
-        if found.uid().as_deref() != Some(uid) || !self.is_up(&found) {
+        if found.uid().as_deref() != Some(uid) || !is_up(&found) {
             return Ok(());
         }
         let change =
@@ -51,27 +53,28 @@ impl Doer<'_> {
             .await
             .map(drop)
     }
+}
 
-    fn is_up(&self, pod: &Pod) -> bool {
-        let statuses = pod
-            .status
-            .iter()
-            .flat_map(|status| status.init_container_statuses.iter().flatten());
-        let mut ours = statuses.filter(|status| status.name == names::CONTAINER);
-        ours.next().is_some_and(|status| {
-            let running = status
-                .state
-                .as_ref()
-                .and_then(|state| state.running.as_ref());
-            let since_move = running
-                .and_then(|running| running.started_at.as_ref())
-                .is_some_and(|started| {
-                    let moved = pod.annotations().get(names::UPDATING_ANNOTATION);
-                    let moved = moved.and_then(|text| text.parse::<Timestamp>().ok());
-                    // Kubernetes tells whole seconds.
-                    moved.is_none_or(|moved| started.0.as_second() >= moved.as_second())
-                });
-            status.ready && since_move
-        })
-    }
+/// Whether the sidecar's container was started since it was moved, and is ready.
+fn is_up(pod: &Pod) -> bool {
+    let statuses = pod
+        .status
+        .iter()
+        .flat_map(|status| status.init_container_statuses.iter().flatten());
+    let mut ours = statuses.filter(|status| status.name == names::CONTAINER);
+    ours.next().is_some_and(|status| {
+        let running = status
+            .state
+            .as_ref()
+            .and_then(|state| state.running.as_ref());
+        let since_move = running
+            .and_then(|running| running.started_at.as_ref())
+            .is_some_and(|started| {
+                let moved = pod.annotations().get(names::UPDATING_ANNOTATION);
+                let moved = moved.and_then(|text| text.parse::<Timestamp>().ok());
+                // Kubernetes tells whole seconds.
+                moved.is_none_or(|moved| started.0.as_second() >= moved.as_second())
+            });
+        status.ready && since_move
+    })
 }

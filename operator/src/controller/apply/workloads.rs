@@ -58,20 +58,20 @@ where
 
 /// The fields that are ours. The UID keeps a workload that was deleted meanwhile from being made anew.
 fn wanted<K: Resource<DynamicType = ()>>(workload: &Workload, integration: Option<&str>) -> Value {
-    let mut wanted = json!({
-        "apiVersion": K::api_version(&()), "kind": K::kind(&()),
-        "metadata": {"name": workload.name, "uid": workload.uid},
-    });
+    let (version, kind) = (K::api_version(&()), K::kind(&()));
+    let (name, uid) = (&workload.name, &workload.uid);
     let Some(integration) = integration else {
-        return wanted;
+        return json!({"apiVersion": version, "kind": kind, "metadata": {"name": name, "uid": uid}});
     };
     let labels = json!({"metadata": {"labels": {names::INTEGRATION_LABEL: integration}}});
-    wanted["metadata"]["annotations"] = json!({names::SELECTED_ANNOTATION: integration});
-    wanted["spec"] = match workload.kind {
+    let spec = match workload.kind {
         WorkloadKind::CronJob => json!({"jobTemplate": {"spec": {"template": labels}}}),
         WorkloadKind::Deployment | WorkloadKind::StatefulSet | WorkloadKind::DaemonSet => {
             json!({"template": labels})
         }
     };
-    wanted
+    json!({
+        "apiVersion": version, "kind": kind, "spec": spec,
+        "metadata": {"name": name, "uid": uid, "annotations": {names::SELECTED_ANNOTATION: integration}},
+    })
 }

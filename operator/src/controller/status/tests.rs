@@ -56,7 +56,6 @@ fn told(
     let seen = Seen {
         strands: strands.into_iter().map(Arc::new).collect(),
         fleet: 1,
-        integrations: 1,
         ..Seen::default()
     };
     let evidence = seen.evidence(before, &now());
@@ -84,6 +83,10 @@ fn condition(status: &IntegrationStatus, kind: &str) -> Option<(String, String)>
     Some((found.status.clone(), found.reason.clone()))
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it is compared with what may be absent"
+)]
 fn is(status: &str, reason: &str) -> Option<(String, String)> {
     Some((status.to_owned(), reason.to_owned()))
 }

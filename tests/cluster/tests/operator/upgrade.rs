@@ -13,7 +13,10 @@ const NEXT: &str = "localhost/boboyka-sidecar:next";
 #[test]
 fn a_new_image_rolls_out_in_place_and_a_bad_one_stops_at_the_first_pod() {
     run(async {
-        let agents = Agents::new(cluster().await, json!({})).await;
+        let cluster = cluster().await;
+        let this = format!("localhost/boboyka-sidecar:{}", env!("CARGO_PKG_VERSION"));
+        cluster.tag_image(&this, NEXT).unwrap();
+        let agents = Agents::new(cluster, json!({})).await;
         agents.deploy("moves", 2, json!({})).await;
         let before = agents.pods("moves", 2).await;
         agents.wait_for_condition("Ready", "True/AsExpected").await;
