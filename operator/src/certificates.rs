@@ -214,6 +214,8 @@ impl Certificates {
                 self.failures = 0;
                 PACE
             }
+            // Another replica wrote in the same moment; what it wrote is seen soon.
+            Err(WriteError::Api(kube::Error::Api(status))) if status.is_conflict() => PACE,
             Err(error) => {
                 tracing::warn!(%error, "could not tell API servers of the authorities");
                 self.failures = self.failures.saturating_add(1);
@@ -328,7 +330,7 @@ impl Certificates {
             not_after: authority.expires,
             pem: authority.pem.clone(),
         });
-        bundle::value(published.collect())
+        bundle::value(&published.collect::<Vec<_>>())
     }
 
     fn tell_expiry(&self) {

@@ -201,8 +201,13 @@ async fn lead(context: Context, product: Product, mut shutdown: Shutdown) -> Res
     let identity = format!("{}_{}", config.pod_name, uuid::Uuid::new_v4());
     let client = context.client.clone();
     let mut lease = Lease::new(client, &config.namespace, identity, config.lease_duration());
+    let leads = async {
+        // Who knows nothing has no use for the Lease.
+        product.filled().await;
+        lease.acquire().await;
+    };
     tokio::select! {
-        () = lease.acquire() => {}
+        () = leads => {}
         () = shutdown.wait() => return Ok(()),
     }
     tracing::info!("leading");

@@ -1,8 +1,10 @@
 //! Where the shell meets what it is there for: the caches, decisions about pods, reconciling.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use crate::admission::Decide;
 use crate::admission::choose::Chooser;
@@ -13,10 +15,14 @@ use crate::shutdown::Shutdown;
 use crate::tasks::Tasks;
 use crate::{Context, RunError};
 
+/// How often the caches are looked at until they are filled.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// What the operator is there for.
 pub(crate) struct Product {
     /// Decides about pods, on every replica.
     pub(crate) decide: Decide,
+    caches: Caches,
     leader: Arc<Leader>,
 }
 
@@ -29,12 +35,12 @@ impl Product {
         let mut watches = JoinSet::new();
         let caches = Caches::start(&Scope::new(client.clone(), namespace), &mut watches);
         tasks.spawn("caches", watch(watches, shutdown.clone()));
-        tasks.spawn("caches' readiness", {
-            let (caches, context, mut shutdown) =
-                (caches.clone(), context.clone(), shutdown.clone());
+        tasks.spawn("readiness", {
+            let (caches, flag) = (caches.clone(), context.readiness.caches.clone());
+            let mut shutdown = shutdown.clone();
             async move {
                 tokio::select! {
-                    () = caches.wait_until_synced() => context.readiness.caches.set(true),
+                    () = filled(&caches) => flag.set(true),
                     () = shutdown.wait() => {}
                 }
                 shutdown.wait().await;
@@ -52,7 +58,7 @@ impl Product {
         ));
         let leader = Leader::new(
             client,
-            caches,
+            caches.clone(),
             defaults,
             Arc::clone(&context.metrics),
             config.pod_name.clone(),
@@ -63,13 +69,26 @@ impl Product {
                 let chooser = Arc::clone(&chooser);
                 Box::pin(async move { chooser.decide(review).await })
             }),
+            caches,
             leader: Arc::new(leader),
         }
     }
 
-    /// Reconciles until the signal; only while this replica leads.
+    /// Returns once the caches are filled.
+    pub(crate) async fn filled(&self) {
+        filled(&self.caches).await;
+    }
+
+    /// Reconciles until the signal; only while this replica leads, and once the caches are filled.
     pub(crate) fn reconcile(&self, shutdown: Shutdown) -> impl Future<Output = ()> + Send + use<> {
         controller::run(Arc::clone(&self.leader), shutdown)
+    }
+}
+
+/// Looks again and again: of several who wait for the same store, the library wakes one.
+async fn filled(caches: &Caches) {
+    while !caches.is_synced() {
+        sleep(LOOK_AGAIN).await;
     }
 }
 

@@ -13,7 +13,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 /// Clocks of API servers may be behind ours by so much.
-const SKEW: Duration = Duration::from_secs(300);
+const SKEW: Duration = Duration::from_mins(5);
 
 /// Why there is no authority.
 #[derive(Debug, thiserror::Error)]

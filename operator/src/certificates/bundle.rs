@@ -11,7 +11,7 @@ use rustls::pki_types::pem::PemObject as _;
 use serde::{Deserialize, Serialize};
 
 /// So long after an authority has expired it is taken away, also by a replica whose clock is ahead.
-const CLOCKS_DIFFER: Duration = Duration::from_secs(60);
+const CLOCKS_DIFFER: Duration = Duration::from_mins(1);
 /// Authorities in a bundle: two of each replica while they are renewed, and some of replicas that have just gone.
 const AUTHORITIES_MAX: usize = 16;
 
@@ -26,8 +26,8 @@ pub(super) struct Published {
 }
 
 /// A replica's value in the ConfigMap.
-pub(super) fn value(authorities: Vec<Published>) -> String {
-    serde_json::to_string(&authorities).unwrap_or_default()
+pub(super) fn value(authorities: &[Published]) -> String {
+    serde_json::to_string(authorities).unwrap_or_default()
 }
 
 /// The bundle that follows from the ConfigMap's data and from nothing else, not even from the time: the newest
@@ -109,7 +109,7 @@ mod tests {
 
     fn data(all: &[(&str, Vec<Published>)]) -> BTreeMap<String, String> {
         all.iter()
-            .map(|(key, all)| ((*key).to_owned(), value(all.clone())))
+            .map(|(key, all)| ((*key).to_owned(), value(all)))
             .collect()
     }
 

@@ -63,7 +63,8 @@ impl Rotation {
         now: Timestamp,
     ) -> Result<bool, AuthorityError> {
         let newest = self.all().next().unwrap_or(&self.serving);
-        if !self.is_due(newest, now) && !(crowded_out && self.next.is_none()) {
+        let room_is_needed = crowded_out && self.next.is_none();
+        if !room_is_needed && !self.is_due(newest, now) {
             return Ok(false);
         }
         self.next = Some(Next {

@@ -64,11 +64,17 @@ impl Installed {
 
     /// Has the API server call these replicas about every pod of the namespace.
     async fn call(&self, replicas: &[&Replica]) {
-        let webhooks: Vec<_> = replicas.iter().map(|replica| self.webhook(replica)).collect();
+        let webhooks: Vec<_> = replicas
+            .iter()
+            .map(|replica| self.webhook(replica))
+            .collect();
         let hook = json!({"metadata": {"name": NAME}, "webhooks": webhooks});
         let hook = serde_json::from_value(hook).unwrap();
         let _ = self.hooks().delete(NAME, &DeleteParams::default()).await;
-        self.hooks().create(&PostParams::default(), &hook).await.unwrap();
+        self.hooks()
+            .create(&PostParams::default(), &hook)
+            .await
+            .unwrap();
     }
 
     fn webhook(&self, replica: &Replica) -> Value {
@@ -114,7 +120,9 @@ async fn define(cluster: &Cluster) {
     use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
     let api = Api::<CustomResourceDefinition>::all(cluster.client());
     for definition in boboyka_crds::definitions().unwrap() {
-        api.create(&PostParams::default(), &definition).await.unwrap();
+        api.create(&PostParams::default(), &definition)
+            .await
+            .unwrap();
     }
 }
 
@@ -135,13 +143,18 @@ fn one_replica_leads_and_another_takes_over_after_a_crash_a_hang_and_an_end() {
         drop(first);
         let took = second.leads_within(Duration::from_secs(8)).await;
         assert!(took > Duration::from_secs(3), "{took:?}");
-        println!("a replica leads {:.1} s after the leader was killed", took.as_secs_f64());
+        println!(
+            "a replica leads {:.1} s after the leader was killed",
+            took.as_secs_f64()
+        );
 
         // A graceful end: at once.
         let third = installed.replica("third", &lease);
-        wait_for("the third to serve", LIMIT, || async { Ok(third.metrics().await.is_ok()) })
-            .await
-            .unwrap();
+        wait_for("the third to serve", LIMIT, || async {
+            Ok(third.metrics().await.is_ok())
+        })
+        .await
+        .unwrap();
         tokio::time::sleep(Duration::from_secs(2)).await;
         let begun = Instant::now();
         let ending = tokio::task::spawn_blocking(move || second.terminate());
@@ -153,14 +166,21 @@ fn one_replica_leads_and_another_takes_over_after_a_crash_a_hang_and_an_end() {
             took.as_secs_f64(),
             begun.elapsed().as_secs_f64()
         );
-        let map = installed.namespace.api::<ConfigMap>().get(AUTHORITIES).await.unwrap();
+        let map = installed
+            .namespace
+            .api::<ConfigMap>()
+            .get(AUTHORITIES)
+            .await
+            .unwrap();
         assert!(!map.data.unwrap_or_default().contains_key("second"));
 
         // A hang: another leads, and the one that wakes up ends with an error.
         let fourth = installed.replica("fourth", &lease);
-        wait_for("the fourth to serve", LIMIT, || async { Ok(fourth.metrics().await.is_ok()) })
-            .await
-            .unwrap();
+        wait_for("the fourth to serve", LIMIT, || async {
+            Ok(fourth.metrics().await.is_ok())
+        })
+        .await
+        .unwrap();
         third.signal("STOP");
         fourth.leads_within(Duration::from_secs(9)).await;
         third.signal("CONT");
@@ -181,14 +201,21 @@ fn certificates_are_renewed_under_calls_without_one_that_fails() {
     run(async {
         let installed = Installed::new().await;
         let life = ["--authority-lifetime=10s"];
-        let replicas = [installed.replica("first", &life), installed.replica("second", &life)];
+        let replicas = [
+            installed.replica("first", &life),
+            installed.replica("second", &life),
+        ];
         installed.call(&[&replicas[0], &replicas[1]]).await;
         for replica in &replicas {
             replica.ready_within(LIMIT).await;
         }
         installed.admitted().await;
 
-        let (end, calls, handshakes) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+        let (end, calls, handshakes) = (
+            AtomicBool::new(false),
+            AtomicUsize::new(0),
+            AtomicUsize::new(0),
+        );
         let call = || async {
             while !end.load(Ordering::Relaxed) {
                 installed.admit().await.unwrap();
@@ -211,7 +238,10 @@ fn certificates_are_renewed_under_calls_without_one_that_fails() {
             let begun = Instant::now();
             while begun.elapsed() < Duration::from_secs(30) {
                 for replica in &replicas {
-                    seen.insert((&replica.name, replica.gauge("certificate_expiry_timestamp_seconds").await));
+                    seen.insert((
+                        &replica.name,
+                        replica.gauge("certificate_expiry_timestamp_seconds").await,
+                    ));
                     assert!(replica.is_ready().await, "{}", replica.log());
                 }
                 tokio::time::sleep(Duration::from_millis(200)).await;
@@ -237,12 +267,18 @@ fn certificates_are_renewed_under_calls_without_one_that_fails() {
 fn what_somebody_overwrites_or_deletes_is_put_right() {
     run(async {
         let installed = Installed::new().await;
-        let replicas = [installed.replica("first", &[]), installed.replica("second", &[])];
+        let replicas = [
+            installed.replica("first", &[]),
+            installed.replica("second", &[]),
+        ];
         let both = [&replicas[0], &replicas[1]];
         installed.call(&both).await;
         installed.admitted().await;
 
-        let (_, _, foreign) = installed.cluster.server_certificate("somebody.else").unwrap();
+        let (_, _, foreign) = installed
+            .cluster
+            .server_certificate("somebody.else")
+            .unwrap();
         for garbage in [foreign.into_bytes(), Vec::new()] {
             let mut hook = installed.hooks().get(NAME).await.unwrap();
             for one in hook.webhooks.iter_mut().flatten() {
@@ -267,7 +303,10 @@ fn what_somebody_overwrites_or_deletes_is_put_right() {
                 .unwrap();
             }
             let took = begun.elapsed();
-            println!("an overwritten bundle was put right after {:.2} s", took.as_secs_f64());
+            println!(
+                "an overwritten bundle was put right after {:.2} s",
+                took.as_secs_f64()
+            );
             assert!(took < Duration::from_secs(5), "{took:?}");
             installed.admitted().await;
         }
@@ -279,8 +318,14 @@ fn what_somebody_overwrites_or_deletes_is_put_right() {
             .await
             .unwrap();
         wait_for("both to publish again", LIMIT, || async {
-            let map = installed.namespace.api::<ConfigMap>().get_opt(AUTHORITIES).await?;
-            Ok(map.and_then(|map| map.data).is_some_and(|data| data.len() == 2))
+            let map = installed
+                .namespace
+                .api::<ConfigMap>()
+                .get_opt(AUTHORITIES)
+                .await?;
+            Ok(map
+                .and_then(|map| map.data)
+                .is_some_and(|data| data.len() == 2))
         })
         .await
         .unwrap();
@@ -305,26 +350,39 @@ fn what_somebody_overwrites_or_deletes_is_put_right() {
 fn an_operator_in_a_second_namespace_refuses_to_start() {
     run(async {
         let installed = Installed::new().await;
-        let _ = installed.hooks().delete(NAME, &DeleteParams::default()).await;
+        let _ = installed
+            .hooks()
+            .delete(NAME, &DeleteParams::default())
+            .await;
         let hook = json!({"metadata": {"name": NAME}, "webhooks": [{
             "name": "inject.boboyka.test", "admissionReviewVersions": ["v1"], "sideEffects": "NoneOnDryRun",
             "failurePolicy": "Fail",
             "clientConfig": {"service": {"name": NAME, "namespace": "elsewhere", "path": "/inject"}},
-            "objectSelector": {"matchLabels": {"nobody": "has this"}},
+            "objectSelector": {"matchLabels": {"nobody": "has-this"}},
             "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
         }]});
         let hook = serde_json::from_value(hook).unwrap();
-        installed.hooks().create(&PostParams::default(), &hook).await.unwrap();
+        installed
+            .hooks()
+            .create(&PostParams::default(), &hook)
+            .await
+            .unwrap();
         let second = installed.replica("second", &[]);
         let (status, log) = tokio::task::spawn_blocking(move || second.ended())
             .await
             .unwrap();
         assert_eq!(status.code(), Some(1));
         assert!(
-            log.contains("belongs to the operator in namespace elsewhere; there is one operator in a cluster"),
+            log.contains(
+                "belongs to the operator in namespace elsewhere; there is one operator in a cluster"
+            ),
             "{log}"
         );
         assert_eq!(installed.bundles().await, [Vec::<u8>::new()]);
-        installed.hooks().delete(NAME, &DeleteParams::default()).await.unwrap();
+        installed
+            .hooks()
+            .delete(NAME, &DeleteParams::default())
+            .await
+            .unwrap();
     });
 }

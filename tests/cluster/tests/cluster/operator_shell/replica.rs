@@ -29,7 +29,11 @@ impl Replica {
         let [webhook, observe] = [free_address(), free_address()];
         let folder = cluster.state().join("log");
         let log = folder.join(format!("operator-{namespace}-{name}"));
-        let stderr = File::options().create(true).append(true).open(&log).unwrap();
+        let stderr = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
         let child = Command::new(binary())
             .env("KUBECONFIG", cluster.kubeconfig())
             .env("RUST_LOG", "info")
@@ -96,7 +100,8 @@ impl Replica {
         let text = self.metrics().await.unwrap();
         let name = format!("boboyka_operator_{name} ");
         let line = text.lines().find_map(|line| line.strip_prefix(&name));
-        line.unwrap_or_else(|| panic!("{name} is not in {text}")).to_owned()
+        line.unwrap_or_else(|| panic!("{name} is not in {text}"))
+            .to_owned()
     }
 
     pub(crate) async fn is_ready(&self) -> bool {
@@ -171,7 +176,9 @@ fn free_address() -> SocketAddr {
 fn binary() -> PathBuf {
     let beside = || {
         let test = std::env::current_exe().unwrap();
-        let found = test.ancestors().map(|folder| folder.join("boboyka-operator"));
+        let found = test
+            .ancestors()
+            .map(|folder| folder.join("boboyka-operator"));
         found.into_iter().find(|program| Path::is_file(program))
     };
     std::env::var_os("BOBOYKA_OPERATOR_BIN")
