@@ -8,10 +8,14 @@
 )]
 
 mod durability;
+mod ends;
+mod inside;
 mod mirror;
 mod mirror_lanes;
 mod observers;
 mod page;
+mod phases;
 mod purity;
 mod refusals;
+mod retention;
 mod secrecy;

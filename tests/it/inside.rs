@@ -1,0 +1,153 @@
+//! The sidecar's store and mirror in this process, told by the test what the integration asks of them, as
+//! the cluster does; beside them a real Supabase.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use boboyka_crds::Phase;
+use boboyka_sidecar::integration::{InForce, Integration, Retention};
+use boboyka_sidecar::mirror::{Credentials, Mirror, Settings, SupabaseSource};
+use boboyka_sidecar::phase::{Boundary, follow};
+use boboyka_sidecar::shutdown::{self, ShutdownSender};
+use boboyka_sidecar::store::{Appended, NewRecord, Options, PageQuery, Store};
+use boboyka_sidecar::{prune, store};
+use boboyka_strand::{Record, RecordType, Seq};
+use boboyka_tests::Supabase;
+use boboyka_tests::process::wait_until;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::mirror::CONVERGE_LIMIT;
+
+/// Store, mirror, phase and retention, as the sidecar runs them.
+pub(crate) struct Inside {
+    pub(crate) store: Store,
+    pub(crate) mirror: Mirror,
+    pub(crate) integration: watch::Sender<Integration>,
+    pub(crate) boundary: watch::Receiver<Option<Boundary>>,
+    tasks: Vec<JoinHandle<()>>,
+    shutdown: ShutdownSender,
+}
+
+impl Inside {
+    pub(crate) async fn start(data_dir: &Path, supabase: &Supabase, first: Integration) -> Self {
+        // A client of the harness installs the TLS provider.
+        drop(boboyka_tests::client());
+        let store = Store::open(Options::new(data_dir)).unwrap();
+        let (shutdown, signal) = shutdown::channel();
+        let (integration, obeyed) = watch::channel(first);
+        let (boundary, follower) = follow(store.clone(), obeyed.clone(), signal.clone()).await;
+        let pruner = prune::start(store.clone(), obeyed.clone(), signal.clone());
+        let credentials = Credentials::new(&supabase.url(), &supabase.jwt_key()).unwrap();
+        let source = SupabaseSource::Fixed(credentials);
+        let settings = Settings::default();
+        let (mirror, lanes) = Mirror::start(store.clone(), source, settings, obeyed, signal);
+        Self {
+            store,
+            mirror,
+            integration,
+            boundary,
+            tasks: vec![lanes, follower, pruner],
+            shutdown,
+        }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.shutdown.trigger();
+        for task in self.tasks {
+            task.await.unwrap();
+        }
+        tokio::task::spawn_blocking(move || self.store.close())
+            .await
+            .unwrap();
+    }
+
+    /// Puts a phase into force and waits until it is obeyed; the last seq that is mirrored.
+    pub(crate) async fn enter(&self, phase: Phase, generation: i64) -> Option<Seq> {
+        let in_force = Some(InForce { phase, generation });
+        self.integration
+            .send_modify(|integration| integration.in_force = in_force);
+        let mut watch = self.store.watch_phase();
+        let obeys = |state: &Option<store::PhaseState>| state.is_some_and(|s| s.phase == phase);
+        let state = *watch.wait_for(obeys).await.unwrap();
+        state.unwrap().mirror_until
+    }
+
+    pub(crate) fn retain(&self, max_age: Option<Duration>, max_size_bytes: Option<u64>) {
+        self.integration.send_modify(|integration| {
+            integration.retention = Retention {
+                max_age,
+                max_size_bytes,
+            };
+        });
+    }
+
+    /// Waits until the lanes owe nothing in this phase.
+    pub(crate) async fn drains(&self) {
+        let lanes = || self.mirror.lanes();
+        let done = || async { lanes().iter().all(|lane| lane.backlog == 0) };
+        wait_until(CONVERGE_LIMIT, done, || format!("{:?}", lanes())).await;
+    }
+
+    /// What the strand holds of a type up to a seq: hashes.
+    pub(crate) fn hashes(&self, record_type: RecordType, until: Seq) -> BTreeSet<String> {
+        let mut query = PageQuery {
+            record_type: Some(record_type),
+            before: until + 1,
+            since_ms: 0,
+            until_ms: u64::MAX,
+            limit: 1_000,
+        };
+        let mut hashes = BTreeSet::new();
+        loop {
+            let page = self.store.page(&query).unwrap();
+            let Some(last) = page.last() else {
+                return hashes;
+            };
+            query.before = last.header.seq;
+            hashes.extend(page.iter().map(|block| block.hash.to_string()));
+        }
+    }
+}
+
+/// A record of any of the four types.
+pub(crate) fn record(n: u64, padding: &str) -> NewRecord {
+    let (record_type, data) = match n % 4 {
+        0 => (
+            RecordType::ProjectBuild,
+            json!({"project_id": "p", "build_id": format!("b{n}"), "status": "queued"}),
+        ),
+        1 => (
+            RecordType::BuildQueueItem,
+            json!({"queue_id": format!("q{n}"), "project_id": "p", "status": "waiting"}),
+        ),
+        2 => (
+            RecordType::AgentHealth,
+            json!({"agent_id": "a", "status": "healthy"}),
+        ),
+        _ => (RecordType::AuditLog, json!({"agent_id": "a", "event": "e"})),
+    };
+    let mut data = data;
+    data["n"] = json!(n);
+    data["padding"] = json!(padding);
+    NewRecord {
+        record: Record::from_json(record_type, &data.to_string()).unwrap(),
+        key: None,
+    }
+}
+
+pub(crate) async fn append(store: &Store, records: Vec<NewRecord>) -> Vec<Appended> {
+    let appended = store.append(records).await.unwrap();
+    appended.into_iter().map(Result::unwrap).collect()
+}
+
+/// The hashes of a table's rows; fails when one is there twice.
+pub(crate) fn rows(supabase: &Supabase, record_type: RecordType) -> BTreeSet<String> {
+    let rows = supabase.rows(record_type.table());
+    let hash = |row: &Value| row["record_hash"].as_str().unwrap().to_owned();
+    let hashes: BTreeSet<_> = rows.iter().map(hash).collect();
+    assert_eq!(hashes.len(), rows.len(), "a row is there twice");
+    hashes
+}
