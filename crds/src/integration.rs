@@ -61,8 +61,8 @@ pub struct BoboykaIntegrationSpec {
     /// The sidecar's container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sidecar: Option<Sidecar>,
-    /// Leaves everything as it is: no new pods get a sidecar, no phase changes, nothing is rolled out. Sidecars that run
-    /// go on taking records.
+    /// Leaves everything as it is: no phase changes, no workload is labelled, no sidecar moved to another image, no backlog
+    /// drained. Labelled pods still get their sidecar, and sidecars go on taking records.
     #[serde(default)]
     pub suspend: bool,
 }

@@ -47,6 +47,9 @@ pub struct BoboykaStrandSpec {
     /// Which pods it is for; none when any pod of the integration may take it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<Slot>,
+    /// The workload whose pod holds it or held it last, as `KIND/NAME`: its pods are given it before others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<String>,
     /// The pod that holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<Holder>,

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use boboyka_crds::{BoboykaStrand, Slot};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde_json::Value;
@@ -13,6 +14,8 @@ use serde_json::Value;
 const NAME_MAX: usize = 63;
 /// Where a StatefulSet's controller writes a pod's ordinal.
 const POD_INDEX_LABEL: &str = "apps.kubernetes.io/pod-index";
+/// Where a Deployment's controller writes the hash of its template.
+const TEMPLATE_HASH_LABEL: &str = "pod-template-hash";
 
 /// Which strands a pod may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +24,15 @@ pub enum Place {
     Slot(Slot),
     /// Any that is for no slot.
     Pool,
+}
+
+/// Who asks for a strand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// Which strands it may have.
+    pub place: Place,
+    /// Its workload, as `KIND/NAME`; none for a pod of its own.
+    pub workload: Option<String>,
 }
 
 /// What a pod is given.
@@ -32,12 +44,27 @@ pub enum Choice {
     Make(String),
 }
 
-/// The place of a pod, from what stands in it at admission.
-pub fn place_of(pod: &DynamicObject) -> Place {
-    let owners = pod.metadata.owner_references.iter().flatten();
-    let Some(owner) = owners.rev().find(|owner| owner.controller == Some(true)) else {
-        return Place::Pool;
-    };
+/// A pod as one that asks, from what stands in it at admission.
+pub fn asker_of(pod: &DynamicObject) -> Asker {
+    let mut owners = pod.metadata.owner_references.iter().flatten();
+    let owner = owners.find(|owner| owner.controller == Some(true));
+    Asker {
+        place: owner.map_or(Place::Pool, |owner| place_of(pod, owner)),
+        workload: owner.map(|owner| workload_of(pod, owner)),
+    }
+}
+
+/// A Deployment stands behind its replica sets, whose names end with the hash of a template.
+fn workload_of(pod: &DynamicObject, owner: &OwnerReference) -> String {
+    let hash = pod.labels().get(TEMPLATE_HASH_LABEL);
+    let deployment = hash.and_then(|hash| owner.name.strip_suffix(hash)?.strip_suffix('-'));
+    match deployment {
+        Some(deployment) if owner.kind == "ReplicaSet" => format!("Deployment/{deployment}"),
+        _ => format!("{}/{}", owner.kind, owner.name),
+    }
+}
+
+fn place_of(pod: &DynamicObject, owner: &OwnerReference) -> Place {
     let key = match owner.kind.as_str() {
         "StatefulSet" => ordinal(pod),
         "DaemonSet" => node_of_daemon(&pod.data),
@@ -74,19 +101,20 @@ fn node_of_daemon(pod: &Value) -> Option<String> {
     Some(field.pointer("/values/0")?.as_str()?.to_owned())
 }
 
-/// Chooses for a pod: a free strand of its place, those with a backlog first, then the lowest; else a new one.
+/// Chooses for a pod: a free strand of its place, those with a backlog first, then those that its workload held last, then
+/// the lowest; else a new one.
 ///
 /// `strands` are the integration's; `gone` tells of a holder that it is no more; `passed_over` are strands that others
 /// took in the meantime.
 pub fn choose(
     integration: &str,
-    place: &Place,
+    asker: &Asker,
     ephemeral: bool,
     strands: &[Arc<BoboykaStrand>],
     gone: impl Fn(&str) -> bool,
     passed_over: impl Fn(&str) -> bool,
 ) -> Choice {
-    let slot = match place {
+    let slot = match &asker.place {
         Place::Slot(slot) => Some(slot),
         Place::Pool => None,
     };
@@ -108,7 +136,8 @@ pub fn choose(
         let best = strands.iter().filter(free).min_by_key(|strand| {
             let backlog = strand.status.as_ref().map_or(0, |status| status.backlog);
             let name = strand.name_any();
-            (backlog == 0, number_of(&name), name)
+            let others = asker.workload.is_none() || strand.spec.workload != asker.workload;
+            (backlog == 0, others, number_of(&name), name)
         });
         if let Some(best) = best {
             return Choice::Take(Arc::clone(best));
@@ -199,10 +228,27 @@ mod tests {
         gone: &[&str],
         passed: &[&str],
     ) -> String {
+        chosen_by(
+            &Asker {
+                place: place.clone(),
+                workload: None,
+            },
+            strands,
+            gone,
+            passed,
+        )
+    }
+
+    fn chosen_by(
+        asker: &Asker,
+        strands: &[Arc<BoboykaStrand>],
+        gone: &[&str],
+        passed: &[&str],
+    ) -> String {
         let passed = |name: &str| passed.contains(&name);
         match choose(
             "i",
-            place,
+            asker,
             false,
             strands,
             |uid| gone.contains(&uid),
@@ -238,6 +284,26 @@ mod tests {
         let behind = strand("i-11", 7, None, None);
         let strands = [strands.as_slice(), &[behind]].concat();
         assert_eq!(chosen(&Place::Pool, &strands, &[], &[]), "i-11");
+    }
+
+    #[test]
+    fn a_workloads_pods_get_the_strands_that_it_held_before_others() {
+        let mut mine = strand("i-7", 0, None, None);
+        Arc::make_mut(&mut mine).spec.workload = Some("Deployment/web".to_owned());
+        let strands = [strand("i-0", 0, None, None), mine];
+        let asker = |workload: &str| Asker {
+            place: Place::Pool,
+            workload: Some(workload.to_owned()),
+        };
+        assert_eq!(
+            chosen_by(&asker("Deployment/web"), &strands, &[], &[]),
+            "i-7"
+        );
+        assert_eq!(
+            chosen_by(&asker("Deployment/other"), &strands, &[], &[]),
+            "i-0"
+        );
+        assert_eq!(chosen(&Place::Pool, &strands, &[], &[]), "i-0");
     }
 
     #[test]
@@ -290,20 +356,23 @@ mod tests {
         let pod = |value: Value| -> DynamicObject { serde_json::from_value(value).unwrap() };
         let set =
             pod(json!({"metadata": {"name": "web-3", "ownerReferences": owner("StatefulSet")}}));
-        assert_eq!(place_of(&set), Place::Slot(slot("StatefulSet", "3")));
+        assert_eq!(asker_of(&set).place, Place::Slot(slot("StatefulSet", "3")));
         let daemon = pod(json!({
             "metadata": {"generateName": "web-", "ownerReferences": owner("DaemonSet")},
             "spec": {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
                 "nodeSelectorTerms": [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n2"]}]}],
             }}}},
         }));
-        assert_eq!(place_of(&daemon), Place::Slot(slot("DaemonSet", "n2")));
+        assert_eq!(
+            asker_of(&daemon).place,
+            Place::Slot(slot("DaemonSet", "n2"))
+        );
         let other = pod(
             json!({"metadata": {"generateName": "web-", "ownerReferences": owner("ReplicaSet")}}),
         );
-        assert_eq!(place_of(&other), Place::Pool);
+        assert_eq!(asker_of(&other).place, Place::Pool);
         assert_eq!(
-            place_of(&pod(json!({"metadata": {"name": "alone"}}))),
+            asker_of(&pod(json!({"metadata": {"name": "alone"}}))).place,
             Place::Pool
         );
     }

@@ -22,7 +22,7 @@ use super::inject::{Found, Held, look, patch};
 use crate::build::{claim, strand};
 use crate::caches::Caches;
 use crate::integration::{Defaults, Storage, Validated, validate};
-use crate::strands::{Choice, Place, choose, place_of};
+use crate::strands::{Asker, Choice, Place, asker_of, choose};
 
 /// So many others may be quicker before a pod is told to try again.
 const ATTEMPTS: usize = 16;
@@ -118,7 +118,7 @@ impl Chooser {
                 return Ok(Decision::Skip("it has its sidecar already".to_owned()));
             }
             Found::Untouched => {
-                self.give_strand(&integration, &place_of(pod), dry_run)
+                self.give_strand(&integration, &asker_of(pod), dry_run)
                     .await?
             }
         };
@@ -172,20 +172,20 @@ impl Chooser {
     async fn give_strand(
         &self,
         integration: &Validated,
-        place: &Place,
+        asker: &Asker,
         dry_run: bool,
     ) -> Result<Held, Refusal> {
         let token = uuid::Uuid::new_v4().to_string();
         let ephemeral = matches!(integration.storage, Storage::Ephemeral { .. });
         let mut lost = HashSet::new();
         for _ in 0..ATTEMPTS {
-            let (strands, mut passed_over) = self.candidates(integration, place).await?;
+            let (strands, mut passed_over) = self.candidates(integration, asker).await?;
             passed_over.extend(lost.iter().cloned());
-            let gone = self.gone_of(integration, place, &strands).await?;
+            let gone = self.gone_of(integration, asker, &strands).await?;
             let gone = |uid: &str| gone.contains(uid);
             let choice = choose(
                 &integration.name,
-                place,
+                asker,
                 ephemeral,
                 &strands,
                 gone,
@@ -204,13 +204,13 @@ impl Chooser {
             }
             let key = format!("{}/{name}", integration.namespace);
             if self.begin(&key) {
-                let written = self.write(integration, place, choice, &held).await;
+                let written = self.write(integration, asker, choice, &held).await;
                 self.end(key, written.as_ref().ok().copied().flatten());
                 if written?.is_some() {
                     return Ok(held);
                 }
             }
-            if !is_only_one(place) {
+            if !is_only_one(&asker.place) {
                 lost.insert(name);
             }
         }
@@ -221,9 +221,9 @@ impl Chooser {
     async fn candidates(
         &self,
         integration: &Validated,
-        place: &Place,
+        asker: &Asker,
     ) -> Result<(Vec<Arc<BoboykaStrand>>, HashSet<String>), Refusal> {
-        if !is_only_one(place) {
+        if !is_only_one(&asker.place) {
             let strands = self
                 .caches
                 .strands_of(&integration.namespace, &integration.name);
@@ -232,7 +232,7 @@ impl Chooser {
         }
         // There is one strand for it and no other will do, so the API server is asked what it is like now.
         let nothing = |_: &str| false;
-        let Choice::Make(name) = choose(&integration.name, place, false, &[], nothing, nothing)
+        let Choice::Make(name) = choose(&integration.name, asker, false, &[], nothing, nothing)
         else {
             return Ok((Vec::new(), HashSet::new()));
         };
@@ -249,13 +249,13 @@ impl Chooser {
     async fn gone_of(
         &self,
         integration: &Validated,
-        place: &Place,
+        asker: &Asker,
         strands: &[Arc<BoboykaStrand>],
     ) -> Result<HashSet<String>, Refusal> {
         let mut gone = HashSet::new();
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &integration.namespace);
-        let mut asked = 0;
-        for strand in strands.iter().filter(|strand| is_of(strand, place)) {
+        let mut calls = 0;
+        for strand in strands.iter().filter(|strand| is_of(strand, &asker.place)) {
             let Some(holder) = &strand.spec.holder else {
                 continue;
             };
@@ -273,10 +273,10 @@ impl Chooser {
             let stays = cached.is_some_and(|pod| {
                 pod.metadata.uid.as_ref() == Some(uid) && pod.metadata.deletion_timestamp.is_none()
             });
-            if stays || asked == ASKED_MAX {
+            if stays || calls == ASKED_MAX {
                 continue;
             }
-            asked += 1;
+            calls += 1;
             let found = pods
                 .get_metadata_opt(name)
                 .await
@@ -292,20 +292,21 @@ impl Chooser {
     async fn write(
         &self,
         integration: &Validated,
-        place: &Place,
+        asker: &Asker,
         choice: Choice,
         held: &Held,
     ) -> Result<Option<u64>, Refusal> {
         let api: Api<BoboykaStrand> = Api::namespaced(self.client.clone(), &integration.namespace);
         match choice {
-            Choice::Take(found) => take(&api, &found, held).await,
+            Choice::Take(found) => take(&api, &found, asker, held).await,
             Choice::Make(name) => {
-                let slot = match place {
+                let slot = match &asker.place {
                     Place::Slot(slot) => Some(slot.clone()),
                     Place::Pool => None,
                 };
                 let spec = BoboykaStrandSpec {
                     slot,
+                    workload: asker.workload.clone(),
                     holder: Some(holder(held)),
                     ..BoboykaStrandSpec::default()
                 };
@@ -330,7 +331,7 @@ impl Chooser {
                 match made {
                     Ok(made) => Ok(Some(version(&made))),
                     Err(error) if is_conflict(&error) => {
-                        self.take_unknown(&api, integration, place, held).await
+                        self.take_unknown(&api, integration, asker, held).await
                     }
                     Err(error) => Err(api_error("make the strand")(error)),
                 }
@@ -343,7 +344,7 @@ impl Chooser {
         &self,
         api: &Api<BoboykaStrand>,
         integration: &Validated,
-        place: &Place,
+        asker: &Asker,
         held: &Held,
     ) -> Result<Option<u64>, Refusal> {
         let found = api
@@ -357,14 +358,14 @@ impl Chooser {
         let found = Arc::new(found);
         let choice = choose(
             &integration.name,
-            place,
+            asker,
             false,
             &[Arc::clone(&found)],
             gone,
             |_: &str| false,
         );
         match choice {
-            Choice::Take(_) => take(api, &found, held).await,
+            Choice::Take(_) => take(api, &found, asker, held).await,
             Choice::Make(_) => Ok(None),
         }
     }
@@ -439,6 +440,7 @@ fn is_only_one(place: &Place) -> bool {
 async fn take(
     api: &Api<BoboykaStrand>,
     found: &BoboykaStrand,
+    asker: &Asker,
     held: &Held,
 ) -> Result<Option<u64>, Refusal> {
     let holder = json!({
@@ -446,7 +448,9 @@ async fn take(
     });
     let change = json!({
         "metadata": {"resourceVersion": found.metadata.resource_version},
-        "spec": {"holder": holder, "witnessed": strand::witnessed(found)},
+        "spec": {
+            "holder": holder, "workload": asker.workload, "witnessed": strand::witnessed(found),
+        },
     });
     let parameters = PatchParams {
         field_manager: Some(names::OPERATOR_MANAGER.to_owned()),

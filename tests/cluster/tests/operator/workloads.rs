@@ -78,6 +78,7 @@ fn a_deployment_that_surges_loses_nothing_and_one_that_recreates_finds_its_recor
         agents.wait_for_row("bld_before").await;
         assert_eq!(agents.strands().await.len(), 2);
 
+        // Other strands are free when its next pod comes, but it has its own again.
         agents.deploy("recreates", 1, json!({"type": "Recreate"})).await;
         let before = agents.pod("recreates").await;
         agents.post(&before, "bld_again").await;
