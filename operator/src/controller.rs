@@ -11,11 +11,11 @@ mod rollout;
 mod status;
 mod sweep;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use boboyka_crds::{IntegrationStatus, names};
+use boboyka_crds::{HeadReference, IntegrationStatus, names};
 use futures_util::StreamExt as _;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -66,12 +66,42 @@ struct Memory {
     bound: Option<(Instant, i64)>,
     /// Generations of workloads to which the label was applied, by UID.
     selected: HashMap<String, i64>,
-    /// When a strand's head was noted last.
-    witnessed: HashMap<String, Instant>,
+    /// When a strand's head is to be noted next, by the strand's UID.
+    witness_due: HashMap<String, Instant>,
+    /// The newest head of each strand that was reported to this replica, by the strand's UID.
+    heads: HashMap<String, HeadReference>,
     /// When the status was written last.
     written: Option<Instant>,
     /// Failures in a row.
     failures: u32,
+}
+
+impl Memory {
+    /// Remembers the newest heads, and when to note each for those who lead later: spread, not all at once.
+    fn note_heads(&mut self, seen: &observe::Seen) {
+        let uids: HashSet<String> = seen
+            .strands
+            .iter()
+            .filter_map(|strand| strand.uid())
+            .collect();
+        self.heads.retain(|uid, _| uids.contains(uid));
+        self.witness_due.retain(|uid, _| uids.contains(uid));
+        for strand in &seen.strands {
+            let head = strand
+                .status
+                .as_ref()
+                .and_then(|status| status.head.clone());
+            let (Some(uid), Some(head)) = (strand.uid(), head) else {
+                continue;
+            };
+            let first = || Instant::now() + plan::WITNESS_INTERVAL.mul_f64(fastrand::f64());
+            self.witness_due.entry(uid.clone()).or_insert_with(first);
+            let newest = self.heads.entry(uid).or_insert_with(|| head.clone());
+            if head.seq > newest.seq {
+                *newest = head;
+            }
+        }
+    }
 }
 
 /// Why an integration could not be brought to what it asks for.
@@ -206,6 +236,7 @@ impl Leader {
                 return Ok(LOOK_AGAIN);
             }
         };
+        memory.note_heads(&seen);
         let evidence = seen.evidence(&before, &now);
         let request = phases::Request {
             phase: validated.phase,

@@ -20,7 +20,7 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
 
 use super::observe::Workload;
-use super::plan::{Plan, StrandChange};
+use super::plan::{Plan, StrandChange, WITNESS_INTERVAL};
 use super::rollout::Rollout;
 use super::{Leader, Memory};
 use crate::build;
@@ -87,7 +87,10 @@ impl Leader {
         for ((strand, change), outcome) in strands.iter().zip(outcomes) {
             let doing = format!("change the strand {}", strand.name_any());
             if applied.note(&doing, outcome) && matches!(change, StrandChange::Witness(_)) {
-                memory.witnessed.insert(strand.name_any(), Instant::now());
+                let next = Instant::now() + WITNESS_INTERVAL;
+                memory
+                    .witness_due
+                    .extend(strand.uid().map(|uid| (uid, next)));
             }
         }
         for strand in &unclaimed {

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use boboyka_crds::{BoboykaStrand, BoboykaStrandSpec, HeadReference, Holder, names};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
@@ -20,7 +20,7 @@ use crate::strands::read_slot;
 /// A role binding that somebody changed is put right after so long at the latest.
 const BINDING_KEPT: Duration = Duration::from_mins(10);
 /// Heads of strands that stay with their pods are noted so often.
-const WITNESS_INTERVAL: Duration = Duration::from_mins(10);
+pub(super) const WITNESS_INTERVAL: Duration = Duration::from_mins(10);
 /// A strand that nobody holds and whose last report is so old is drained: a pod that restarts is quicker.
 const ABANDONED: Duration = Duration::from_secs(30);
 /// A strand this young may have its claim made by the admission that made it.
@@ -184,13 +184,28 @@ fn is_draining(seen: &Seen, strand: &str) -> bool {
     })
 }
 
+/// A head is noted now and then, and at once when the strand is behind what it reported before: then what was seen must
+/// outlive this replica.
 fn witness(strand: &BoboykaStrand, memory: &Memory) -> Option<StrandChange> {
-    let since = memory.witnessed.get(&strand.name_any());
-    if since.is_some_and(|at| at.elapsed() < WITNESS_INTERVAL) {
-        return None;
+    let uid = strand.uid()?;
+    let noted = strand.spec.witnessed.as_ref();
+    let head = strand
+        .status
+        .as_ref()
+        .and_then(|status| status.head.as_ref());
+    let seen = memory.heads.get(&uid);
+    if let (Some(seen), Some(head)) = (seen, head)
+        && (head.seq < seen.seq || (head.seq == seen.seq && head.hash != seen.hash))
+        && noted.is_none_or(|noted| noted.seq < seen.seq)
+    {
+        return Some(StrandChange::Witness(seen.clone()));
     }
-    let newest = build::strand::witnessed(strand)?;
-    (strand.spec.witnessed.as_ref() != Some(&newest)).then_some(StrandChange::Witness(newest))
+    let due = memory
+        .witness_due
+        .get(&uid)
+        .is_some_and(|due| *due <= Instant::now());
+    let newest = build::strand::witnessed(strand).filter(|newest| due && noted != Some(newest))?;
+    Some(StrandChange::Witness(newest))
 }
 
 fn drain(
@@ -326,3 +341,6 @@ fn is_owned_as(meta: &ObjectMeta, owner: Option<&OwnerReference>, name: &str) ->
 fn is_older(since: Option<&Time>, age: Duration, now: &Time) -> bool {
     since.is_none_or(|since| now.0 > since.0 && now.0.duration_since(since.0).unsigned_abs() > age)
 }
+
+#[cfg(test)]
+mod tests;

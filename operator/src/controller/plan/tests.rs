@@ -1,0 +1,239 @@
+//! What follows from what is there: each change for its reason, and none without one.
+
+use std::sync::Arc;
+
+use boboyka_crds::StrandStatus;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::jiff::Timestamp;
+use serde_json::json;
+
+use super::*;
+use crate::integration::tests::validated;
+
+const GRACE: Duration = Duration::from_mins(1);
+
+fn at(seconds_ago: i64) -> Time {
+    Time(Timestamp::from_second(1_800_000_000 - seconds_ago).unwrap())
+}
+
+fn strand(change: impl FnOnce(&mut BoboykaStrand)) -> BoboykaStrand {
+    let spec = BoboykaStrandSpec {
+        integration: "boboyka".to_owned(),
+        claim_name: Some(names::claim_of("boboyka-0")),
+        ..BoboykaStrandSpec::default()
+    };
+    let mut strand = BoboykaStrand::new("boboyka-0", spec);
+    strand.metadata.uid = Some("s-1".to_owned());
+    strand.metadata.creation_timestamp = Some(at(3600));
+    change(&mut strand);
+    strand
+}
+
+fn held(uid: Option<&str>, since_seconds: i64) -> Holder {
+    Holder {
+        token: "t".to_owned(),
+        since: Some(at(since_seconds)),
+        pod_name: uid.map(|_| "p".to_owned()),
+        pod_uid: uid.map(str::to_owned),
+    }
+}
+
+fn pod(token: &str) -> Pod {
+    Pod {
+        name: "p".to_owned(),
+        uid: "u".to_owned(),
+        strand: Some("boboyka-0".to_owned()),
+        token: Some(token.to_owned()),
+        image: None,
+        updating_since: None,
+        terminating: false,
+        drains: false,
+    }
+}
+
+fn claim() -> ObjectMeta {
+    ObjectMeta {
+        name: Some(names::claim_of("boboyka-0")),
+        labels: Some([(names::STRAND_LABEL.to_owned(), "boboyka-0".to_owned())].into()),
+        annotations: Some(
+            [(
+                names::SLOT_ANNOTATION.to_owned(),
+                "StatefulSet/web/0".to_owned(),
+            )]
+            .into(),
+        ),
+        creation_timestamp: Some(at(3600)),
+        ..ObjectMeta::default()
+    }
+}
+
+fn seen(strand: BoboykaStrand, pods: Vec<Pod>) -> Seen {
+    Seen {
+        strands: vec![Arc::new(strand)],
+        claims: vec![claim()],
+        pods,
+        ..Seen::default()
+    }
+}
+
+fn planned(seen: &Seen, spec: &serde_json::Value) -> Plan {
+    plan(&validated(spec), seen, &Memory::default(), GRACE, &at(0))
+}
+
+fn changes(seen: &Seen) -> Vec<StrandChange> {
+    let spec = json!({"supabase": {"secretRef": {"name": "s"}}});
+    planned(seen, &spec)
+        .strands
+        .into_iter()
+        .map(|(_, change)| change)
+        .collect()
+}
+
+#[test]
+fn a_pod_that_comes_is_bound_and_one_that_is_gone_is_released() {
+    let chosen = strand(|strand| strand.spec.holder = Some(held(None, 1)));
+    assert!(
+        matches!(&changes(&seen(chosen.clone(), vec![pod("t")]))[..], [StrandChange::Bind { pod_uid, .. }] if pod_uid == "u")
+    );
+    assert_eq!(changes(&seen(chosen, vec![])), [], "it may still come");
+    let bound = strand(|strand| strand.spec.holder = Some(held(Some("u"), 900)));
+    assert_eq!(changes(&seen(bound.clone(), vec![pod("t")])), []);
+    assert!(
+        matches!(&changes(&seen(bound, vec![]))[..], [StrandChange::Release { pod_uid, .. }] if pod_uid == "u")
+    );
+}
+
+#[test]
+fn a_choice_whose_pod_never_came_is_taken_back_but_not_one_of_a_job_that_runs() {
+    let late = strand(|strand| strand.spec.holder = Some(held(None, 61)));
+    assert!(
+        matches!(&changes(&seen(late.clone(), vec![]))[..], [StrandChange::TakeBack { token }] if token == "t")
+    );
+    let mut draining = seen(late, vec![]);
+    let job: Job = serde_json::from_value(
+        json!({"metadata": {"name": "j", "labels": {names::DRAIN_LABEL: "boboyka-0"}}}),
+    )
+    .unwrap();
+    draining.drains = vec![Arc::new(job)];
+    assert_eq!(changes(&draining), []);
+}
+
+#[test]
+fn a_strand_made_anew_is_adopted_by_the_pod_that_carries_it() {
+    let found = changes(&seen(strand(|_| {}), vec![pod("t")]));
+    assert!(
+        matches!(&found[..], [StrandChange::Adopt(holder)] if holder.pod_uid.as_deref() == Some("u") && holder.token == "t")
+    );
+    let mut nothing = seen(strand(|_| {}), vec![pod("t")]);
+    nothing.strands.clear();
+    let made = planned(&nothing, &json!({})).found;
+    assert_eq!(made[0].spec.slot.as_ref().unwrap().key, "0");
+    assert_eq!(
+        made[0].spec.holder.as_ref().unwrap().pod_name.as_deref(),
+        Some("p")
+    );
+}
+
+#[test]
+fn an_abandoned_backlog_is_drained_once_it_is_old_enough() {
+    let behind = |seconds_ago| {
+        strand(|strand| {
+            strand.status = Some(StrandStatus {
+                backlog: 3,
+                reported_at: Some(at(seconds_ago)),
+                ..StrandStatus::default()
+            });
+        })
+    };
+    assert_eq!(changes(&seen(behind(31), vec![])), [StrandChange::Drain]);
+    assert_eq!(
+        changes(&seen(behind(5), vec![])),
+        [],
+        "its next pod may be on its way"
+    );
+    let without = planned(&seen(behind(31), vec![]), &json!({})).strands;
+    assert!(without.is_empty(), "there is nowhere to drain to");
+    let suspended = json!({"supabase": {"secretRef": {"name": "s"}}, "suspend": true});
+    assert!(
+        planned(&seen(behind(31), vec![]), &suspended)
+            .strands
+            .is_empty()
+    );
+}
+
+#[test]
+fn an_ephemeral_strand_goes_with_its_pod() {
+    let ephemeral = strand(|strand| strand.spec.claim_name = None);
+    assert_eq!(changes(&seen(ephemeral, vec![])), [StrandChange::Delete]);
+}
+
+#[test]
+fn owners_follow_what_is_asked_for() {
+    let delete = json!({"storage": {"reclaim": "Delete"}});
+    let owned = planned(&seen(strand(|_| {}), vec![]), &delete);
+    assert!(
+        matches!(&owned.strands[..], [(_, StrandChange::Own(Some(owner)))] if owner.uid == "u-1")
+    );
+    assert!(owned.claims[0].1.is_some());
+    let retained = planned(&seen(strand(|_| {}), vec![]), &json!({}));
+    assert!(retained.strands.is_empty() && retained.claims.is_empty());
+}
+
+#[test]
+fn a_claim_that_is_missing_is_made_but_not_while_admission_makes_it() {
+    let mut lacking = seen(strand(|_| {}), vec![]);
+    lacking.claims.clear();
+    assert_eq!(planned(&lacking, &json!({})).unclaimed.len(), 1);
+    lacking.strands = vec![Arc::new(strand(|strand| {
+        strand.metadata.creation_timestamp = Some(at(1))
+    }))];
+    assert!(planned(&lacking, &json!({})).unclaimed.is_empty());
+}
+
+#[test]
+fn a_head_that_went_back_is_kept_for_those_who_lead_later() {
+    let head = |seq, hash: &str| HeadReference {
+        seq,
+        hash: hash.to_owned(),
+    };
+    let back = strand(|strand| {
+        strand.spec.holder = Some(held(Some("u"), 900));
+        strand.status = Some(StrandStatus {
+            head: Some(head(3, "aa")),
+            ..StrandStatus::default()
+        });
+    });
+    let seen = seen(back, vec![pod("t")]);
+    let memory = Memory {
+        heads: [("s-1".to_owned(), head(9, "bb"))].into(),
+        ..Memory::default()
+    };
+    let plan = plan(&validated(&json!({})), &seen, &memory, GRACE, &at(0));
+    assert_eq!(plan.strands[0].1, StrandChange::Witness(head(9, "bb")));
+}
+
+#[test]
+fn workloads_are_labelled_by_the_selector_and_set_free_without_it() {
+    let workload = |name: &str, team: &str, by: Option<&str>| Workload {
+        kind: super::super::observe::WorkloadKind::Deployment,
+        name: name.to_owned(),
+        uid: name.to_owned(),
+        generation: 1,
+        labels: [("team".to_owned(), team.to_owned())].into(),
+        selected_by: by.map(str::to_owned),
+    };
+    let seen = Seen {
+        workloads: vec![
+            workload("new", "a", None),
+            workload("other", "b", None),
+            workload("former", "b", Some("boboyka")),
+            workload("elsewhere", "b", Some("another")),
+        ],
+        ..Seen::default()
+    };
+    let selecting = json!({"workloadSelector": {"matchLabels": {"team": "a"}}});
+    let plan = planned(&seen, &selecting);
+    let names = |list: &[Workload]| list.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&plan.select), ["new"]);
+    assert_eq!(names(&plan.deselect), ["former"]);
+}
