@@ -3,9 +3,11 @@
 //! A choice is written before it is answered, with the version that was read, so of two pods that want one strand one is
 //! told no and tries the next. Dry runs write nothing. A pod without its integration waits: it would lose its records.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+mod given;
+mod refusal;
+
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use boboyka_crds::{BoboykaIntegration, BoboykaStrand, BoboykaStrandSpec, Holder, names};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
@@ -23,54 +25,26 @@ use crate::build::{claim, strand};
 use crate::caches::Caches;
 use crate::integration::{Defaults, Storage, Validated, validate};
 use crate::strands::{Asker, Choice, Place, asker_of, choose};
+use given::{Given, version};
+use refusal::{Refusal, api_error, is_conflict};
 
 /// So many others may be quicker before a pod is told to try again.
 const ATTEMPTS: usize = 16;
 /// So many pods that may be gone are asked for, lest an admission takes long.
 const ASKED_MAX: usize = 4;
-/// A strand that was given away here is passed over until the cache knows, at most for so long.
-const RECENT: Duration = Duration::from_secs(5);
 
 /// Decides on pods.
 pub struct Chooser {
     client: Client,
     caches: Caches,
     defaults: Defaults,
-    recent: Mutex<HashMap<String, Given>>,
-}
-
-/// A strand that was given away here.
-#[derive(Clone, Copy)]
-struct Given {
-    since: Instant,
-    /// The version of its resource then; the cache knows better once it has this one. `u64::MAX` until it is written.
-    version: u64,
+    given: Given,
 }
 
 impl std::fmt::Debug for Chooser {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Chooser")
     }
-}
-
-/// Why a pod is refused; the message is for whoever looks why it does not start.
-#[derive(Debug, thiserror::Error)]
-enum Refusal {
-    #[error("there is no BoboykaIntegration {name} in the namespace {namespace}: create it, or take the label {label} off the pod", label = names::INTEGRATION_LABEL)]
-    NoIntegration { name: String, namespace: String },
-    #[error("BoboykaIntegration {name} can't be acted on: {why}")]
-    Invalid { name: String, why: String },
-    #[error("{0} is given by the operator; take it off the pod")]
-    Forged(String),
-    #[error("the strand {0} was not given to this pod; take our annotations off its template")]
-    NotHeld(String),
-    #[error("{ATTEMPTS} strands in a row were given to other pods in the same moment; try again")]
-    Crowded,
-    #[error("could not {doing}: {source}")]
-    Api {
-        doing: String,
-        source: Box<kube::Error>,
-    },
 }
 
 impl Chooser {
@@ -80,7 +54,7 @@ impl Chooser {
             client,
             caches,
             defaults,
-            recent: Mutex::default(),
+            given: Given::default(),
         }
     }
 
@@ -203,9 +177,10 @@ impl Chooser {
                 return Ok(held);
             }
             let key = format!("{}/{name}", integration.namespace);
-            if self.begin(&key) {
+            if self.given.begin(&key) {
                 let written = self.write(integration, asker, choice, &held).await;
-                self.end(key, written.as_ref().ok().copied().flatten());
+                self.given
+                    .end(key, written.as_ref().ok().copied().flatten());
                 if written?.is_some() {
                     return Ok(held);
                 }
@@ -227,7 +202,7 @@ impl Chooser {
             let strands = self
                 .caches
                 .strands_of(&integration.namespace, &integration.name);
-            let passed_over = self.not_yet_known(&integration.namespace, &strands);
+            let passed_over = self.given.not_yet_known(&integration.namespace, &strands);
             return Ok((strands, passed_over));
         }
         // There is one strand for it and no other will do, so the API server is asked what it is like now.
@@ -369,59 +344,6 @@ impl Chooser {
             Choice::Make(_) => Ok(None),
         }
     }
-
-    /// Begins to give a strand away; false when that is being done already.
-    fn begin(&self, key: &str) -> bool {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.retain(|_, given| given.since.elapsed() < RECENT);
-        if recent
-            .get(key)
-            .is_some_and(|given| given.version == u64::MAX)
-        {
-            return false;
-        }
-        let given = Given {
-            since: Instant::now(),
-            version: u64::MAX,
-        };
-        recent.insert(key.to_owned(), given);
-        true
-    }
-
-    fn end(&self, key: String, version: Option<u64>) {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        match version {
-            Some(version) => {
-                let since = Instant::now();
-                recent.insert(key, Given { since, version });
-            }
-            None => drop(recent.remove(&key)),
-        }
-    }
-
-    /// Strands that were given away here, of which the cache does not know yet.
-    fn not_yet_known(&self, namespace: &str, strands: &[Arc<BoboykaStrand>]) -> HashSet<String> {
-        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        let given = recent
-            .iter()
-            .filter(|(_, given)| given.since.elapsed() < RECENT);
-        let given = given.filter_map(|(key, given)| {
-            let name = key.strip_prefix(namespace)?.strip_prefix('/')?;
-            let cached = strands.iter().find(|strand| strand.name_any() == name);
-            cached
-                .is_none_or(|strand| version(strand) < given.version)
-                .then(|| name.to_owned())
-        });
-        given.collect()
-    }
-}
-
-/// The version of a strand's resource, which the API server lets its clients compare.
-fn version(strand: &BoboykaStrand) -> u64 {
-    strand
-        .resource_version()
-        .and_then(|version| version.parse().ok())
-        .unwrap_or_default()
 }
 
 /// Whether a strand is for pods of a place.
@@ -471,17 +393,5 @@ fn holder(held: &Held) -> Holder {
         token: held.token.clone(),
         since: Some(Time(Timestamp::now())),
         ..Holder::default()
-    }
-}
-
-fn is_conflict(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 409)
-}
-
-fn api_error(doing: &str) -> impl FnOnce(kube::Error) -> Refusal + use<> {
-    let doing = doing.to_owned();
-    move |source| Refusal::Api {
-        doing,
-        source: Box::new(source),
     }
 }

@@ -170,11 +170,11 @@ fn an_ephemeral_strand_goes_with_its_pod() {
 #[test]
 fn owners_follow_what_is_asked_for() {
     let delete = json!({"storage": {"reclaim": "Delete"}});
-    let owned = planned(&seen(strand(|_| {}), vec![]), &delete);
+    let taken = planned(&seen(strand(|_| {}), vec![]), &delete);
     assert!(
-        matches!(&owned.strands[..], [(_, StrandChange::Own(Some(owner)))] if owner.uid == "u-1")
+        matches!(&taken.strands[..], [(_, StrandChange::Own(Some(owner)))] if owner.uid == "u-1")
     );
-    assert!(owned.claims[0].1.is_some());
+    assert!(taken.claims[0].1.is_some());
     let retained = planned(&seen(strand(|_| {}), vec![]), &json!({}));
     assert!(retained.strands.is_empty() && retained.claims.is_empty());
 }
@@ -185,7 +185,7 @@ fn a_claim_that_is_missing_is_made_but_not_while_admission_makes_it() {
     lacking.claims.clear();
     assert_eq!(planned(&lacking, &json!({})).unclaimed.len(), 1);
     lacking.strands = vec![Arc::new(strand(|strand| {
-        strand.metadata.creation_timestamp = Some(at(1))
+        strand.metadata.creation_timestamp = Some(at(1));
     }))];
     assert!(planned(&lacking, &json!({})).unclaimed.is_empty());
 }

@@ -1,0 +1,201 @@
+//! Steps, gates, and what is said while one is closed.
+
+use boboyka_crds::Phase::{CutOver, DualWrite, MigrateInternals};
+use k8s_openapi::jiff::Timestamp;
+
+use super::*;
+
+fn strand(name: &str) -> Evidence {
+    Evidence {
+        name: name.to_owned(),
+        held: true,
+        fresh: true,
+        obeys: Some(DualWrite),
+        intact: true,
+        ..Evidence::default()
+    }
+}
+
+fn ask(phase: Phase, generation: i64) -> Request {
+    Request {
+        phase,
+        generation,
+        has_supabase: true,
+        suspended: false,
+    }
+}
+
+fn status(phase: Phase) -> IntegrationStatus {
+    IntegrationStatus {
+        phase: Some(phase),
+        phase_generation: Some(1),
+        ..IntegrationStatus::default()
+    }
+}
+
+fn now() -> Time {
+    Time(Timestamp::from_second(1_800_000_000).unwrap())
+}
+
+type Spoil = fn(&mut Evidence);
+
+fn blocked(decision: &Decision) -> Vec<&str> {
+    let transition = decision.transition.as_ref().unwrap();
+    let closed = transition.gates.iter().filter(|gate| !gate.passed);
+    closed.map(|gate| gate.name.as_str()).collect()
+}
+
+#[test]
+fn a_step_forward_is_let_through_when_nothing_is_left_to_mirror() {
+    let decision = decide(
+        ask(MigrateInternals, 2),
+        &status(DualWrite),
+        &[strand("a")],
+        &now(),
+    );
+    assert_eq!((decision.phase, decision.generation), (MigrateInternals, 2));
+    assert_eq!(decision.changed_from, Some(DualWrite));
+}
+
+#[test]
+fn what_blocks_is_named() {
+    let cases: [(&str, Spoil); 5] = [
+        ("Reported", |s| s.fresh = false),
+        ("Reported", |s| s.obeys = None),
+        ("Drained", |s| s.backlog = 3),
+        ("NoDeadLetters", |s| s.dead_letters = 1),
+        ("ChainIntact", |s| s.intact = false),
+    ];
+    for (gate, spoil) in cases {
+        let mut bad = strand("bad");
+        spoil(&mut bad);
+        let decision = decide(
+            ask(MigrateInternals, 2),
+            &status(DualWrite),
+            &[strand("a"), bad],
+            &now(),
+        );
+        assert_eq!(decision.phase, DualWrite);
+        assert_eq!(blocked(&decision), [gate]);
+        let transition = decision.transition.unwrap();
+        let gate = transition.gates.iter().find(|gate| !gate.passed).unwrap();
+        assert!(
+            gate.message.contains("bad") && !gate.message.contains("a ("),
+            "{gate:?}"
+        );
+    }
+}
+
+#[test]
+fn a_busy_strand_passes_by_the_boundary_that_its_sidecar_fixed_for_this_generation() {
+    let mut busy = strand("busy");
+    busy.backlog = 12;
+    for (generation, drained, passes) in [(2, true, true), (2, false, false), (1, true, false)] {
+        busy.boundary = Some(Boundary {
+            generation,
+            seq: 100,
+            drained,
+        });
+        let decision = decide(
+            ask(MigrateInternals, 2),
+            &status(DualWrite),
+            &[busy.clone()],
+            &now(),
+        );
+        assert_eq!(decision.phase == MigrateInternals, passes);
+    }
+    busy.held = false;
+    busy.boundary = Some(Boundary {
+        generation: 2,
+        seq: 100,
+        drained: true,
+    });
+    let decision = decide(
+        ask(MigrateInternals, 2),
+        &status(DualWrite),
+        &[busy],
+        &now(),
+    );
+    assert_eq!(
+        blocked(&decision),
+        ["Drained"],
+        "nobody mirrors what it holds"
+    );
+}
+
+#[test]
+fn two_steps_are_taken_one_by_one_and_back_is_at_once() {
+    let first = decide(ask(CutOver, 3), &status(DualWrite), &[strand("a")], &now());
+    assert_eq!(first.phase, MigrateInternals);
+    let second = decide(
+        ask(CutOver, 3),
+        &status(MigrateInternals),
+        &[strand("a")],
+        &now(),
+    );
+    assert_eq!(
+        blocked(&second),
+        ["Reported"],
+        "it still obeys the phase before"
+    );
+    let mut spoiled = strand("a");
+    spoiled.backlog = 9;
+    spoiled.intact = false;
+    let back = decide(ask(DualWrite, 4), &status(CutOver), &[spoiled], &now());
+    assert_eq!((back.phase, back.changed_from), (DualWrite, Some(CutOver)));
+}
+
+#[test]
+fn without_supabase_nothing_must_be_drained() {
+    let mut full = strand("a");
+    full.backlog = 100;
+    let request = Request {
+        has_supabase: false,
+        ..ask(MigrateInternals, 2)
+    };
+    assert_eq!(
+        decide(request, &status(DualWrite), &[full], &now()).phase,
+        MigrateInternals
+    );
+}
+
+#[test]
+fn nothing_changes_while_suspended() {
+    let request = Request {
+        suspended: true,
+        ..ask(MigrateInternals, 2)
+    };
+    let decision = decide(request, &status(DualWrite), &[], &now());
+    assert_eq!((decision.phase, decision.transition), (DualWrite, None));
+}
+
+#[test]
+fn a_new_integration_begins_with_what_it_asks_for_but_not_ahead_of_strands_that_are_there() {
+    let none = IntegrationStatus::default();
+    assert_eq!(decide(ask(CutOver, 1), &none, &[], &now()).phase, CutOver);
+    let found = decide(ask(CutOver, 1), &none, &[strand("a")], &now());
+    assert_eq!(
+        found.phase, MigrateInternals,
+        "one gated step from what the strands obey"
+    );
+    assert_eq!(found.changed_from, Some(DualWrite));
+}
+
+#[test]
+fn a_wait_keeps_its_beginning() {
+    let mut behind = strand("a");
+    behind.backlog = 1;
+    let first = decide(
+        ask(MigrateInternals, 2),
+        &status(DualWrite),
+        &[behind.clone()],
+        &now(),
+    );
+    let later = Time(Timestamp::from_second(1_800_000_100).unwrap());
+    let before = IntegrationStatus {
+        transition: first.transition.clone(),
+        ..status(DualWrite)
+    };
+    let second = decide(ask(MigrateInternals, 2), &before, &[behind], &later);
+    assert_eq!(second.transition, first.transition);
+}
