@@ -109,7 +109,6 @@ async fn forward_and_back_under_load_supabase_holds_exactly_what_the_phases_mirr
         recorded,
         ["MigrateInternals CutOver DualWrite"; 3].join(" ")
     );
-    println!("{written} records, {changes} changes of phase");
     inside.stop().await;
 }
 
