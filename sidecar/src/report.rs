@@ -116,7 +116,7 @@ impl Reporter {
                 self.backoff.reset();
                 self.not_before = None;
                 self.conditions = Some(status.conditions.clone());
-                self.pacer.sent(status, Instant::now());
+                self.pacer.sent(status, pace, Instant::now());
             }
             Err(reason) => {
                 self.trouble.is(&reason);

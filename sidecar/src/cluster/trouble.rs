@@ -17,7 +17,7 @@ impl Trouble {
     /// It is there, for this reason.
     pub(crate) fn is(&mut self, reason: &str) {
         if self.note(reason) {
-            tracing::warn!(reason, "can't {}: what is known counts on", self.what);
+            tracing::warn!(reason, "can't {}", self.what);
         }
     }
 

@@ -27,8 +27,15 @@ pub(crate) struct Source {
     /// Whether this sidecar takes records at all.
     takes_records: bool,
     disk: Option<Disk>,
-    /// The block that was asked for last, and what was found.
-    witnessed: Option<(Seq, Option<Hash>)>,
+    witnessed: Option<Witnessed>,
+}
+
+/// The block that was asked for last, and what was found when the strand was so long.
+#[derive(Clone, Copy)]
+struct Witnessed {
+    seq: Seq,
+    head: Seq,
+    hash: Option<Hash>,
 }
 
 /// What was read off the disk, and when.
@@ -118,24 +125,21 @@ impl Source {
         disk
     }
 
-    /// The hash of a block; looked up once, unless the strand may still grow up to it.
+    /// The hash of a block; looked up once, and again once the strand has grown up to it.
     fn hash_of(&mut self, seq: Seq) -> Option<Hash> {
-        if let Some((asked, found)) = self.witnessed
-            && asked == seq
-            && (found.is_some() || self.store.head().seq < seq)
+        let head = self.store.head().seq;
+        if let Some(known) = self.witnessed.filter(|known| known.seq == seq)
+            && (known.head >= seq || head < seq)
         {
-            return found;
+            return known.hash;
         }
         let found = self.store.block(seq).unwrap_or_else(|error| {
-            tracing::warn!(
-                seq,
-                error = crate::causes(&error),
-                "the block at {seq} can't be read"
-            );
+            let error = crate::causes(&error);
+            tracing::warn!(seq, error, "the block at {seq} can't be read");
             None
         });
         let hash = found.map(|block| block.hash);
-        self.witnessed = Some((seq, hash));
+        self.witnessed = Some(Witnessed { seq, head, hash });
         hash
     }
 }

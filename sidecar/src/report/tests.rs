@@ -237,7 +237,7 @@ fn a_change_of_health_is_reported_after_a_random_part_of_the_spread() {
     let well = report(&snapshot());
     assert!(!pacer.is_due(&well, PACE, start, 0.0));
     assert!(pacer.is_due(&well, PACE, after(250), 0.0));
-    pacer.sent(well.clone(), after(250));
+    pacer.sent(well.clone(), PACE, after(250));
     let ill = report(&Snapshot {
         ready: false,
         ..snapshot()
@@ -255,7 +255,7 @@ fn figures_come_at_the_interval_and_nothing_new_six_times_as_seldom() {
     let (mut pacer, start) = (Pacer::default(), Instant::now());
     let after = |seconds| start + Duration::from_secs(seconds);
     let one = report(&snapshot());
-    pacer.sent(one.clone(), start);
+    pacer.sent(one.clone(), PACE, start);
     let more = report(&Snapshot {
         head: head(10),
         ..snapshot()
@@ -267,4 +267,30 @@ fn figures_come_at_the_interval_and_nothing_new_six_times_as_seldom() {
     pacer.forget();
     assert!(!pacer.is_due(&one, PACE, after(61), 0.0));
     assert!(pacer.is_due(&one, PACE, after(62), 0.0));
+}
+
+#[test]
+fn health_that_goes_to_and_fro_is_reported_twice_in_an_interval_after_a_burst() {
+    let (mut pacer, start) = (Pacer::default(), Instant::now());
+    let well = report(&snapshot());
+    let ill = report(&Snapshot {
+        ready: false,
+        ..snapshot()
+    });
+    let mut reports = Vec::new();
+    for tick in 0..400_u32 {
+        let now = start + Duration::from_millis(250) * tick;
+        let sent = reports.last().map(|(_, ready)| *ready);
+        let next = if sent == Some(true) { &ill } else { &well };
+        if pacer.is_due(next, PACE, now, 0.0) {
+            pacer.sent(next.clone(), PACE, now);
+            reports.push((now - start, next.ready));
+        }
+    }
+    let within = |seconds| {
+        let early = |at: &Duration| *at < Duration::from_secs(seconds);
+        reports.iter().filter(|(at, _)| early(at)).count()
+    };
+    assert!((6..=8).contains(&within(5)), "{reports:?}");
+    assert!((24..=28).contains(&within(100)), "{reports:?}");
 }
