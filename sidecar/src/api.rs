@@ -9,6 +9,8 @@ mod mirror;
 mod read;
 pub(crate) mod requests;
 mod splitter;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::sync::Arc;

@@ -80,8 +80,15 @@ fn verify(data_dir: &Path) -> ExitCode {
         say(&mut stdout(), &format!("BROKEN at seq {seq}: {reason}"));
         return ExitCode::FAILURE;
     }
-    let (seq, hash) = (verdict.head.seq, verdict.head.hash);
-    say(&mut stdout(), &format!("ok: {seq} records, head {hash}"));
+    let (records, hash) = (verdict.verified, verdict.head.hash);
+    let behind = match verdict.floor.seq {
+        0 => String::new(),
+        floor => format!(" after seq {floor}"),
+    };
+    say(
+        &mut stdout(),
+        &format!("ok: {records} records{behind}, head {hash}"),
+    );
     ExitCode::SUCCESS
 }
 

@@ -1,0 +1,164 @@
+//! What the API says in each phase, and of what retention took.
+
+use axum::body::Body;
+use axum::http::Request;
+use boboyka_crds::Phase;
+use boboyka_strand::retention::Policy;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tower::ServiceExt;
+
+use super::{Api, Arc, Mirror, Router, Store};
+use crate::integration::Integration;
+use crate::mirror::{Credentials, Settings, SupabaseSource};
+use crate::shutdown::{self, ShutdownSender};
+use crate::store::Options;
+
+/// An API whose Supabase, if it has one, never answers.
+struct Running {
+    store: Store,
+    router: Router,
+    _shutdown: ShutdownSender,
+    _folder: TempDir,
+}
+
+impl Running {
+    fn start(has_supabase: bool) -> Self {
+        // Only the first test gets to install it.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options {
+            seal_blocks: 100,
+            min_free_bytes: 0,
+            ..Options::new(folder.path())
+        };
+        let store = Store::open(options).unwrap();
+        let (_shutdown, signal) = shutdown::channel();
+        let (_, integration) = watch::channel(Integration::unknown());
+        let source = if has_supabase {
+            SupabaseSource::Fixed(Credentials::new("http://127.0.0.1:9", "key").unwrap())
+        } else {
+            SupabaseSource::Absent
+        };
+        let settings = Settings::default();
+        let (mirror, _) = Mirror::start(store.clone(), source, settings, integration, signal);
+        let router = super::router(Arc::new(Api::new(store.clone(), mirror)));
+        Self {
+            store,
+            router,
+            _shutdown,
+            _folder: folder,
+        }
+    }
+
+    async fn call(&self, request: Request<Body>) -> (u16, Value) {
+        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    async fn get(&self, path: &str) -> (u16, Value) {
+        let request = Request::get(path).header("host", "localhost");
+        self.call(request.body(Body::empty()).unwrap()).await
+    }
+
+    async fn ingest(&self) -> Value {
+        let body = json!({"record_type": "audit_log", "data": {"agent_id": "a", "event": "e"}});
+        let request = Request::post("/v1/boboyka/ingest")
+            .header("host", "localhost")
+            .header("content-type", "application/json");
+        let request = request.body(Body::from(body.to_string())).unwrap();
+        let (status, receipt) = self.call(request).await;
+        assert_eq!(status, 200, "{receipt}");
+        receipt
+    }
+
+    /// Phase, whether new records are mirrored, and what an ingest says of that.
+    async fn told(&self) -> (String, bool, Value) {
+        let (_, status) = self.get("/v1/boboyka/status").await;
+        let receipt = self.ingest().await;
+        assert_eq!(
+            status["dual_write_enabled"], receipt["dual_write"]["enabled"],
+            "status and receipt disagree"
+        );
+        (
+            status["integration_phase"].as_str().unwrap().to_owned(),
+            status["dual_write_enabled"].as_bool().unwrap(),
+            receipt["dual_write"].clone(),
+        )
+    }
+}
+
+#[tokio::test]
+async fn each_phase_has_its_name_and_only_the_first_mirrors() {
+    let running = Running::start(true);
+    let nothing = json!({"enabled": false, "ok": null, "error": null});
+    running.store.set_phase(Phase::DualWrite, 1).await.unwrap();
+    let (phase, mirrors, _) = running.told().await;
+    assert_eq!(phase, "Phase 1 — dual-write (SapixDB + Supabase)");
+    assert!(mirrors);
+    for (phase, name) in [
+        (
+            Phase::MigrateInternals,
+            "Phase 2 — migrate internals (SapixDB is the source of truth)",
+        ),
+        (Phase::CutOver, "Phase 3 — cut over (SapixDB only)"),
+    ] {
+        running.store.set_phase(phase, 2).await.unwrap();
+        let expected = (name.to_owned(), false, nothing.clone());
+        assert_eq!(running.told().await, expected);
+        let (_, events) = running.get("/v1/boboyka/events?limit=1").await;
+        assert_eq!(events["events"][0]["dual_write_ok"], Value::Null);
+    }
+}
+
+#[tokio::test]
+async fn without_supabase_the_first_phase_says_so() {
+    let running = Running::start(false);
+    running.store.set_phase(Phase::DualWrite, 1).await.unwrap();
+    let (phase, mirrors, _) = running.told().await;
+    assert_eq!(phase, "Phase 1 — SapixDB only (Supabase not configured)");
+    assert!(!mirrors);
+}
+
+#[tokio::test]
+async fn what_retention_took_is_410_and_what_keeps_it_is_in_the_status() {
+    let running = Running::start(true);
+    running.store.set_phase(Phase::DualWrite, 1).await.unwrap();
+    let first = running.ingest().await;
+    let policy = Policy {
+        max_age_ms: None,
+        max_size_bytes: Some(0),
+    };
+    running.store.set_phase(Phase::CutOver, 2).await.unwrap();
+    while running.store.footprint().segments == 0 {
+        running.ingest().await;
+    }
+    // The first record is still to be mirrored.
+    running.store.prune(policy, true).await.unwrap();
+    let (_, status) = running.get("/v1/boboyka/status").await;
+    let blocked = &status["retention"]["blocked_by"];
+    assert_eq!(
+        (&blocked["by"], &blocked["lane"]),
+        (&json!("lane"), &json!("audit_log")),
+        "{status}"
+    );
+    assert_eq!(status["strand"]["floor"]["seq"], 0);
+
+    running.store.prune(policy, false).await.unwrap();
+    let (_, status) = running.get("/v1/boboyka/status").await;
+    let floor = status["strand"]["floor"]["seq"].as_u64().unwrap();
+    assert!(floor >= 100, "{status}");
+    assert_eq!(status["retention"]["blocked_by"], Value::Null);
+    assert_eq!(status["retention"]["pruned_seq"], floor);
+    assert!(status["retention"]["freed_bytes"].as_u64().unwrap() > 0);
+    let hash = first["record_hash"].as_str().unwrap();
+    let (code, body) = running.get(&format!("/v1/boboyka/records/{hash}")).await;
+    let message = format!("the record was pruned: the strand begins after seq {floor}");
+    let gone = json!({"error": "pruned", "code": "pruned", "message": message});
+    assert_eq!((code, body), (410, gone));
+    assert_eq!(status["total_events"], running.store.head().seq);
+}
