@@ -6,28 +6,26 @@
 
 mod authority;
 mod bundle;
+mod hook;
 mod rotation;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum_server::tls_rustls::RustlsConfig;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use boboyka_crds::names;
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::Context;
 use crate::shutdown::Shutdown;
-use authority::Authority;
 pub use authority::AuthorityError;
 use bundle::Published;
 use rotation::Rotation;
@@ -133,13 +131,9 @@ impl Certificates {
     }
 
     fn check_owner(&self, hook: &MutatingWebhookConfiguration) -> Result<(), CertificatesError> {
-        let services = hook.webhooks.iter().flatten();
-        let mut services = services.filter_map(|one| one.client_config.service.as_ref());
-        match services.find(|service| service.namespace != self.context.config.namespace) {
+        match hook::other_namespace(hook, &self.context.config.namespace) {
             None => Ok(()),
-            Some(foreign) => Err(CertificatesError::Foreign {
-                namespace: foreign.namespace.clone(),
-            }),
+            Some(namespace) => Err(CertificatesError::Foreign { namespace }),
         }
     }
 
@@ -184,7 +178,7 @@ impl Certificates {
         let hook = self.hook.as_ref();
         if self
             .rotation
-            .switch(|authority| trusts(hook, authority), now)
+            .switch(|authority| hook::trusts(hook, &authority.pem), now)
         {
             self.tls
                 .reload_from_config(self.rotation.serving().tls.clone());
@@ -195,7 +189,7 @@ impl Certificates {
             self.write(now).await;
         }
         let serving = self.rotation.serving();
-        let trusted = now < serving.expires && trusts(self.hook.as_ref(), serving);
+        let trusted = now < serving.expires && hook::trusts(self.hook.as_ref(), &serving.pem);
         self.context.readiness.trusted.set(trusted);
         Ok(())
     }
@@ -234,13 +228,17 @@ impl Certificates {
         let Some(hook) = &self.hook else {
             return Ok(());
         };
-        if self.map.as_ref().is_none_or(|data| is_told(hook, data)) {
+        if self
+            .map
+            .as_ref()
+            .is_none_or(|data| hook::is_told(hook, data))
+        {
             return Ok(());
         }
         // What was watched may be old; the webhook configuration is written from what is.
         let map = timeout(REQUEST_MAX, self.maps.get_opt(AUTHORITIES)).await??;
         let data = data(map);
-        if data.contains_key(self.key()) && !is_told(hook, &data) {
+        if data.contains_key(self.key()) && !hook::is_told(hook, &data) {
             let written = timeout(REQUEST_MAX, self.tell(hook, &data)).await??;
             tracing::info!("the webhook configuration has the replicas' authorities");
             self.hook = Some(written);
@@ -289,18 +287,7 @@ impl Certificates {
         hook: &MutatingWebhookConfiguration,
         data: &BTreeMap<String, String>,
     ) -> Result<MutatingWebhookConfiguration, kube::Error> {
-        let text = STANDARD.encode(bundle::joined(&bundle::bundle(data)));
-        let webhooks: Vec<_> = hook
-            .webhooks
-            .iter()
-            .flatten()
-            .map(|one| json!({"name": one.name, "clientConfig": {"caBundle": text}}))
-            .collect();
-        let wish = json!({
-            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
-            "metadata": {"name": names::WEBHOOK, "resourceVersion": hook.resource_version()},
-            "webhooks": webhooks,
-        });
+        let wish = hook::told(hook, data);
         let how = PatchParams::apply(names::OPERATOR_MANAGER).force();
         self.hooks
             .patch(names::WEBHOOK, &how, &Patch::Apply(wish))
@@ -341,25 +328,4 @@ impl Certificates {
 
 fn data(map: Option<ConfigMap>) -> BTreeMap<String, String> {
     map.and_then(|map| map.data).unwrap_or_default()
-}
-
-/// Whether every webhook of the configuration has the authority.
-fn trusts(hook: Option<&MutatingWebhookConfiguration>, authority: &Authority) -> bool {
-    let mut bundles = bundles_of(hook).peekable();
-    bundles.peek().is_some() && bundles.all(|bundle| bundle::has(bundle, &authority.pem))
-}
-
-/// Whether every webhook of the configuration has exactly what follows from the ConfigMap.
-fn is_told(hook: &MutatingWebhookConfiguration, data: &BTreeMap<String, String>) -> bool {
-    let wanted = bundle::joined(&bundle::bundle(data));
-    bundles_of(Some(hook)).all(|bundle| bundle == wanted.as_bytes())
-}
-
-/// The bundles of the configuration's webhooks; empty ones where there is none.
-fn bundles_of(hook: Option<&MutatingWebhookConfiguration>) -> impl Iterator<Item = &[u8]> {
-    let webhooks = hook.and_then(|hook| hook.webhooks.as_ref());
-    webhooks.into_iter().flatten().map(|one| {
-        let bundle = one.client_config.ca_bundle.as_ref();
-        bundle.map_or(&[][..], |bundle| bundle.0.as_slice())
-    })
 }

@@ -70,6 +70,10 @@ pub struct Config {
     /// For so long a strand that was chosen at admission waits for its pod.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = at_least_a_second)]
     pub admission_grace: Duration,
+    /// For so long after the signal to end calls are still answered: API servers take a while to learn that this
+    /// replica is no longer to be called.
+    #[arg(long, env = "BOBOYKA_LINGER", value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    pub linger: Duration,
 }
 
 impl Config {
@@ -93,10 +97,19 @@ impl Config {
     }
 }
 
-fn at_least_a_second(text: &str) -> Result<Duration, String> {
+fn duration(text: &str) -> Result<Duration, String> {
     quantity::duration(text)
-        .filter(|duration| *duration >= Duration::from_secs(1))
-        .ok_or_else(|| "a duration such as 90s, 10m or 24h is wanted, a second or more".to_owned())
+        .ok_or_else(|| "a duration such as 90s, 10m or 24h is wanted".to_owned())
+}
+
+fn at_least_a_second(text: &str) -> Result<Duration, String> {
+    let least = Duration::from_secs(1);
+    let long_enough = duration(text).map(|duration| duration >= least)?;
+    if long_enough {
+        duration(text)
+    } else {
+        Err("a second or more is wanted".to_owned())
+    }
 }
 
 #[cfg(test)]
@@ -137,7 +150,7 @@ mod tests {
     #[test]
     fn durations_are_written_as_in_resources_and_a_lease_of_nothing_is_refused() {
         let config = parse(&["--authority-lifetime=1h30m"]).unwrap();
-        assert_eq!(config.authority_lifetime, Duration::from_secs(5400));
+        assert_eq!(config.authority_lifetime, Duration::from_mins(90));
         assert!(parse(&["--authority-lifetime=soon"]).is_err());
         assert!(parse(&["--authority-lifetime=0s"]).is_err());
         assert!(parse(&["--lease-seconds=0"]).is_err());

@@ -62,6 +62,8 @@ impl std::fmt::Debug for Leader {
 /// What is remembered of an integration between two looks; losing it costs some needless writes.
 #[derive(Clone, Debug, Default)]
 struct Memory {
+    /// Of which integration: one that is made again under its name is another.
+    uid: Option<String>,
     /// When and for which generation the role binding was applied.
     bound: Option<(Instant, i64)>,
     /// Generations of workloads to which the label was applied, by UID.
@@ -236,6 +238,12 @@ impl Leader {
                 return Ok(LOOK_AGAIN);
             }
         };
+        if memory.uid != integration.metadata.uid {
+            *memory = Memory {
+                uid: integration.metadata.uid.clone(),
+                ..Memory::default()
+            };
+        }
         memory.note_heads(&seen);
         let evidence = seen.evidence(&before, &now);
         let request = phases::Request {

@@ -138,7 +138,7 @@ impl Lease {
         let released = async {
             let record = self.api.get(NAME).await?;
             if self.terms.is_mine(Some(&record)) {
-                let free = self.terms.released(&record);
+                let free = terms::released(&record);
                 self.api
                     .replace(NAME, &PostParams::default(), &free)
                     .await?;

@@ -30,7 +30,7 @@ use kube::Client;
 use kube::client::ClientBuilder;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use certificates::Certificates;
 pub use certificates::{AUTHORITIES, AuthorityError, CertificatesError};
@@ -108,20 +108,26 @@ pub enum RunError {
 /// [`RunError`]: what kept it from starting, or made it stop.
 pub async fn run(config: Config) -> Result<(), RunError> {
     let context = connect(config).await?;
+    let (stop_leading, leading) = shutdown::channel();
     let (end, shutdown) = shutdown::channel();
     let mut tasks = Tasks::default();
     let served = async {
-        start(&context, &shutdown, &mut tasks).await?;
+        let product = start(&context, &shutdown, &mut tasks).await?;
+        tasks.spawn("lease", lead(context.clone(), product, leading));
         Err(tasks.failed().await)
     };
     let mut result = tokio::select! {
         () = signal() => Ok(()),
         failure = served => failure,
     };
+    context.readiness.listening.set(false);
+    stop_leading.trigger();
     if let Err(error) = &result {
-        tracing::error!(%error, "ending after a failure");
+        tracing::error!(error = causes(error), "ending after a failure");
+    } else {
+        tracing::info!("ending: calls are still answered for a while");
+        sleep(context.config.linger).await;
     }
-    tracing::info!("ending: reviews under way are answered first");
     end.trigger();
     match timeout(END_MAX, tasks.ended()).await {
         Ok(None) => {}
@@ -149,8 +155,12 @@ async fn connect(config: Config) -> Result<Context, RunError> {
     })
 }
 
-/// Starts every task.
-async fn start(context: &Context, shutdown: &Shutdown, tasks: &mut Tasks) -> Result<(), RunError> {
+/// Starts every task but the one that leads.
+async fn start(
+    context: &Context,
+    shutdown: &Shutdown,
+    tasks: &mut Tasks,
+) -> Result<Product, RunError> {
     let config = &context.config;
     let observer = listen(config.observe_listen).await?;
     let webhook = listen(config.webhook_listen).await?;
@@ -174,8 +184,7 @@ async fn start(context: &Context, shutdown: &Shutdown, tasks: &mut Tasks) -> Res
     tasks.spawn("decisions", watch_decisions(panicked, shutdown.clone()));
     let keeping = certificates.run(shutdown.clone());
     tasks.spawn("certificates", async { Ok(keeping.await?) });
-    tasks.spawn("lease", lead(context.clone(), product, shutdown.clone()));
-    Ok(())
+    Ok(product)
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, RunError> {
@@ -237,6 +246,17 @@ async fn lead(context: Context, product: Product, mut shutdown: Shutdown) -> Res
         Ok(()) if !shutdown.is_shutdown() => Err(RunError::TaskEnded("reconcile")),
         ended => ended,
     }
+}
+
+/// An error with all its causes, for the log.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.extend([": ", &error.to_string()]);
+        cause = error.source();
+    }
+    text
 }
 
 /// SIGTERM or Ctrl-C.

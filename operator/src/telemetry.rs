@@ -15,4 +15,9 @@ pub fn start() {
     } else {
         log.json().flatten_event(true).init();
     }
+    // A panic is a line of the log as any other.
+    std::panic::set_hook(Box::new(|panic| {
+        let backtrace = std::backtrace::Backtrace::capture();
+        tracing::error!(%panic, %backtrace, "a panic");
+    }));
 }

@@ -18,7 +18,7 @@ use crate::integration::{Storage, Validated};
 use crate::strands::read_slot;
 
 /// A role binding that somebody changed is put right after so long at the latest.
-const BINDING_KEPT: Duration = Duration::from_mins(10);
+const BINDING_KEPT: Duration = Duration::from_mins(1);
 /// Heads of strands that stay with their pods are noted so often.
 pub(super) const WITNESS_INTERVAL: Duration = Duration::from_mins(10);
 /// A strand that nobody holds and whose last report is so old is drained: a pod that restarts is quicker.

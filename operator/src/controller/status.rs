@@ -326,6 +326,7 @@ fn reported(facts: &Facts<'_>, kind: &str) -> Option<Verdict> {
         .filter(|(_, one)| one.status == "False")
         .collect();
     Some(match no.first() {
+        None if any.message.is_empty() => Verdict::yes(&any.reason, "every sidecar says so"),
         None => Verdict::yes(&any.reason, &any.message),
         Some((_, first)) => {
             let told: Vec<String> = no

@@ -115,15 +115,15 @@ impl Terms {
         spec.renew_time = Some(MicroTime(now));
         record
     }
+}
 
-    /// The record that nobody holds, in place of the one given.
-    pub(super) fn released(&self, before: &Record) -> Record {
-        let mut record = before.clone();
-        if let Some(spec) = &mut record.spec {
-            spec.holder_identity = Some(String::new());
-        }
-        record
+/// The record that nobody holds, in place of the one given.
+pub(super) fn released(before: &Record) -> Record {
+    let mut record = before.clone();
+    if let Some(spec) = &mut record.spec {
+        spec.holder_identity = Some(String::new());
     }
+    record
 }
 
 fn holder(record: &Record) -> Option<&String> {
@@ -154,7 +154,7 @@ mod tests {
         let mut mine = terms("b");
         let now = Instant::now();
         assert_eq!(mine.next(None, now), Step::Create);
-        let free = mine.released(&held("a", "1"));
+        let free = released(&held("a", "1"));
         assert_eq!(mine.next(Some(&free), now), Step::Take);
     }
 
@@ -193,7 +193,7 @@ mod tests {
         let mut record = held("a", "1");
         record.spec.as_mut().unwrap().lease_duration_seconds = Some(60);
         let step = mine.next(Some(&record), now);
-        assert_eq!(step, Step::Wait(now + Duration::from_secs(60)));
+        assert_eq!(step, Step::Wait(now + Duration::from_mins(1)));
     }
 
     #[test]
