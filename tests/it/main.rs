@@ -10,6 +10,7 @@
 mod durability;
 mod ends;
 mod inside;
+mod kills;
 mod mirror;
 mod mirror_lanes;
 mod observers;

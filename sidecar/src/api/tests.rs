@@ -35,7 +35,7 @@ impl Running {
             ..Options::new(folder.path())
         };
         let store = Store::open(options).unwrap();
-        let (_shutdown, signal) = shutdown::channel();
+        let (shutdown, signal) = shutdown::channel();
         let (_, integration) = watch::channel(Integration::unknown());
         let source = if has_supabase {
             SupabaseSource::Fixed(Credentials::new("http://127.0.0.1:9", "key").unwrap())
@@ -48,7 +48,7 @@ impl Running {
         Self {
             store,
             router,
-            _shutdown,
+            _shutdown: shutdown,
             _folder: folder,
         }
     }

@@ -1,0 +1,159 @@
+//! SIGKILL at any point of a change of phase, of sealing and of pruning: what was answered is in force, a
+//! phase and its record are there together, and the strand holds from its floor on.
+
+use std::io::{BufRead, BufReader, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use boboyka_crds::Phase;
+use boboyka_sidecar::store::{Options, PageQuery, Store};
+use boboyka_strand::retention::Policy;
+use boboyka_strand::{PayloadJson, RecordType, Seq};
+use serde_json::Value;
+
+use crate::inside::{append, record};
+
+const ROUNDS: u64 = 60;
+/// Names the data folder to the child.
+const FOLDER: &str = "BOBOYKA_TEST_FOLDER";
+
+fn open(folder: &Path) -> Store {
+    let options = Options {
+        seal_blocks: 200,
+        ..Options::new(folder)
+    };
+    Store::open(options).unwrap()
+}
+
+/// The killed process: changes phases, appends and prunes, and prints each phase that it was answered.
+/// Does nothing unless the test below starts it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_killed_in_the_middle_of_it() {
+    let Some(folder) = std::env::var_os(FOLDER) else {
+        return;
+    };
+    let store = open(Path::new(&folder));
+    for writer in 0..4 {
+        let store = store.clone();
+        tokio::spawn(async move {
+            loop {
+                append(&store, (0..25).map(|n| record(writer + n, "")).collect()).await;
+            }
+        });
+    }
+    let pruned = store.clone();
+    tokio::spawn(async move {
+        loop {
+            let policy = Policy {
+                max_age_ms: None,
+                max_size_bytes: Some(64 * 1024),
+            };
+            pruned.prune(policy, false).await.unwrap();
+        }
+    });
+    let (mut phase, begun) = store.phase().map_or((Phase::DualWrite, 0), |state| {
+        (state.phase, state.generation)
+    });
+    for generation in begun + 1.. {
+        phase = match phase {
+            Phase::DualWrite => Phase::MigrateInternals,
+            Phase::MigrateInternals => Phase::CutOver,
+            Phase::CutOver => Phase::DualWrite,
+        };
+        let state = store.set_phase(phase, generation).await.unwrap();
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "in force: {generation} {}", state.phase).unwrap();
+    }
+}
+
+/// The changes of phase in the strand, newest first: seq and metadata.
+fn changes(store: &Store) -> Vec<(Seq, Value)> {
+    let mut query = PageQuery {
+        record_type: Some(RecordType::AuditLog),
+        before: Seq::MAX,
+        since_ms: 0,
+        until_ms: u64::MAX,
+        limit: 1_000,
+    };
+    let mut found = Vec::new();
+    loop {
+        let page = store.page(&query).unwrap();
+        let Some(last) = page.last() else {
+            return found;
+        };
+        query.before = last.header.seq;
+        for block in page {
+            let data = serde_json::to_value(PayloadJson(&block.payload)).unwrap();
+            if data["event"] == "phase_changed" {
+                found.push((block.header.seq, data["metadata"].clone()));
+            }
+        }
+    }
+}
+
+/// Checks a strand after a kill before which a phase of this generation was answered; its floor.
+fn check(folder: &Path, answered: Option<i64>) -> Seq {
+    let store = open(folder);
+    let verdict = store.verify(|_| ControlFlow::Continue(()));
+    assert!(verdict.ok, "{verdict:?}");
+    assert!(store.quarantined().is_empty(), "{:?}", store.quarantined());
+    let state = store.phase();
+    let changes = changes(&store);
+    for pair in changes.windows(2) {
+        assert_eq!(pair[0].1["from"], pair[1].1["to"], "{pair:?}");
+    }
+    if let (Some(state), Some((seq, metadata))) = (state, changes.first()) {
+        assert_eq!(metadata["to"], state.phase.as_str());
+        assert_eq!(metadata["generation"], state.generation);
+        assert_eq!(metadata["boundary_seq"], seq - 1);
+        if metadata["from"] == "DualWrite" {
+            assert_eq!(state.mirror_until, Some(seq - 1));
+        }
+    }
+    let generation = state.map_or(0, |state| state.generation);
+    if let Some(answered) = answered {
+        // At most the one that was under way is ahead of what was answered.
+        assert!(
+            (answered..=answered + 1).contains(&generation),
+            "{answered} was answered, {generation} is in force"
+        );
+    }
+    let floor = store.floor().head.seq;
+    let kept = store.footprint();
+    let files = std::fs::read_dir(folder.join("segments")).unwrap().count();
+    assert_eq!(files, kept.segments, "files below the floor are left");
+    store.close();
+    floor
+}
+
+#[test]
+fn a_kill_leaves_no_phase_without_its_record_and_nothing_below_the_floor() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut floor = 0;
+    for round in 0..ROUNDS {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--nocapture", "--test-threads=1"])
+            .arg("kills::a_process_that_is_killed_in_the_middle_of_it")
+            .env(FOLDER, folder.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(120 + round * 37 % 260));
+        child.kill().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let answered = lines
+            .map_while(Result::ok)
+            .filter_map(|line| {
+                let (_, said) = line.split_once("in force: ")?;
+                said.split_once(' ')?.0.parse::<i64>().ok()
+            })
+            .last();
+        child.wait().unwrap();
+        let now = check(folder.path(), answered);
+        assert!(now >= floor, "the floor went back from {floor} to {now}");
+        floor = now;
+    }
+    assert!(floor > 1_000, "hardly anything was pruned: {floor}");
+}
