@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::mirror::{health, with_folder};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 const AT_ONCE: Duration = Duration::from_secs(2);
 
 fn command(arguments: &[&str]) -> Command {

@@ -9,7 +9,7 @@ use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-use crate::stage::{LIMIT, OBEYED, POD_UID, Stage, health, mirrored, obeys, run, shown};
+use crate::stage::{LIMIT, OBEYED, POD_UID, Stage, health, mirrored, obeys, run, say, shown};
 
 #[test]
 fn an_edit_of_the_phase_is_obeyed_and_reported_within_two_seconds() {
@@ -54,7 +54,9 @@ fn an_edit_of_the_phase_is_obeyed_and_reported_within_two_seconds() {
             .reported(&sidecar, obeys(Phase::MigrateInternals, 2))
             .await;
         let reported = begun.elapsed();
-        println!("obeyed after {obeyed:?}, reported after {reported:?}");
+        say(&format!(
+            "obeyed after {obeyed:?}, reported after {reported:?}"
+        ));
         assert!(
             obeyed < OBEYED && reported < OBEYED,
             "{obeyed:?}, {reported:?}"

@@ -9,7 +9,7 @@ use kube::api::DeleteParams;
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
-use crate::stage::{LIMIT, OBEYED, POD_UID, Stage, health, install, obeys, run};
+use crate::stage::{LIMIT, OBEYED, POD_UID, Stage, health, install, obeys, run, say};
 
 /// The longest pause of the sidecar between two tries, and some.
 const CAUGHT_UP: Duration = Duration::from_secs(15);
@@ -58,10 +58,8 @@ fn records_are_taken_while_the_api_server_is_away_and_the_sidecar_catches_up() {
         let (report, _) = stage
             .reported(&sidecar, obeys(Phase::MigrateInternals, 2))
             .await;
-        println!(
-            "caught up {:?} after the API server was back",
-            begun.elapsed()
-        );
+        let took = begun.elapsed();
+        say(&format!("caught up {took:?} after the API server was back"));
         assert!(begun.elapsed() < CAUGHT_UP, "{:?}", begun.elapsed());
         // 21 and the record of the change.
         assert_eq!(report["records"], 22);

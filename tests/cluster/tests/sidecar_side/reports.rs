@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use boboyka_crds::{BoboykaStrand, Phase};
-use boboyka_tests::Supabase;
+use boboyka_tests::{Sidecar, Supabase};
 use serde_json::{Value, json};
 
-use crate::stage::{OBEYED, POD_UID, Stage, health, mirrored, obeys, run};
+use crate::stage::{OBEYED, POD_UID, Stage, health, mirrored, obeys, run, say};
 
 fn condition<'a>(report: &'a Value, kind: &str) -> &'a Value {
     let conditions = report["conditions"].as_array().unwrap();
@@ -58,25 +58,7 @@ fn a_report_says_how_the_strand_is_and_never_the_key() {
             .await;
         assert!(asked.elapsed() < OBEYED, "{:?}", asked.elapsed());
 
-        // A refused key and an outage are said at once; the times tell since when.
-        let since = condition(&report, "SupabaseReachable")["lastTransitionTime"].clone();
-        supabase.write_folder("sb_secret_that_is_wrong");
-        sidecar.ingest("agent_health", &health(1)).await;
-        let refused =
-            |report: &Value| condition(report, "CredentialsAccepted")["status"] == "False";
-        let (report, _) = stage.reported(&sidecar, refused).await;
-        assert_eq!(
-            condition(&report, "SupabaseReachable")["lastTransitionTime"],
-            since
-        );
-        supabase.write_folder(&supabase.jwt_key());
-        stage.reported(&sidecar, |report| !refused(report)).await;
-        supabase.stop_postgres();
-        sidecar.ingest("agent_health", &health(2)).await;
-        let away = |report: &Value| condition(report, "SupabaseReachable")["status"] == "False";
-        stage.reported(&sidecar, away).await;
-        supabase.start_postgres();
-        stage.reported(&sidecar, |report| !away(report)).await;
+        tell_of_refusals(&stage, &sidecar, &mut supabase).await;
 
         let strand = stage
             .untyped::<BoboykaStrand>()
@@ -91,6 +73,28 @@ fn a_report_says_how_the_strand_is_and_never_the_key() {
             );
         }
     });
+}
+
+/// A refused key and an outage are said at once; the times tell since when.
+async fn tell_of_refusals(stage: &Stage, sidecar: &Sidecar, supabase: &mut Supabase) {
+    let report = stage.report().await;
+    let since = condition(&report, "SupabaseReachable")["lastTransitionTime"].clone();
+    supabase.write_folder("sb_secret_that_is_wrong");
+    sidecar.ingest("agent_health", &health(1)).await;
+    let refused = |report: &Value| condition(report, "CredentialsAccepted")["status"] == "False";
+    let (report, _) = stage.reported(sidecar, refused).await;
+    assert_eq!(
+        condition(&report, "SupabaseReachable")["lastTransitionTime"],
+        since
+    );
+    supabase.write_folder(&supabase.jwt_key());
+    stage.reported(sidecar, |report| !refused(report)).await;
+    supabase.stop_postgres();
+    sidecar.ingest("agent_health", &health(2)).await;
+    let away = |report: &Value| condition(report, "SupabaseReachable")["status"] == "False";
+    stage.reported(sidecar, away).await;
+    supabase.start_postgres();
+    stage.reported(sidecar, |report| !away(report)).await;
 }
 
 #[test]
@@ -115,7 +119,7 @@ fn only_the_holder_reports_and_it_says_good_bye_in_time() {
         let begun = Instant::now();
         assert!(sidecar.terminate());
         let took = begun.elapsed();
-        println!("ended after {took:?}");
+        say(&format!("ended after {took:?}"));
         assert!(took < OBEYED, "it ended after {took:?}");
         let report = stage.report().await;
         assert_eq!(
