@@ -43,8 +43,16 @@ impl Anchor {
         anchor
     }
 
-    /// Replaces the file: after a crash it is the old one or this one.
-    pub(super) fn write(&self, data_dir: &Path) -> io::Result<()> {
+    /// Replaces the file. A copy that can't be written must not stop what it is a copy of: a disk that is
+    /// full gets room by pruning.
+    pub(super) fn keep(&self, data_dir: &Path) {
+        if let Err(error) = self.write(data_dir) {
+            tracing::error!(%error, "the anchor could not be written; the next start tries again");
+        }
+    }
+
+    /// After a crash the file is the old one or this one.
+    fn write(&self, data_dir: &Path) -> io::Result<()> {
         let (path, unfinished) = (data_dir.join(FILE), data_dir.join("anchor.unfinished"));
         let mut bytes = rmp_serde::to_vec(self).map_err(io::Error::other)?;
         let check = check(&bytes);

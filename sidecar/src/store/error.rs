@@ -51,9 +51,6 @@ pub enum TailError {
     /// What was acknowledged could not be noted.
     #[error("could not note what was acknowledged")]
     Witness(#[source] io::Error),
-    /// Floor and phase could not be kept beside the tail.
-    #[error("could not write the anchor")]
-    Anchor(#[source] io::Error),
     /// A value that the store wrote can't be read.
     #[error("the tail's {what} can't be read: {why}")]
     Value {

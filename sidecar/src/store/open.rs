@@ -98,7 +98,7 @@ pub(super) fn open(
     let marks = read_marks(&tail, head, &floor).map_err(broken)?;
     let stored = settle_phase(&tail, anchor.as_ref(), &mut memory).map_err(broken)?;
     tail.commit().map_err(broken)?;
-    keep_anchor(data_dir, strand, floor, stored, anchor.as_ref())?;
+    keep_anchor(data_dir, strand, floor, stored, anchor.as_ref());
     let witness = Witness::open(data_dir)?;
     tell_what_is_lost(&witness, head, &tail_folder, quarantine)?;
     Ok(Opened {
@@ -156,7 +156,7 @@ fn keep_anchor(
     floor: Floor,
     phase: Option<StoredPhase>,
     found: Option<&Anchor>,
-) -> Result<(), OpenError> {
+) {
     let anchor = Anchor {
         strand,
         floor,
@@ -164,10 +164,8 @@ fn keep_anchor(
     };
     let needed = phase.is_some() || floor != Floor::NONE;
     if needed && found != Some(&anchor) {
-        let path = data_dir.join("anchor");
-        anchor.write(data_dir).map_err(failed("write", &path))?;
+        anchor.keep(data_dir);
     }
-    Ok(())
 }
 
 /// Quarantines a copy of the tail when it ends before what was acknowledged, or elsewhere.

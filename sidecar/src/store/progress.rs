@@ -12,9 +12,11 @@ pub struct Place {
     counts: [u64; RECORD_TYPES],
 }
 
-/// Records of a lane that are neither mirrored nor dead letters.
+/// What a lane has settled, and its records that are neither mirrored nor dead letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Backlog {
+    /// How many are settled: they are the oldest.
+    pub(super) settled: u64,
     /// Those that the phase mirrors.
     pub(super) owed: u64,
     /// All of them.
@@ -76,6 +78,7 @@ impl Shared {
         let until = memory.phase().filter(|phase| phase.mirror_until.is_some());
         let due = until.map_or(count, |phase| of(&phase.counts, lane));
         Backlog {
+            settled,
             owed: due.saturating_sub(settled),
             unmirrored: count.saturating_sub(settled),
         }

@@ -326,7 +326,7 @@ fn open_engine(folder: &Path) -> Result<sled::Db, TailError> {
 /// Whether an error speaks of what lies on the disk, and not of the way to it.
 fn is_damage(error: &TailError) -> bool {
     match error {
-        TailError::Sync(_) | TailError::Witness(_) | TailError::Anchor(_) => false,
+        TailError::Sync(_) | TailError::Witness(_) => false,
         TailError::Engine(sled::Error::Io(error)) => {
             matches!(
                 error.kind(),

@@ -251,15 +251,14 @@ impl Writer {
         if !commit.is_empty() {
             tail.commit()?;
         }
-        let anchor = commit.phase.is_some() || commit.prune.is_some();
-        if anchor {
-            self.write_anchor(commit)?;
+        if commit.phase.is_some() || commit.prune.is_some() {
+            self.keep_anchor(commit)?;
         }
         self.witness.note(&commit.head).map_err(TailError::Witness)
     }
 
-    /// Keeps floor and phase beside the tail too: they must outlive it.
-    fn write_anchor(&self, commit: &Commit) -> Result<(), TailError> {
+    /// Keeps floor and phase beside the tail too, so that they outlive it.
+    fn keep_anchor(&self, commit: &Commit) -> Result<(), TailError> {
         let floor = commit.prune.as_ref().map(|pruning| pruning.floor);
         let floor = floor.unwrap_or_else(|| *self.shared.memory().floor());
         let phase = match commit.phase {
@@ -271,7 +270,8 @@ impl Writer {
             floor,
             phase,
         };
-        anchor.write(&self.data_dir).map_err(TailError::Anchor)
+        anchor.keep(&self.data_dir);
+        Ok(())
     }
 
     /// Lets readers see what is durable now: a change of phase not after the records that follow it.

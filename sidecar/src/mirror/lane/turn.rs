@@ -79,7 +79,11 @@ impl Lane {
                 self.rest_idle()
             };
         }
-        if self.refused {
+        let end = self.end();
+        if self.work.as_ref().is_some_and(|work| work.last_seq() > end) {
+            // What is at hand was read before the phase ended, so it lies before the end; this makes sure.
+            self.work = None;
+        } else if self.refused {
             self.send_trial().await;
         } else {
             self.send().await;
@@ -213,11 +217,6 @@ impl Lane {
 
     /// Sends the next rows.
     async fn send(&mut self) {
-        // What is at hand was read before the phase ended, so it lies before its end; this makes sure.
-        let end = self.end();
-        if self.work.as_ref().is_some_and(|work| work.last_seq() > end) {
-            self.work = None;
-        }
         let Some(work) = self.work.as_mut() else {
             return;
         };

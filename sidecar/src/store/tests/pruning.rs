@@ -192,6 +192,44 @@ fn dead_letter(lane: RecordType, seq: Seq) -> DeadLetter {
 }
 
 #[tokio::test]
+async fn a_lane_with_few_records_holds_up_only_what_it_has_not_mirrored() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    store.set_phase(Phase::DualWrite, 1).await.unwrap();
+    let rare = || {
+        let data = r#"{"project_id":"p","build_id":"b","status":"queued"}"#;
+        let record = Record::from_json(RecordType::ProjectBuild, data).unwrap();
+        vec![NewRecord { record, key: None }]
+    };
+    store.append(rare()).await.unwrap();
+    let settled = Mark {
+        seq: 1,
+        mirrored: 1,
+        dead_lettered: 0,
+    };
+    store
+        .advance(RecordType::ProjectBuild, settled, vec![])
+        .await
+        .unwrap();
+    fill(&store, 0, 2_500).await;
+    store.append(rare()).await.unwrap();
+    let unmirrored = store.head().seq;
+    fill(&store, 0, 600).await;
+    wait_until_sealed(&store).await;
+    mirror_all_to(&store, store.head().seq).await;
+    let ends = ends(&store);
+    store.prune(EVERYTHING, true).await.unwrap();
+    let floor = store.floor().head.seq;
+    let blocked = store.retention().blocked_by;
+    assert_eq!(blocked, Some(Blocker::Lane(RecordType::ProjectBuild)));
+    assert!(
+        floor < unmirrored && ends.contains(&floor),
+        "{floor} of {ends:?}"
+    );
+    assert!(ends.iter().all(|end| *end <= floor || *end >= unmirrored));
+}
+
+#[tokio::test]
 async fn what_a_rollback_would_mirror_stays_until_the_cutover_and_then_is_counted() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(options(dir.path())).unwrap();

@@ -43,13 +43,14 @@ impl Writer {
         now_ms: u64,
     ) -> Result<Option<Pruning>, TailError> {
         let shared = &self.shared;
-        let (segments, tail_bytes, phase, head) = {
+        let (segments, tail_bytes, phase, head, floor) = {
             let memory = shared.memory();
             (
                 memory.segments().to_vec(),
                 memory.tail_bytes() as u64,
                 memory.phase(),
                 memory.head(),
+                *memory.floor(),
             )
         };
         let claim = match phase.map(|state| state.phase) {
@@ -58,7 +59,7 @@ impl Writer {
             Some(Phase::DualWrite | Phase::MigrateInternals) | None => Claim::Rollback,
         };
         let mirror_until = phase.and_then(|state| state.mirror_until);
-        let lanes = self.progress()?;
+        let lanes = self.progress(&segments, &floor)?;
         let limit = retention::limit(claim, &lanes, mirror_until, head.seq);
         let pieces: Vec<_> = segments.iter().map(|segment| piece(segment)).collect();
         let cut = retention::cut(policy, &pieces, tail_bytes, limit, now_ms);
@@ -67,8 +68,10 @@ impl Writer {
         let Some(last) = going.last() else {
             return Ok(None);
         };
-        let mut floor = *shared.memory().floor();
-        floor.head = last.meta.head;
+        let mut floor = Floor {
+            head: last.meta.head,
+            ..floor
+        };
         for segment in going {
             for (count, more) in floor.counts.iter_mut().zip(segment.meta.counts) {
                 *count += u64::from(more);
@@ -82,7 +85,11 @@ impl Writer {
         }))
     }
 
-    fn progress(&self) -> Result<[LaneProgress; RECORD_TYPES], TailError> {
+    fn progress(
+        &self,
+        segments: &[Arc<Segment>],
+        floor: &Floor,
+    ) -> Result<[LaneProgress; RECORD_TYPES], TailError> {
         let mut lanes = [LaneProgress::default(); RECORD_TYPES];
         for (lane, progress) in RecordType::ALL.into_iter().zip(&mut lanes) {
             let mark = self.shared.mark(lane);
@@ -94,7 +101,9 @@ impl Writer {
             };
             let backlog = self.shared.backlog(lane);
             *progress = LaneProgress {
-                mark: mark.seq,
+                mark: mark
+                    .seq
+                    .max(settled_end(segments, floor, lane, backlog.settled)),
                 owed: backlog.owed,
                 unmirrored: backlog.unmirrored,
                 oldest_letter,
@@ -131,6 +140,24 @@ impl Writer {
         }
         Ok(going)
     }
+}
+
+/// The end of the newest segment that holds nothing of a lane but what is settled. A lane's mark stands at
+/// its last settled record, which may be far back when its records are rare.
+fn settled_end(segments: &[Arc<Segment>], floor: &Floor, lane: RecordType, settled: u64) -> Seq {
+    let mut count = floor.counts.get(lane.index()).copied().unwrap_or(0);
+    let clean = segments.iter().take_while(|segment| {
+        count += segment
+            .meta
+            .counts
+            .get(lane.index())
+            .copied()
+            .map_or(0, u64::from);
+        count <= settled
+    });
+    clean
+        .last()
+        .map_or(floor.head.seq, |segment| segment.meta.head.seq)
 }
 
 fn piece(segment: &Segment) -> Piece {
