@@ -130,9 +130,18 @@ impl Upkeep {
         }
     }
 
-    /// Whether Supabase has everything that it is to have now; without one it is to have nothing.
+    /// Whether nothing is left to mirror that can be mirrored.
     pub(crate) fn is_settled(&self) -> bool {
         !self.mirror.configured() || self.store.settled(&self.store.place())
+    }
+
+    /// Whether nothing is left that the phase in force wants mirrored: the phase is heard of and obeyed, and Supabase
+    /// has everything.
+    pub(crate) fn owes_nothing(&self) -> bool {
+        let in_force = self.integration.borrow().in_force;
+        let obeyed = self.store.phase().map(|state| state.phase);
+        in_force.is_some_and(|force| obeyed == Some(force.phase))
+            && self.store.settled(&self.store.place())
     }
 
     /// Returns once Supabase has everything.

@@ -60,8 +60,7 @@ async fn done(upkeep: &Upkeep) -> Done {
         if !upkeep.mirror.configured() && !integration.has_supabase {
             return Done::NoSupabase;
         }
-        // What is settled for an older phase may not be for the one in force, which has to be heard first.
-        if integration.in_force.is_some() && upkeep.mirror.configured() && upkeep.is_settled() {
+        if upkeep.owes_nothing() {
             return Done::Settled;
         }
         tokio::time::sleep(LOOK_INTERVAL).await;

@@ -5,10 +5,22 @@ use std::time::Duration;
 
 use boboyka_crds::Phase;
 use boboyka_tests::process::{Process, free_address};
-use boboyka_tests::{Fault, Supabase, sidecar};
-use serde_json::json;
+use boboyka_tests::{Fault, Sidecar, Supabase, sidecar};
+use serde_json::{Value, json};
 
 use crate::stage::{LIMIT, OBEYED, POD_UID, Stage, health, mirrored, obeys, run};
+
+/// The drain of a sidecar's strand, as its Job would run it.
+fn drain(stage: &Stage, of: &Sidecar, supabase: Option<&Supabase>) -> Process {
+    let mut command = Command::new(sidecar::binary());
+    command.arg("drain").arg("--data-dir").arg(of.data_dir());
+    command.args(["--observe", &free_address().to_string()]);
+    if let Some(supabase) = supabase {
+        command.arg("--supabase-dir").arg(supabase.folder());
+    }
+    command.envs(stage.environment());
+    Process::start(&mut command, &of.data_dir().with_file_name("drain.log"))
+}
 
 #[test]
 fn a_drain_mirrors_what_is_left_reports_it_and_ends() {
@@ -30,17 +42,7 @@ fn a_drain_mirrors_what_is_left_reports_it_and_ends() {
 
         supabase.start_postgres();
         supabase.fail_next((0..8).map(|_| Fault::Slow(OBEYED)));
-        let mut command = Command::new(sidecar::binary());
-        command
-            .arg("drain")
-            .arg("--data-dir")
-            .arg(sidecar.data_dir())
-            .arg("--supabase-dir")
-            .arg(folder);
-        command.args(["--observe", &free_address().to_string()]);
-        command.envs(stage.environment());
-        let log = sidecar.data_dir().with_file_name("drain.log");
-        let mut drain = Process::start(&mut command, &log);
+        let mut drain = drain(&stage, &sidecar, Some(&supabase));
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(
             !drain.has_ended(),
@@ -70,19 +72,7 @@ fn a_signal_during_a_drain_ends_it_as_unfinished() {
         supabase.fail_next((0..500).map(|_| Fault::Status(503, "", None)));
         sidecar.ingest("agent_health", &health(0)).await;
         assert!(sidecar.terminate());
-        let mut command = Command::new(sidecar::binary());
-        command
-            .arg("drain")
-            .arg("--data-dir")
-            .arg(sidecar.data_dir())
-            .arg("--supabase-dir")
-            .arg(folder);
-        command.args(["--observe", &free_address().to_string()]);
-        command.envs(stage.environment());
-        let mut drain = Process::start(
-            &mut command,
-            &sidecar.data_dir().with_file_name("drain.log"),
-        );
+        let mut drain = drain(&stage, &sidecar, Some(&supabase));
         tokio::time::sleep(Duration::from_secs(1)).await;
         drain.signal("TERM");
         assert!(
@@ -90,5 +80,38 @@ fn a_signal_during_a_drain_ends_it_as_unfinished() {
             "it ended as if it were done:\n{}",
             drain.log()
         );
+    });
+}
+
+#[test]
+fn a_drain_mirrors_what_the_phase_in_force_wants_mirrored_and_no_more() {
+    run(async {
+        let (stage, supabase) = (Stage::new(mirrored()).await, Supabase::start().await);
+        stage.hold(POD_UID).await;
+        stage.put_in_force(Phase::DualWrite, 1).await;
+        let folder = supabase.folder();
+        let mut sidecar = stage
+            .sidecar(&["--supabase-dir", folder.to_str().unwrap()])
+            .await;
+        sidecar.ingest("agent_health", &health(0)).await;
+        let settled = |report: &Value| report["records"] == 1 && report["backlog"] == 0;
+        stage.reported(&sidecar, settled).await;
+        stage.put_in_force(Phase::MigrateInternals, 2).await;
+        stage
+            .reported(&sidecar, obeys(Phase::MigrateInternals, 2))
+            .await;
+        sidecar.ingest("agent_health", &health(1)).await;
+        assert!(sidecar.terminate());
+
+        // Not even credentials are needed for nothing.
+        let mut nothing = drain(&stage, &sidecar, None);
+        assert!(nothing.wait(LIMIT), "{}", nothing.log());
+        assert_eq!(supabase.rows("agent_health").len(), 1);
+
+        stage.put_in_force(Phase::DualWrite, 3).await;
+        let mut rest = drain(&stage, &sidecar, Some(&supabase));
+        assert!(rest.wait(LIMIT), "{}", rest.log());
+        assert_eq!(supabase.rows("agent_health").len(), 2);
+        assert!(obeys(Phase::DualWrite, 3)(&stage.report().await));
     });
 }
