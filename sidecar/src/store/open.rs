@@ -53,7 +53,9 @@ pub(super) fn open(
         fs::create_dir_all(folder).map_err(failed("create", folder))?;
     }
     sync_folder(data_dir)?;
-    let tail = Tail::open(&tail_folder, quarantine)?;
+    // The witness is made once the tail is durable.
+    let used_before = Witness::is_in(data_dir) || has_files(&segments_folder);
+    let tail = Tail::open(&tail_folder, used_before, quarantine)?;
     let broken = |source| OpenError::Tail {
         path: tail_folder.clone(),
         source,
@@ -111,6 +113,10 @@ pub(super) fn open(
         marks,
         segments_folder,
     })
+}
+
+fn has_files(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut files| files.next().is_some())
 }
 
 /// Where the strand begins: what the tail says, or its copy when the tail is lost.

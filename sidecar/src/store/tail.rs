@@ -62,13 +62,19 @@ pub(super) struct FoundRun {
 }
 
 impl Tail {
-    /// Opens or creates the tail in a folder, after setting aside what keeps it from opening.
-    pub(super) fn open(folder: &Path, quarantine: &Quarantine) -> Result<Self, OpenError> {
+    /// Opens or creates the tail in a folder, after setting aside what keeps it from opening. A tail that was
+    /// `used_before` must know its strand; one that a crash left while it was made need not.
+    pub(super) fn open(
+        folder: &Path,
+        used_before: bool,
+        quarantine: &Quarantine,
+    ) -> Result<Self, OpenError> {
         let half_written = files(folder, |name| name.ends_with(".generating"));
         if !half_written.is_empty() {
             quarantine.take(&half_written, "half-written snapshots of the tail's engine")?;
         }
-        let used_before = fs::metadata(folder.join("db")).is_ok_and(|log| log.len() > 0);
+        let used_before =
+            used_before && fs::metadata(folder.join("db")).is_ok_and(|log| log.len() > 0);
         let first = match open_engine(folder) {
             Ok(engine) if used_before && !engine.contains_key(STRAND).unwrap_or(false) => {
                 // A log of which nothing can be read is to sled a log with nothing in it.

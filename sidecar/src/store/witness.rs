@@ -17,6 +17,7 @@ use boboyka_strand::{Hash, Head, Seq};
 use super::error::OpenError;
 use super::quarantine::failed;
 
+const FILE: &str = "acknowledged";
 const LEN: usize = 48;
 
 /// What the file says: seq and hash of a block.
@@ -30,8 +31,13 @@ pub(super) struct Witness {
 }
 
 impl Witness {
+    /// Whether a data folder has one.
+    pub(super) fn is_in(data_dir: &Path) -> bool {
+        data_dir.join(FILE).exists()
+    }
+
     pub(super) fn open(data_dir: &Path) -> Result<Self, OpenError> {
-        let path = data_dir.join("acknowledged");
+        let path = data_dir.join(FILE);
         let file = File::options()
             .create(true)
             .truncate(false)

@@ -100,6 +100,21 @@ async fn entries_left_below_the_floor_are_removed_from_the_catalogue_and_not_mis
 }
 
 #[tokio::test]
+async fn a_crash_of_the_very_first_start_is_no_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let quarantine = quarantine::Quarantine::of(dir.path());
+    let tail = dir.path().join("tail");
+    for _ in 0..2 {
+        drop(Tail::open(&tail, false, &quarantine).unwrap());
+    }
+    assert!(fs::metadata(tail.join("db")).unwrap().len() > 0);
+    let store = Store::open(options(dir.path())).unwrap();
+    assert!(store.quarantined().is_empty(), "{:?}", store.quarantined());
+    fill(&store, 0, 5).await;
+    assert!(verdict(&store).ok);
+}
+
+#[tokio::test]
 async fn before_the_floor_is_durable_nothing_has_happened() {
     let dir = tempfile::tempdir().unwrap();
     let store = strand_in(dir.path(), Phase::DualWrite).await;
