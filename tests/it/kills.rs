@@ -98,7 +98,10 @@ fn check(folder: &Path, answered: Option<i64>) -> Seq {
     let store = open(folder);
     let verdict = store.verify(|_| ControlFlow::Continue(()));
     assert!(verdict.ok, "{verdict:?}");
-    assert!(store.quarantined().is_empty(), "{:?}", store.quarantined());
+    // A kill during the start can leave a half-written snapshot, which is set aside and holds nothing.
+    let mut set_aside = store.quarantined();
+    set_aside.retain(|found| !found.reason.starts_with("half-written snapshots"));
+    assert!(set_aside.is_empty(), "{set_aside:?}");
     let state = store.phase();
     let changes = changes(&store);
     for pair in changes.windows(2) {
