@@ -196,7 +196,15 @@ impl Cluster {
             command
                 .arg("--address")
                 .arg(node.folder.join("containerd.sock"))
-                .args(["--namespace", "k8s.io", "images", "tag", "--force", image, name]);
+                .args([
+                    "--namespace",
+                    "k8s.io",
+                    "images",
+                    "tag",
+                    "--force",
+                    image,
+                    name,
+                ]);
             run(&mut command)?;
         }
         Ok(())

@@ -101,7 +101,8 @@ impl Installed {
 
     async fn admitted(&self) {
         wait_for("the webhooks to answer", LIMIT, || async {
-            Ok(self.admit().await.is_ok())
+            self.admit().await?;
+            Ok(true)
         })
         .await
         .unwrap();
@@ -343,6 +344,52 @@ fn what_somebody_overwrites_or_deletes_is_put_right() {
         for bundle in installed.bundles().await {
             assert!(!String::from_utf8(bundle).unwrap().contains("garbage"));
         }
+    });
+}
+
+#[test]
+fn a_certificate_that_expired_while_the_replica_hung_is_replaced() {
+    run(async {
+        let installed = Installed::new().await;
+        let replica = installed.replica("only", &["--authority-lifetime=4s"]);
+        installed.call(&[&replica]).await;
+        installed.admitted().await;
+        replica.signal("STOP");
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert!(installed.admit().await.is_err());
+        replica.signal("CONT");
+        let begun = Instant::now();
+        installed.admitted().await;
+        let took = begun.elapsed();
+        println!(
+            "an expired certificate was replaced after {:.2} s",
+            took.as_secs_f64()
+        );
+        assert!(took < Duration::from_secs(8), "{took:?}: {}", replica.log());
+    });
+}
+
+#[test]
+fn a_replica_that_ends_answers_until_nobody_calls_it_any_more() {
+    run(async {
+        let installed = Installed::new().await;
+        let replica = installed.replica("only", &["--linger=2s"]);
+        installed.call(&[&replica]).await;
+        installed.admitted().await;
+        replica.signal("TERM");
+        wait_for("it not to be ready", LIMIT, || async {
+            Ok(!replica.is_ready().await)
+        })
+        .await
+        .unwrap();
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(1500) {
+            installed.admit().await.unwrap();
+        }
+        let ending = tokio::task::spawn_blocking(move || replica.ended());
+        let (status, log) = ending.await.unwrap();
+        assert!(status.success(), "{log}");
+        assert!(begun.elapsed() < Duration::from_secs(4));
     });
 }
 

@@ -45,7 +45,9 @@ impl Agents {
         let mut all = json!({
             "supabase": {"secretRef": {"name": "boboyka-supabase"}}, "storage": {"size": "100Mi"},
         });
-        all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        all.as_object_mut()
+            .unwrap()
+            .extend(spec.as_object().unwrap().clone());
         agents.integrate(all).await;
         agents
     }
@@ -53,7 +55,11 @@ impl Agents {
     /// Makes the namespace and the Supabase.
     pub(crate) async fn without_integration(cluster: &Cluster) -> Self {
         let supabase = Supabase::start().await;
-        let edge = supabase.url().trim_start_matches("http://").parse().unwrap();
+        let edge = supabase
+            .url()
+            .trim_start_matches("http://")
+            .parse()
+            .unwrap();
         let (address, forward) = boboyka_cluster::forward((cluster.host(), 0).into(), edge)
             .await
             .unwrap();
@@ -71,7 +77,10 @@ impl Agents {
             "apiVersion": "boboyka.sapixdb.com/v1alpha1", "kind": "BoboykaIntegration",
             "metadata": {"name": NAME}, "spec": spec,
         });
-        self.namespace.create::<BoboykaIntegration>(integration).await.unwrap();
+        self.namespace
+            .create::<BoboykaIntegration>(integration)
+            .await
+            .unwrap();
     }
 
     /// Writes the Secret, or writes it anew with another key.
@@ -95,7 +104,12 @@ impl Agents {
 
     /// The strands as they are.
     pub(crate) async fn strands(&self) -> Vec<BoboykaStrand> {
-        self.namespace.api().list(&ListParams::default()).await.unwrap().items
+        self.namespace
+            .api()
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+            .items
     }
 
     /// Edits the integration's specification.
@@ -109,12 +123,26 @@ impl Agents {
     }
 
     /// Waits until the integration is as a test wants it; tells how it is when it never is.
-    pub(crate) async fn wait_until(&self, what: &str, mut wanted: impl FnMut(&BoboykaIntegration) -> bool) {
+    pub(crate) async fn wait_until(
+        &self,
+        what: &str,
+        mut wanted: impl FnMut(&BoboykaIntegration) -> bool,
+    ) {
         let begun = Instant::now();
         // The API server may be away on purpose.
-        while !self.namespace.api().get(NAME).await.is_ok_and(|found| wanted(&found)) {
+        while !self
+            .namespace
+            .api()
+            .get(NAME)
+            .await
+            .is_ok_and(|found| wanted(&found))
+        {
             if begun.elapsed() > LIMIT {
-                panic!("{what}: not within {LIMIT:?}\n{:#?}\n{:#?}", self.integration().await.status, self.strands().await);
+                panic!(
+                    "{what}: not within {LIMIT:?}\n{:#?}\n{:#?}",
+                    self.integration().await.status,
+                    self.strands().await
+                );
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -123,7 +151,8 @@ impl Agents {
     /// Waits for a condition, as `STATUS/REASON`.
     pub(crate) async fn wait_for_condition(&self, kind: &str, wanted: &str) {
         let what = format!("{kind} to be {wanted}");
-        self.wait_until(&what, |integration| condition(integration, kind) == wanted).await;
+        self.wait_until(&what, |integration| condition(integration, kind) == wanted)
+            .await;
     }
 
     /// Creates a Deployment of agents with the label on its pods.
@@ -132,7 +161,10 @@ impl Agents {
             "replicas": replicas, "selector": {"matchLabels": {"app": app}}, "strategy": strategy,
             "template": template(app),
         }});
-        self.namespace.create::<Deployment>(deployment).await.unwrap();
+        self.namespace
+            .create::<Deployment>(deployment)
+            .await
+            .unwrap();
     }
 
     /// Waits for so many ready pods of an app that are not going away.
@@ -149,7 +181,10 @@ impl Agents {
             }
             if begun.elapsed() > LIMIT {
                 let seen: Vec<Value> = found.iter().map(|pod| json!(pod.status)).collect();
-                panic!("{} of {count} pods of {app} are ready: {seen:#?}", ready.len());
+                panic!(
+                    "{} of {count} pods of {app} are ready: {seen:#?}",
+                    ready.len()
+                );
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -172,26 +207,40 @@ impl Agents {
     /// What the sidecar of a pod answers on a path.
     pub(crate) async fn get(&self, pod: &str, path: &str) -> String {
         let url = format!("http://127.0.0.1:7475{path}");
-        self.namespace.exec(pod, "app", &["/boboyka-probe", "get", &url]).await.unwrap()
+        self.namespace
+            .exec(pod, "app", &["/boboyka-probe", "get", &url])
+            .await
+            .unwrap()
     }
 
     /// The events that the sidecar of a pod has, with their data.
     pub(crate) async fn events(&self, pod: &str) -> String {
-        self.get(pod, "/v1/boboyka/events?limit=1000&include=data").await
+        self.get(pod, "/v1/boboyka/events?limit=1000&include=data")
+            .await
     }
 
     /// Waits until Supabase has a build.
     pub(crate) async fn wait_for_row(&self, build: &str) {
         let sql = format!("select count(*) from project_builds where build_id = '{build}'");
-        wait_for("the row to be there", LIMIT, || async { Ok(self.supabase.sql(&sql) == "1") })
-            .await
-            .unwrap();
+        wait_for("the row to be there", LIMIT, || async {
+            Ok(self.supabase.sql(&sql) == "1")
+        })
+        .await
+        .unwrap();
     }
 
     /// Every record hash that Supabase has.
     pub(crate) fn mirrored(&self) -> HashSet<String> {
-        let tables = ["project_builds", "build_queue", "agent_health", "agent_audit_log"];
-        let all = tables.iter().map(|table| self.supabase.sql(&format!("select record_hash from {table}")));
+        let tables = [
+            "project_builds",
+            "build_queue",
+            "agent_health",
+            "agent_audit_log",
+        ];
+        let all = tables.iter().map(|table| {
+            self.supabase
+                .sql(&format!("select record_hash from {table}"))
+        });
         all.flat_map(|rows| rows.lines().map(str::to_owned).collect::<Vec<_>>())
             .filter(|hash| !hash.is_empty())
             .collect()
@@ -199,9 +248,18 @@ impl Agents {
 
     /// The Events of the integration, as `REASON: NOTE` lines.
     pub(crate) async fn told(&self) -> String {
-        let events = self.namespace.api::<Event>().list(&ListParams::default()).await.unwrap();
+        let events = self
+            .namespace
+            .api::<Event>()
+            .list(&ListParams::default())
+            .await
+            .unwrap();
         let lines = events.items.iter().map(|event| {
-            format!("{}: {}", event.reason.as_deref().unwrap_or_default(), event.note.as_deref().unwrap_or_default())
+            format!(
+                "{}: {}",
+                event.reason.as_deref().unwrap_or_default(),
+                event.note.as_deref().unwrap_or_default()
+            )
         });
         lines.collect::<Vec<_>>().join("\n")
     }
@@ -220,7 +278,8 @@ impl Caller {
     /// Connects.
     pub(crate) async fn to(namespace: &TestNamespace, pod: &str) -> anyhow::Result<Self> {
         let stream = namespace.port_forward(pod, 7475).await?;
-        let (caller, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let (caller, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(async move {
             let _ = connection.await;
         });
@@ -228,14 +287,20 @@ impl Caller {
     }
 
     /// Asks; the answer's status and JSON.
-    pub(crate) async fn ask(&mut self, method: &str, path: &str, body: &str) -> anyhow::Result<(u16, Value)> {
+    pub(crate) async fn ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> anyhow::Result<(u16, Value)> {
         let request = hyper::Request::builder()
             .method(method)
             .uri(path)
             .header("host", "localhost:7475")
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from(body.to_owned())))?;
-        let answer = tokio::time::timeout(Duration::from_secs(10), self.0.send_request(request)).await??;
+        let answer =
+            tokio::time::timeout(Duration::from_secs(10), self.0.send_request(request)).await??;
         let status = answer.status().as_u16();
         let bytes = answer.into_body().collect().await?.to_bytes();
         Ok((status, serde_json::from_slice(&bytes).unwrap_or_default()))
@@ -243,8 +308,13 @@ impl Caller {
 }
 
 fn is_ready(pod: &Pod) -> bool {
-    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    let ready = conditions.into_iter().any(|one| one.type_ == "Ready" && one.status == "True");
+    let conditions = pod
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    let ready = conditions
+        .into_iter()
+        .any(|one| one.type_ == "Ready" && one.status == "True");
     ready && pod.metadata.deletion_timestamp.is_none()
 }
 

@@ -58,13 +58,24 @@ async fn manage(namespace: Arc<TestNamespace>, state: Arc<Mutex<State>>) {
     let mut agents = tokio::task::JoinSet::new();
     let labelled = ListParams::default().labels(LABEL);
     loop {
-        let pods = namespace.api::<Pod>().list(&labelled).await.map(|list| list.items);
+        let pods = namespace
+            .api::<Pod>()
+            .list(&labelled)
+            .await
+            .map(|list| list.items);
         for pod in pods.unwrap_or_default() {
             let running = pod.metadata.deletion_timestamp.is_none()
-                && pod.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Running"));
+                && pod
+                    .status
+                    .as_ref()
+                    .is_some_and(|status| status.phase.as_deref() == Some("Running"));
             let name = pod.name_any();
             if running && state.lock().unwrap().busy.insert(name.clone()) {
-                agents.spawn(post_all_the_time(Arc::clone(&namespace), name, Arc::clone(&state)));
+                agents.spawn(post_all_the_time(
+                    Arc::clone(&namespace),
+                    name,
+                    Arc::clone(&state),
+                ));
             }
         }
         tokio::time::sleep(Duration::from_millis(300)).await;

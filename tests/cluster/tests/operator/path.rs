@@ -24,7 +24,9 @@ fn one_integration_and_a_label_give_every_pod_a_durable_mirrored_reporting_stran
         agents
             .wait_until("the columns to have it", |integration| {
                 let status = integration.status.clone().unwrap_or_default();
-                status.records == 1 && status.records_by_type["project_build"] == 1 && status.backlog == 0
+                status.records == 1
+                    && status.records_by_type["project_build"] == 1
+                    && status.backlog == 0
             })
             .await;
         let namespace = agents.namespace.name();
@@ -32,17 +34,41 @@ fn one_integration_and_a_label_give_every_pod_a_durable_mirrored_reporting_stran
         for cell in ["DualWrite", "True", "1/1"] {
             assert!(shown.contains(cell), "{cell}: {shown}");
         }
-        let wide = kubectl(cluster, &["get", "bbi", NAME, "--namespace", namespace, "-o", "wide"]);
+        let wide = kubectl(
+            cluster,
+            &["get", "bbi", NAME, "--namespace", namespace, "-o", "wide"],
+        );
         assert!(wide.contains(&agents.url), "{wide}");
         let strands = kubectl(cluster, &["get", "bbs", "--namespace", namespace]);
-        assert!(strands.contains(&pod) && strands.contains("boboyka-0"), "{strands}");
+        assert!(
+            strands.contains(&pod) && strands.contains("boboyka-0"),
+            "{strands}"
+        );
         // The key is in none of it.
-        let all = kubectl(cluster, &["get", "bbi,bbs,events", "--namespace", namespace, "-o", "yaml"]);
+        let all = kubectl(
+            cluster,
+            &[
+                "get",
+                "bbi,bbs,events",
+                "--namespace",
+                namespace,
+                "-o",
+                "yaml",
+            ],
+        );
         assert!(!all.contains(&agents.supabase.jwt_key()));
 
-        let waited = kubectl(cluster, &[
-            "wait", "--for=condition=Ready", "bbi/boboyka", "--namespace", namespace, "--timeout=10s",
-        ]);
+        let waited = kubectl(
+            cluster,
+            &[
+                "wait",
+                "--for=condition=Ready",
+                "bbi/boboyka",
+                "--namespace",
+                namespace,
+                "--timeout=10s",
+            ],
+        );
         assert!(waited.contains("condition met"), "{waited}");
     });
 }
@@ -54,11 +80,17 @@ fn settings_are_obeyed_without_a_restart() {
         let agents = Agents::new(cluster, json!({})).await;
         agents.deploy("obeys", 1, json!({})).await;
         let pod = agents.pod("obeys").await;
-        agents.edit(json!({"retention": {"maxAge": "1h", "maxSize": "64Mi"}})).await;
-        wait_for("the retention to be obeyed", Duration::from_secs(5), || async {
-            let status = agents.get(&pod, "/v1/boboyka/status").await;
-            Ok(status.contains("3600000") && status.contains("67108864"))
-        })
+        agents
+            .edit(json!({"retention": {"maxAge": "1h", "maxSize": "64Mi"}}))
+            .await;
+        wait_for(
+            "the retention to be obeyed",
+            Duration::from_secs(5),
+            || async {
+                let status = agents.get(&pod, "/v1/boboyka/status").await;
+                Ok(status.contains("3600000") && status.contains("67108864"))
+            },
+        )
         .await
         .unwrap();
         assert_eq!(agents.pod("obeys").await, pod);
@@ -72,13 +104,22 @@ fn a_pod_without_its_integration_waits_and_is_told_why_and_others_are_left_alone
         let agents = Agents::without_integration(cluster).await;
         agents.deploy("early", 1, json!({})).await;
         wait_for("the ReplicaSet to be told why", LIMIT, || async {
-            Ok(agents.told().await.contains("there is no BoboykaIntegration boboyka"))
+            Ok(agents
+                .told()
+                .await
+                .contains("there is no BoboykaIntegration boboyka"))
         })
         .await
         .unwrap();
         let other = json!({"metadata": {"name": "other"}, "spec": crate::agents::pod_spec(json!(["pause"]))});
-        agents.namespace.create::<k8s_openapi::api::core::v1::Pod>(other).await.unwrap();
-        agents.integrate(json!({"storage": {"size": "100Mi"}})).await;
+        agents
+            .namespace
+            .create::<k8s_openapi::api::core::v1::Pod>(other)
+            .await
+            .unwrap();
+        agents
+            .integrate(json!({"storage": {"size": "100Mi"}}))
+            .await;
         agents.pod("early").await;
         agents.wait_for_condition("Ready", "True/AsExpected").await;
     });
@@ -98,7 +139,9 @@ fn strands_that_go_with_their_pods_are_mirrored_before_they_go_and_say_what_they
         agents.deploy("brief", 1, json!({})).await;
         let pod = agents.pod("brief").await;
         agents.post(&pod, "bld_brief").await;
-        agents.wait_for_condition("StorageDurable", "False/EphemeralStorage").await;
+        agents
+            .wait_for_condition("StorageDurable", "False/EphemeralStorage")
+            .await;
         agents.namespace.delete_pod(&pod, true).await.unwrap();
         agents.wait_for_row("bld_brief").await;
         wait_for("the strand to go with its pod", LIMIT, || async {

@@ -18,18 +18,32 @@ fn phases_forward_and_back_under_load_leave_in_supabase_what_they_promise() {
     run(async {
         let agents = Agents::new(cluster().await, json!({})).await;
         agents.deploy("migrates", 3, json!({})).await;
-        let pods: Vec<String> = agents.pods("migrates", 3).await.iter().map(|pod| pod.name_any()).collect();
+        let pods: Vec<String> = agents
+            .pods("migrates", 3)
+            .await
+            .iter()
+            .map(|pod| pod.name_any())
+            .collect();
         agents.wait_for_condition("Ready", "True/AsExpected").await;
         let load = Load::start(Arc::clone(&agents.namespace));
         for phase in [Phase::MigrateInternals, Phase::CutOver, Phase::DualWrite] {
             tokio::time::sleep(Duration::from_secs(3)).await;
             let edited = Instant::now();
             agents.edit(json!({"phase": phase})).await;
-            agents.wait_until(&format!("{phase} to be in force"), |integration| in_force(integration) == Some(phase)).await;
+            agents
+                .wait_until(&format!("{phase} to be in force"), |integration| {
+                    in_force(integration) == Some(phase)
+                })
+                .await;
             eprintln!("{phase} in force after {:?}", edited.elapsed());
             wait_for("every strand to obey", Duration::from_mins(1), || async {
                 let strands = agents.strands().await;
-                Ok(strands.iter().all(|strand| strand.status.as_ref().is_some_and(|status| status.phase == Some(phase))))
+                Ok(strands.iter().all(|strand| {
+                    strand
+                        .status
+                        .as_ref()
+                        .is_some_and(|status| status.phase == Some(phase))
+                }))
             })
             .await
             .unwrap();
@@ -51,9 +65,11 @@ fn phases_forward_and_back_under_load_leave_in_supabase_what_they_promise() {
         }
         assert_eq!(changes, 9, "three changes in each of three strands");
         assert!(acknowledged.is_subset(&held));
-        wait_for("Supabase to hold exactly what the strands hold", Duration::from_mins(1), || async {
-            Ok(agents.mirrored() == held)
-        })
+        wait_for(
+            "Supabase to hold exactly what the strands hold",
+            Duration::from_mins(1),
+            || async { Ok(agents.mirrored() == held) },
+        )
         .await
         .unwrap();
     });
@@ -65,23 +81,33 @@ fn in_force(integration: &boboyka_crds::BoboykaIntegration) -> Option<Phase> {
 
 /// While a phase mirrors nothing: Supabase has every record up to each strand's boundary, and none after it.
 async fn promises_kept(agents: &Agents, pods: &[String]) {
-    wait_for("Supabase to hold what was appended before the boundary, and no more", Duration::from_secs(30), || async {
-        let mirrored = agents.mirrored();
-        for pod in pods {
-            let events = all_events(agents, pod).await;
-            let changes = events.iter().filter(|event| event["data"]["event"] == "phase_changed");
-            let leaving = changes.filter(|event| event["data"]["metadata"]["from"] == "DualWrite");
-            let boundary = leaving.map(|event| event["data"]["metadata"]["boundary_seq"].as_u64().unwrap()).max().unwrap();
-            for event in &events {
-                let hash = event["record_hash"].as_str().unwrap();
-                let promised = event["seq"].as_u64().unwrap() <= boundary;
-                if mirrored.contains(hash) != promised {
-                    return Ok(false);
+    wait_for(
+        "Supabase to hold what was appended before the boundary, and no more",
+        Duration::from_secs(30),
+        || async {
+            let mirrored = agents.mirrored();
+            for pod in pods {
+                let events = all_events(agents, pod).await;
+                let changes = events
+                    .iter()
+                    .filter(|event| event["data"]["event"] == "phase_changed");
+                let leaving =
+                    changes.filter(|event| event["data"]["metadata"]["from"] == "DualWrite");
+                let boundary = leaving
+                    .map(|event| event["data"]["metadata"]["boundary_seq"].as_u64().unwrap())
+                    .max()
+                    .unwrap();
+                for event in &events {
+                    let hash = event["record_hash"].as_str().unwrap();
+                    let promised = event["seq"].as_u64().unwrap() <= boundary;
+                    if mirrored.contains(hash) != promised {
+                        return Ok(false);
+                    }
                 }
             }
-        }
-        Ok(true)
-    })
+            Ok(true)
+        },
+    )
     .await
     .unwrap();
 }
@@ -95,7 +121,9 @@ async fn all_events(agents: &Agents, pod: &str) -> Vec<Value> {
         assert_eq!(status, 200, "{page}");
         events.extend(page["events"].as_array().unwrap().iter().cloned());
         match page["next_cursor"].as_str() {
-            Some(cursor) => path = format!("/v1/boboyka/events?limit=1000&include=data&cursor={cursor}"),
+            Some(cursor) => {
+                path = format!("/v1/boboyka/events?limit=1000&include=data&cursor={cursor}")
+            }
             None => return events,
         }
     }
@@ -110,21 +138,39 @@ fn a_phase_that_can_not_come_yet_says_what_it_waits_for() {
         agents.wait_for_condition("Ready", "True/AsExpected").await;
         agents.supabase.stop_postgres();
         agents.post(&pod, "bld_waits").await;
-        agents.wait_for_condition("MirrorCaughtUp", "False/Backlog").await;
+        agents
+            .wait_for_condition("MirrorCaughtUp", "False/Backlog")
+            .await;
         agents.edit(json!({"phase": "MigrateInternals"})).await;
-        agents.wait_for_condition("Ready", "False/PhaseGateClosed").await;
+        agents
+            .wait_for_condition("Ready", "False/PhaseGateClosed")
+            .await;
         let integration = agents.integration().await;
         assert_eq!(in_force(&integration), Some(Phase::DualWrite));
         let transition = integration.status.unwrap().transition.unwrap();
-        let drained = transition.gates.iter().find(|gate| gate.name == "Drained").unwrap();
-        assert!(!drained.passed && drained.message.contains("1 records wait"), "{drained:?}");
+        let drained = transition
+            .gates
+            .iter()
+            .find(|gate| gate.name == "Drained")
+            .unwrap();
+        assert!(
+            !drained.passed && drained.message.contains("1 records wait"),
+            "{drained:?}"
+        );
         wait_for("an Event that says so", Duration::from_secs(20), || async {
-            Ok(agents.told().await.contains("PhaseGateClosed: MigrateInternals waits: Drained"))
+            Ok(agents
+                .told()
+                .await
+                .contains("PhaseGateClosed: MigrateInternals waits: Drained"))
         })
         .await
         .unwrap();
         agents.supabase.start_postgres();
-        agents.wait_until("the phase to be in force", |integration| in_force(integration) == Some(Phase::MigrateInternals)).await;
+        agents
+            .wait_until("the phase to be in force", |integration| {
+                in_force(integration) == Some(Phase::MigrateInternals)
+            })
+            .await;
         let receipt = agents.post(&pod, "bld_after").await;
         wait_for("the sidecar to obey", Duration::from_secs(5), || async {
             let receipt = agents.post(&pod, "bld_later").await;

@@ -59,13 +59,22 @@ pub(crate) fn deploy(cluster: &Cluster, values: &[&str]) {
 fn pods_of(cluster: &Cluster) -> String {
     let all = ["describe", "pods", "--namespace", NAMESPACE];
     let described = kubectl_output(cluster, &all);
-    let logs = ["logs", "--namespace", NAMESPACE, "deployment/boboyka-operator", "--tail=40"];
+    let logs = [
+        "logs",
+        "--namespace",
+        NAMESPACE,
+        "deployment/boboyka-operator",
+        "--tail=40",
+    ];
     format!("{described}\n{}", kubectl_output(cluster, &logs))
 }
 
 fn kubectl_output(cluster: &Cluster, arguments: &[&str]) -> String {
     let mut command = Command::new(cluster.bin().join("kubectl"));
-    command.arg("--kubeconfig").arg(cluster.kubeconfig()).args(arguments);
+    command
+        .arg("--kubeconfig")
+        .arg(cluster.kubeconfig())
+        .args(arguments);
     let output = command.output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
@@ -73,7 +82,10 @@ fn kubectl_output(cluster: &Cluster, arguments: &[&str]) -> String {
 /// Runs kubectl, which must succeed; what it printed.
 pub(crate) fn kubectl(cluster: &Cluster, arguments: &[&str]) -> String {
     let mut command = Command::new(cluster.bin().join("kubectl"));
-    command.arg("--kubeconfig").arg(cluster.kubeconfig()).args(arguments);
+    command
+        .arg("--kubeconfig")
+        .arg(cluster.kubeconfig())
+        .args(arguments);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
@@ -82,7 +94,15 @@ pub(crate) fn kubectl(cluster: &Cluster, arguments: &[&str]) -> String {
 /// The log of every replica of the operator.
 pub(crate) fn operator_log(cluster: &Cluster) -> String {
     let selector = "app.kubernetes.io/name=boboyka-operator";
-    let words = ["logs", "--namespace", NAMESPACE, "--selector", selector, "--tail=200", "--prefix"];
+    let words = [
+        "logs",
+        "--namespace",
+        NAMESPACE,
+        "--selector",
+        selector,
+        "--tail=200",
+        "--prefix",
+    ];
     kubectl_output(cluster, &words)
 }
 
@@ -99,19 +119,30 @@ pub(crate) async fn kill_operator(cluster: &Cluster) {
 /// Waits until the operator's Deployment has all of its replicas ready.
 pub(crate) async fn operator_ready(cluster: &Cluster) {
     let api: Api<Deployment> = Api::namespaced(cluster.client(), NAMESPACE);
-    wait_for("the operator to be ready", Duration::from_mins(2), || async {
-        let found = api.get("boboyka-operator").await?;
-        let status = found.status.unwrap_or_default();
-        Ok(status.ready_replicas == found.spec.and_then(|spec| spec.replicas)
-            && status.observed_generation == found.metadata.generation)
-    })
+    wait_for(
+        "the operator to be ready",
+        Duration::from_mins(2),
+        || async {
+            let found = api.get("boboyka-operator").await?;
+            let status = found.status.unwrap_or_default();
+            Ok(
+                status.ready_replicas == found.spec.and_then(|spec| spec.replicas)
+                    && status.observed_generation == found.metadata.generation,
+            )
+        },
+    )
     .await
     .unwrap();
 }
 
 /// A condition of an integration, as `STATUS/REASON`.
 pub(crate) fn condition(integration: &BoboykaIntegration, kind: &str) -> String {
-    let conditions = integration.status.iter().flat_map(|status| &status.conditions);
+    let conditions = integration
+        .status
+        .iter()
+        .flat_map(|status| &status.conditions);
     let mut found = conditions.filter(|one| one.type_ == kind);
-    found.next().map_or_else(String::new, |one| format!("{}/{}", one.status, one.reason))
+    found
+        .next()
+        .map_or_else(String::new, |one| format!("{}/{}", one.status, one.reason))
 }

@@ -21,7 +21,9 @@ const SECONDS: u64 = 60;
 #[test]
 fn pods_restarted_at_random_under_load_lose_no_acknowledged_record() {
     run(async {
-        let seconds = std::env::var("BOBOYKA_SOAK_SECONDS").ok().and_then(|text| text.parse().ok());
+        let seconds = std::env::var("BOBOYKA_SOAK_SECONDS")
+            .ok()
+            .and_then(|text| text.parse().ok());
         let seconds = Duration::from_secs(seconds.unwrap_or(SECONDS));
         let agents = Agents::new(cluster().await, json!({})).await;
         let replicas = u32::try_from(PODS).unwrap();
@@ -33,22 +35,35 @@ fn pods_restarted_at_random_under_load_lose_no_acknowledged_record() {
         while begun.elapsed() < seconds {
             let labelled = ListParams::default().labels(LABEL);
             let pods = namespace.api::<Pod>().list(&labelled).await.unwrap().items;
-            let there: Vec<&Pod> = pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect();
+            let there: Vec<&Pod> = pods
+                .iter()
+                .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+                .collect();
             if let Some(pod) = fastrand::choice(there) {
                 // Sometimes killed, sometimes told.
-                namespace.delete_pod(&pod.name_any(), fastrand::bool()).await.unwrap();
+                namespace
+                    .delete_pod(&pod.name_any(), fastrand::bool())
+                    .await
+                    .unwrap();
                 restarts += 1;
             }
             tokio::time::sleep(Duration::from_millis(fastrand::u64(200..1500))).await;
         }
         let acknowledged = load.end().await;
-        eprintln!("{restarts} restarts, {} records acknowledged in {seconds:?}", acknowledged.len());
+        eprintln!(
+            "{restarts} restarts, {} records acknowledged in {seconds:?}",
+            acknowledged.len()
+        );
         assert!(acknowledged.len() > 500, "{}", acknowledged.len());
         let pods = agents.pods("many", PODS).await;
-        wait_for("Supabase to have all that was acknowledged", Duration::from_mins(3), || async {
-            let mirrored = agents.mirrored();
-            Ok(acknowledged.iter().all(|hash| mirrored.contains(hash)))
-        })
+        wait_for(
+            "Supabase to have all that was acknowledged",
+            Duration::from_mins(3),
+            || async {
+                let mirrored = agents.mirrored();
+                Ok(acknowledged.iter().all(|hash| mirrored.contains(hash)))
+            },
+        )
         .await
         .unwrap();
         // A strand that had been open twice would have two records of one seq, or a chain that breaks.
@@ -58,9 +73,15 @@ fn pods_restarted_at_random_under_load_lose_no_acknowledged_record() {
             let verdict = agents.get(&pod.name_any(), "/v1/boboyka/verify").await;
             let last: Value = serde_json::from_str(verdict.lines().last().unwrap()).unwrap();
             assert_eq!(last["ok"], true, "{verdict}");
-            let log = agents.namespace.logs(&pod.name_any(), "boboyka-sidecar").await.unwrap();
+            let log = agents
+                .namespace
+                .logs(&pod.name_any(), "boboyka-sidecar")
+                .await
+                .unwrap();
             assert!(!log.contains("quarantine"), "{log}");
         }
-        agents.wait_for_condition("ChainIntact", "True/AsExpected").await;
+        agents
+            .wait_for_condition("ChainIntact", "True/AsExpected")
+            .await;
     });
 }

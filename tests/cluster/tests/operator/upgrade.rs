@@ -29,22 +29,51 @@ fn a_new_image_rolls_out_in_place_and_a_bad_one_stops_at_the_first_pod() {
         })
         .await
         .unwrap();
-        agents.wait_for_condition("SidecarsUpToDate", "True/AsExpected").await;
+        agents
+            .wait_for_condition("SidecarsUpToDate", "True/AsExpected")
+            .await;
         let after = agents.pods("moves", 2).await;
-        let uids = |pods: &[Pod]| { let mut all: Vec<_> = pods.iter().map(|pod| pod.uid()).collect(); all.sort(); all };
+        let uids = |pods: &[Pod]| {
+            let mut all: Vec<_> = pods.iter().map(|pod| pod.uid()).collect();
+            all.sort();
+            all
+        };
         assert_eq!(uids(&before), uids(&after), "the pods are the same");
         for pod in &after {
-            let app = pod.status.as_ref().unwrap().container_statuses.as_ref().unwrap();
+            let app = pod
+                .status
+                .as_ref()
+                .unwrap()
+                .container_statuses
+                .as_ref()
+                .unwrap();
             assert_eq!(app[0].restart_count, 0, "the app was left alone");
         }
-        assert!(agents.events(&before[0].name_any()).await.contains("bld_before"));
+        assert!(
+            agents
+                .events(&before[0].name_any())
+                .await
+                .contains("bld_before")
+        );
 
-        agents.edit(json!({"sidecar": {"image": "localhost/boboyka-sidecar:missing"}})).await;
-        agents.wait_until("the rollout to stop", |integration| {
-            crate::product::condition(integration, "SidecarsUpToDate") == "False/RolloutStopped"
-        }).await;
-        let pods = agents.namespace.api::<Pod>().list(&kube::api::ListParams::default().labels("app=moves")).await.unwrap();
-        let moved = pods.iter().filter(|pod| runs(pod) != Some(NEXT.to_owned())).count();
+        agents
+            .edit(json!({"sidecar": {"image": "localhost/boboyka-sidecar:missing"}}))
+            .await;
+        agents
+            .wait_until("the rollout to stop", |integration| {
+                crate::product::condition(integration, "SidecarsUpToDate") == "False/RolloutStopped"
+            })
+            .await;
+        let pods = agents
+            .namespace
+            .api::<Pod>()
+            .list(&kube::api::ListParams::default().labels("app=moves"))
+            .await
+            .unwrap();
+        let moved = pods
+            .iter()
+            .filter(|pod| runs(pod) != Some(NEXT.to_owned()))
+            .count();
         assert_eq!(moved, 1, "one failure stops it");
         agents.edit(json!({"sidecar": {"image": NEXT}})).await;
         agents.wait_for_condition("Ready", "True/AsExpected").await;
@@ -52,5 +81,11 @@ fn a_new_image_rolls_out_in_place_and_a_bad_one_stops_at_the_first_pod() {
 }
 
 fn runs(pod: &Pod) -> Option<String> {
-    pod.spec.as_ref()?.init_containers.as_ref()?.first()?.image.clone()
+    pod.spec
+        .as_ref()?
+        .init_containers
+        .as_ref()?
+        .first()?
+        .image
+        .clone()
 }
