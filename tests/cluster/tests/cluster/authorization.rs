@@ -37,7 +37,14 @@ pub(super) async fn cluster() -> &'static Cluster {
         for name in ["boboyka-crds", "boboyka-operator"] {
             let place = chart(name);
             let place = place.to_str().unwrap();
-            let asked = ["install", name, place, "-n", NAMESPACE, "--create-namespace"];
+            let asked = [
+                "install",
+                name,
+                place,
+                "-n",
+                NAMESPACE,
+                "--create-namespace",
+            ];
             helm(cluster.kubeconfig(), &asked).unwrap();
         }
         Api::<MutatingWebhookConfiguration>::all(cluster.client())
@@ -138,9 +145,9 @@ async fn config(cluster: &Cluster) -> Config {
 
 /// A client with a real token of the namespace's default account, bound to a pod or to nothing.
 pub(super) async fn with_token(namespace: &TestNamespace, pod: Option<&Pod>) -> Client {
-    let bound = pod.map(|pod| {
-        json!({"kind": "Pod", "apiVersion": "v1", "name": pod.name_any(), "uid": pod.uid()})
-    });
+    let bound = pod.map(
+        |pod| json!({"kind": "Pod", "apiVersion": "v1", "name": pod.name_any(), "uid": pod.uid()}),
+    );
     let request: TokenRequest = serde_json::from_value(json!({
         "metadata": {}, "spec": {"audiences": [], "expirationSeconds": 600, "boundObjectRef": bound},
     }))
@@ -181,7 +188,8 @@ pub(super) async fn tenancy() -> TestNamespace {
 
 /// Binds a role of the cluster to a person in a namespace.
 pub(super) async fn bind(namespace: &TestNamespace, role: &str, person: &str) {
-    let subject = json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": person}]);
+    let subject =
+        json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": person}]);
     namespace
         .api::<RoleBinding>()
         .create(

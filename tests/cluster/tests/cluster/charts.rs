@@ -29,7 +29,9 @@ fn helm_program() -> &'static Path {
     static HELM: OnceLock<PathBuf> = OnceLock::new();
     HELM.get_or_init(|| {
         let mut script = Command::new("bash");
-        script.arg(root().join("tests/provision.sh")).arg("--where-cluster");
+        script
+            .arg(root().join("tests/provision.sh"))
+            .arg("--where-cluster");
         let told = String::from_utf8(script.output().unwrap().stdout).unwrap();
         let place = told.lines().find_map(|line| line.strip_prefix("HELM_BIN="));
         Path::new(place.expect("helm is provisioned")).join("helm")
@@ -57,7 +59,13 @@ pub(crate) fn helm(kubeconfig: &Path, arguments: &[&str]) -> Result<String> {
 /// What the operator's chart renders with these arguments, object by object.
 pub(crate) fn template(arguments: &[&str]) -> Vec<Value> {
     let place = chart("boboyka-operator");
-    let mut all = vec!["template", "boboyka-operator", place.to_str().unwrap(), "-n", NAMESPACE];
+    let mut all = vec![
+        "template",
+        "boboyka-operator",
+        place.to_str().unwrap(),
+        "-n",
+        NAMESPACE,
+    ];
     all.extend(arguments);
     objects(&helm(Path::new("/nonexistent"), &all).unwrap())
 }

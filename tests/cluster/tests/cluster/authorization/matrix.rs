@@ -63,9 +63,18 @@ const OPERATOR_THERE: &[(bool, &str)] = &[
     (YES, "create rolebindings.rbac.authorization.k8s.io"),
     (NO, "delete rolebindings.rbac.authorization.k8s.io"),
     (NO, "create roles.rbac.authorization.k8s.io"),
-    (YES, "bind clusterroles.rbac.authorization.k8s.io:boboyka-sidecar"),
-    (NO, "bind clusterroles.rbac.authorization.k8s.io:cluster-admin"),
-    (NO, "escalate clusterroles.rbac.authorization.k8s.io:boboyka-sidecar"),
+    (
+        YES,
+        "bind clusterroles.rbac.authorization.k8s.io:boboyka-sidecar",
+    ),
+    (
+        NO,
+        "bind clusterroles.rbac.authorization.k8s.io:cluster-admin",
+    ),
+    (
+        NO,
+        "escalate clusterroles.rbac.authorization.k8s.io:boboyka-sidecar",
+    ),
     (YES, "create events.events.k8s.io"),
     (NO, "get configmaps"),
     (NO, "create configmaps"),
@@ -86,7 +95,9 @@ fn the_operator_may_do_what_it_does_and_nothing_else() {
         }
         for (expected, what) in [
             (YES, "update leases.coordination.k8s.io:boboyka-operator"),
+            (YES, "watch leases.coordination.k8s.io:boboyka-operator"),
             (NO, "update leases.coordination.k8s.io:other"),
+            (NO, "delete leases.coordination.k8s.io:boboyka-operator"),
             (YES, "patch configmaps:boboyka-operator-authorities"),
             (NO, "get configmaps:other"),
         ] {
@@ -94,19 +105,41 @@ fn the_operator_may_do_what_it_does_and_nothing_else() {
             assert_eq!(allowed, expected, "{what}");
         }
         for (expected, what) in [
-            (YES, "patch mutatingwebhookconfigurations.admissionregistration.k8s.io:boboyka-operator"),
-            (NO, "patch mutatingwebhookconfigurations.admissionregistration.k8s.io:other"),
-            (NO, "delete mutatingwebhookconfigurations.admissionregistration.k8s.io:boboyka-operator"),
-            (NO, "patch validatingadmissionpolicies.admissionregistration.k8s.io:boboyka-strands"),
-            (YES, "get customresourcedefinitions.apiextensions.k8s.io:boboykastrands.boboyka.sapixdb.com"),
-            (NO, "patch customresourcedefinitions.apiextensions.k8s.io:boboykastrands.boboyka.sapixdb.com"),
+            (
+                YES,
+                "patch mutatingwebhookconfigurations.admissionregistration.k8s.io:boboyka-operator",
+            ),
+            (
+                NO,
+                "patch mutatingwebhookconfigurations.admissionregistration.k8s.io:other",
+            ),
+            (
+                NO,
+                "delete mutatingwebhookconfigurations.admissionregistration.k8s.io:boboyka-operator",
+            ),
+            (
+                NO,
+                "patch validatingadmissionpolicies.admissionregistration.k8s.io:boboyka-strands",
+            ),
+            (
+                YES,
+                "get customresourcedefinitions.apiextensions.k8s.io:boboykastrands.boboyka.sapixdb.com",
+            ),
+            (
+                NO,
+                "patch customresourcedefinitions.apiextensions.k8s.io:boboykastrands.boboyka.sapixdb.com",
+            ),
             (NO, "list customresourcedefinitions.apiextensions.k8s.io"),
             (NO, "list nodes"),
             (NO, "list namespaces"),
             (NO, "create clusterrolebindings.rbac.authorization.k8s.io"),
             (NO, "impersonate users"),
         ] {
-            assert_eq!(may(&client, &operator, None, what).await, expected, "{what}");
+            assert_eq!(
+                may(&client, &operator, None, what).await,
+                expected,
+                "{what}"
+            );
         }
     });
 }
@@ -118,8 +151,15 @@ fn the_operator_and_the_sidecars_read_no_secret_in_any_namespace() {
         let client = cluster().await.client();
         let sidecar = format!("system:serviceaccount:{}:default", tenancy.name());
         for who in [Caller::account(OPERATOR), Caller::account(&sidecar)] {
-            for namespace in [None, Some(tenancy.name()), Some("boboyka-system"), Some("kube-system")] {
-                for verb in ["get", "list", "watch", "create", "update", "patch", "delete"] {
+            for namespace in [
+                None,
+                Some(tenancy.name()),
+                Some("boboyka-system"),
+                Some("kube-system"),
+            ] {
+                for verb in [
+                    "get", "list", "watch", "create", "update", "patch", "delete",
+                ] {
                     let what = format!("{verb} secrets");
                     let allowed = may(&client, &who, namespace, &what).await;
                     assert!(!allowed, "{who:?} {what} in {namespace:?}");
@@ -140,7 +180,13 @@ fn sidecars_report_in_their_namespace_and_people_have_what_view_and_edit_promise
         let reader = Caller::person("reader");
         // The controller gathers the roles.
         wait_for("the role view to be gathered", LIMIT, || async {
-            Ok(may(&client, &reader, Some(here.name()), "get boboykastrands.boboyka.sapixdb.com").await)
+            Ok(may(
+                &client,
+                &reader,
+                Some(here.name()),
+                "get boboykastrands.boboyka.sapixdb.com",
+            )
+            .await)
         })
         .await
         .unwrap();
@@ -188,7 +234,11 @@ fn with_one_namespace_watched_the_operator_has_no_rights_in_another() {
                 beyond += usize::from(matches!(kind, "ClusterRole" | "ClusterRoleBinding"));
                 continue;
             }
-            let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("rbac.authorization.k8s.io", "v1", kind));
+            let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(
+                "rbac.authorization.k8s.io",
+                "v1",
+                kind,
+            ));
             let name = object["metadata"]["name"].as_str().unwrap();
             Api::<DynamicObject>::namespaced_with(client.clone(), watched.name(), &resource)
                 .patch(name, &PatchParams::apply("test"), &Patch::Apply(&object))
@@ -197,12 +247,18 @@ fn with_one_namespace_watched_the_operator_has_no_rights_in_another() {
             applied += 1;
         }
         assert_eq!(applied, 2, "a Role and its binding");
-        assert_eq!(beyond, 6, "what is the cluster's, the sidecars', and people's");
+        assert_eq!(
+            beyond, 6,
+            "what is the cluster's, the sidecars', and people's"
+        );
         let narrow = Caller::account("system:serviceaccount:boboyka-system:narrow");
         for (expected, what) in OPERATOR_THERE {
             let allowed = may(&client, &narrow, Some(watched.name()), what).await;
             assert_eq!(allowed, *expected, "{what}");
-            assert!(!may(&client, &narrow, Some(other.name()), what).await, "{what}");
+            assert!(
+                !may(&client, &narrow, Some(other.name()), what).await,
+                "{what}"
+            );
             assert!(!may(&client, &narrow, None, what).await, "{what}");
         }
         // It can bind the sidecars' role there, and there only.
@@ -211,8 +267,13 @@ fn with_one_namespace_watched_the_operator_has_no_rights_in_another() {
         let binding = super::binding("narrow", names::SIDECAR_ROLE, &subjects);
         let api = |namespace: &str, client| Api::namespaced(client, namespace);
         let client = narrow.client().await;
-        api(watched.name(), client.clone()).create(&super::dry(), &binding).await.unwrap();
-        let refused = api(other.name(), client).create(&super::dry(), &binding).await;
+        api(watched.name(), client.clone())
+            .create(&super::dry(), &binding)
+            .await
+            .unwrap();
+        let refused = api(other.name(), client)
+            .create(&super::dry(), &binding)
+            .await;
         super::assert_refused("another namespace", refused, "forbidden");
     });
 }

@@ -4,7 +4,7 @@ use boboyka_cluster::{TestNamespace, wait_for};
 use boboyka_crds::{BoboykaIntegration, BoboykaStrand};
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Resource as _, ResourceExt as _};
 use serde_json::{Value, json};
 
@@ -46,12 +46,37 @@ fn a_sidecar_writes_the_status_of_the_strand_that_its_pod_holds_and_of_no_other(
         let written = write("of-a", Some(uid_a.clone())).await.unwrap();
         assert_eq!(written.status.unwrap().pod_uid, Some(uid_a.clone()));
         for (what, name, says, why) in [
-            ("another pod's strand", "of-b", Some(&uid_b), "holds the strand (spec.holder.podUid); this token is bound to"),
-            ("another's, under its own name", "of-b", Some(&uid_a), "holds the strand"),
-            ("its own, in another's name", "of-a", Some(&uid_b), "status.podUid must be the UID of the pod that holds"),
+            (
+                "another pod's strand",
+                "of-b",
+                Some(&uid_b),
+                "holds the strand (spec.holder.podUid); this token is bound to",
+            ),
+            (
+                "another's, under its own name",
+                "of-b",
+                Some(&uid_a),
+                "holds the strand",
+            ),
+            (
+                "its own, in another's name",
+                "of-a",
+                Some(&uid_b),
+                "status.podUid must be the UID of the pod that holds",
+            ),
             ("its own, in nobody's name", "of-a", None, "not empty"),
-            ("a strand that nobody holds", "of-nobody", Some(&uid_a), "no pod holds the strand"),
-            ("a strand whose holder is null", "null", Some(&uid_a), "no pod holds the strand"),
+            (
+                "a strand that nobody holds",
+                "of-nobody",
+                Some(&uid_a),
+                "no pod holds the strand",
+            ),
+            (
+                "a strand whose holder is null",
+                "null",
+                Some(&uid_a),
+                "no pod holds the strand",
+            ),
         ] {
             assert_refused(what, write(name, says.cloned()).await, why);
         }
@@ -59,10 +84,26 @@ fn a_sidecar_writes_the_status_of_the_strand_that_its_pod_holds_and_of_no_other(
         // The same account without a pod, an administrator, the operator: nobody is exempt.
         let unbound = with_token(&namespace, None).await;
         let others = [
-            ("a token without a pod", unbound, "with a token bound to its pod"),
-            ("an administrator", cluster().await.client(), "with a token bound to its pod"),
-            ("the operator", Caller::account(OPERATOR).client().await, "forbidden"),
-            ("a tenant", Caller::person("tenant").client().await, "forbidden"),
+            (
+                "a token without a pod",
+                unbound,
+                "with a token bound to its pod",
+            ),
+            (
+                "an administrator",
+                cluster().await.client(),
+                "with a token bound to its pod",
+            ),
+            (
+                "the operator",
+                Caller::account(OPERATOR).client().await,
+                "forbidden",
+            ),
+            (
+                "a tenant",
+                Caller::person("tenant").client().await,
+                "forbidden",
+            ),
         ];
         for (who, client, why) in others {
             let answer = report(client, namespace.name(), "of-a", Some(&uid_a)).await;
@@ -92,9 +133,14 @@ fn a_sidecar_of_another_namespace_and_one_that_changes_the_spec_are_refused_by_t
         let answer = report(client.clone(), there.name(), "there", Some(&uid)).await;
         assert_refused("another namespace", answer, "forbidden");
         let api = Api::<BoboykaStrand>::namespaced(client, here.name());
-        assert_eq!(api.list(&kube::api::ListParams::default()).await.unwrap().items.len(), 1);
+        assert_eq!(
+            api.list(&ListParams::default()).await.unwrap().items.len(),
+            1
+        );
         let change = json!({"spec": {"holder": {"token": "t", "podUid": "another"}}});
-        let answer = api.patch("here", &PatchParams::default(), &Patch::Merge(&change)).await;
+        let answer = api
+            .patch("here", &PatchParams::default(), &Patch::Merge(&change))
+            .await;
         assert_refused("its own holder", answer, "forbidden");
         let answer = api.delete("here", &DeleteParams::default()).await;
         assert_refused("its own strand", answer, "forbidden");
@@ -108,26 +154,44 @@ fn only_the_operator_makes_and_changes_strands_and_only_who_administers_them_del
         make_strand(&namespace, "s", None).await;
         // Somebody gave a person every usual verb on strands.
         let role = json!({"metadata": {"name": "careless"}, "rules": [{"apiGroups": ["boboyka.sapixdb.com"],
-            "resources": ["boboykastrands"], "verbs": ["get", "create", "update", "patch", "delete"]}]});
+            "resources": ["boboykastrands"], "verbs": ["get", "create", "update", "patch", "delete", "deletecollection"]}]});
         let roles = Api::<ClusterRole>::all(cluster().await.client());
-        roles.create(&PostParams::default(), &serde_json::from_value(role).unwrap()).await.unwrap();
+        roles
+            .create(
+                &PostParams::default(),
+                &serde_json::from_value(role).unwrap(),
+            )
+            .await
+            .unwrap();
         bind(&namespace, "careless", "carla").await;
 
         let carla = Caller::person("carla");
-        for (who, caller) in [("carla", &carla), ("an administrator", &Caller::administrator())] {
+        for (who, caller) in [
+            ("carla", &carla),
+            ("an administrator", &Caller::administrator()),
+        ] {
             let api = Api::<BoboykaStrand>::namespaced(caller.client().await, namespace.name());
             let made = api.create(&dry(), &strand("more", &json!({}))).await;
             assert_refused(who, made, "strands are made by the operator only");
             let change = json!({"spec": {"witnessed": {"seq": 1, "hash": "00"}}});
-            let changed = api.patch("s", &PatchParams::default(), &Patch::Merge(&change)).await;
+            let changed = api
+                .patch("s", &PatchParams::default(), &Patch::Merge(&change))
+                .await;
             assert_refused(who, changed, "only the operator changes it");
-            let label = json!({"metadata": {"labels": {"boboyka.sapixdb.com/integration": "other"}}});
-            let labelled = api.patch("s", &PatchParams::default(), &Patch::Merge(&label)).await;
+            let label =
+                json!({"metadata": {"labels": {"boboyka.sapixdb.com/integration": "other"}}});
+            let labelled = api
+                .patch("s", &PatchParams::default(), &Patch::Merge(&label))
+                .await;
             assert_refused(who, labelled, "only the operator changes it");
         }
         let api = Api::<BoboykaStrand>::namespaced(carla.client().await, namespace.name());
         let deleted = api.delete("s", &DeleteParams::default()).await;
         assert_refused("carla", deleted, "somebody with the verb administer");
+        let all = api
+            .delete_collection(&DeleteParams::default(), &ListParams::default())
+            .await;
+        assert_refused("all of them", all.map(drop), "strand s: deleting it is for");
         bind(&namespace, "boboyka-administer", "carla").await;
         wait_for("carla to be let", LIMIT, || async {
             Ok(api.delete("s", &DeleteParams::default()).await.is_ok())
@@ -158,7 +222,10 @@ fn an_integration_takes_its_strands_along_or_leaves_them_and_a_namespace_goes_wi
             ("taken", DeleteParams::foreground(), false),
             ("left", DeleteParams::orphan(), true),
         ] {
-            let made = integrations.create(&create, &integration(name)).await.unwrap();
+            let made = integrations
+                .create(&create, &integration(name))
+                .await
+                .unwrap();
             strands.create(&create, &owned(name, &made)).await.unwrap();
             integrations.delete(name, &parameters).await.unwrap();
             wait_for("the integration to be gone", LIMIT, || async {
@@ -172,7 +239,10 @@ fn an_integration_takes_its_strands_along_or_leaves_them_and_a_namespace_goes_wi
         }
         claim_of_operator(&namespace, "boboyka-strand-left").await;
         let namespaces = Api::<Namespace>::all(cluster().await.client());
-        namespaces.delete(namespace.name(), &DeleteParams::default()).await.unwrap();
+        namespaces
+            .delete(namespace.name(), &DeleteParams::default())
+            .await
+            .unwrap();
         wait_for("the namespace to be gone", LIMIT, || async {
             Ok(namespaces.get_opt(namespace.name()).await?.is_none())
         })
@@ -207,24 +277,53 @@ fn a_tenant_neither_makes_nor_relabels_nor_deletes_the_claim_of_a_strand() {
         let made = api.create(&dry(), &claim("boboyka-strand-t")).await;
         assert_refused("a claim of its own", made, "made by the operator only");
         api.create(&dry(), &claim("data-0")).await.unwrap();
-        let change = |key: &str, list: &str, value: Value| json!({"metadata": {list: {key: value}}});
+        let change =
+            |key: &str, list: &str, value: Value| json!({"metadata": {list: {key: value}}});
         let patch = async |change: Value| {
             let parameters = PatchParams::default();
-            api.patch("boboyka-strand-s", &parameters, &Patch::Merge(&change)).await
+            api.patch("boboyka-strand-s", &parameters, &Patch::Merge(&change))
+                .await
         };
         for (what, change) in [
-            ("another slot", change("boboyka.sapixdb.com/slot", "annotations", json!("StatefulSet/x/0"))),
-            ("another strand", change("boboyka.sapixdb.com/strand", "labels", json!("other"))),
-            ("no strand", change("boboyka.sapixdb.com/strand", "labels", Value::Null)),
+            (
+                "another slot",
+                change(
+                    "boboyka.sapixdb.com/slot",
+                    "annotations",
+                    json!("StatefulSet/x/0"),
+                ),
+            ),
+            (
+                "another strand",
+                change("boboyka.sapixdb.com/strand", "labels", json!("other")),
+            ),
+            (
+                "no strand",
+                change("boboyka.sapixdb.com/strand", "labels", Value::Null),
+            ),
         ] {
             assert_refused(what, patch(change).await, "are the operator's");
         }
-        patch(change("team", "labels", json!("mine"))).await.unwrap();
-        let deleted = api.delete("boboyka-strand-s", &DeleteParams::default()).await;
-        assert_refused("deletion", deleted, "holds a strand: deleting it is for somebody");
+        patch(change("team", "labels", json!("mine")))
+            .await
+            .unwrap();
+        let deleted = api
+            .delete("boboyka-strand-s", &DeleteParams::default())
+            .await;
+        assert_refused(
+            "deletion",
+            deleted,
+            "holds a strand: deleting it is for somebody",
+        );
         let admin = namespace.api::<PersistentVolumeClaim>();
-        admin.create(&dry(), &claim("boboyka-strand-from-backup")).await.unwrap();
-        admin.delete("boboyka-strand-s", &DeleteParams::default()).await.unwrap();
+        admin
+            .create(&dry(), &claim("boboyka-strand-from-backup"))
+            .await
+            .unwrap();
+        admin
+            .delete("boboyka-strand-s", &DeleteParams::default())
+            .await
+            .unwrap();
     });
 }
 
@@ -238,7 +337,10 @@ fn an_identity_without_any_extra_is_answered_with_a_sentence() {
             "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "carl"}],
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "boboyka-sidecar"}});
         Api::<ClusterRoleBinding>::all(cluster().await.client())
-            .create(&PostParams::default(), &serde_json::from_value(role).unwrap())
+            .create(
+                &PostParams::default(),
+                &serde_json::from_value(role).unwrap(),
+            )
             .await
             .unwrap();
         let carl = Caller::person("carl");
@@ -252,6 +354,8 @@ fn an_identity_without_any_extra_is_answered_with_a_sentence() {
         let answer = report(other, namespace.name(), "s", Some("uid-1")).await;
         assert_refused("another pod", answer, "this token is bound to uid-2");
         let same = carl.bound_to("uid-1").client().await;
-        report(same, namespace.name(), "s", Some("uid-1")).await.unwrap();
+        report(same, namespace.name(), "s", Some("uid-1"))
+            .await
+            .unwrap();
     });
 }

@@ -31,14 +31,24 @@ async fn authorities(cluster: &Cluster) -> Option<Vec<u8>> {
 async fn replicas(cluster: &Cluster) -> (i32, i32) {
     let api = Api::<Deployment>::namespaced(cluster.client(), NAMESPACE);
     let status = api.get("boboyka-operator").await.unwrap().status.unwrap();
-    (status.ready_replicas.unwrap_or(0), status.updated_replicas.unwrap_or(0))
+    (
+        status.ready_replicas.unwrap_or(0),
+        status.updated_replicas.unwrap_or(0),
+    )
 }
 
 /// What `make deploy` runs.
 fn deploy(cluster: &Cluster) -> String {
     let mut script = Command::new(root().join("charts/deploy.sh"));
-    let output = script.env("KUBECONFIG", cluster.kubeconfig()).output().unwrap();
-    assert!(output.status.success(), "{output:?}\n{}", why_not_ready(cluster));
+    let output = script
+        .env("KUBECONFIG", cluster.kubeconfig())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{output:?}\n{}",
+        why_not_ready(cluster)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -56,7 +66,13 @@ fn kubectl(cluster: &Cluster, arguments: &[&str]) -> Result<String, String> {
 fn why_not_ready(cluster: &Cluster) -> String {
     let asked: [&[&str]; 3] = [
         &["get", "pods,events", "-n", NAMESPACE, "-o", "wide"],
-        &["logs", "-n", NAMESPACE, "deployment/boboyka-operator", "--tail=40"],
+        &[
+            "logs",
+            "-n",
+            NAMESPACE,
+            "deployment/boboyka-operator",
+            "--tail=40",
+        ],
         &["get", "--raw", "/readyz?verbose"],
     ];
     let told = asked.map(|arguments| kubectl(cluster, arguments).unwrap_or_else(|error| error));
@@ -66,16 +82,21 @@ fn why_not_ready(cluster: &Cluster) -> String {
 async fn namespace_gone(cluster: &Cluster, name: &str) {
     let api = Api::<Namespace>::all(cluster.client());
     api.delete(name, &DeleteParams::default()).await.unwrap();
-    wait_for("the namespace to be gone", LIMIT, || async { Ok(api.get_opt(name).await?.is_none()) })
-        .await
-        .unwrap();
+    wait_for("the namespace to be gone", LIMIT, || async {
+        Ok(api.get_opt(name).await?.is_none())
+    })
+    .await
+    .unwrap();
 }
 
 /// An integration without Supabase, and an agent of it.
 async fn agent(namespace: &TestNamespace) {
     let integration = json!({"apiVersion": "boboyka.sapixdb.com/v1alpha1", "kind": "BoboykaIntegration",
         "metadata": {"name": "boboyka"}, "spec": {"storage": {"size": "100Mi"}}});
-    namespace.create::<BoboykaIntegration>(integration).await.unwrap();
+    namespace
+        .create::<BoboykaIntegration>(integration)
+        .await
+        .unwrap();
     let mut labels = json!({"app": "agent"});
     labels[names::INTEGRATION_LABEL] = json!("boboyka");
     let deployment = json!({"metadata": {"name": "agent"}, "spec": {
@@ -94,9 +115,17 @@ fn the_product_is_installed_upgraded_rolled_back_and_taken_away() {
         let namespace = TestNamespace::new(cluster.client()).await.unwrap();
         agent(&namespace).await;
         let pod = namespace.ready_pod("agent").await.unwrap();
-        assert_eq!(pod.spec.unwrap().init_containers.unwrap()[0].name, names::CONTAINER);
+        assert_eq!(
+            pod.spec.unwrap().init_containers.unwrap()[0].name,
+            names::CONTAINER
+        );
         let strands = namespace.api::<BoboykaStrand>();
-        let strand = strands.list(&ListParams::default()).await.unwrap().items.remove(0);
+        let strand = strands
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+            .items
+            .remove(0);
 
         upgraded_and_rolled_back(&cluster).await;
         refused_a_second_time(&cluster);
@@ -113,7 +142,10 @@ fn the_product_is_installed_upgraded_rolled_back_and_taken_away() {
         .unwrap();
 
         from_one_manifest(&cluster).await;
-        namespace.delete_pod(&agent_pod(&namespace).await, true).await.unwrap();
+        namespace
+            .delete_pod(&agent_pod(&namespace).await, true)
+            .await
+            .unwrap();
         namespace.ready_pod("agent").await.unwrap();
         let again = strands.get(&strand.name_any()).await.unwrap();
         assert_eq!(again.uid(), strand.uid());
@@ -131,18 +163,33 @@ async fn agent_pod(namespace: &TestNamespace) -> String {
 async fn installed(cluster: &Cluster) {
     let namespace = json!({"metadata": {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
     Api::<Namespace>::all(cluster.client())
-        .create(&PostParams::default(), &serde_json::from_value(namespace).unwrap())
+        .create(
+            &PostParams::default(),
+            &serde_json::from_value(namespace).unwrap(),
+        )
         .await
         .unwrap();
     let told = deploy(cluster);
-    for next in ["create secret generic", "kind: BoboykaIntegration", "boboyka.sapixdb.com/integration: boboyka", "get bbi"] {
+    for next in [
+        "create secret generic",
+        "kind: BoboykaIntegration",
+        "boboyka.sapixdb.com/integration: boboyka",
+        "get bbi",
+    ] {
         assert!(told.contains(next), "{next}: {told}");
     }
     assert_eq!(replicas(cluster).await, (2, 2));
-    assert!(authorities(cluster).await.is_some_and(|bundle| !bundle.is_empty()));
+    assert!(
+        authorities(cluster)
+            .await
+            .is_some_and(|bundle| !bundle.is_empty())
+    );
     let pods = Api::<Pod>::namespaced(cluster.client(), NAMESPACE);
     let pods = pods.list(&ListParams::default()).await.unwrap();
-    let nodes: Vec<_> = pods.iter().map(|pod| pod.spec.as_ref().unwrap().node_name.clone()).collect();
+    let nodes: Vec<_> = pods
+        .iter()
+        .map(|pod| pod.spec.as_ref().unwrap().node_name.clone())
+        .collect();
     assert!(nodes.len() == 2 && nodes[0] != nodes[1], "{nodes:?}");
 }
 
@@ -152,42 +199,76 @@ async fn upgraded_and_rolled_back(cluster: &Cluster) {
     let run = |arguments: &[&str]| {
         let wait = ["-n", NAMESPACE, "--wait", "--timeout", "2m"];
         let all = [arguments, &wait].concat();
-        helm(cluster.kubeconfig(), &all).unwrap_or_else(|error| panic!("{error}\n{}", why_not_ready(cluster)))
+        helm(cluster.kubeconfig(), &all)
+            .unwrap_or_else(|error| panic!("{error}\n{}", why_not_ready(cluster)))
     };
     let before = authorities(cluster).await;
-    run(&["upgrade", "boboyka-operator", place, "--set", "replicas=3,log=debug"]);
+    run(&[
+        "upgrade",
+        "boboyka-operator",
+        place,
+        "--set",
+        "replicas=3,log=debug",
+    ]);
     assert_eq!(replicas(cluster).await, (3, 3));
     let during = authorities(cluster).await;
     assert!(during.is_some_and(|bundle| !bundle.is_empty()) && before.is_some());
     // The chart without a change takes nothing away that the operator filled in.
     run(&["upgrade", "boboyka-operator", place, "--reuse-values"]);
-    assert!(authorities(cluster).await.is_some_and(|bundle| !bundle.is_empty()));
+    assert!(
+        authorities(cluster)
+            .await
+            .is_some_and(|bundle| !bundle.is_empty())
+    );
     run(&["rollback", "boboyka-operator", "1"]);
     assert_eq!(replicas(cluster).await.0, 2);
-    assert!(authorities(cluster).await.is_some_and(|bundle| !bundle.is_empty()));
+    assert!(
+        authorities(cluster)
+            .await
+            .is_some_and(|bundle| !bundle.is_empty())
+    );
     let definitions = chart("boboyka-crds");
     run(&["upgrade", "boboyka-crds", definitions.to_str().unwrap()]);
 }
 
 fn refused_a_second_time(cluster: &Cluster) {
     let place = chart("boboyka-operator");
-    let again = ["install", "second", place.to_str().unwrap(), "-n", "elsewhere", "--create-namespace"];
+    let again = [
+        "install",
+        "second",
+        place.to_str().unwrap(),
+        "-n",
+        "elsewhere",
+        "--create-namespace",
+    ];
     let complained = helm(cluster.kubeconfig(), &again).unwrap_err().to_string();
-    for text in ["exists and cannot be imported into the current release", "meta.helm.sh/release-namespace", NAMESPACE] {
+    for text in [
+        "exists and cannot be imported into the current release",
+        "meta.helm.sh/release-namespace",
+        NAMESPACE,
+    ] {
         assert!(complained.contains(text), "{text}: {complained}");
     }
 }
 
 async fn taken_away(cluster: &Cluster) {
     for name in ["boboyka-operator", "boboyka-crds"] {
-        helm(cluster.kubeconfig(), &["uninstall", name, "-n", NAMESPACE, "--wait"]).unwrap();
+        helm(
+            cluster.kubeconfig(),
+            &["uninstall", name, "-n", NAMESPACE, "--wait"],
+        )
+        .unwrap();
     }
     assert!(authorities(cluster).await.is_none());
     let webhooks = Api::<MutatingWebhookConfiguration>::all(cluster.client());
     assert!(webhooks.get_opt(names::WEBHOOK).await.unwrap().is_none());
     let policies = Api::<ValidatingAdmissionPolicy>::all(cluster.client());
     let policies = policies.list(&ListParams::default()).await.unwrap();
-    assert!(policies.iter().all(|one| !one.name_any().starts_with("boboyka-")));
+    assert!(
+        policies
+            .iter()
+            .all(|one| !one.name_any().starts_with("boboyka-"))
+    );
     namespace_gone(cluster, NAMESPACE).await;
     kubectl(cluster, &["get", "bbi,bbs", "--all-namespaces"]).unwrap();
 }
@@ -196,11 +277,23 @@ async fn from_one_manifest(cluster: &Cluster) {
     let manifest = root().join("charts/install.yaml");
     let manifest = manifest.to_str().unwrap();
     kubectl(cluster, &["apply", "-f", manifest]).unwrap();
-    let waiting = ["rollout", "status", "deployment/boboyka-operator", "-n", NAMESPACE, "--timeout=120s"];
-    kubectl(cluster, &waiting).unwrap_or_else(|error| panic!("{error}\n{}", why_not_ready(cluster)));
+    let waiting = [
+        "rollout",
+        "status",
+        "deployment/boboyka-operator",
+        "-n",
+        NAMESPACE,
+        "--timeout=120s",
+    ];
+    kubectl(cluster, &waiting)
+        .unwrap_or_else(|error| panic!("{error}\n{}", why_not_ready(cluster)));
     // Again, as somebody does who is not sure.
     kubectl(cluster, &["apply", "-f", manifest]).unwrap();
-    assert!(authorities(cluster).await.is_some_and(|bundle| !bundle.is_empty()));
+    assert!(
+        authorities(cluster)
+            .await
+            .is_some_and(|bundle| !bundle.is_empty())
+    );
 }
 
 /// The samples, on a control plane that knows the product.
@@ -212,7 +305,11 @@ fn the_samples_are_taken_by_a_real_api_server_and_say_what_they_show() {
         for file in std::fs::read_dir(root().join("charts/samples")).unwrap() {
             let file = file.unwrap().path();
             let text = std::fs::read_to_string(&file).unwrap();
-            assert!(text.starts_with("# "), "{} begins with what it shows", file.display());
+            assert!(
+                text.starts_with("# "),
+                "{} begins with what it shows",
+                file.display()
+            );
             apply_dry(cluster, &file);
             samples += 1;
         }
@@ -240,7 +337,10 @@ fn the_sample_with_everything_has_every_field() {
         }
         for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
             let there = text.contains(&format!("{name}:"));
-            assert!(there || name == "ephemeral", "{name} is not in charts/samples/everything.yaml");
+            assert!(
+                there || name == "ephemeral",
+                "{name} is not in charts/samples/everything.yaml"
+            );
             waiting.push((name.clone(), schema));
         }
     }

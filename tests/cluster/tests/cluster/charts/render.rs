@@ -28,7 +28,10 @@ fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> Option<&'a Value> {
 fn both_charts_pass_helms_lint() {
     for name in ["boboyka-crds", "boboyka-operator"] {
         let place = chart(name);
-        let output = run_helm(Path::new("/nonexistent"), &["lint", "--strict", place.to_str().unwrap()]);
+        let output = run_helm(
+            Path::new("/nonexistent"),
+            &["lint", "--strict", place.to_str().unwrap()],
+        );
         assert!(output.status.success(), "{output:?}");
     }
 }
@@ -46,9 +49,13 @@ fn what_is_generated_is_what_the_source_says() {
     }
     assert_eq!(files.len(), 3);
     for file in files {
-        let committed = std::fs::read_to_string(root().join("charts").join(&file)).unwrap_or_default();
+        let committed =
+            std::fs::read_to_string(root().join("charts").join(&file)).unwrap_or_default();
         let generated = std::fs::read_to_string(folder.path().join(&file)).unwrap();
-        assert!(committed == generated, "charts/{file} is behind its source: run `make generate`");
+        assert!(
+            committed == generated,
+            "charts/{file} is behind its source: run `make generate`"
+        );
     }
 }
 
@@ -61,7 +68,10 @@ fn the_definitions_outlive_their_chart_unless_somebody_says_otherwise() {
         let rendered = objects(&super::helm(Path::new("/nonexistent"), &all).unwrap());
         assert_eq!(rendered.len(), 2);
         for definition in rendered {
-            assert_eq!(definition["metadata"]["annotations"]["helm.sh/resource-policy"], expected);
+            assert_eq!(
+                definition["metadata"]["annotations"]["helm.sh/resource-policy"],
+                expected
+            );
         }
     }
 }
@@ -73,17 +83,28 @@ fn the_operators_pod_keeps_to_the_restricted_standard() {
     assert_eq!(deployment["spec"]["replicas"], 2);
     let pod = &deployment["spec"]["template"]["spec"];
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
-    assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
+    assert_eq!(
+        pod["securityContext"]["seccompProfile"]["type"],
+        "RuntimeDefault"
+    );
     let context = &pod["containers"][0]["securityContext"];
     assert_eq!(
         context,
         &json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}})
     );
     let version = env!("CARGO_PKG_VERSION");
-    assert_eq!(pod["containers"][0]["image"], format!("localhost/boboyka-operator:{version}"));
+    assert_eq!(
+        pod["containers"][0]["image"],
+        format!("localhost/boboyka-operator:{version}")
+    );
     assert!(pod["containers"][0]["resources"]["limits"]["cpu"].is_null());
     let sidecar = json!({"name": "BOBOYKA_SIDECAR_IMAGE", "value": format!("localhost/boboyka-sidecar:{version}")});
-    assert!(pod["containers"][0]["env"].as_array().unwrap().contains(&sidecar));
+    assert!(
+        pod["containers"][0]["env"]
+            .as_array()
+            .unwrap()
+            .contains(&sidecar)
+    );
 }
 
 #[test]
@@ -113,7 +134,11 @@ fn values_change_what_they_say_and_nothing_is_there_that_a_values_file_turned_of
     assert!(find(&all, "NetworkPolicy", "boboyka-operator").is_some());
     // Asked for or not: a cluster that does not know them gets none.
     let asked = template(&MONITORING[2..]);
-    assert!(all.iter().chain(&asked).all(|one| one["apiVersion"] != "monitoring.coreos.com/v1"));
+    assert!(
+        all.iter()
+            .chain(&asked)
+            .all(|one| one["apiVersion"] != "monitoring.coreos.com/v1")
+    );
     let known = template(&MONITORING);
     for (kind, name) in [
         ("PodMonitor", "boboyka-operator"),
@@ -123,14 +148,30 @@ fn values_change_what_they_say_and_nothing_is_there_that_a_values_file_turned_of
         assert!(find(&known, kind, name).is_some(), "{kind} {name}");
     }
 
-    let one = template(&["--set", "replicas=1,networkPolicy.enabled=false,serviceAccount.create=false,rbac.create=false"]);
-    for kind in ["PodDisruptionBudget", "NetworkPolicy", "ServiceAccount", "ClusterRole", "Role", "RoleBinding"] {
+    let one = template(&[
+        "--set",
+        "replicas=1,networkPolicy.enabled=false,serviceAccount.create=false,rbac.create=false",
+    ]);
+    for kind in [
+        "PodDisruptionBudget",
+        "NetworkPolicy",
+        "ServiceAccount",
+        "ClusterRole",
+        "Role",
+        "RoleBinding",
+    ] {
         assert!(!one.iter().any(|object| object["kind"] == kind), "{kind}");
     }
     let digest = format!("sha256:{}", "0".repeat(64));
-    let pinned = template(&["--set", &format!("image.digest={digest},serviceAccount.name=other")]);
+    let pinned = template(&[
+        "--set",
+        &format!("image.digest={digest},serviceAccount.name=other"),
+    ]);
     let pod = &find(&pinned, "Deployment", "boboyka-operator").unwrap()["spec"]["template"]["spec"];
-    assert_eq!(pod["containers"][0]["image"], format!("localhost/boboyka-operator@{digest}"));
+    assert_eq!(
+        pod["containers"][0]["image"],
+        format!("localhost/boboyka-operator@{digest}")
+    );
     assert_eq!(pod["serviceAccountName"], "other");
     // The policies know the operator by that name too.
     let policies: String = pinned.iter().map(ToString::to_string).collect();
@@ -147,10 +188,21 @@ fn nothing_in_the_chart_is_made_up_at_rendering_or_belongs_to_the_running_operat
     }
     let folder = chart("boboyka-operator").join("templates");
     for file in [folder.clone(), folder.join("policies")] {
-        for file in std::fs::read_dir(file).unwrap().map(|file| file.unwrap().path()) {
-            let text = if file.is_file() { std::fs::read_to_string(&file).unwrap() } else { continue };
+        for file in std::fs::read_dir(file)
+            .unwrap()
+            .map(|file| file.unwrap().path())
+        {
+            let text = if file.is_file() {
+                std::fs::read_to_string(&file).unwrap()
+            } else {
+                continue;
+            };
             for function in ["lookup ", "genCA", "genSelf", "rand", "now ", "uuid"] {
-                assert!(!text.contains(&format!("{{{{ {function}")), "{}: {function}", file.display());
+                assert!(
+                    !text.contains(&format!("{{{{ {function}")),
+                    "{}: {function}",
+                    file.display()
+                );
             }
             assert!(!text.contains("helm.sh/hook"), "{}", file.display());
         }
@@ -169,11 +221,19 @@ fn the_schema_refuses_what_is_wrong_and_names_it() {
         ("sidecar.image.repo=x", "'repo' not allowed"),
         ("watchNamespace=Not_A_Namespace", "'/watchNamespace'"),
         ("webhook.timeoutSeconds=60", "'/webhook/timeoutSeconds'"),
-        ("networkPolicy.enabled=yes please", "'/networkPolicy/enabled': got string, want boolean"),
-        ("monitoring.podMonitor.interval=often", "'/monitoring/podMonitor/interval'"),
+        (
+            "networkPolicy.enabled=yes please",
+            "'/networkPolicy/enabled': got string, want boolean",
+        ),
+        (
+            "monitoring.podMonitor.interval=often",
+            "'/monitoring/podMonitor/interval'",
+        ),
     ] {
         let all = ["template", "x", place.to_str().unwrap(), "--set", value];
-        let complained = super::helm(Path::new("/nonexistent"), &all).unwrap_err().to_string();
+        let complained = super::helm(Path::new("/nonexistent"), &all)
+            .unwrap_err()
+            .to_string();
         assert!(complained.contains(named), "{value}: {complained}");
     }
 }
@@ -187,10 +247,15 @@ fn every_value_is_in_the_schema_and_told_by_a_comment() {
     let schema: Value = serde_json::from_str(&schema).unwrap();
     let mut waiting = vec![(String::new(), &values, &schema)];
     while let Some((path, values, schema)) = waiting.pop() {
-        let Some(properties) = schema["properties"].as_object() else { continue };
+        let Some(properties) = schema["properties"].as_object() else {
+            continue;
+        };
         assert_eq!(schema["additionalProperties"], false, "{path}");
         let named: BTreeSet<&String> = values.as_object().unwrap().keys().collect();
-        let known: BTreeSet<&String> = properties.keys().filter(|key| !["global", "claims"].contains(&key.as_str())).collect();
+        let known: BTreeSet<&String> = properties
+            .keys()
+            .filter(|key| !["global", "claims"].contains(&key.as_str()))
+            .collect();
         assert_eq!(named, known, "{path}");
         for key in named {
             waiting.push((format!("{path}.{key}"), &values[key], &properties[key]));
@@ -200,19 +265,55 @@ fn every_value_is_in_the_schema_and_told_by_a_comment() {
     for pair in lines.windows(2) {
         let is_key = pair[1].trim_start().ends_with(':') || pair[1].contains(": ");
         let below = ["image:", "resources:", "requests:", "limits:"];
-        let of_resources = pair[1].trim_start().starts_with(|first: char| first.is_alphabetic())
+        let of_resources = pair[1]
+            .trim_start()
+            .starts_with(|first: char| first.is_alphabetic())
             && (below.iter().any(|parent| pair[0].trim_start() == *parent)
-                || ["cpu", "memory", "limits"].iter().any(|key| pair[1].trim_start().starts_with(key))
+                || ["cpu", "memory", "limits"]
+                    .iter()
+                    .any(|key| pair[1].trim_start().starts_with(key))
                 || pair[0].trim_start() == "sidecar:");
         if is_key && !pair[1].trim_start().starts_with('#') && !of_resources {
-            assert!(pair[0].trim_start().starts_with('#'), "not told: {}", pair[1]);
+            assert!(
+                pair[0].trim_start().starts_with('#'),
+                "not told: {}",
+                pair[1]
+            );
         }
     }
 }
 
 #[test]
+fn every_alert_asks_for_a_metric_that_there_is() {
+    let rendered = template(&MONITORING);
+    let rule = find(&rendered, "PrometheusRule", "boboyka-operator").unwrap();
+    let read = |place: &str| std::fs::read_to_string(root().join(place)).unwrap();
+    let known = read("docs/api.md") + &read("operator/src/metrics.rs");
+    let mut alerts = 0;
+    for group in rule["spec"]["groups"].as_array().unwrap() {
+        for alert in group["rules"].as_array().unwrap() {
+            let expression = alert["expr"].as_str().unwrap();
+            let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            let mut metrics = words.filter(|word| word.starts_with("boboyka_")).peekable();
+            assert!(metrics.peek().is_some(), "{expression}");
+            for metric in metrics {
+                assert!(known.contains(metric), "{metric} is nobody's: {expression}");
+            }
+            for part in ["summary", "description"] {
+                assert!(alert["annotations"][part].is_string(), "{alert}");
+            }
+            alerts += 1;
+        }
+    }
+    assert_eq!(alerts, 9);
+}
+
+#[test]
 fn the_charts_say_every_name_as_the_programs_do() {
-    let text: String = template(&MONITORING).iter().map(ToString::to_string).collect();
+    let text: String = template(&MONITORING)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     for name in [
         names::INTEGRATION_LABEL,
         names::DRAIN_LABEL,
@@ -222,8 +323,14 @@ fn the_charts_say_every_name_as_the_programs_do() {
         names::CLAIM_PREFIX,
         names::SIDECAR_ROLE,
     ] {
-        assert!(text.contains(&format!("'{name}")) || text.contains(&format!("\"{name}\"")), "{name}");
+        assert!(
+            text.contains(&format!("'{name}")) || text.contains(&format!("\"{name}\"")),
+            "{name}"
+        );
     }
     let prefix = format!("'{}/'", names::GROUP);
-    assert!(text.contains(&prefix), "labels and annotations begin with the group's name");
+    assert!(
+        text.contains(&prefix),
+        "labels and annotations begin with the group's name"
+    );
 }
