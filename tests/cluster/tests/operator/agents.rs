@@ -126,6 +126,16 @@ impl Agents {
     pub(crate) async fn wait_until(
         &self,
         what: &str,
+        wanted: impl FnMut(&BoboykaIntegration) -> bool,
+    ) {
+        self.wait_longer(what, LIMIT, wanted).await;
+    }
+
+    /// The same, for what takes its time on purpose.
+    pub(crate) async fn wait_longer(
+        &self,
+        what: &str,
+        limit: Duration,
         mut wanted: impl FnMut(&BoboykaIntegration) -> bool,
     ) {
         let begun = Instant::now();
@@ -137,11 +147,11 @@ impl Agents {
             .await
             .is_ok_and(|found| wanted(&found))
         {
-            if begun.elapsed() > LIMIT {
+            if begun.elapsed() > limit {
+                let (integration, strands) = (self.integration().await, self.strands().await);
                 panic!(
-                    "{what}: not within {LIMIT:?}\n{:#?}\n{:#?}",
-                    self.integration().await.status,
-                    self.strands().await
+                    "{what}: not within {limit:?}\n{:#?}\n{strands:#?}",
+                    integration.status
                 );
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -322,12 +332,12 @@ fn is_ready(pod: &Pod) -> bool {
 pub(crate) fn template(app: &str) -> Value {
     json!({
         "metadata": {"labels": {"app": app, LABEL: NAME}},
-        "spec": pod_spec(json!(["pause"])),
+        "spec": pod_spec(&json!(["pause"])),
     })
 }
 
 /// A pod's spec with one container of the tests' program.
-pub(crate) fn pod_spec(arguments: Value) -> Value {
+pub(crate) fn pod_spec(arguments: &Value) -> Value {
     json!({
         "terminationGracePeriodSeconds": 2,
         "containers": [{

@@ -42,7 +42,7 @@ fn the_operator_can_be_killed_and_its_webhook_be_down_or_distrusted() {
         })
         .await
         .unwrap();
-        let other = json!({"metadata": {"name": "other", "labels": {"app": "other"}}, "spec": pod_spec(json!(["pause"]))});
+        let other = json!({"metadata": {"name": "other", "labels": {"app": "other"}}, "spec": pod_spec(&json!(["pause"]))});
         agents.namespace.create::<Pod>(other).await.unwrap();
         agents.pods("other", 1).await;
         scale(&cluster, 2).await;

@@ -47,11 +47,6 @@ impl Load {
         state.busy.clear();
         std::mem::take(&mut state.acknowledged)
     }
-
-    /// How many were acknowledged so far.
-    pub(crate) fn acknowledged(&self) -> usize {
-        self.state.lock().unwrap().acknowledged.len()
-    }
 }
 
 async fn manage(namespace: Arc<TestNamespace>, state: Arc<Mutex<State>>) {

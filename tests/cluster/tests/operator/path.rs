@@ -111,7 +111,7 @@ fn a_pod_without_its_integration_waits_and_is_told_why_and_others_are_left_alone
         })
         .await
         .unwrap();
-        let other = json!({"metadata": {"name": "other"}, "spec": crate::agents::pod_spec(json!(["pause"]))});
+        let other = json!({"metadata": {"name": "other"}, "spec": crate::agents::pod_spec(&json!(["pause"]))});
         agents
             .namespace
             .create::<k8s_openapi::api::core::v1::Pod>(other)

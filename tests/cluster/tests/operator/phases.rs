@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use boboyka_cluster::wait_for;
 use boboyka_crds::Phase;
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use crate::agents::{Agents, Caller};
 use crate::load::Load;
-use crate::product::{cluster, run};
+use crate::product::{cluster, run, tell};
 
 #[test]
 fn phases_forward_and_back_under_load_leave_in_supabase_what_they_promise() {
@@ -22,7 +22,7 @@ fn phases_forward_and_back_under_load_leave_in_supabase_what_they_promise() {
             .pods("migrates", 3)
             .await
             .iter()
-            .map(|pod| pod.name_any())
+            .map(ResourceExt::name_any)
             .collect();
         agents.wait_for_condition("Ready", "True/AsExpected").await;
         let load = Load::start(Arc::clone(&agents.namespace));
@@ -35,7 +35,7 @@ fn phases_forward_and_back_under_load_leave_in_supabase_what_they_promise() {
                     in_force(integration) == Some(phase)
                 })
                 .await;
-            eprintln!("{phase} in force after {:?}", edited.elapsed());
+            tell(&format!("{phase} in force after {:?}", edited.elapsed()));
             wait_for("every strand to obey", Duration::from_mins(1), || async {
                 let strands = agents.strands().await;
                 Ok(strands.iter().all(|strand| {
@@ -122,7 +122,7 @@ async fn all_events(agents: &Agents, pod: &str) -> Vec<Value> {
         events.extend(page["events"].as_array().unwrap().iter().cloned());
         match page["next_cursor"].as_str() {
             Some(cursor) => {
-                path = format!("/v1/boboyka/events?limit=1000&include=data&cursor={cursor}")
+                path = format!("/v1/boboyka/events?limit=1000&include=data&cursor={cursor}");
             }
             None => return events,
         }

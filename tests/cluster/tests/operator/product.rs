@@ -91,21 +91,6 @@ pub(crate) fn kubectl(cluster: &Cluster, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The log of every replica of the operator.
-pub(crate) fn operator_log(cluster: &Cluster) -> String {
-    let selector = "app.kubernetes.io/name=boboyka-operator";
-    let words = [
-        "logs",
-        "--namespace",
-        NAMESPACE,
-        "--selector",
-        selector,
-        "--tail=200",
-        "--prefix",
-    ];
-    kubectl_output(cluster, &words)
-}
-
 /// Kills every replica of the operator at once.
 pub(crate) async fn kill_operator(cluster: &Cluster) {
     let pods: Api<Pod> = Api::namespaced(cluster.client(), NAMESPACE);
@@ -145,4 +130,13 @@ pub(crate) fn condition(integration: &BoboykaIntegration, kind: &str) -> String 
     found
         .next()
         .map_or_else(String::new, |one| format!("{}/{}", one.status, one.reason))
+}
+
+/// Tells the person who watches the run a figure.
+#[expect(
+    clippy::print_stderr,
+    reason = "figures are for the person who watches the run"
+)]
+pub(crate) fn tell(text: &str) {
+    eprintln!("{text}");
 }

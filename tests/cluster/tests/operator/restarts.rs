@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::agents::{Agents, LABEL};
 use crate::load::Load;
-use crate::product::{cluster, run};
+use crate::product::{cluster, run, tell};
 
 /// So many agents.
 const PODS: usize = 20;
@@ -50,10 +50,10 @@ fn pods_restarted_at_random_under_load_lose_no_acknowledged_record() {
             tokio::time::sleep(Duration::from_millis(fastrand::u64(200..1500))).await;
         }
         let acknowledged = load.end().await;
-        eprintln!(
+        tell(&format!(
             "{restarts} restarts, {} records acknowledged in {seconds:?}",
             acknowledged.len()
-        );
+        ));
         assert!(acknowledged.len() > 500, "{}", acknowledged.len());
         let pods = agents.pods("many", PODS).await;
         wait_for(

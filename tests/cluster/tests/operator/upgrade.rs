@@ -2,7 +2,7 @@
 
 use boboyka_cluster::wait_for;
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use serde_json::json;
 
 use crate::agents::{Agents, LIMIT};
@@ -34,7 +34,7 @@ fn a_new_image_rolls_out_in_place_and_a_bad_one_stops_at_the_first_pod() {
             .await;
         let after = agents.pods("moves", 2).await;
         let uids = |pods: &[Pod]| {
-            let mut all: Vec<_> = pods.iter().map(|pod| pod.uid()).collect();
+            let mut all: Vec<_> = pods.iter().map(ResourceExt::uid).collect();
             all.sort();
             all
         };
@@ -60,7 +60,7 @@ fn a_new_image_rolls_out_in_place_and_a_bad_one_stops_at_the_first_pod() {
             .edit(json!({"sidecar": {"image": "localhost/boboyka-sidecar:missing"}}))
             .await;
         agents
-            .wait_until("the rollout to stop", |integration| {
+            .wait_longer("the rollout to stop", 2 * LIMIT, |integration| {
                 crate::product::condition(integration, "SidecarsUpToDate") == "False/RolloutStopped"
             })
             .await;

@@ -159,7 +159,7 @@ fn jobs_and_cron_jobs_run_to_their_end_and_leave_their_strand_to_the_next() {
         let cluster = cluster().await;
         let selector = json!({"matchLabels": {"app.kubernetes.io/part-of": "boboyka"}});
         let agents = Agents::new(cluster, json!({"workloadSelector": selector})).await;
-        let mut spec = pod_spec(posts_once("bld_job"));
+        let mut spec = pod_spec(&posts_once("bld_job"));
         spec["restartPolicy"] = json!("Never");
         let job = json!({"metadata": {"name": "once"}, "spec": {
             "backoffLimit": 0, "template": {"metadata": {"labels": {LABEL: NAME}}, "spec": spec},
@@ -169,7 +169,7 @@ fn jobs_and_cron_jobs_run_to_their_end_and_leave_their_strand_to_the_next() {
         agents.wait_for_row("bld_job").await;
 
         // The selector puts the label on the CronJob's pods; a Job of it is made by hand, as the clock would.
-        let mut spec = pod_spec(posts_once("bld_cron"));
+        let mut spec = pod_spec(&posts_once("bld_cron"));
         spec["restartPolicy"] = json!("Never");
         let cron = json!({
             "metadata": {"name": "nightly", "labels": {"app.kubernetes.io/part-of": "boboyka"}},
@@ -224,7 +224,7 @@ fn a_selector_gives_workloads_their_sidecars_and_takes_them_away_again() {
             "metadata": {"name": "chosen", "labels": {"team": "builders"}},
             "spec": {
                 "replicas": 1, "selector": {"matchLabels": {"app": "chosen"}},
-                "template": {"metadata": {"labels": {"app": "chosen"}}, "spec": pod_spec(json!(["pause"]))},
+                "template": {"metadata": {"labels": {"app": "chosen"}}, "spec": pod_spec(&json!(["pause"]))},
             },
         });
         agents
