@@ -1,7 +1,9 @@
 //! Who may do what, asked of the real authorizer and the real policies, as the charts install them. A control plane
 //! without nodes is enough: pods are there as objects, and tokens are bound to them.
 
+mod changes;
 mod matrix;
+mod operator;
 mod pods;
 mod strands;
 
@@ -23,7 +25,7 @@ use tokio::sync::OnceCell;
 
 use crate::charts::{NAMESPACE, chart, helm};
 
-pub(super) const LIMIT: Duration = Duration::from_secs(60);
+pub(super) const LIMIT: Duration = Duration::from_mins(1);
 /// The operator, as the API server names it.
 pub(super) const OPERATOR: &str = "system:serviceaccount:boboyka-system:boboyka-operator";
 const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
