@@ -3,7 +3,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-with-supabase toolchain provision provision-cluster build images test-images cluster cluster-down deploy generate test bench bench-sdk lint clean
+.PHONY: help run run-with-supabase toolchain provision provision-cluster build images test-images cluster cluster-down deploy generate test bench bench-sdk bench-operator lint clean
 
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ bench: provision toolchain ## Prints how durable ingest compares with an HTTP ec
 bench-sdk: provision toolchain ## Prints how the Python client compares with a bare httpx loop.
 	$(CARGO) build --release -p boboyka-sidecar
 	@tests/python.sh --bench
+
+bench-operator: provision provision-cluster images ## Prints how the operator does: admission, a fleet, a phase obeyed, pods ready; a quarter of an hour.
+	$(CARGO) bench -p boboyka-cluster --bench operator
 
 lint: toolchain ## Checks format, lints, and what is depended on; warnings are errors.
 	$(CARGO) fmt --all --check

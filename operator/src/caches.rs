@@ -138,7 +138,7 @@ impl Caches {
                 scope,
                 labelled(names::INTEGRATION_LABEL).fields(LIVE_PODS),
                 tasks,
-                slim,
+                slim_pod,
                 {
                     let touch = touch(Changes::now);
                     let changes = changes.clone();
@@ -305,6 +305,14 @@ where
     one.meta_mut().managed_fields = None;
     slim(&mut one);
     one
+}
+
+/// Pods are the many: what tells who made them goes too.
+fn slim_pod(pod: &mut Meta<Pod>) {
+    slim(pod);
+    pod.metadata.owner_references = None;
+    pod.metadata.generate_name = None;
+    pod.metadata.finalizers = None;
 }
 
 /// Of pods and claims only our own labels and annotations are read.

@@ -34,7 +34,13 @@ pub(crate) async fn measure(rounds: usize) {
     let bundle = stage.authorities().await;
     let reviewed = Calls::new(stage.webhook, &bundle, namespace.name(), &pod, true);
     let echo = Echo::start(&stage.cluster).await;
-    let echoed = Calls::new(echo.address, echo.authority.as_bytes(), namespace.name(), &pod, false);
+    let echoed = Calls::new(
+        echo.address,
+        echo.authority.as_bytes(),
+        namespace.name(),
+        &pod,
+        false,
+    );
     heading(&format!(
         "admission: {RATE} dry-run reviews a second, {} bytes of pod, an integration with {HELD} pods; {rounds} rounds of {} s",
         pod.to_string().len(),
@@ -51,7 +57,9 @@ pub(crate) async fn measure(rounds: usize) {
     }
     print_reviews(&ours, &theirs);
     let (with, without) = (Figure::of(with), Figure::of(without));
-    println!("  POST pods?dryRun=All, one after another: labelled {with:.2} ms  unlabelled {without:.2} ms");
+    println!(
+        "  POST pods?dryRun=All, one after another: labelled {with:.2} ms  unlabelled {without:.2} ms"
+    );
     println!(
         "      labelled ÷ unlabelled {:.2}   {:.2} ms more",
         with.median / without.median,
@@ -79,13 +87,22 @@ async fn hold(namespace: &TestNamespace) {
         namespace.create::<Pod>(pod(true)).await.unwrap();
     }
     let bound = || async {
-        let strands = namespace.api::<BoboykaStrand>().list(&ListParams::default()).await?;
+        let strands = namespace
+            .api::<BoboykaStrand>()
+            .list(&ListParams::default())
+            .await?;
         let bound = strands.items.iter().filter(|strand| {
-            strand.spec.holder.as_ref().is_some_and(|holder| holder.pod_uid.is_some())
+            strand
+                .spec
+                .holder
+                .as_ref()
+                .is_some_and(|holder| holder.pod_uid.is_some())
         });
         Ok(bound.count() == HELD)
     };
-    wait_for("the pods to hold strands", LIMIT, bound).await.unwrap();
+    wait_for("the pods to hold strands", LIMIT, bound)
+        .await
+        .unwrap();
 }
 
 /// A labelled pod of a Deployment as the API server sends it: with everything that it fills in.
@@ -106,7 +123,10 @@ async fn pairs(namespace: &TestNamespace) -> (f64, f64) {
         for (times, labelled) in times.iter_mut().zip([true, false]) {
             let pod = pod(labelled);
             let begun = Instant::now();
-            assert!(dry_run(namespace, &pod).await.is_some(), "a pod was refused");
+            assert!(
+                dry_run(namespace, &pod).await.is_some(),
+                "a pod was refused"
+            );
             times.push(begun.elapsed().as_secs_f64() * 1000.0);
         }
     }

@@ -42,12 +42,20 @@ pub(crate) struct Calls {
 
 impl Calls {
     /// Calls of dry runs for a pod of a namespace.
-    pub(crate) fn new(address: SocketAddr, bundle: &[u8], namespace: &str, pod: &Value, injects: bool) -> Self {
+    pub(crate) fn new(
+        address: SocketAddr,
+        bundle: &[u8],
+        namespace: &str,
+        pod: &Value,
+        injects: bool,
+    ) -> Self {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(bundle) {
             roots.add(certificate.unwrap()).unwrap();
         }
-        let settings = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let settings = ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
         Self {
             address,
             connector: TlsConnector::from(Arc::new(settings)),
@@ -63,7 +71,12 @@ impl Calls {
         let mut connections = JoinSet::new();
         for _ in 0..CONNECTIONS {
             let connection = self.connect().await;
-            connections.spawn(work(connection, self.review.clone(), self.injects, Arc::clone(&calls)));
+            connections.spawn(work(
+                connection,
+                self.review.clone(),
+                self.injects,
+                Arc::clone(&calls),
+            ));
         }
         let count = RATE * u32::try_from(time.as_secs()).unwrap();
         // A thread: the runtime's timers are coarse.
@@ -88,8 +101,14 @@ impl Calls {
     async fn connect(&self) -> SendRequest<Full<Bytes>> {
         let stream = TcpStream::connect(self.address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        let stream = self.connector.connect("127.0.0.1".try_into().unwrap(), stream).await.unwrap();
-        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let stream = self
+            .connector
+            .connect("127.0.0.1".try_into().unwrap(), stream)
+            .await
+            .unwrap();
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .unwrap();
         tokio::spawn(connection);
         sender
     }

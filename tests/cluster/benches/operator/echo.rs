@@ -33,7 +33,11 @@ impl Echo {
         std::fs::write(folder.join(KEY), key).unwrap();
         let address = free_address();
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.arg("--serve-echo").arg(address.to_string()).arg("--folder").arg(folder);
+        command
+            .arg("--serve-echo")
+            .arg(address.to_string())
+            .arg("--folder")
+            .arg(folder);
         let process = Process::start(&mut command, &folder.join("log/echo"));
         wait_until(
             Duration::from_secs(10),
@@ -51,7 +55,9 @@ impl Echo {
 
 /// Serves until the process is killed.
 pub(crate) async fn serve(address: SocketAddr, folder: &Path) {
-    let tls = RustlsConfig::from_pem_file(folder.join(CERTIFICATE), folder.join(KEY)).await.unwrap();
+    let tls = RustlsConfig::from_pem_file(folder.join(CERTIFICATE), folder.join(KEY))
+        .await
+        .unwrap();
     let router = Router::new().route("/inject", post(answer));
     let server = axum_server::bind_rustls(address, tls).http1_only();
     server.serve(router.into_make_service()).await.unwrap();

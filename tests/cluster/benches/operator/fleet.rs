@@ -50,8 +50,16 @@ pub(crate) async fn measure(rounds: usize) {
         fleet.grow(&sample, pods, strands).await;
         let made = begun.elapsed();
         settle(&operator, &fleet).await;
-        let name = format!("{} pods, {} strands", INTEGRATIONS * pods, INTEGRATIONS * strands);
-        println!("  {name}: made in {:.0} s, settled after {:.0} s", made.as_secs_f64(), begun.elapsed().as_secs_f64());
+        let name = format!(
+            "{} pods, {} strands",
+            INTEGRATIONS * pods,
+            INTEGRATIONS * strands
+        );
+        println!(
+            "  {name}: made in {:.0} s, settled after {:.0} s",
+            made.as_secs_f64(),
+            begun.elapsed().as_secs_f64()
+        );
         let interval = interval(&fleet.namespaces[0]).await;
         let reports = Reports::start(&fleet, interval);
         observe(&operator, Some(&reports), &name, rounds).await;
@@ -89,22 +97,34 @@ async fn settle(operator: &Operator, fleet: &Fleet) {
             let status = found.status.unwrap_or_default();
             Ok(usize::try_from(status.strands.ready)? == strands)
         };
-        wait_for("the operator to see every strand", LIMIT, seen).await.unwrap();
+        wait_for("the operator to see every strand", LIMIT, seen)
+            .await
+            .unwrap();
     }
     let begun = Instant::now();
     loop {
         let before = operator.writes().await;
         tokio::time::sleep(Duration::from_secs(2)).await;
-        let rate: f64 = difference(&before, &operator.writes().await).values().sum::<f64>() / 2.0;
+        let rate: f64 = difference(&before, &operator.writes().await)
+            .values()
+            .sum::<f64>()
+            / 2.0;
         if rate < QUIET {
             return;
         }
-        assert!(begun.elapsed() < LIMIT, "the operator still writes {rate} times a second");
+        assert!(
+            begun.elapsed() < LIMIT,
+            "the operator still writes {rate} times a second"
+        );
     }
 }
 
 async fn interval(namespace: &TestNamespace) -> Duration {
-    let found = namespace.api::<BoboykaIntegration>().get(NAME).await.unwrap();
+    let found = namespace
+        .api::<BoboykaIntegration>()
+        .get(NAME)
+        .await
+        .unwrap();
     let seconds = found.status.unwrap().report_interval_seconds.unwrap();
     Duration::from_secs(u64::try_from(seconds).unwrap())
 }
@@ -132,28 +152,49 @@ async fn observe(operator: &Operator, reports: Option<&Reports>, name: &str, win
         Figure::of(reported)
     );
     let told = writes.iter().filter(|(_, count)| **count > 0.0);
-    let told: Vec<String> = told.map(|(of, count)| format!("{of} {:.2}/s", count / seconds)).collect();
+    let told: Vec<String> = told
+        .map(|(of, count)| format!("{of} {:.2}/s", count / seconds))
+        .collect();
     println!("      its own writes: {}", told.join(", "));
 }
 
-fn difference(before: &BTreeMap<String, f64>, after: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
+fn difference(
+    before: &BTreeMap<String, f64>,
+    after: &BTreeMap<String, f64>,
+) -> BTreeMap<String, f64> {
     let added = |of: &String, count: &f64| count - before.get(of).copied().unwrap_or_default();
-    after.iter().map(|(of, count)| (of.clone(), added(of, count))).collect()
+    after
+        .iter()
+        .map(|(of, count)| (of.clone(), added(of, count)))
+        .collect()
 }
 
 /// Reviews beside the whole fleet, its reports going on.
 async fn admission(stage: &Stage, namespace: &TestNamespace, rounds: usize) {
     let pod = as_sent(namespace).await;
-    assert!(pod["metadata"]["annotations"].get(names::STRAND_LABEL).is_none());
+    assert!(
+        pod["metadata"]["annotations"]
+            .get(names::STRAND_LABEL)
+            .is_none()
+    );
     let bundle = stage.authorities().await;
     let reviewed = Calls::new(stage.webhook, &bundle, namespace.name(), &pod, true);
     let echo = Echo::start(&stage.cluster).await;
-    let echoed = Calls::new(echo.address, echo.authority.as_bytes(), namespace.name(), &pod, false);
+    let echoed = Calls::new(
+        echo.address,
+        echo.authority.as_bytes(),
+        namespace.name(),
+        &pod,
+        false,
+    );
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         theirs.push(echoed.run(CALLED).await);
         ours.push(reviewed.run(CALLED).await);
     }
-    println!("  admission meanwhile, {rounds} rounds of {} s:", CALLED.as_secs());
+    println!(
+        "  admission meanwhile, {rounds} rounds of {} s:",
+        CALLED.as_secs()
+    );
     print_reviews(&ours, &theirs);
 }

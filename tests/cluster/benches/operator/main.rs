@@ -56,7 +56,7 @@ struct Bench {
     folder: Option<PathBuf>,
     /// Cargo gives it to every benchmark.
     #[arg(long = "bench", hide = true)]
-    _bench: bool,
+    _as_cargo_asks: bool,
 }
 
 #[tokio::main]

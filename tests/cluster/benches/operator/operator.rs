@@ -51,7 +51,10 @@ impl Operator {
         let process = Process::start(&mut command, &log);
         let operator = Self { process, observe };
         let works = || async {
-            operator.leads().await && get(observe, "/ready").await.is_some_and(|text| text == "ready\n")
+            operator.leads().await
+                && get(observe, "/ready")
+                    .await
+                    .is_some_and(|text| text == "ready\n")
         };
         let explain = || format!("the operator is not ready:\n{}", operator.process.log());
         wait_until(LIMIT, works, explain).await;
@@ -60,14 +63,20 @@ impl Operator {
 
     async fn leads(&self) -> bool {
         let metrics = get(self.observe, "/metrics").await.unwrap_or_default();
-        metrics.lines().any(|line| line == "boboyka_operator_leader 1")
+        metrics
+            .lines()
+            .any(|line| line == "boboyka_operator_leader 1")
     }
 
     /// What it holds.
     pub(crate) fn memory(&self) -> Memory {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.pid())).unwrap();
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.process.pid())).unwrap();
         let mib = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .unwrap();
             line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
         };
         Memory {
@@ -116,7 +125,11 @@ pub(crate) fn release_binary(name: &str) -> PathBuf {
         "/../../target/static/x86_64-unknown-linux-gnu/release"
     );
     let place = Path::new(folder).join(name);
-    assert!(place.is_file(), "{} is not built: run `make bench-operator`", place.display());
+    assert!(
+        place.is_file(),
+        "{} is not built: run `make bench-operator`",
+        place.display()
+    );
     place
 }
 

@@ -45,7 +45,9 @@ pub(crate) async fn measure(rounds: usize) {
     let namespace = stage.namespace(json!({})).await;
     let members = start(&stage, &namespace).await;
     settled(&namespace, Phase::DualWrite).await;
-    heading(&format!("phase: {SIDECARS} sidecars obey an edit; {rounds} rounds (aims: 2 s for all, 20 status writes/s)"));
+    heading(&format!(
+        "phase: {SIDECARS} sidecars obey an edit; {rounds} rounds (aims: 2 s for all, 20 status writes/s)"
+    ));
     let (mut forward, mut back) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         forward.push(edit(&namespace, &members, Phase::MigrateInternals).await);
@@ -64,7 +66,11 @@ fn print(name: &str, edits: &[Edit]) {
         of(|edit| edit.half),
         of(|edit| edit.asked)
     );
-    println!("      all obey ÷ plain watch {:.2}   {:.3} s more", all.median / watched.median, all.median - watched.median);
+    println!(
+        "      all obey ÷ plain watch {:.2}   {:.3} s more",
+        all.median / watched.median,
+        all.median - watched.median
+    );
     println!(
         "      every strand tells of it after {:.1} s: {:.0} status writes, {:.1}/s, in the busiest second {:.0}",
         of(|edit| edit.reported),
@@ -78,16 +84,28 @@ fn print(name: &str, edits: &[Edit]) {
 async fn edit(namespace: &TestNamespace, members: &[Member], phase: Phase) -> Edit {
     let reports = count_reports(namespace).await;
     let integrations: Api<BoboykaIntegration> = namespace.api();
-    let version = integrations.get(NAME).await.unwrap().resource_version().unwrap();
+    let version = integrations
+        .get(NAME)
+        .await
+        .unwrap()
+        .resource_version()
+        .unwrap();
     let in_force = tokio::spawn(in_force(namespace.api(), version, phase));
     let change = Patch::Merge(json!({"spec": {"phase": phase}}));
-    integrations.patch(NAME, &PatchParams::default(), &change).await.unwrap();
+    integrations
+        .patch(NAME, &PatchParams::default(), &change)
+        .await
+        .unwrap();
     let (begun, clock) = (Instant::now(), Timestamp::now());
     let mut obeyed: Vec<f64> = sidecars::obeyed(members, phase, clock).await;
     sidecars::ask(members, phase).await;
     let asked = begun.elapsed().as_secs_f64();
     obeyed.sort_by(f64::total_cmp);
-    let watched = in_force.await.unwrap().saturating_duration_since(begun).as_secs_f64();
+    let watched = in_force
+        .await
+        .unwrap()
+        .saturating_duration_since(begun)
+        .as_secs_f64();
     settled(namespace, phase).await;
     let reported = reports.end(begun);
     Edit {
@@ -107,7 +125,9 @@ async fn in_force(api: Api<BoboykaIntegration>, version: String, phase: Phase) -
     let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
         if let WatchEvent::Modified(found) = event.unwrap()
-            && found.status.is_some_and(|status| status.phase == Some(phase))
+            && found
+                .status
+                .is_some_and(|status| status.phase == Some(phase))
         {
             return Instant::now();
         }
@@ -118,13 +138,28 @@ async fn in_force(api: Api<BoboykaIntegration>, version: String, phase: Phase) -
 /// Waits until the operator says that all sidecars are ready in this phase: then it may be changed again.
 async fn settled(namespace: &TestNamespace, phase: Phase) {
     let told = || async {
-        let strands = namespace.api::<BoboykaStrand>().list(&kube::api::ListParams::default()).await?;
-        let status = namespace.api::<BoboykaIntegration>().get(NAME).await?.status.unwrap_or_default();
-        let obey = strands.items.iter().filter_map(|strand| strand.status.as_ref());
-        let obey = obey.filter(|status| status.ready && status.phase == Some(phase)).count();
+        let strands = namespace
+            .api::<BoboykaStrand>()
+            .list(&kube::api::ListParams::default())
+            .await?;
+        let status = namespace
+            .api::<BoboykaIntegration>()
+            .get(NAME)
+            .await?
+            .status
+            .unwrap_or_default();
+        let obey = strands
+            .items
+            .iter()
+            .filter_map(|strand| strand.status.as_ref());
+        let obey = obey
+            .filter(|status| status.ready && status.phase == Some(phase))
+            .count();
         Ok(obey == SIDECARS && usize::try_from(status.strands.ready)? == SIDECARS)
     };
-    wait_for("every sidecar to report", LIMIT, told).await.unwrap();
+    wait_for("every sidecar to report", LIMIT, told)
+        .await
+        .unwrap();
 }
 
 /// Status writes of strands, as a watch sees them.
@@ -147,9 +182,17 @@ async fn count_reports(namespace: &TestNamespace) -> CountedReports {
     let api: Api<BoboykaStrand> = namespace.api();
     let listed = api.list(&kube::api::ListParams::default()).await.unwrap();
     let version = listed.metadata.resource_version.unwrap();
-    let reported = |strand: &BoboykaStrand| strand.status.as_ref().and_then(|status| status.reported_at.clone());
-    let mut last: std::collections::HashMap<_, _> =
-        listed.items.iter().map(|strand| (strand.name_any(), reported(strand))).collect();
+    let reported = |strand: &BoboykaStrand| {
+        strand
+            .status
+            .as_ref()
+            .and_then(|status| status.reported_at.clone())
+    };
+    let mut last: std::collections::HashMap<_, _> = listed
+        .items
+        .iter()
+        .map(|strand| (strand.name_any(), reported(strand)))
+        .collect();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let events = api.watch(&WatchParams::default(), &version).await.unwrap();
     let task = tokio::spawn({
@@ -173,6 +216,11 @@ async fn count_reports(namespace: &TestNamespace) -> CountedReports {
 /// The most of sorted moments that lie within a second.
 fn busiest(moments: &[f64]) -> usize {
     let second = BUSIEST.as_secs_f64();
-    let within = |first: usize| moments[first..].iter().take_while(|at| **at < moments[first] + second).count();
+    let within = |first: usize| {
+        moments[first..]
+            .iter()
+            .take_while(|at| **at < moments[first] + second)
+            .count()
+    };
     (0..moments.len()).map(within).max().unwrap_or_default()
 }

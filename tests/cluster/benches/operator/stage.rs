@@ -11,8 +11,8 @@ use boboyka_tests::process::free_address;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, PostParams};
 use kube::ResourceExt as _;
+use kube::api::{Api, PostParams};
 use serde_json::{Value, json};
 
 /// The operator's namespace.
@@ -43,22 +43,33 @@ impl Stage {
         stage.define().await;
         let namespace = serde_json::from_value(json!({"metadata": {"name": NAMESPACE}})).unwrap();
         let namespaces: Api<Namespace> = Api::all(stage.cluster.client());
-        namespaces.create(&PostParams::default(), &namespace).await.unwrap();
-        stage.hooks().create(&PostParams::default(), &stage.hook()).await.unwrap();
+        namespaces
+            .create(&PostParams::default(), &namespace)
+            .await
+            .unwrap();
+        stage
+            .hooks()
+            .create(&PostParams::default(), &stage.hook())
+            .await
+            .unwrap();
         stage
     }
 
     async fn define(&self) {
         let api = Api::<CustomResourceDefinition>::all(self.cluster.client());
         for definition in definitions().unwrap() {
-            api.create(&PostParams::default(), &definition).await.unwrap();
+            api.create(&PostParams::default(), &definition)
+                .await
+                .unwrap();
             let name = definition.name_any();
             let established = || async {
                 let status = api.get(&name).await?.status.unwrap_or_default();
                 let mut conditions = status.conditions.unwrap_or_default().into_iter();
                 Ok(conditions.any(|one| one.type_ == "Established" && one.status == "True"))
             };
-            wait_for("the definition to be established", LIMIT, established).await.unwrap();
+            wait_for("the definition to be established", LIMIT, established)
+                .await
+                .unwrap();
         }
     }
 
@@ -91,7 +102,9 @@ impl Stage {
         let namespace = TestNamespace::new(self.cluster.client()).await.unwrap();
         let accounts = namespace.api::<ServiceAccount>();
         let there = || async { Ok(accounts.get_opt("default").await?.is_some()) };
-        wait_for("the namespace's service account", LIMIT, there).await.unwrap();
+        wait_for("the namespace's service account", LIMIT, there)
+            .await
+            .unwrap();
         integrate(&namespace, NAME, spec).await;
         namespace
     }
@@ -100,12 +113,17 @@ impl Stage {
     pub(crate) async fn call_for(&self, namespace: &TestNamespace) {
         let namespaces: Api<Namespace> = Api::all(self.cluster.client());
         let label = kube::api::Patch::Merge(json!({"metadata": {"labels": {CALLED: "yes"}}}));
-        namespaces.patch(namespace.name(), &kube::api::PatchParams::default(), &label).await.unwrap();
+        namespaces
+            .patch(namespace.name(), &kube::api::PatchParams::default(), &label)
+            .await
+            .unwrap();
         let injected = || async {
             let pod = dry_run(namespace, &pod(true)).await;
             Ok(pod.is_some_and(|pod| pod.annotations().contains_key(names::STRAND_LABEL)))
         };
-        wait_for("the operator to be called", LIMIT, injected).await.unwrap();
+        wait_for("the operator to be called", LIMIT, injected)
+            .await
+            .unwrap();
     }
 }
 
@@ -115,7 +133,10 @@ pub(crate) async fn integrate(namespace: &TestNamespace, name: &str, spec: Value
         "apiVersion": "boboyka.sapixdb.com/v1alpha1", "kind": "BoboykaIntegration",
         "metadata": {"name": name}, "spec": spec,
     });
-    namespace.create::<BoboykaIntegration>(integration).await.unwrap();
+    namespace
+        .create::<BoboykaIntegration>(integration)
+        .await
+        .unwrap();
 }
 
 /// Creates a pod and does not keep it; the pod as it would have been kept.

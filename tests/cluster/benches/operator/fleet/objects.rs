@@ -36,16 +36,25 @@ impl Fleet {
     /// Makes so many pods and strands of each namespace, of which some are there. Pods beyond the strands are those that
     /// wait for a node beside a pod that holds their strand.
     pub(super) async fn grow(&mut self, sample: &Value, pods: usize, strands: usize) {
-        let numbers = (self.pods..pods).flat_map(|pod| (0..self.namespaces.len()).map(move |namespace| (namespace, pod)));
+        let numbers = (self.pods..pods)
+            .flat_map(|pod| (0..self.namespaces.len()).map(move |namespace| (namespace, pod)));
         let wanted: Vec<_> = numbers.collect();
         let held_before = self.held.len() / self.namespaces.len();
         let namespaces = &self.namespaces;
         let made = wanted.into_iter().map(|(namespace, number)| async move {
             let of = &namespaces[namespace];
-            let pod: Pod = of.create(pod(sample, number, number % strands)).await.unwrap();
-            pod.uid().map(|pod_uid| (namespace, number, pod_uid)).unwrap()
+            let pod: Pod = of
+                .create(pod(sample, number, number % strands))
+                .await
+                .unwrap();
+            pod.uid()
+                .map(|pod_uid| (namespace, number, pod_uid))
+                .unwrap()
         });
-        let made: Vec<_> = futures_util::stream::iter(made).buffer_unordered(SIDE_BY_SIDE).collect().await;
+        let made: Vec<_> = futures_util::stream::iter(made)
+            .buffer_unordered(SIDE_BY_SIDE)
+            .collect()
+            .await;
         self.pods = pods;
         // Strands that are new are held by the pods that are new.
         let first = made.iter().map(|(_, number, _)| *number).min().unwrap();
@@ -61,11 +70,17 @@ impl Fleet {
                 pod_uid,
             }
         });
-        let held: Vec<Held> = futures_util::stream::iter(held).buffer_unordered(SIDE_BY_SIDE).collect().await;
-        let reported = held.iter().map(|held| async {
-            report(&self.namespaces[held.namespace].api(), held, None).await
-        });
-        futures_util::stream::iter(reported).buffer_unordered(SIDE_BY_SIDE).collect::<Vec<_>>().await;
+        let held: Vec<Held> = futures_util::stream::iter(held)
+            .buffer_unordered(SIDE_BY_SIDE)
+            .collect()
+            .await;
+        let reported = held
+            .iter()
+            .map(|held| async { report(&self.namespaces[held.namespace].api(), held, None).await });
+        futures_util::stream::iter(reported)
+            .buffer_unordered(SIDE_BY_SIDE)
+            .collect::<Vec<_>>()
+            .await;
         self.held.extend(held);
     }
 }
@@ -101,7 +116,10 @@ async fn hold(namespace: &TestNamespace, pod: usize, place: usize, pod_uid: &str
     let made = json!({"metadata": {"name": claim, "labels": labels}, "spec": {
         "accessModes": ["ReadWriteOncePod"], "resources": {"requests": {"storage": "10Gi"}},
     }});
-    namespace.create::<PersistentVolumeClaim>(made).await.unwrap();
+    namespace
+        .create::<PersistentVolumeClaim>(made)
+        .await
+        .unwrap();
     let strand = json!({
         "apiVersion": "boboyka.sapixdb.com/v1alpha1", "kind": "BoboykaStrand",
         "metadata": {"name": name, "labels": {names::INTEGRATION_LABEL: NAME}},

@@ -50,13 +50,19 @@ impl Reports {
 }
 
 /// Writes one report of a strand; the head that it is to show again in the next one.
-pub(super) async fn report(api: &Api<BoboykaStrand>, held: &Held, asked: Option<i64>) -> Option<i64> {
+pub(super) async fn report(
+    api: &Api<BoboykaStrand>,
+    held: &Held,
+    asked: Option<i64>,
+) -> Option<i64> {
     let parameters = PatchParams::apply(names::SIDECAR_MANAGER).force();
     let patch = json!({
         "apiVersion": "boboyka.sapixdb.com/v1alpha1", "kind": "BoboykaStrand",
         "metadata": {"name": held.strand}, "status": status(held, asked),
     });
-    let written = api.patch_status(&held.strand, &parameters, &Patch::Apply(&patch)).await;
+    let written = api
+        .patch_status(&held.strand, &parameters, &Patch::Apply(&patch))
+        .await;
     written.unwrap().spec.witnessed.map(|head| head.seq)
 }
 
@@ -64,15 +70,22 @@ fn status(held: &Held, asked: Option<i64>) -> Value {
     let now = Timestamp::now();
     // A record a second: heads go forward, whoever reports.
     let seq = now.as_second();
-    let head = |seq: i64| json!({"seq": seq, "hash": format!("{seq:064x}")});
-    let types = ["project_build", "build_queue_item", "agent_health", "audit_log"];
-    let lanes = types.map(|kind| json!({
-        "recordType": kind, "state": "idle", "mark": seq, "backlog": 0, "deadLetters": 0,
-    }));
+    let block = |seq: i64| json!({"seq": seq, "hash": format!("{seq:064x}")});
+    let types = [
+        "project_build",
+        "build_queue_item",
+        "agent_health",
+        "audit_log",
+    ];
+    let lanes = types.map(|kind| {
+        json!({
+            "recordType": kind, "state": "idle", "mark": seq, "backlog": 0, "deadLetters": 0,
+        })
+    });
     json!({
         "podUid": held.pod_uid, "reportedAt": now, "ready": true,
         "strandId": "0193c5d1-7a52-7c3e-9d0a-2f6f1f0f7a11",
-        "head": head(seq), "witnessed": asked.map(head),
+        "head": block(seq), "witnessed": asked.map(block),
         "records": seq, "recordsByType": types.map(|kind| (kind.to_owned(), seq / 4)).into_iter().collect::<BTreeMap<_, _>>(),
         "lanes": lanes, "backlog": 0, "lagMs": 0, "deadLetters": 0, "chain": {"intact": true},
         "phase": "DualWrite", "phaseGeneration": 1, "diskBytes": seq % 1_000_000_000, "version": "0.1.0",

@@ -34,7 +34,10 @@ pub(super) struct Member {
 /// Starts all of them.
 pub(super) async fn start(stage: &Stage, namespace: &TestNamespace) -> Vec<Member> {
     let starts = (0..SIDECARS).map(|number| member(stage, namespace, number));
-    futures_util::stream::iter(starts).buffered(SIDE_BY_SIDE).collect().await
+    futures_util::stream::iter(starts)
+        .buffered(SIDE_BY_SIDE)
+        .collect()
+        .await
 }
 
 async fn member(stage: &Stage, namespace: &TestNamespace, number: usize) -> Member {
@@ -58,7 +61,13 @@ async fn member(stage: &Stage, namespace: &TestNamespace, number: usize) -> Memb
     let data = tempfile::tempdir().unwrap();
     let mut command = Command::new(release_binary("boboyka-sidecar"));
     command
-        .args(["--listen", &listen.to_string(), "--observe", &observe.to_string(), "--data-dir"])
+        .args([
+            "--listen",
+            &listen.to_string(),
+            "--observe",
+            &observe.to_string(),
+            "--data-dir",
+        ])
         .arg(data.path().join("strand"))
         .env("KUBECONFIG", stage.cluster.kubeconfig())
         .env(names::NAMESPACE_VARIABLE, namespace.name())
@@ -84,7 +93,11 @@ pub(super) async fn obeyed(members: &[Member], phase: Phase, since: Timestamp) -
     let begun = Instant::now();
     let mut times = vec![None; members.len()];
     while times.iter().any(Option::is_none) {
-        for (time, member) in times.iter_mut().zip(members).filter(|(time, _)| time.is_none()) {
+        for (time, member) in times
+            .iter_mut()
+            .zip(members)
+            .filter(|(time, _)| time.is_none())
+        {
             *time = changed_at(&member.process.log(), phase, since);
         }
         assert!(begun.elapsed() < LIMIT, "not every sidecar obeys");
@@ -95,7 +108,10 @@ pub(super) async fn obeyed(members: &[Member], phase: Phase, since: Timestamp) -
 
 /// When the log tells of the change, in seconds since a moment; none while it does not.
 fn changed_at(log: &str, phase: Phase, since: Timestamp) -> Option<f64> {
-    let told = log.lines().rev().find(|line| line.contains("the phase changes"))?;
+    let told = log
+        .lines()
+        .rev()
+        .find(|line| line.contains("the phase changes"))?;
     let told: Value = serde_json::from_str(told).ok()?;
     let at: Timestamp = told["timestamp"].as_str()?.parse().ok()?;
     let obeys = told["fields"]["to"] == phase.as_str() && at > since;
@@ -111,12 +127,20 @@ pub(super) async fn ask(members: &[Member], phase: Phase) {
     };
     let asked = members.iter().map(|member| async move {
         let says = || async {
-            let status = get(member.listen, "/v1/boboyka/status").await.unwrap_or_default();
+            let status = get(member.listen, "/v1/boboyka/status")
+                .await
+                .unwrap_or_default();
             let status: Value = serde_json::from_str(&status).unwrap_or_default();
             let shown = status["integration_phase"].as_str();
             shown.is_some_and(|shown| shown.starts_with(words))
         };
-        wait_until(LIMIT, says, || format!("a sidecar does not obey:\n{}", member.process.log())).await;
+        wait_until(LIMIT, says, || {
+            format!("a sidecar does not obey:\n{}", member.process.log())
+        })
+        .await;
     });
-    futures_util::stream::iter(asked).buffer_unordered(16).collect::<Vec<()>>().await;
+    futures_util::stream::iter(asked)
+        .buffer_unordered(16)
+        .collect::<Vec<()>>()
+        .await;
 }
