@@ -51,6 +51,8 @@ pub struct Leader {
     /// How long a strand that was chosen at admission waits for its pod.
     grace: Duration,
     memories: Mutex<HashMap<ObjectRef<GuardedIntegration>, Memory>>,
+    /// Integrations that wait to be looked at.
+    waiting: Mutex<HashSet<Touched>>,
 }
 
 impl std::fmt::Debug for Leader {
@@ -139,7 +141,21 @@ impl Leader {
             metrics,
             grace,
             memories: Mutex::default(),
+            waiting: Mutex::default(),
         }
+    }
+
+    /// Notes that an integration waits to be looked at, or does not any more.
+    fn wait(&self, touched: &Touched, waits: bool) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waits {
+            waiting.insert(touched.clone());
+        } else {
+            waiting.remove(touched);
+        }
+        // One that is deleted is never looked at.
+        waiting.retain(|one| self.caches.integrations.get(one).is_some());
+        self.metrics.set_queue("integration", waiting.len());
     }
 
     fn memory(&self, of: &ObjectRef<GuardedIntegration>) -> Memory {
@@ -166,7 +182,10 @@ pub async fn run(leader: Arc<Leader>, mut shutdown: Shutdown) {
         futures_util::stream::pending(),
         leader.caches.integrations.clone(),
     )
-    .reconcile_on(first.chain(rest))
+    .reconcile_on(first.chain(rest).inspect({
+        let leader = Arc::clone(&leader);
+        move |touched| leader.wait(touched, true)
+    }))
     .with_config(config)
     .graceful_shutdown_on(async move { ends.wait().await })
     .run(reconcile, retry, Arc::clone(&leader))
@@ -196,6 +215,7 @@ fn stream_of(
 async fn reconcile(one: Arc<GuardedIntegration>, leader: Arc<Leader>) -> Result<Action, Error> {
     let began = Instant::now();
     let of = ObjectRef::from_obj(&*one);
+    leader.wait(&of, false);
     let mut memory = leader.memory(&of);
     let result = leader.look_at(&one, &mut memory).await;
     memory.failures = match &result {
@@ -266,7 +286,6 @@ impl Leader {
             now: &now,
         };
         let status: IntegrationStatus = status::status(&facts, &before);
-        self.count(&seen, &status);
         let again = self.publish(integration, &before, status, memory).await?;
         if applied.failures.is_empty() {
             Ok(again.unwrap_or(LOOK_AGAIN))

@@ -11,7 +11,6 @@ use kube::runtime::events::{Event, EventType};
 use kube::{Api, Resource as _, ResourceExt as _};
 use serde_json::json;
 
-use super::observe::Seen;
 use super::{Error, Leader, Memory, status};
 
 /// An Event's note may be so long.
@@ -41,7 +40,11 @@ impl Leader {
         let api: Api<BoboykaIntegration> = Api::namespaced(self.client.clone(), &namespace);
         let wanted = json!({
             "apiVersion": BoboykaIntegration::api_version(&()), "kind": BoboykaIntegration::kind(&()),
-            "metadata": {"name": name, "uid": integration.metadata.uid},
+            // With the version that was read: what was decided on an older status must not undo a newer one.
+            "metadata": {
+                "name": name, "uid": integration.metadata.uid,
+                "resourceVersion": integration.metadata.resource_version,
+            },
             "status": status,
         });
         let parameters = PatchParams::apply(names::OPERATOR_MANAGER).force();
@@ -50,7 +53,7 @@ impl Leader {
             .await
         {
             Ok(_) => memory.written = Some(Instant::now()),
-            // Deleted, or made anew, meanwhile.
+            // Deleted, made anew or changed meanwhile: the change has it looked at again.
             Err(kube::Error::Api(error)) if error.is_not_found() || error.is_conflict() => {
                 return Ok(None);
             }
@@ -73,13 +76,6 @@ impl Leader {
             }
         }
         Ok(None)
-    }
-
-    /// What there is, for the metrics.
-    pub(super) fn count(&self, seen: &Seen, status: &IntegrationStatus) {
-        let held = usize::try_from(status.strands.held).unwrap_or_default();
-        self.metrics.set_strands("all", seen.fleet);
-        tracing::debug!(held, "looked at an integration");
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use boboyka_crds::Phase;
 use kube::ResourceExt as _;
 use kube::runtime::reflector::ObjectRef;
 
@@ -27,12 +28,31 @@ pub(super) async fn run(leader: Arc<Leader>) {
         leader.touch_selecting();
         if swept.elapsed() >= ORPHANS_INTERVAL {
             swept = Instant::now();
+            leader.count();
             suspects = leader.sweep_orphans(&suspects).await;
         }
     }
 }
 
 impl Leader {
+    /// Counts integrations and strands, for the metrics.
+    fn count(&self) {
+        let strands = self.caches.strands.state();
+        let read = || strands.iter().filter_map(|one| one.0.as_ref().ok());
+        let held = read().filter(|strand| strand.spec.holder.is_some()).count();
+        self.metrics.set_strands("held", held);
+        self.metrics.set_strands("free", strands.len() - held);
+        let integrations = self.caches.integrations.state();
+        let phases = integrations
+            .iter()
+            .filter_map(|one| one.0.as_ref().ok()?.status.as_ref()?.phase);
+        let phases: Vec<Phase> = phases.collect();
+        for phase in [Phase::DualWrite, Phase::MigrateInternals, Phase::CutOver] {
+            let count = phases.iter().filter(|one| **one == phase).count();
+            self.metrics.set_integrations(phase.as_str(), count);
+        }
+    }
+
     /// Has every integration looked at that selects in a namespace whose workloads changed.
     fn touch_selecting(&self) {
         let namespaces = self.caches.changes.take_namespaces();
