@@ -252,11 +252,8 @@ impl Chooser {
                 continue;
             }
             calls += 1;
-            let found = pods
-                .get_metadata_opt(name)
-                .await
-                .map_err(api_error("read a pod"))?;
-            if found.is_none_or(|pod| pod.metadata.uid.as_ref() != Some(uid)) {
+            let found = pods.get_opt(name).await.map_err(api_error("read a pod"))?;
+            if !found.is_some_and(|pod| is_alive(&pod, uid)) {
                 gone.insert(uid.clone());
             }
         }
@@ -273,7 +270,11 @@ impl Chooser {
     ) -> Result<Option<u64>, Refusal> {
         let api: Api<BoboykaStrand> = Api::namespaced(self.client.clone(), &integration.namespace);
         match choice {
-            Choice::Take(found) => take(&api, &found, asker, held).await,
+            Choice::Take(found) => match take(&api, &found, asker, held).await? {
+                Some(version) => Ok(Some(version)),
+                // It changed, perhaps only by the last report of the sidecar that left it.
+                None => self.take_as_it_is(&api, integration, asker, held).await,
+            },
             Choice::Make(name) => {
                 let slot = match &asker.place {
                     Place::Slot(slot) => Some(slot.clone()),
@@ -306,7 +307,7 @@ impl Chooser {
                 match made {
                     Ok(made) => Ok(Some(version(&made))),
                     Err(error) if is_conflict(&error) => {
-                        self.take_unknown(&api, integration, asker, held).await
+                        self.take_as_it_is(&api, integration, asker, held).await
                     }
                     Err(error) => Err(api_error("make the strand")(error)),
                 }
@@ -314,8 +315,8 @@ impl Chooser {
         }
     }
 
-    /// A strand of this name is there, though the cache did not know: perhaps it is free.
-    async fn take_unknown(
+    /// Takes a strand that is not as the cache says, if it is free as the API server says.
+    async fn take_as_it_is(
         &self,
         api: &Api<BoboykaStrand>,
         integration: &Validated,
@@ -326,24 +327,22 @@ impl Chooser {
             .get_opt(&held.strand)
             .await
             .map_err(api_error("read the strand"))?;
-        let Some(found) = found.filter(|found| found.spec.integration == integration.name) else {
-            return Ok(None);
-        };
-        let gone = |uid: &str| self.caches.changes.is_gone(uid);
-        let found = Arc::new(found);
-        let choice = choose(
-            &integration.name,
-            asker,
-            false,
-            &[Arc::clone(&found)],
-            gone,
-            |_: &str| false,
-        );
-        match choice {
-            Choice::Take(_) => take(api, &found, asker, held).await,
+        let ours = found.filter(|found| found.spec.integration == integration.name);
+        let found: Vec<_> = ours.into_iter().map(Arc::new).collect();
+        let gone = self.gone_of(integration, asker, &found).await?;
+        let (gone, nothing) = (|uid: &str| gone.contains(uid), |_: &str| false);
+        match choose(&integration.name, asker, false, &found, gone, nothing) {
+            Choice::Take(found) => take(api, &found, asker, held).await,
             Choice::Make(_) => Ok(None),
         }
     }
+}
+
+/// Whether a pod is still the one of this UID, and has not come to its end.
+pub(crate) fn is_alive(pod: &Pod, uid: &str) -> bool {
+    let status = pod.status.as_ref();
+    let phase = status.and_then(|status| status.phase.as_deref());
+    pod.metadata.uid.as_deref() == Some(uid) && !matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 /// Whether a strand is for pods of a place.

@@ -10,6 +10,7 @@ use kube::api::{DeleteParams, ListParams, Patch, PostParams, Preconditions};
 use serde_json::{Value, json};
 
 use super::{Doer, Outcome, merge_parameters};
+use crate::admission::choose::is_alive;
 use crate::admission::inject::Held;
 use crate::build;
 use crate::controller::plan::StrandChange;
@@ -94,14 +95,7 @@ impl Doer<'_> {
     /// Whether the pod is there and has not come to its end, as the API server knows it.
     async fn is_alive(&self, name: &str, uid: &str) -> Result<bool, kube::Error> {
         let pod = self.api::<Pod>().get_opt(name).await?;
-        let pod = pod.filter(|pod| pod.uid().as_deref() == Some(uid));
-        Ok(pod.is_some_and(|pod| {
-            let phase = pod
-                .status
-                .and_then(|status| status.phase)
-                .unwrap_or_default();
-            phase != "Succeeded" && phase != "Failed"
-        }))
+        Ok(pod.is_some_and(|pod| is_alive(&pod, uid)))
     }
 
     /// Whether a pod carries this admission's token, as the API server knows it.
