@@ -16,6 +16,8 @@ pub const SELECTED_ANNOTATION: &str = "boboyka.sapixdb.com/selected-by";
 pub const IMAGE_ANNOTATION: &str = "boboyka.sapixdb.com/sidecar-image";
 /// Annotation of a pod whose sidecar is being moved to another image: since when.
 pub const UPDATING_ANNOTATION: &str = "boboyka.sapixdb.com/sidecar-updating-since";
+/// Annotation of such a pod: the id of the container that is to be replaced.
+pub const UPDATING_FROM_ANNOTATION: &str = "boboyka.sapixdb.com/sidecar-updating-from";
 /// Annotation of a claim: the pods that its strand is for, as `KIND/NAME/KEY`; none when any pod may take it.
 pub const SLOT_ANNOTATION: &str = "boboyka.sapixdb.com/slot";
 /// Label of a claim, and annotation of a pod since its admission: the strand.

@@ -1,7 +1,7 @@
 //! Moving one pod's sidecar to another image, in place.
 
 use boboyka_crds::names;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -26,10 +26,13 @@ impl Doer<'_> {
     /// Asks the kubelet to run another image in the sidecar's container, and nothing else of the pod.
     async fn set_image(&self, pod: &str, uid: &str) -> Outcome {
         let image = &self.validated.image;
+        let found = self.api::<Pod>().get(pod).await?;
+        let container = sidecar_of(&found).and_then(|status| status.container_id.clone());
         let change = json!({
             "metadata": {"uid": uid, "annotations": {
                 names::IMAGE_ANNOTATION: image,
                 names::UPDATING_ANNOTATION: Time(Timestamp::now()),
+                names::UPDATING_FROM_ANNOTATION: container.unwrap_or_default(),
             }},
             "spec": {"initContainers": [{"name": names::CONTAINER, "image": image}]},
         });
@@ -46,8 +49,9 @@ impl Doer<'_> {
         if found.uid().as_deref() != Some(uid) || !is_up(&found) {
             return Ok(());
         }
-        let change =
-            json!({"metadata": {"uid": uid, "annotations": {names::UPDATING_ANNOTATION: null}}});
+        let change = json!({"metadata": {"uid": uid, "annotations": {
+            names::UPDATING_ANNOTATION: null, names::UPDATING_FROM_ANNOTATION: null,
+        }}});
         self.api::<Pod>()
             .patch(pod, &merge_parameters(), &Patch::Merge(&change))
             .await
@@ -55,26 +59,23 @@ impl Doer<'_> {
     }
 }
 
-/// Whether the sidecar's container was started since it was moved, and is ready.
+/// Whether another container runs the sidecar than when it was moved, and is ready. Times would not do: Kubernetes tells
+/// whole seconds.
 fn is_up(pod: &Pod) -> bool {
-    let statuses = pod
-        .status
-        .iter()
-        .flat_map(|status| status.init_container_statuses.iter().flatten());
-    let mut ours = statuses.filter(|status| status.name == names::CONTAINER);
-    ours.next().is_some_and(|status| {
+    let before = pod.annotations().get(names::UPDATING_FROM_ANNOTATION);
+    sidecar_of(pod).is_some_and(|status| {
         let running = status
             .state
             .as_ref()
-            .and_then(|state| state.running.as_ref());
-        let since_move = running
-            .and_then(|running| running.started_at.as_ref())
-            .is_some_and(|started| {
-                let moved = pod.annotations().get(names::UPDATING_ANNOTATION);
-                let moved = moved.and_then(|text| text.parse::<Timestamp>().ok());
-                // Kubernetes tells whole seconds.
-                moved.is_none_or(|moved| started.0.as_second() >= moved.as_second())
-            });
-        status.ready && since_move
+            .is_some_and(|state| state.running.is_some());
+        status.ready && running && status.container_id.as_ref() != before
     })
+}
+
+/// How the sidecar's container is doing.
+fn sidecar_of(pod: &Pod) -> Option<&ContainerStatus> {
+    let statuses = pod.status.as_ref()?.init_container_statuses.as_ref()?;
+    statuses
+        .iter()
+        .find(|status| status.name == names::CONTAINER)
 }
