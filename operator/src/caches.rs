@@ -1,11 +1,14 @@
-//! What every replica knows of the cluster, kept by watches: integrations and strands whole, everything else by its
-//! metadata alone. Admission answers from here, and the controller observes from here.
+//! What every replica knows of the cluster, kept by watches: integrations and strands whole, pods as a few facts,
+//! everything else by its metadata. Admission answers from here, and the controller observes from here.
 //!
 //! An object that this version can't read is kept as that, with the reason, and breaks no watch.
 
 mod changes;
+mod kept;
+mod pod;
 
 use std::fmt::Debug;
+use std::future::ready;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +18,7 @@ use futures_util::{Stream, StreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{self, PersistentVolumeClaim};
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
@@ -25,6 +28,11 @@ use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 
 pub use changes::{Changes, Touched};
+use kept::Changed;
+pub use kept::Kept;
+pub use pod::Pod;
+
+use crate::backoff::WatchBackoff;
 
 /// An integration, or why it can't be read.
 pub type GuardedIntegration = DeserializeGuard<BoboykaIntegration>;
@@ -39,10 +47,10 @@ const LIVE_PODS: &str = "status.phase!=Succeeded,status.phase!=Failed";
 pub struct Caches {
     /// All integrations.
     pub integrations: Store<GuardedIntegration>,
-    /// All strands.
-    pub strands: Store<DeserializeGuard<BoboykaStrand>>,
+    /// All strands that this version can read.
+    pub strands: Kept<BoboykaStrand>,
     /// Labelled pods that have not come to their end.
-    pub pods: Store<Meta<Pod>>,
+    pub pods: Kept<Pod>,
     /// Claims on strands' volumes.
     pub claims: Store<Meta<PersistentVolumeClaim>>,
     /// Jobs that drain.
@@ -71,13 +79,6 @@ impl Debug for Caches {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Caches")
     }
-}
-
-/// What happened to an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Change {
-    There,
-    Gone,
 }
 
 /// A scope to watch: one namespace, or all.
@@ -117,42 +118,20 @@ impl Caches {
         let changes = Changes::new(tasks);
         let plain = watcher::Config::default;
         let labelled = |label: &str| plain().labels(label);
-        let touch = |touched: fn(&Changes, Touched)| {
+        let touch = || {
             let changes = changes.clone();
-            move |reference| touched(&changes, reference)
+            move |reference| changes.now(reference)
         };
         let caches = Self {
             integrations: keep(scope, plain(), tasks, |_| {}, {
-                let touch = touch(Changes::now);
-                move |one: &GuardedIntegration, _| touch(own(one))
+                let touch = touch();
+                move |one: &GuardedIntegration| touch(own(one))
             }),
-            strands: keep(scope, plain(), tasks, |_| {}, {
-                let touch = touch(Changes::soon);
-                move |one: &DeserializeGuard<BoboykaStrand>, _| {
-                    if let Ok(strand) = &one.0 {
-                        touch(of(strand, &strand.spec.integration));
-                    }
-                }
-            }),
-            pods: keep(
-                scope,
-                labelled(names::INTEGRATION_LABEL).fields(LIVE_PODS),
-                tasks,
-                slim_pod,
-                {
-                    let touch = touch(Changes::now);
-                    let changes = changes.clone();
-                    move |one: &Meta<Pod>, change| {
-                        if change == Change::Gone {
-                            changes.note_gone(&one.metadata);
-                        }
-                        touch(labelled_with(one));
-                    }
-                },
-            ),
+            strands: keep_strands(scope, tasks, &changes),
+            pods: keep_pods(scope, tasks, &changes),
             claims: keep(scope, labelled(names::STRAND_LABEL), tasks, slim, {
-                let touch = touch(Changes::now);
-                move |one: &Meta<PersistentVolumeClaim>, _| touch(labelled_with(one))
+                let touch = touch();
+                move |one: &Meta<PersistentVolumeClaim>| touch(labelled_with(one))
             }),
             drains: keep(
                 scope,
@@ -160,8 +139,8 @@ impl Caches {
                 tasks,
                 |job: &mut Job| slim_meta(&mut job.metadata),
                 {
-                    let touch = touch(Changes::now);
-                    move |one: &Job, _| touch(labelled_with(one))
+                    let touch = touch();
+                    move |one: &Job| touch(labelled_with(one))
                 },
             ),
             workloads: Workloads {
@@ -194,8 +173,8 @@ impl Caches {
         // An error says that a watch's task ended, which ends the process.
         let _ = tokio::join!(
             self.integrations.wait_until_ready(),
-            self.strands.wait_until_ready(),
-            self.pods.wait_until_ready(),
+            self.strands.wait_until_listed(),
+            self.pods.wait_until_listed(),
             self.claims.wait_until_ready(),
             self.drains.wait_until_ready(),
             workloads.deployments.wait_until_ready(),
@@ -206,17 +185,37 @@ impl Caches {
         self.synced.store(true, Ordering::Relaxed);
     }
 
-    /// An integration's strands that this version can read.
+    /// An integration's strands that this version can read, by name.
     pub fn strands_of(&self, namespace: &str, integration: &str) -> Vec<Arc<BoboykaStrand>> {
-        let all = self.strands.state_filter(|one| {
-            one.0.as_ref().is_ok_and(|strand| {
-                strand.spec.integration == integration
-                    && strand.metadata.namespace.as_deref() == Some(namespace)
-            })
-        });
-        let strands = all.iter().filter_map(|one| one.0.as_ref().ok());
-        strands.map(|strand| Arc::new(strand.clone())).collect()
+        self.strands
+            .select(namespace, |strand| strand.spec.integration == integration)
     }
+}
+
+fn keep_strands(scope: &Scope, tasks: &mut JoinSet<()>, changes: &Changes) -> Kept<BoboykaStrand> {
+    let changes = changes.clone();
+    let read = |one: DeserializeGuard<BoboykaStrand>| one.0.ok();
+    let tell = move |change: Changed<BoboykaStrand>, namespace: &str| {
+        let (Changed::There(strand) | Changed::Gone(strand)) = change;
+        changes.soon(reference(namespace, &strand.spec.integration));
+    };
+    keep_read(scope, watcher::Config::default(), tasks, read, tell)
+}
+
+fn keep_pods(scope: &Scope, tasks: &mut JoinSet<()>, changes: &Changes) -> Kept<Pod> {
+    let changes = changes.clone();
+    let config = watcher::Config::default()
+        .labels(names::INTEGRATION_LABEL)
+        .fields(LIVE_PODS);
+    let read = |one: Meta<v1::Pod>| Some(Pod::of(one.metadata));
+    let tell = move |change: Changed<Pod>, namespace: &str| {
+        if let Changed::Gone(pod) = &change {
+            changes.note_gone(&pod.uid);
+        }
+        let (Changed::There(pod) | Changed::Gone(pod)) = change;
+        changes.now(reference(namespace, &pod.integration));
+    };
+    keep_read(scope, config, tasks, read, tell)
 }
 
 fn keep_workloads<K>(scope: &Scope, tasks: &mut JoinSet<()>, changes: &Changes) -> Store<Meta<K>>
@@ -234,7 +233,7 @@ where
         watcher::Config::default(),
         tasks,
         slim_workload,
-        move |one: &Meta<K>, _| {
+        move |one: &Meta<K>| {
             changes.workload(one.metadata.namespace.clone().unwrap_or_default());
         },
     )
@@ -245,8 +244,8 @@ fn keep<K>(
     scope: &Scope,
     config: watcher::Config,
     tasks: &mut JoinSet<()>,
-    slim: impl Fn(&mut K) + Send + Sync + 'static,
-    changed: impl Fn(&K, Change) + Send + Sync + 'static,
+    slim: impl Fn(&mut K) + Send + 'static,
+    changed: impl Fn(&K) + Send + 'static,
 ) -> Store<K>
 where
     K: Resource<Scope = NamespaceResourceScope>
@@ -258,64 +257,80 @@ where
         + 'static,
     K::DynamicType: Default + Eq + Hash + Clone + Send + Sync,
 {
-    let (store, writer) = reflector::store::<K>();
-    let events = watch(scope.api::<K>(), config)
-        .default_backoff()
-        .map(move |event| {
-            event.map(|event| match event {
-                Event::Apply(one) => Event::Apply(slimmed(one, &slim)),
-                Event::InitApply(one) => Event::InitApply(slimmed(one, &slim)),
-                other @ (Event::Delete(_) | Event::Init | Event::InitDone) => other,
-            })
-        })
-        .reflect(writer);
-    tasks.spawn(follow(events, changed));
+    let (store, mut writer) = reflector::store::<K>();
+    let events = watched::<K>(scope, config);
+    tasks.spawn(events.for_each(move |mut event| {
+        if let Event::Apply(one) | Event::InitApply(one) = &mut event {
+            slim(one);
+        }
+        writer.apply_watcher_event(&event);
+        if let Event::Apply(one) | Event::InitApply(one) | Event::Delete(one) = &event {
+            changed(one);
+        }
+        ready(())
+    }));
     store
 }
 
-async fn follow<K: Resource>(
-    events: impl Stream<Item = watcher::Result<Event<K>>>,
-    changed: impl Fn(&K, Change),
-) where
-    K::DynamicType: Default,
+/// Watches a kind and keeps what is read of it. `changed` hears of every change, with the namespace.
+fn keep_read<K, T>(
+    scope: &Scope,
+    config: watcher::Config,
+    tasks: &mut JoinSet<()>,
+    read: impl Fn(K) -> Option<T> + Send + 'static,
+    changed: impl Fn(Changed<T>, &str) + Send + 'static,
+) -> Kept<T>
+where
+    K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + 'static,
+    K::DynamicType: Default + Clone + Send + Sync,
+    T: Send + Sync + 'static,
+{
+    let kept = Kept::default();
+    let follower = kept.clone();
+    tasks.spawn(watched::<K>(scope, config).for_each(move |event| {
+        for (namespace, change) in follower.follow(event, &read) {
+            changed(change, &namespace);
+        }
+        ready(())
+    }));
+    kept
+}
+
+/// The events of a kind's watch, for ever, without what says who manages which field.
+fn watched<K>(scope: &Scope, config: watcher::Config) -> impl Stream<Item = Event<K>> + use<K>
+where
+    K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + 'static,
+    K::DynamicType: Default + Clone,
 {
     let kind = K::kind(&K::DynamicType::default()).into_owned();
     let mut failing = false;
-    let mut events = std::pin::pin!(events);
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(Event::Apply(one) | Event::InitApply(one)) => changed(&one, Change::There),
-            Ok(Event::Delete(one)) => changed(&one, Change::Gone),
-            Ok(Event::InitDone) => failing = false,
-            // Said once: the watch is tried again until it holds.
-            Err(error) if !failing => {
-                failing = true;
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(kind, error, "the watch on {kind} failed and is tried again");
+    let events = watch(scope.api::<K>(), config).backoff(WatchBackoff::default());
+    events.filter_map(move |event| {
+        ready(match event {
+            Ok(mut event) => {
+                match &mut event {
+                    Event::Apply(one) | Event::InitApply(one) | Event::Delete(one) => {
+                        one.meta_mut().managed_fields = None;
+                    }
+                    Event::InitDone => failing = false,
+                    Event::Init => {}
+                }
+                Some(event)
             }
-            Ok(Event::Init) | Err(_) => {}
-        }
-    }
+            Err(error) => {
+                // Said once: the watch is tried again until it holds.
+                if !failing {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(kind, error, "the watch on {kind} failed and is tried again");
+                }
+                failing = true;
+                None
+            }
+        })
+    })
 }
 
-fn slimmed<K>(mut one: K, slim: &impl Fn(&mut K)) -> K
-where
-    K: Resource,
-{
-    one.meta_mut().managed_fields = None;
-    slim(&mut one);
-    one
-}
-
-/// Pods are the many: what tells who made them goes too.
-fn slim_pod(pod: &mut Meta<Pod>) {
-    slim(pod);
-    pod.metadata.owner_references = None;
-    pod.metadata.generate_name = None;
-    pod.metadata.finalizers = None;
-}
-
-/// Of pods and claims only our own labels and annotations are read.
+/// Of claims and jobs only our own labels and annotations are read.
 fn slim<K>(one: &mut Meta<K>) {
     one.types = None;
     slim_meta(&mut one.metadata);
@@ -341,14 +356,17 @@ fn slim_workload<K>(one: &mut Meta<K>) {
 }
 
 fn own<K: Resource>(one: &K) -> Touched {
-    of(one, &one.name_any())
-}
-
-fn of<K: Resource>(one: &K, integration: &str) -> Touched {
-    ObjectRef::new(integration).within(&one.namespace().unwrap_or_default())
+    reference(&one.namespace().unwrap_or_default(), &one.name_any())
 }
 
 fn labelled_with<K: Resource>(one: &K) -> Touched {
     let label = one.labels().get(names::INTEGRATION_LABEL);
-    of(one, label.map_or("", String::as_str))
+    reference(
+        &one.namespace().unwrap_or_default(),
+        label.map_or("", String::as_str),
+    )
+}
+
+fn reference(namespace: &str, integration: &str) -> Touched {
+    ObjectRef::new(integration).within(namespace)
 }

@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::Context;
+use crate::backoff::WatchBackoff;
 use crate::shutdown::Shutdown;
 pub use authority::AuthorityError;
 use bundle::Published;
@@ -140,10 +141,10 @@ impl Certificates {
     /// Keeps API servers trusting this replica until the signal; then others are told that it is gone.
     pub(crate) async fn run(mut self, mut shutdown: Shutdown) -> Result<(), CertificatesError> {
         let mut maps = watcher::watch_object(self.maps.clone(), AUTHORITIES)
-            .default_backoff()
+            .backoff(WatchBackoff::default())
             .boxed();
         let mut hooks = watcher::watch_object(self.hooks.clone(), names::WEBHOOK)
-            .default_backoff()
+            .backoff(WatchBackoff::default())
             .boxed();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

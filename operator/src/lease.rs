@@ -15,6 +15,7 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+use crate::backoff::WatchBackoff;
 use terms::{Step, Terms};
 
 /// The Lease's name, in the operator's namespace.
@@ -154,7 +155,7 @@ impl Lease {
 /// One item for each change of the Lease.
 fn changes(api: Api<Record>) -> impl Stream<Item = ()> + Send {
     watcher::watch_object(api, NAME)
-        .default_backoff()
+        .backoff(WatchBackoff::default())
         .filter_map(|change| std::future::ready(change.ok().map(drop)))
 }
 

@@ -5,6 +5,7 @@
 //! process, and so does a Lease that was lost: a new start mends what the log tells of.
 
 pub mod admission;
+mod backoff;
 pub mod build;
 pub mod caches;
 mod certificates;

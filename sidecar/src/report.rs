@@ -93,6 +93,11 @@ impl Reporter {
             self.conditions = None;
             return;
         };
+        // Whoever hears from the API server need not wait for it.
+        if self.heard() {
+            self.backoff.reset();
+            self.not_before = None;
+        }
         if self.not_before.is_some_and(|at| Instant::now() < at) {
             return;
         }
@@ -133,6 +138,15 @@ impl Reporter {
         holds
             .then(|| self.cluster.client.borrow().clone())
             .flatten()
+    }
+
+    /// Whether something new was heard since this was asked last.
+    fn heard(&mut self) -> bool {
+        let integration = self.cluster.integration.has_changed().unwrap_or(false);
+        let assignment = self.cluster.assignment.has_changed().unwrap_or(false);
+        self.cluster.integration.mark_unchanged();
+        self.cluster.assignment.mark_unchanged();
+        integration || assignment
     }
 
     /// What is to be said now. None when the sidecar can't see itself, which is said in the log.

@@ -241,13 +241,8 @@ impl Chooser {
                 gone.insert(uid.clone());
                 continue;
             }
-            let cached = self
-                .caches
-                .pods
-                .get(&ObjectRef::new(name).within(&integration.namespace));
-            let stays = cached.is_some_and(|pod| {
-                pod.metadata.uid.as_ref() == Some(uid) && pod.metadata.deletion_timestamp.is_none()
-            });
+            let cached = self.caches.pods.get(&integration.namespace, name);
+            let stays = cached.is_some_and(|pod| pod.uid == *uid && !pod.terminating);
             if stays || calls == ASKED_MAX {
                 continue;
             }

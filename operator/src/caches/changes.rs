@@ -7,7 +7,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -74,10 +73,8 @@ impl Changes {
     }
 
     /// Notes a pod that is deleted or has come to its end.
-    pub(super) fn note_gone(&self, pod: &ObjectMeta) {
-        if let Some(uid) = &pod.uid {
-            self.lock().gone.insert(uid.clone(), Instant::now());
-        }
+    pub(super) fn note_gone(&self, pod_uid: &str) {
+        self.lock().gone.insert(pod_uid.to_owned(), Instant::now());
     }
 
     /// Has an integration looked at.

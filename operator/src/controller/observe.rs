@@ -12,26 +12,13 @@ use kube::ResourceExt as _;
 use kube::runtime::reflector::Store;
 
 use super::status::chain_of;
-use crate::caches::{Caches, Meta};
+use crate::caches::{Caches, Meta, Pod};
 use crate::phases::Evidence;
 
 /// A report older than so many intervals is no sign of life.
 const FRESH_INTERVALS: i32 = 8;
 /// The least interval, in seconds.
 pub(super) const INTERVAL_MIN: i32 = 10;
-
-/// A pod of the integration that has not come to its end.
-#[derive(Clone, Debug)]
-pub(super) struct Pod {
-    pub(super) name: String,
-    pub(super) uid: String,
-    pub(super) strand: Option<String>,
-    pub(super) token: Option<String>,
-    pub(super) image: Option<String>,
-    pub(super) updating_since: Option<Time>,
-    pub(super) terminating: bool,
-    pub(super) drains: bool,
-}
 
 /// The kind of a workload that a selector may choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +44,7 @@ pub(super) struct Workload {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
     pub(super) strands: Vec<Arc<BoboykaStrand>>,
-    pub(super) pods: Vec<Pod>,
+    pub(super) pods: Vec<Arc<Pod>>,
     pub(super) claims: Vec<ObjectMeta>,
     pub(super) drains: Vec<Arc<Job>>,
     pub(super) workloads: Vec<Workload>,
@@ -78,7 +65,6 @@ pub(super) fn observe(caches: &Caches, integration: &BoboykaIntegration) -> Seen
             .and_then(|labels| labels.get(names::INTEGRATION_LABEL));
         meta.namespace.as_deref() == Some(&namespace) && label == Some(&name)
     };
-    let pods = caches.pods.state_filter(|pod| ours(&pod.metadata));
     let claims = caches.claims.state_filter(|claim| ours(&claim.metadata));
     let all = &caches.workloads;
     let mut workloads = in_namespace(&all.deployments, WorkloadKind::Deployment, &namespace);
@@ -97,15 +83,15 @@ pub(super) fn observe(caches: &Caches, integration: &BoboykaIntegration) -> Seen
         WorkloadKind::CronJob,
         &namespace,
     ));
-    let mut strands = caches.strands_of(&namespace, &name);
-    strands.sort_by_key(|strand| strand.name_any());
     Seen {
-        strands,
-        pods: pods.iter().map(|pod| pod_of(&pod.metadata)).collect(),
+        strands: caches.strands_of(&namespace, &name),
+        pods: caches
+            .pods
+            .select(&namespace, |pod| pod.integration == name),
         claims: claims.iter().map(|claim| claim.metadata.clone()).collect(),
         drains: caches.drains.state_filter(|job| ours(&job.metadata)),
         workloads,
-        fleet: caches.strands.len(),
+        fleet: caches.strands.count(),
     }
 }
 
@@ -137,28 +123,6 @@ pub(super) fn workload_of(kind: WorkloadKind, meta: &ObjectMeta) -> Workload {
         selected_by: annotations
             .and_then(|all| all.get(names::SELECTED_ANNOTATION))
             .cloned(),
-    }
-}
-
-fn pod_of(meta: &ObjectMeta) -> Pod {
-    let annotation = |name: &str| {
-        meta.annotations
-            .as_ref()
-            .and_then(|all| all.get(name))
-            .cloned()
-    };
-    let labels = meta.labels.as_ref();
-    Pod {
-        name: meta.name.clone().unwrap_or_default(),
-        uid: meta.uid.clone().unwrap_or_default(),
-        strand: annotation(names::STRAND_LABEL),
-        token: annotation(names::TOKEN_ANNOTATION),
-        image: annotation(names::IMAGE_ANNOTATION),
-        updating_since: annotation(names::UPDATING_ANNOTATION)
-            .and_then(|text| text.parse().ok())
-            .map(Time),
-        terminating: meta.deletion_timestamp.is_some(),
-        drains: labels.is_some_and(|labels| labels.contains_key(names::DRAIN_LABEL)),
     }
 }
 

@@ -12,8 +12,9 @@ use kube::ResourceExt as _;
 use kube::core::SelectorExt as _;
 
 use super::Memory;
-use super::observe::{Pod, Seen, Workload};
+use super::observe::{Seen, Workload};
 use crate::build;
+use crate::caches::Pod;
 use crate::integration::{Storage, Validated};
 use crate::strands::read_slot;
 
@@ -88,7 +89,7 @@ pub(super) fn plan(
     let by_token: HashMap<&str, &Pod> = seen
         .pods
         .iter()
-        .filter_map(|pod| Some((pod.token.as_deref()?, pod)))
+        .filter_map(|pod| Some((pod.token.as_deref()?, &**pod)))
         .collect();
     let owner = validated.owner_of_strands();
     for strand in &seen.strands {

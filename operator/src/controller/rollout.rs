@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::observe::{Pod, Seen};
+use super::observe::Seen;
+use crate::caches::Pod;
 use crate::integration::Validated;
 
 /// A sidecar that is not up after so long with its new image has failed.
@@ -40,10 +41,8 @@ pub(super) enum Rollout {
 
 /// The next step.
 pub(super) fn next(validated: &Validated, seen: &Seen, now: &Time) -> Rollout {
-    let sidecars = seen
-        .pods
-        .iter()
-        .filter(|pod| pod.image.is_some() && !pod.terminating && !pod.drains);
+    let pods = seen.pods.iter().map(|pod| &**pod);
+    let sidecars = pods.filter(|pod| pod.image.is_some() && !pod.terminating && !pod.drains);
     let (current, mut behind): (Vec<&Pod>, Vec<&Pod>) =
         sidecars.partition(|pod| pod.image.as_deref() == Some(&validated.image));
     let left = behind.len();
@@ -73,6 +72,8 @@ pub(super) fn next(validated: &Validated, seen: &Seen, now: &Time) -> Rollout {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use k8s_openapi::jiff::Timestamp;
     use serde_json::json;
 
@@ -87,8 +88,7 @@ mod tests {
             token: Some("t".to_owned()),
             image: Some(image.to_owned()),
             updating_since: since.map(at),
-            terminating: false,
-            drains: false,
+            ..Pod::default()
         }
     }
 
@@ -98,7 +98,7 @@ mod tests {
 
     fn step(pods: Vec<Pod>, suspend: bool) -> Rollout {
         let seen = Seen {
-            pods,
+            pods: pods.into_iter().map(Arc::new).collect(),
             ..Seen::default()
         };
         let integration = validated(&json!({"sidecar": {"image": "new"}, "suspend": suspend}));

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use boboyka_crds::Phase;
+use boboyka_crds::{BoboykaStrand, Phase};
 use kube::ResourceExt as _;
 use kube::runtime::reflector::ObjectRef;
 
@@ -37,11 +37,11 @@ pub(super) async fn run(leader: Arc<Leader>) {
 impl Leader {
     /// Counts integrations and strands, for the metrics.
     fn count(&self) {
-        let strands = self.caches.strands.state();
-        let read = || strands.iter().filter_map(|one| one.0.as_ref().ok());
-        let held = read().filter(|strand| strand.spec.holder.is_some()).count();
-        self.metrics.set_strands("held", held);
-        self.metrics.set_strands("free", strands.len() - held);
+        let strands = &self.caches.strands;
+        let held = |strand: &BoboykaStrand| strand.spec.holder.is_some();
+        self.metrics.set_strands("held", strands.count_if(held));
+        self.metrics
+            .set_strands("free", strands.count_if(|strand| !held(strand)));
         let integrations = self.caches.integrations.state();
         let phases = integrations
             .iter()

@@ -44,10 +44,7 @@ fn pod(token: &str) -> Pod {
         uid: "u".to_owned(),
         strand: Some("boboyka-0".to_owned()),
         token: Some(token.to_owned()),
-        image: None,
-        updating_since: None,
-        terminating: false,
-        drains: false,
+        ..Pod::default()
     }
 }
 
@@ -71,7 +68,7 @@ fn seen(strand: BoboykaStrand, pods: Vec<Pod>) -> Seen {
     Seen {
         strands: vec![Arc::new(strand)],
         claims: vec![claim()],
-        pods,
+        pods: pods.into_iter().map(Arc::new).collect(),
         ..Seen::default()
     }
 }
