@@ -42,6 +42,10 @@ pub type Meta<K> = PartialObjectMeta<K>;
 /// Pods that have come to their end look deleted: what they held is free.
 const LIVE_PODS: &str = "status.phase!=Succeeded,status.phase!=Failed";
 
+/// Objects of a page when a kind is listed: what is read of them stays between what is not, so that large pages leave
+/// large holes behind.
+const PAGE: u32 = 50;
+
 /// What is known of the cluster. Cheap to clone.
 #[derive(Clone)]
 pub struct Caches {
@@ -304,7 +308,7 @@ where
 {
     let kind = K::kind(&K::DynamicType::default()).into_owned();
     let mut failing = false;
-    let events = watch(scope.api::<K>(), config).backoff(WatchBackoff::default());
+    let events = watch(scope.api::<K>(), config.page_size(PAGE)).backoff(WatchBackoff::default());
     events.filter_map(move |event| {
         ready(match event {
             Ok(mut event) => {
