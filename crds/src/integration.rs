@@ -34,7 +34,7 @@ use crate::phase::Phase;
     printcolumn = r#"{"name":"Records","type":"integer","jsonPath":".status.records"}"#,
     printcolumn = r#"{"name":"Backlog","type":"integer","jsonPath":".status.backlog","description":"Records that Supabase has not yet"}"#,
     printcolumn = r#"{"name":"Lag","type":"string","jsonPath":".status.lag","description":"Age of the oldest record that Supabase has not yet"}"#,
-    printcolumn = r#"{"name":"Supabase","type":"string","jsonPath":".status.supabaseUrl","priority":1}"#,
+    printcolumn = r#"{"name":"Supabase","type":"string","jsonPath":".status.supabaseUrl","description":"The project that it is mirrored to"}"#,
     printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message","priority":1}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]

@@ -127,7 +127,7 @@ fn defaults_are_filled_in_and_kubectl_shows_and_explains_the_resource() {
         };
         let shown = kubectl(&["get", "bbi", "--namespace", namespace.name()]);
         for column in [
-            "PHASE", "READY", "STRANDS", "RECORDS", "BACKLOG", "LAG", "AGE",
+            "PHASE", "READY", "STRANDS", "RECORDS", "BACKLOG", "LAG", "SUPABASE", "AGE",
         ] {
             assert!(shown.contains(column), "{column}: {shown}");
         }
