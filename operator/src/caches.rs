@@ -1,7 +1,7 @@
 //! What every replica knows of the cluster, kept by watches: integrations and strands whole, pods as a few facts,
 //! everything else by its metadata. Admission answers from here, and the controller observes from here.
 //!
-//! An object that this version can't read is kept as that, with the reason, and breaks no watch.
+//! What this version can't read breaks no watch: an integration is kept as that, with the reason; a strand is not kept.
 
 mod changes;
 mod kept;

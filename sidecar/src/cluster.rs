@@ -84,6 +84,16 @@ impl Cluster {
         };
         (cluster, watch)
     }
+
+    /// Whether something new was heard from the API server since this was asked last.
+    pub(crate) fn heard(&mut self) -> bool {
+        // A watch that ended says nothing new.
+        let integration = self.integration.has_changed().unwrap_or(false);
+        let assignment = self.assignment.has_changed().unwrap_or(false);
+        self.integration.mark_unchanged();
+        self.assignment.mark_unchanged();
+        integration || assignment
+    }
 }
 
 impl ClusterWatch {

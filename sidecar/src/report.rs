@@ -94,7 +94,7 @@ impl Reporter {
             return;
         };
         // Whoever hears from the API server need not wait for it.
-        if self.heard() {
+        if self.cluster.heard() {
             self.backoff.reset();
             self.not_before = None;
         }
@@ -138,15 +138,6 @@ impl Reporter {
         holds
             .then(|| self.cluster.client.borrow().clone())
             .flatten()
-    }
-
-    /// Whether something new was heard since this was asked last.
-    fn heard(&mut self) -> bool {
-        let integration = self.cluster.integration.has_changed().unwrap_or(false);
-        let assignment = self.cluster.assignment.has_changed().unwrap_or(false);
-        self.cluster.integration.mark_unchanged();
-        self.cluster.assignment.mark_unchanged();
-        integration || assignment
     }
 
     /// What is to be said now. None when the sidecar can't see itself, which is said in the log.

@@ -6,7 +6,7 @@ use boboyka_crds::{
 };
 use serde_json::{Value, json};
 
-use super::read;
+use super::{Cluster, Membership, Trouble, read};
 use crate::integration::{InForce, Integration, Pace};
 
 /// As the types write it, so that the paths which are read are those which are written.
@@ -165,4 +165,27 @@ fn a_strand_names_its_holder_and_what_was_witnessed() {
         read::assignment(&json!({"spec": {"holder": 3}})).holder_uid,
         None
     );
+}
+
+#[test]
+fn news_is_heard_once_and_what_says_the_same_again_is_none() {
+    let membership = Membership {
+        namespace: "agents".to_owned(),
+        integration: "boboyka".to_owned(),
+        strand: "boboyka-0".to_owned(),
+        pod_uid: "u-1".to_owned(),
+    };
+    let (mut cluster, watch) = Cluster::new(membership);
+    let mut unread = Trouble::with("read all of the integration");
+    assert!(!cluster.heard());
+    for _ in 0..2 {
+        watch.adopt_integration(&written(), &mut unread);
+    }
+    assert!(cluster.heard());
+    assert!(!cluster.heard());
+    watch.adopt_assignment(&json!({"spec": {"holder": {"token": "t", "podUid": "u-1"}}}));
+    assert!(cluster.heard());
+    watch.adopt_assignment(&json!({"spec": {"holder": {"token": "t", "podUid": "u-1"}}}));
+    watch.adopt_integration(&written(), &mut unread);
+    assert!(!cluster.heard());
 }
