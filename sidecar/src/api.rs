@@ -19,9 +19,8 @@ use axum::Router;
 use axum::http::{Method, Uri};
 use axum::middleware;
 use axum::routing::{get, post};
-
-use crate::mirror::Mirror;
-use crate::store::Store;
+use boboyka_mirror::Mirror;
+use boboyka_store::Store;
 use body::Bodies;
 use error::{ApiError, Code};
 use requests::Requests;

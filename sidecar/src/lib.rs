@@ -8,32 +8,30 @@ mod cluster;
 pub mod command;
 pub mod config;
 pub mod integration;
-pub mod mirror;
+pub mod mirroring;
 mod observe;
 pub mod phase;
 pub mod prune;
 mod report;
 mod server;
-pub mod shutdown;
 mod signals;
-pub mod store;
 mod upkeep;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use boboyka_mirror::{Credentials, CredentialsError, SupabaseSource};
+use boboyka_store::{NewRecord, OpenError, Options, Store, quarantined_in};
 use boboyka_strand::{Record, RecordType};
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 pub use cluster::Membership;
 use config::{Serve, Strand};
-use mirror::{Credentials, SupabaseSource};
-use shutdown::Shutdown;
 use signals::Signals;
-use store::{NewRecord, OpenError, Options, Store};
 use upkeep::{Outside, Upkeep};
 
 /// How long the last report may take: the pod is waiting for it.
@@ -55,7 +53,7 @@ pub enum RunError {
     },
     /// Supabase's settings are wrong.
     #[error("the settings for Supabase are wrong")]
-    Supabase(#[source] mirror::CredentialsError),
+    Supabase(#[source] CredentialsError),
     /// Its place in a cluster is told by halves.
     #[error("the environment is incomplete")]
     Membership(#[from] config::HalfMember),
@@ -89,7 +87,8 @@ async fn serve_strand(
     let mut signals = Signals::listen();
     let store = open(&serve.strand).await?;
     let listener = listen(serve.listen).await?;
-    let (end, shutdown) = shutdown::channel();
+    let shutdown = CancellationToken::new();
+    let end = shutdown.clone().drop_guard();
     let mut upkeep = Upkeep::start(&store, &serve.strand, outside, true, &shutdown).await;
     let api = observed(&serve.strand, &store, &mut upkeep, &shutdown).await?;
     upkeep.spawn(server::serve(listener, api::router(api), shutdown));
@@ -116,7 +115,7 @@ async fn serve_strand(
         }
     }
     tracing::info!("ending: requests under way are answered first");
-    end.trigger();
+    drop(end);
     upkeep.end(LAST_REPORT_LIMIT).await;
     close(store).await;
     failure.map_or(Ok(()), Err)
@@ -132,7 +131,7 @@ fn outside(strand: &Strand) -> Result<Outside, RunError> {
 
 /// Opens the strand, and records in it what had to be set aside.
 async fn open(strand: &Strand) -> Result<Store, RunError> {
-    let known = store::quarantined_in(&strand.data_dir);
+    let known = quarantined_in(&strand.data_dir);
     let options = Options {
         min_free_bytes: strand.min_free_bytes,
         ..Options::new(&strand.data_dir)
@@ -147,7 +146,7 @@ async fn observed(
     strand: &Strand,
     store: &Store,
     upkeep: &mut Upkeep,
-    shutdown: &Shutdown,
+    shutdown: &CancellationToken,
 ) -> Result<Arc<api::Api>, RunError> {
     let observer = listen(strand.observe).await?;
     let api = Arc::new(api::Api::new(store.clone(), upkeep.mirror.clone()));
@@ -196,15 +195,4 @@ async fn record_quarantine(store: &Store, known: usize) {
     {
         tracing::error!(%error, "could not record in the strand what was quarantined");
     }
-}
-
-/// An error with all its causes, for a log.
-pub fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.extend([": ", &error.to_string()]);
-        cause = error.source();
-    }
-    text
 }

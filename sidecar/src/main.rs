@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use boboyka_sidecar::config::{Cli, Command, Serve};
-use boboyka_sidecar::{RunError, causes, command, run, store};
+use boboyka_sidecar::{RunError, command, run};
+use boboyka_store::causes;
 use clap::Parser;
 
 fn main() -> ExitCode {
@@ -66,7 +67,7 @@ fn wait(observe: SocketAddr, timeout: Duration) -> ExitCode {
 
 fn verify(data_dir: &Path) -> ExitCode {
     start_log();
-    let verdict = match store::verify_offline(data_dir, |_| ControlFlow::Continue(())) {
+    let verdict = match boboyka_store::verify_offline(data_dir, |_| ControlFlow::Continue(())) {
         Ok(verdict) => verdict,
         Err(error) => {
             say(

@@ -10,8 +10,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-
-use crate::shutdown::Shutdown;
+use tokio_util::sync::CancellationToken;
 
 /// Connections at once; more wait until one ends. Agents in a pod are few, file descriptors too.
 const CONNECTIONS_MAX: usize = 1024;
@@ -21,7 +20,7 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// Serves until the signal, then until what was under way is answered.
-pub(crate) async fn serve(listener: TcpListener, router: Router, mut shutdown: Shutdown) {
+pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let graceful = GracefulShutdown::new();
     loop {
@@ -38,7 +37,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, mut shutdown: S
                     continue;
                 }
             },
-            () = shutdown.wait() => break,
+            () = shutdown.cancelled() => break,
         };
         // Small answers must not wait for more to send.
         let _ = stream.set_nodelay(true);

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use boboyka_crds::Phase;
-use boboyka_sidecar::store::{Options, PageQuery, Store};
+use boboyka_store::{Options, PageQuery, Store};
 use boboyka_strand::retention::Policy;
 use boboyka_strand::{PayloadJson, RecordType, Seq};
 use serde_json::Value;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use boboyka_crds::Phase;
 use boboyka_sidecar::integration::{InForce, Integration};
-use boboyka_sidecar::store::{NewRecord, blocker_told};
+use boboyka_store::{NewRecord, Options, Store, blocker_told};
 use boboyka_strand::RecordType;
 use boboyka_strand::retention::Policy;
 use boboyka_tests::process::wait_until;
@@ -162,9 +162,9 @@ async fn a_cutover_prunes_by_age_and_a_return_goes_on_from_the_floor() {
 
 /// A strand that was pruned, for a sidecar of its own.
 async fn pruned_strand(folder: &Path) -> (Vec<String>, u64) {
-    let store = boboyka_sidecar::store::Store::open(boboyka_sidecar::store::Options {
+    let store = Store::open(Options {
         seal_blocks: 300,
-        ..boboyka_sidecar::store::Options::new(folder)
+        ..Options::new(folder)
     })
     .unwrap();
     let mut hashes = Vec::new();

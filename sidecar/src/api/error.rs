@@ -3,10 +3,9 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use boboyka_store::{KeyConflict, ReadError, WriteError};
 use boboyka_strand::RecordError;
 use serde::ser::{Serialize, SerializeMap, Serializer};
-
-use crate::store::{KeyConflict, ReadError, WriteError};
 
 /// How long a caller should wait when the queue is full: some commits.
 const RETRY_AFTER_S: &str = "1";
@@ -199,7 +198,10 @@ impl From<ReadError> for ApiError {
         if matches!(error, ReadError::Pruned { .. }) {
             return Self::new(Code::Pruned, error.to_string());
         }
-        tracing::error!(error = crate::causes(&error), "could not read the strand");
+        tracing::error!(
+            error = boboyka_store::causes(&error),
+            "could not read the strand"
+        );
         match &error {
             ReadError::Damaged { .. } => Self::new(
                 Code::StrandDamaged,

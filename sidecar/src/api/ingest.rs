@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use boboyka_store::{Appended, IdempotencyKey, KEY_MAX_BYTES, KeyConflict, NewRecord};
 use boboyka_strand::{Record, RecordType};
 use serde::Serialize;
 
@@ -13,7 +14,6 @@ use super::body;
 use super::error::{ApiError, Code};
 use super::splitter::{Format, Splitter};
 use super::wire::{IngestRequest, Receipt};
-use crate::store::{Appended, IdempotencyKey, KEY_MAX_BYTES, KeyConflict, NewRecord};
 
 /// The longest body of one record: its JSON may be longer than its `MessagePack`, escapes most of all.
 const INGEST_MAX_BYTES: usize = 4 * 1024 * 1024;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
+use boboyka_mirror::{LaneStatus, RetryError};
 use boboyka_strand::RecordType;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::Api;
 use super::error::{ApiError, Code};
-use crate::mirror::{LaneStatus, RetryError};
 
 #[derive(Serialize)]
 struct MirrorStatus {

@@ -10,6 +10,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use boboyka_crds::Phase;
+use boboyka_store::PageQuery;
 use boboyka_strand::{Hash, RecordType, Seq};
 use bytes::Bytes;
 use serde_json::json;
@@ -18,7 +19,6 @@ use tokio::sync::mpsc;
 use super::error::ApiError;
 use super::wire::{Event, EventCounts, Events, HeadStatus, RecordView, Status, StrandStatus};
 use super::{Api, cursor};
-use crate::store::PageQuery;
 
 const LIMIT_DEFAULT: usize = 50;
 const LIMIT_MAX: usize = 1_000;

@@ -3,14 +3,13 @@
 
 use std::borrow::Cow;
 
+use boboyka_mirror::{LaneStatus, Outcome};
+use boboyka_store::{Appended, Quarantined, RetentionStatus};
 use boboyka_strand::{Block, Hash, PayloadJson, RECORD_TYPES, RecordType, Seq};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use uuid::Uuid;
-
-use crate::mirror::{LaneStatus, Outcome};
-use crate::store::{Appended, Quarantined, RetentionStatus};
 
 /// What a caller posts.
 #[derive(Debug, Deserialize)]
