@@ -19,6 +19,6 @@ pub use integration::{
 };
 pub use phase::Phase;
 pub use strand::{
-    BoboykaStrand, BoboykaStrandSpec, Boundary, Chain, HeadReference, Holder, Lane, Slot,
+    BoboykaStrand, BoboykaStrandSpec, Boundary, Chain, HeadReference, Holder, LaneStatus, Slot,
     StrandStatus,
 };

@@ -20,8 +20,10 @@ pub const UPDATING_ANNOTATION: &str = "boboyka.sapixdb.com/sidecar-updating-sinc
 pub const UPDATING_FROM_ANNOTATION: &str = "boboyka.sapixdb.com/sidecar-updating-from";
 /// Annotation of a claim: the pods that its strand is for, as `KIND/NAME/KEY`; none when any pod may take it.
 pub const SLOT_ANNOTATION: &str = "boboyka.sapixdb.com/slot";
-/// Label of a claim, and annotation of a pod since its admission: the strand.
+/// Label of a claim: the name of its strand.
 pub const STRAND_LABEL: &str = "boboyka.sapixdb.com/strand";
+/// Annotation of a pod, set at its admission: the name of the strand that it was given.
+pub const STRAND_ANNOTATION: &str = "boboyka.sapixdb.com/strand";
 /// Label of a Job, and of its pod, that drains a strand nobody holds.
 pub const DRAIN_LABEL: &str = "boboyka.sapixdb.com/drain";
 
@@ -59,8 +61,6 @@ pub const OBSERVE_VARIABLE: &str = "BOBOYKA_OBSERVE";
 /// Environment of the sidecar: for so many seconds after the signal to end it goes on mirroring what is left.
 pub const DRAIN_SECONDS_VARIABLE: &str = "BOBOYKA_DRAIN_SECONDS";
 
-/// The port of the API, on loopback.
-pub const API_PORT: u16 = 7475;
 /// The port of liveness, readiness and metrics.
 pub const OBSERVE_PORT: u16 = 7476;
 

@@ -131,7 +131,7 @@ pub struct StrandStatus {
     pub records_by_type: BTreeMap<String, i64>,
     /// The mirror, one lane for each Supabase table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub lanes: Vec<Lane>,
+    pub lanes: Vec<LaneStatus>,
     /// Records that Supabase has not yet.
     #[serde(default)]
     pub backlog: i64,
@@ -171,7 +171,7 @@ pub struct StrandStatus {
 /// One Supabase table's queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Lane {
+pub struct LaneStatus {
     /// The record type.
     pub record_type: String,
     /// What it does: as in the sidecar's `GET /v1/boboyka/mirror`.
@@ -193,9 +193,6 @@ pub struct Lane {
 pub struct Chain {
     /// Nothing that was acknowledged is known to be lost or altered.
     pub intact: bool,
-    /// The first seq that does not hold.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub broken_seq: Option<i64>,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
