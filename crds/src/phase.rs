@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
     Deserialize,
     JsonSchema,
 )]
+// The schema has no description of its own, because it would replace the description of an optional field.
+#[schemars(description = "")]
 pub enum Phase {
     /// The sidecars append every record to a strand and mirror it to Supabase.
     #[default]
