@@ -142,7 +142,6 @@ fn what_decides_reads_no_clock() {
         "lease/terms.rs",
         "certificates/rotation.rs",
     ] {
-        let sources = read_sources().unwrap();
         let text = sources
             .get(pure)
             .unwrap_or_else(|| panic!("{pure} is gone"));
