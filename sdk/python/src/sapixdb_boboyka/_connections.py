@@ -1,0 +1,129 @@
+"""Connections to the sidecar: separate ones for each process and each event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import ssl
+import sys
+import time
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import httpx
+
+from ._process import PerProcess
+from .errors import BoboykaError
+
+
+@functools.cache
+def _tls(scheme: str) -> ssl.SSLContext:
+    """The process's one TLS context for a scheme.
+
+    httpx would make one for each client, and loading the certificate authorities blocks for up to 150 ms.
+    For plain http the context is empty and never used; httpx can't do without.
+    """
+    if scheme == "https":
+        return httpx.create_ssl_context(trust_env=False)
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+class _Settings:
+    """How to connect."""
+
+    def __init__(self, url: httpx.URL, timeout: float) -> None:
+        self._url = url
+        # A wait for a free connection of this process says nothing about the sidecar, so it has no limit.
+        self._timeout = httpx.Timeout(timeout, pool=None)
+        self._closed = False
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise BoboykaError("the client is closed; make another one")
+
+    def _arguments(self) -> dict[str, Any]:
+        # A proxy of the environment is for the world outside; the sidecar is on this machine.
+        tls = _tls(self._url.scheme)
+        return {"base_url": self._url, "timeout": self._timeout, "verify": tls, "trust_env": False}
+
+
+class Connections(_Settings):
+    """The synchronous client's connections; threads share them, processes do not."""
+
+    def __init__(self, url: httpx.URL, timeout: float) -> None:
+        super().__init__(url, timeout)
+        self._client = PerProcess(lambda: httpx.Client(**self._arguments()))
+
+    def here(self) -> httpx.Client:
+        """This process's connections."""
+        self._check_open()
+        return self._client.get()
+
+    def close(self) -> None:
+        self._closed = True
+        if client := self._client.peek():
+            client.close()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+class AsyncConnections(_Settings):
+    """The asynchronous client's connections. A socket belongs to the event loop that opened it, so each loop
+    of each process has connections of its own."""
+
+    def __init__(self, url: httpx.URL, timeout: float) -> None:
+        super().__init__(url, timeout)
+        self._clients = PerProcess(WeakKeyDictionary[Any, httpx.AsyncClient])
+
+    def here(self) -> httpx.AsyncClient:
+        """The connections of the running event loop."""
+        self._check_open()
+        loop = _running_loop()
+        clients = self._clients.get()
+        found = clients.get(loop)
+        if found is None:
+            _drop_ended(clients)
+            found = clients[loop] = httpx.AsyncClient(**self._arguments())
+        return found
+
+    async def aclose(self) -> None:
+        """Closes the running loop's connections, and has every other running loop close its own."""
+        self._closed = True
+        here, clients = _running_loop(), self._clients.get()
+        for loop, client in list(clients.items()):
+            if loop is here:
+                await client.aclose()
+            elif isinstance(loop, asyncio.AbstractEventLoop) and loop.is_running():
+                asyncio.run_coroutine_threadsafe(client.aclose(), loop)
+        clients.clear()
+
+    async def sleep(self, seconds: float) -> None:
+        # httpx brings anyio, which sleeps in asyncio and in trio; only a retry needs it.
+        import anyio
+
+        await anyio.sleep(seconds)
+
+
+def _running_loop() -> Any:
+    """The running asyncio loop, or the token of the running trio."""
+    trio: Any = sys.modules.get("trio")
+    if trio is not None:
+        try:
+            return trio.lowlevel.current_trio_token()
+        except RuntimeError:
+            pass
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError as error:
+        raise BoboykaError(
+            "no event loop runs here; await BoboykaClient within asyncio or trio, or use BoboykaSyncClient"
+        ) from error
+
+
+def _drop_ended(clients: WeakKeyDictionary[Any, httpx.AsyncClient]) -> None:
+    """Forgets the connections of loops that were closed: nothing can close them any more, and they would
+    keep their loop in memory."""
+    for loop in list(clients):
+        if isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed():
+            clients.pop(loop, None)
