@@ -87,7 +87,9 @@ def test_a_record_that_is_no_json_is_refused_where_it_is_recorded(sidecar: Sidec
     assert numbers(sidecar) == [1, 2]
 
 
-def test_a_record_that_the_sidecar_refuses_is_reported_and_its_neighbours_are_written(sidecar: Sidecar) -> None:
+def test_a_record_that_the_sidecar_refuses_is_reported_and_its_neighbours_are_written(
+    sidecar: Sidecar,
+) -> None:
     refused: list[str] = []
 
     def report(record_type: str, error: BoboykaError) -> None:

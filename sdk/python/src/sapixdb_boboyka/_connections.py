@@ -10,41 +10,45 @@ import time
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import anyio
+import httpcore
 import httpx
 
 from ._process import PerProcess
 from .errors import BoboykaError
 
+# httpx would import it with its first client, perhaps in a thread while another one forks, and the child
+# could never finish the import.
+_TRANSPORT = httpcore
+
+
+# For plain http: httpx can't do without a context, and would make one for each client, which blocks for up
+# to 150 ms while it loads certificate authorities. This one is empty and never used.
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
 
 @functools.cache
-def _tls(scheme: str) -> ssl.SSLContext:
-    """The process's one TLS context for a scheme.
-
-    httpx would make one for each client, and loading the certificate authorities blocks for up to 150 ms.
-    For plain http the context is empty and never used; httpx can't do without.
-    """
-    if scheme == "https":
-        return httpx.create_ssl_context(trust_env=False)
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+def _tls() -> ssl.SSLContext:
+    return httpx.create_ssl_context(trust_env=False)
 
 
 class _Settings:
     """How to connect."""
 
     def __init__(self, url: httpx.URL, timeout: float) -> None:
-        self._url = url
-        # A wait for a free connection of this process says nothing about the sidecar, so it has no limit.
-        self._timeout = httpx.Timeout(timeout, pool=None)
+        self._arguments: dict[str, Any] = {
+            "base_url": url,
+            # A wait for a free connection of this process says nothing about the sidecar.
+            "timeout": httpx.Timeout(timeout, pool=None),
+            "verify": _tls() if url.scheme == "https" else _NO_TLS,
+            # A proxy of the environment is for the world outside; the sidecar is on this machine.
+            "trust_env": False,
+        }
         self._closed = False
 
     def _check_open(self) -> None:
         if self._closed:
             raise BoboykaError("the client is closed; make another one")
-
-    def _arguments(self) -> dict[str, Any]:
-        # A proxy of the environment is for the world outside; the sidecar is on this machine.
-        tls = _tls(self._url.scheme)
-        return {"base_url": self._url, "timeout": self._timeout, "verify": tls, "trust_env": False}
 
 
 class Connections(_Settings):
@@ -52,7 +56,7 @@ class Connections(_Settings):
 
     def __init__(self, url: httpx.URL, timeout: float) -> None:
         super().__init__(url, timeout)
-        self._client = PerProcess(lambda: httpx.Client(**self._arguments()))
+        self._client = PerProcess(lambda: httpx.Client(**self._arguments))
 
     def here(self) -> httpx.Client:
         """This process's connections."""
@@ -84,7 +88,7 @@ class AsyncConnections(_Settings):
         found = clients.get(loop)
         if found is None:
             _drop_ended(clients)
-            found = clients[loop] = httpx.AsyncClient(**self._arguments())
+            found = clients[loop] = httpx.AsyncClient(**self._arguments)
         return found
 
     async def aclose(self) -> None:
@@ -99,9 +103,6 @@ class AsyncConnections(_Settings):
         clients.clear()
 
     async def sleep(self, seconds: float) -> None:
-        # httpx brings anyio, which sleeps in asyncio and in trio; only a retry needs it.
-        import anyio
-
         await anyio.sleep(seconds)
 
 
