@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tarfile
 import zipfile
 from pathlib import Path
-
-from conftest import Sidecar, run_script
 
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent
@@ -54,20 +51,3 @@ def test_wheel_and_sdist_hold_both_packages_and_their_types(tmp_path: Path) -> N
         assert f"{package}/__init__.py" in names and f"{package}/py.typed" in names
     with tarfile.open(sdist) as archive:
         assert any(name.endswith("src/sapixdb_boboyka/py.typed") for name in archive.getnames())
-
-
-def test_the_command_takes_and_shows_records(sidecar: Sidecar) -> None:
-    here = {"BOBOYKA_URL": sidecar.url}
-    command = ["-m", "sapixdb_boboyka"]
-    record = '{"agent_id": "a", "event": "deploy"}'
-    assert run_script([*command, "ingest", "audit_log", record], here).startswith("hash  ")
-    status = json.loads(run_script([*command, "status", "--json"], here))
-    assert status["event_counts"]["audit_log"] == 1
-    table = run_script([*command, "events", "--data"], here)
-    assert "audit_log" in table and '"event": "deploy"' in table
-    done = subprocess.run(
-        [sys.executable, *command, "--url", sidecar.url, "ingest", "audit_log", "{}"],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 1 and done.stderr.startswith("error: agent_id"), done.stderr

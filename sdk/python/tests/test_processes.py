@@ -148,6 +148,39 @@ def work(name):
     check_receipts(output, sidecar, 80)
 
 
+REQUESTS = {
+    "synchronous": "client = Client()\nwork = lambda: (client.status(), client.ingest_many([('audit_log', {})]))",
+    "asynchronous": """
+client = BoboykaClient()
+async def send():
+    await client.status()
+    await client.ingest_many([('audit_log', {})])
+work = lambda: asyncio.run(send())
+""",
+    "recorder": """
+recorder = Recorder()
+def work():
+    recorder.record("audit_log", audit(1))
+    recorder.close()
+""",
+}
+
+
+@pytest.mark.parametrize("kind", REQUESTS)
+def test_a_first_request_imports_nothing_that_a_fork_could_interrupt(sidecar: Sidecar, kind: str) -> None:
+    output, _ = run(
+        f"""
+{REQUESTS[kind]}
+asyncio.run(asyncio.sleep(0))
+before = set(sys.modules)
+work()
+print(sorted(set(sys.modules) - before))
+""",
+        sidecar,
+    )
+    assert output == "[]\n"
+
+
 def test_a_fork_while_requests_are_under_way_disturbs_neither_side(sidecar: Sidecar) -> None:
     output, _ = run(
         """

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import importlib
 import ssl
 import sys
 import time
@@ -11,15 +13,21 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import anyio
-import httpcore
 import httpx
 
 from ._process import PerProcess
 from .errors import BoboykaError
 
-# httpx would import it with its first client, perhaps in a thread while another one forks, and the child
-# could never finish the import.
-_TRANSPORT = httpcore
+
+def _preload(*modules: str) -> None:
+    """Imports what would be imported by the first request. That may run in a thread while another one forks,
+    and the child could neither finish the import nor begin it anew."""
+    for module in modules:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
+
+
+_preload("httpcore", "encodings.idna")
 
 
 # For plain http: httpx can't do without a context, and would make one for each client, which blocks for up
@@ -78,6 +86,7 @@ class AsyncConnections(_Settings):
 
     def __init__(self, url: httpx.URL, timeout: float) -> None:
         super().__init__(url, timeout)
+        _preload("anyio._backends._asyncio")
         self._clients = PerProcess(WeakKeyDictionary[Any, httpx.AsyncClient])
 
     def here(self) -> httpx.AsyncClient:
