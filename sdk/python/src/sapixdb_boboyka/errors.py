@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+
+def _restored(kind: type[BoboykaError], args: tuple[Any, ...], state: dict[str, Any]) -> BoboykaError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
 
 class BoboykaError(Exception):
     """The root of the family."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is pickled as a call with its message alone, which is not what most of these take;
+        # and pickled they are, on their way out of a process pool.
+        return _restored, (type(self), self.args, self.__dict__)
 
 
 class NotReachable(BoboykaError):
@@ -78,9 +92,10 @@ class RecorderFull(BoboykaError):
 class NotFlushed(BoboykaError):
     """The recorder was closed before everything was written.
 
-    `records` holds what was not known to be written, as `(record_type, data, idempotency_key)`.
+    `records` holds what is not known to be written, as `(record_type, data, idempotency_key)`:
+    `ingest_many` takes them as they are, and doubles none.
     """
 
-    def __init__(self, records: list[tuple[str, dict[str, object], str]]) -> None:
+    def __init__(self, records: list[tuple[str, dict[str, Any], str]]) -> None:
         super().__init__(f"{len(records)} records were not written before the recorder was closed")
         self.records = records
