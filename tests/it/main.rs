@@ -20,4 +20,3 @@ mod purity;
 mod refusals;
 mod retention;
 mod secrecy;
-mod words;
