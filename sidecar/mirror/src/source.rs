@@ -132,7 +132,8 @@ impl SourceWatch {
         let configured = match &read {
             Ok(credentials) => switch_on(credentials),
             Err(error) => {
-                tracing::warn!(%error, "the mirror is off: {error}");
+                let error = causes(error);
+                tracing::warn!(error, "the mirror is off: {error}");
                 Configured::Off(Some(error.to_string().into()))
             }
         };

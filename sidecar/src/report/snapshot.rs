@@ -169,7 +169,6 @@ fn chain(quarantined: &[Quarantined]) -> Chain {
     });
     Chain {
         intact: reason.is_none(),
-        broken_seq: None,
         reason,
     }
 }

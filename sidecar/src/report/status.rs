@@ -1,6 +1,6 @@
 //! A report: from what the sidecar sees of itself to its strand's status. Pure.
 
-use boboyka_crds::{HeadReference, Lane, StrandStatus};
+use boboyka_crds::{self as crds, HeadReference, StrandStatus};
 use boboyka_mirror::LaneStatus;
 use boboyka_strand::{Hash, Seq};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -62,7 +62,7 @@ pub(super) fn health(status: &StrandStatus) -> StrandStatus {
         ..status.clone()
     };
     for lane in &mut health.lanes {
-        *lane = Lane {
+        *lane = crds::LaneStatus {
             record_type: std::mem::take(&mut lane.record_type),
             state: std::mem::take(&mut lane.state),
             reason: None,
@@ -87,8 +87,8 @@ pub(super) fn same(one: &StrandStatus, other: &StrandStatus) -> bool {
     at_no_time(one) == at_no_time(other)
 }
 
-fn lane(lane: &LaneStatus) -> Lane {
-    Lane {
+fn lane(lane: &LaneStatus) -> crds::LaneStatus {
+    crds::LaneStatus {
         record_type: lane.record_type.name().to_owned(),
         state: lane.state.name().to_owned(),
         reason: lane.reason.clone(),

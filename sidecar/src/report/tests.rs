@@ -71,7 +71,6 @@ fn snapshot() -> Snapshot {
             .into(),
         chain: Chain {
             intact: true,
-            broken_seq: None,
             reason: None,
         },
         boundary: Some(Boundary {

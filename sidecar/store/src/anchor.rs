@@ -10,6 +10,7 @@ use std::path::Path;
 use uuid::Uuid;
 
 use crate::checksum::checksum;
+use crate::error::causes;
 use crate::files;
 use crate::floor::Floor;
 use crate::phase::RecordedPhase;
@@ -34,13 +35,15 @@ impl Anchor {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
-                tracing::error!(%error, path = %path.display(), "could not read the anchor");
+                let (error, file) = (causes(&error), path.display().to_string());
+                tracing::error!(error, file, "could not read the anchor {file}");
                 return None;
             }
         };
         let anchor = decode(&bytes);
         if anchor.is_none() {
-            tracing::error!(path = %path.display(), "the anchor is damaged");
+            let file = path.display().to_string();
+            tracing::error!(file, "the anchor {file} is damaged and not used");
         }
         anchor
     }
@@ -49,7 +52,11 @@ impl Anchor {
     /// full gets room by pruning.
     pub(crate) fn keep(&self, data_dir: &Path) {
         if let Err(error) = self.write(data_dir) {
-            tracing::error!(%error, "the anchor could not be written; the next start tries again");
+            let error = causes(&error);
+            tracing::error!(
+                error,
+                "could not write the anchor; the next start tries again"
+            );
         }
     }
 

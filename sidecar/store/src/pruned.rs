@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use boboyka_strand::{Hash, Seq};
 
-use crate::error::OpenError;
+use crate::error::{OpenError, causes};
 use crate::files::{self, failed, sync_folder};
 use crate::segment::{HASH_ENTRY_LEN, Segment};
 
@@ -49,7 +49,12 @@ impl PrunedIndex {
         // An index that can't be kept makes a later answer less telling; the disk is given back all
         // the same.
         if let Err(error) = self.keep(path) {
-            tracing::warn!(%error, path = %path.display(), "the hash index of a pruned segment is lost");
+            let (error, file) = (causes(&error), path.display().to_string());
+            tracing::warn!(
+                error,
+                file,
+                "could not keep the hash index of the pruned segment {file}"
+            );
         }
         let bytes = fs::metadata(path).map_or(0, |file| file.len());
         match fs::remove_file(path) {

@@ -1,4 +1,4 @@
-//! Putting the integration's label on the pods of a workload, and taking it away again.
+//! Sets the integration's label on the pods of a workload, and removes it. Writer, by server-side apply.
 
 use boboyka_crds::names;
 use k8s_openapi::NamespaceResourceScope;
@@ -9,13 +9,13 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::controller::observe::{Workload, WorkloadKind};
+use super::workload::{Workload, WorkloadKind};
 
-/// Applies the label of an integration to a workload's pods, or, with `None`, no label: what we applied before goes
-/// away, and nothing else. The workload's generation afterwards.
+/// Sets the label of an integration on a workload's pods; with `None`, removes what the operator set before. Returns the
+/// workload's generation afterwards.
 ///
-/// Somebody else's label of that name is a conflict, and stays.
-pub(in crate::controller) async fn label(
+/// A label of that name that another field manager set stays, and is a conflict.
+pub(super) async fn label(
     client: &Client,
     namespace: &str,
     workload: &Workload,
@@ -56,7 +56,7 @@ where
     Ok(applied.meta().generation.unwrap_or_default())
 }
 
-/// The fields that are ours. The UID keeps a workload that was deleted meanwhile from being made anew.
+/// The fields that the operator manages. With the UID, a workload that was deleted meanwhile is not created again.
 fn wanted<K: Resource<DynamicType = ()>>(workload: &Workload, integration: Option<&str>) -> Value {
     let (version, kind) = (K::api_version(&()), K::kind(&()));
     let (name, uid) = (&workload.name, &workload.uid);

@@ -1,21 +1,21 @@
-//! The Job that mirrors what a strand without a pod still holds.
+//! The Job that drains a strand: it mirrors the backlog of a strand that no pod holds.
 
 use boboyka_crds::names;
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::json;
 
-use super::labels;
-use crate::admission::inject::Held;
+use super::labels::labels;
 use crate::container::{self, USER};
 use crate::integration::Validated;
+use crate::strands::held::Held;
 
-/// A Job that failed so often waits for somebody to look at it.
+/// After this many failures the Job stays for somebody to look at.
 const BACKOFF_LIMIT: u32 = 6;
-/// How long a Job that is done stays to be looked at, in seconds.
+/// How long a finished Job stays to be looked at, in seconds.
 const KEPT_SECONDS: u32 = 60;
 
 /// The Job, whose pod holds the strand.
-pub fn new(integration: &Validated, held: &Held) -> Option<Job> {
+pub(crate) fn new(integration: &Validated, held: &Held) -> Option<Job> {
     let mut labels = labels(integration);
     labels.insert(names::DRAIN_LABEL.to_owned(), held.strand.clone());
     serde_json::from_value(json!({
@@ -27,11 +27,11 @@ pub fn new(integration: &Validated, held: &Held) -> Option<Job> {
         },
         "spec": {
             "backoffLimit": BACKOFF_LIMIT, "ttlSecondsAfterFinished": KEPT_SECONDS,
-            // A pod that is only failing must be gone before the next one opens the strand.
+            // A failing pod must be gone before the next pod opens the strand.
             "podReplacementPolicy": "Failed",
             "template": {
                 "metadata": {"labels": labels, "annotations": {
-                    names::STRAND_LABEL: held.strand, names::TOKEN_ANNOTATION: held.token,
+                    names::STRAND_ANNOTATION: held.strand, names::TOKEN_ANNOTATION: held.token,
                     names::IMAGE_ANNOTATION: integration.image,
                 }},
                 "spec": {
@@ -51,8 +51,8 @@ pub fn new(integration: &Validated, held: &Held) -> Option<Job> {
 }
 
 /// The Job's name; a strand has one at a time.
-pub fn name(strand: &str) -> String {
-    // The names of a Job's pods have room for no more.
+pub(crate) fn name(strand: &str) -> String {
+    // The names of the Job's pods are longer and must fit too.
     let begin: String = strand.chars().take(40).collect();
     let hash = blake3::hash(strand.as_bytes()).to_hex();
     format!(

@@ -1,15 +1,15 @@
-//! What lets the sidecars of a namespace read their integration and write their strand's status.
+//! The role binding that lets sidecars read their integration and write the status of their strands.
 
 use boboyka_crds::names;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use serde_json::json;
 
-use super::labels;
+use super::labels::labels;
 use crate::integration::Validated;
 
-/// Pods run under whatever service account they like, so the role is bound to all of the namespace's; which strand one of
-/// them may write, a policy of the API server tells by the pod that its token is bound to.
-pub fn new(integration: &Validated) -> Option<RoleBinding> {
+/// A pod may use any service account, so the role is bound to all service accounts of the namespace. An admission policy
+/// lets a sidecar write only the strand that its own pod holds: the pod is named in its token.
+pub(crate) fn new(integration: &Validated) -> Option<RoleBinding> {
     serde_json::from_value(json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
         "metadata": {
@@ -25,7 +25,7 @@ pub fn new(integration: &Validated) -> Option<RoleBinding> {
     .ok()
 }
 
-/// The binding's name.
-pub fn name(integration: &str) -> String {
+/// The name of an integration's role binding.
+pub(crate) fn name(integration: &str) -> String {
     format!("{}-{integration}", names::SIDECAR_ROLE)
 }

@@ -1,9 +1,4 @@
-//! The objects that the operator makes, each from a validated integration. Pure.
-
-pub mod claim;
-pub mod drain;
-pub mod role_binding;
-pub mod strand;
+//! The labels of every object that the operator creates. Pure.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +6,8 @@ use boboyka_crds::names;
 
 use crate::integration::Validated;
 
-/// What is on everything of ours: who made it, and whose it is.
-fn labels(integration: &Validated) -> BTreeMap<String, String> {
+/// Its manager and its integration.
+pub(super) fn labels(integration: &Validated) -> BTreeMap<String, String> {
     let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     BTreeMap::from([
         label("app.kubernetes.io/managed-by", names::OPERATOR_MANAGER),

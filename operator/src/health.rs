@@ -1,5 +1,5 @@
-//! The address for whoever watches: `/live`, `/ready`, `/metrics`, nothing else. A replica is ready when it can answer
-//! an admission call rightly: its server listens, API servers trust its certificate, its caches are filled.
+//! The health port: `/live`, `/ready` and `/metrics`, nothing else. A replica is ready when it can answer admission
+//! calls: its server listens, API servers trust its certificate, its caches are filled.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,40 +10,40 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
-use crate::shutdown::Shutdown;
 
-/// A part of what makes a replica ready; whoever is in charge of it sets it.
+/// One part of a replica's readiness; the task in charge of that part sets it.
 #[derive(Clone, Debug, Default)]
-pub struct Flag(Arc<AtomicBool>);
+pub(crate) struct Flag(Arc<AtomicBool>);
 
 impl Flag {
-    /// Says whether this part is ready.
-    pub fn set(&self, ready: bool) {
+    /// Sets whether this part is ready.
+    pub(crate) fn set(&self, ready: bool) {
         self.0.store(ready, Ordering::Relaxed);
     }
 
     /// Whether this part is ready.
-    pub fn is_set(&self) -> bool {
+    pub(crate) fn is_set(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// All parts of what makes a replica ready; cheap to clone.
+/// All parts of a replica's readiness. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness {
+pub(crate) struct Readiness {
     /// The https server listens.
-    pub listening: Flag,
+    pub(crate) listening: Flag,
     /// The webhook configuration has this replica's authority.
-    pub trusted: Flag,
-    /// The caches that admission decides by are filled.
-    pub caches: Flag,
+    pub(crate) trusted: Flag,
+    /// The caches, from which admission decides, are filled.
+    pub(crate) caches: Flag,
 }
 
 impl Readiness {
-    /// What is still waited for; nothing when the replica is ready.
-    pub fn missing(&self) -> Vec<&'static str> {
+    /// The parts that are not ready yet; empty when the replica is ready.
+    pub(crate) fn missing(&self) -> Vec<&'static str> {
         [
             (&self.listening, "the https server listens"),
             (
@@ -64,14 +64,14 @@ pub(crate) async fn serve(
     listener: TcpListener,
     readiness: Readiness,
     metrics: Arc<Metrics>,
-    mut shutdown: Shutdown,
+    shutdown: CancellationToken,
 ) -> std::io::Result<()> {
     let router = Router::new()
         .route("/live", get(|| async { "alive\n" }))
         .route("/ready", get(ready).with_state(readiness))
         .route("/metrics", get(text).with_state(metrics));
     axum::serve(listener, router)
-        .with_graceful_shutdown(async move { shutdown.wait().await })
+        .with_graceful_shutdown(shutdown.cancelled_owned())
         .await
 }
 
