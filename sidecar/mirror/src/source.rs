@@ -134,7 +134,7 @@ impl SourceWatch {
             Err(error) => {
                 let error = causes(error);
                 tracing::warn!(error, "the mirror is off: {error}");
-                Configured::Off(Some(error.to_string().into()))
+                Configured::Off(Some(error.into()))
             }
         };
         self.last = Some(read);

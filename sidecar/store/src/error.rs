@@ -5,8 +5,6 @@ use std::path::PathBuf;
 
 use boboyka_strand::{ChainError, Seq};
 
-use crate::stored::Unreadable;
-
 /// Why a store can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -61,6 +59,14 @@ pub enum TailError {
         /// Why not.
         why: String,
     },
+}
+
+/// Why a value's bytes mean nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("the stored {what} can't be read: {why}")]
+pub(crate) struct Unreadable {
+    pub(crate) what: &'static str,
+    pub(crate) why: String,
 }
 
 impl From<Unreadable> for TailError {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 /// A lane.
 #[derive(Serialize)]
-pub(in crate::api) struct LaneJson {
+pub(crate) struct LaneJson {
     record_type: RecordType,
     table: &'static str,
     state: &'static str,
@@ -38,14 +38,14 @@ struct DeadLetterJson {
 
 /// What a retry did.
 #[derive(Serialize)]
-pub(in crate::api) struct RetryJson {
+pub(crate) struct RetryJson {
     retried: u64,
     mirrored: u64,
     dead_lettered: u64,
 }
 
 /// The lanes, in the page's order.
-pub(in crate::api) fn lane_statuses(lanes: Vec<LaneStatus>) -> Vec<LaneJson> {
+pub(crate) fn lane_statuses(lanes: Vec<LaneStatus>) -> Vec<LaneJson> {
     lanes.into_iter().map(LaneJson::from).collect()
 }
 
