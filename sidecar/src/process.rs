@@ -31,7 +31,7 @@ pub enum RunError {
         source: std::io::Error,
     },
     /// Supabase's settings are wrong.
-    #[error("the settings for Supabase are wrong")]
+    #[error("the settings for supabase are wrong")]
     Supabase(#[source] CredentialsError),
     /// The environment names only a part of its place in a cluster.
     #[error("the environment is incomplete")]
@@ -45,7 +45,7 @@ pub enum RunError {
     #[error("the store stopped: {0}")]
     Poisoned(String),
     /// A listener or the mirror ended by itself; the log says why.
-    #[error("a task ended before the sidecar was told to end; the log says why")]
+    #[error("a task of the sidecar ended early; the log says why")]
     TaskEnded,
 }
 

@@ -1,4 +1,4 @@
-//! The report: what this sidecar tells the cluster, as the status of its strand's resource.
+//! The report: what this sidecar says of itself in the cluster, as the status of its strand's resource.
 //!
 //! Only the sidecar of the pod that holds the strand reports, at the pace that the integration sets. A report that is
 //! refused or lost is tried again with what is true by then. Reports carry neither keys nor row data.

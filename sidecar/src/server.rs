@@ -51,7 +51,10 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: Cance
         tokio::spawn(async move {
             let _slot = slot;
             if let Err(error) = connection.await {
-                tracing::debug!(error = causes(&error), "a connection ended early");
+                tracing::debug!(
+                    error = causes(&error),
+                    "a caller closed its connection early"
+                );
             }
         });
     }

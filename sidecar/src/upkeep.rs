@@ -150,7 +150,7 @@ impl Upkeep {
         let mut integration = self.integration.clone();
         let mut source = self.mirror.watch_source();
         loop {
-            // What changes during the look is looked at again.
+            // A change during the look leads to another look.
             view.mark_unchanged();
             integration.mark_unchanged();
             source.mark_seen();

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-/// So many transient failures in a row open the breaker: fewer are a hiccup.
+/// Transient failures in a row that open the breaker: fewer are a hiccup.
 pub(crate) const FAILURES_TO_OPEN: u32 = 5;
 
 /// The states.

@@ -6,19 +6,19 @@ use std::time::Duration;
 use crate::classify::Class;
 use crate::failure::Failure;
 
-/// So often the same batch may be cut off in its upload before its size is suspected.
+/// Uploads of one batch that may be cut off before its size is suspected.
 const RESETS_TO_SUSPECT: u32 = 3;
 
 /// A shorter body fits into socket buffers, so a reset says nothing about its length.
 const RESET_MIN_BYTES: usize = 64 * 1024;
 
-/// A row whose neighbour is missing is tried so often again: foreign rows may arrive a little later.
+/// Retries of a row that refers to a missing one: the missing row may arrive a little later.
 const DEPENDENCY_TRIES: u32 = 10;
 
-/// A single row that ran out of time is tried so often: a lock may have been in its way.
+/// Tries of a single row that ran out of time: a lock may have been in its way.
 const SLOW_ROW_TRIES: u32 = 3;
 
-/// So many dead letters in a row for one reason, none accepted between, mean that the table is wrong
+/// Dead letters in a row for one reason, none accepted between, that show that the table is wrong
 /// and not the records.
 pub(crate) const REFUSALS_TO_STOP: u32 = 100;
 
@@ -69,7 +69,7 @@ impl Default for Patience {
 }
 
 impl Patience {
-    /// What to do about a failed request of so many rows and bytes.
+    /// What to do about a failed request with this number of rows and bytes.
     pub(crate) fn disposition(
         &mut self,
         failure: &Failure,
@@ -187,11 +187,11 @@ pub(crate) struct Limit {
     passed: u32,
 }
 
-/// So many requests pass before a lowered limit is raised: one failure in 64 costs little.
+/// Requests that pass before a lowered limit is raised: one failure in 64 costs little.
 const PASSES_TO_RAISE: u32 = 64;
 
 impl Limit {
-    /// The limit in calm weather.
+    /// The limit while nothing fails.
     pub(crate) fn new(rows_max: usize, bytes_max: usize) -> Self {
         Self {
             rows: rows_max,
@@ -221,7 +221,7 @@ impl Limit {
         self.bytes
     }
 
-    /// A request of so many rows and bytes was too large.
+    /// A request with this number of rows and bytes was too large.
     pub(crate) fn shrink(&mut self, rows: usize, bytes: usize) {
         self.rows = (rows / 2).max(1);
         self.bytes = (bytes / 2).max(1);

@@ -208,13 +208,13 @@ pub(super) async fn verify(State(api): State<Arc<Api>>) -> Response {
         let view = api.store.view();
         let floor = view.floor.head.seq;
         let total = view.head.seq - floor;
-        let mut told = Instant::now();
+        let mut sent = Instant::now();
         let verdict = api.store.verify(|head| {
             if lines.is_closed() {
                 return ControlFlow::Break(());
             }
-            if told.elapsed() >= PROGRESS_INTERVAL {
-                told = Instant::now();
+            if sent.elapsed() >= PROGRESS_INTERVAL {
+                sent = Instant::now();
                 let line = json!({"progress": {"verified": head.seq.saturating_sub(floor), "total": total}});
                 // A reader too slow for a line of progress misses that line only.
                 let _ = lines.try_send(format!("{line}\n").into());

@@ -49,7 +49,7 @@ pub enum TailError {
     #[error("the tail's file could not be synced")]
     Sync(#[source] io::Error),
     /// What was acknowledged could not be noted.
-    #[error("could not note what was acknowledged")]
+    #[error("could not write the last acknowledged head")]
     Witness(#[source] io::Error),
     /// A value that the store wrote can't be read.
     #[error("the tail's {what} can't be read: {why}")]

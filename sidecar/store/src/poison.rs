@@ -1,5 +1,5 @@
 //! The poison: once a write or a sync failed, nobody knows what the disk holds, so the store never
-//! acknowledges anything again. Whoever runs the store watches for it and ends the process.
+//! acknowledges anything again. The program that runs the store watches for it and ends the process.
 
 use tokio::sync::watch;
 
@@ -19,7 +19,7 @@ impl Poison {
             if first {
                 tracing::error!(
                     reason,
-                    "the store is poisoned: nothing is acknowledged any more"
+                    "the store is poisoned: {reason}; it acknowledges nothing until the process restarts"
                 );
                 *state = Some(reason);
             }

@@ -129,7 +129,7 @@ pub fn limit(
 /// What is to go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cut {
-    /// So many pieces, the oldest ones.
+    /// How many pieces go: the oldest ones.
     pub pieces: usize,
     /// What their files take.
     pub bytes: u64,

@@ -40,7 +40,7 @@ impl Lane {
             }
         }
         self.show();
-        // Whoever asked may have gone.
+        // The caller may have gone.
         let _ = retry.reply.send(report);
     }
 
@@ -176,6 +176,9 @@ impl Lane {
 }
 
 fn stopped(error: WriteError) -> Stopped {
-    tracing::warn!(error = causes(&error), "could not update dead letters");
+    tracing::warn!(
+        error = causes(&error),
+        "could not update the dead letters after a retry"
+    );
     Stopped
 }

@@ -110,7 +110,7 @@ impl Lane {
                 disposition::read_only_delay(fastrand::f64()),
             ),
             Class::Auth => (LaneState::AuthFailed, settings.auth_recheck),
-            // The last four can't be told by rows when none were sent: it is the table.
+            // The last four say nothing about a row when none was sent: the table is wrong.
             Class::Schema | Class::Done | Class::Size | Class::Poison | Class::Dependency => {
                 (LaneState::SchemaMismatch, settings.schema_recheck)
             }
@@ -187,7 +187,7 @@ impl Lane {
             seq,
             code,
             message,
-            "supabase refuses record {seq}: {code}"
+            "supabase refused record {seq} of {table} ({code}): it is a dead letter now"
         );
         let letter = DeadLetter {
             record_type: self.record_type,

@@ -18,7 +18,7 @@ impl Segment {
     /// end the walk.
     ///
     /// # Errors
-    /// The first seq that does not hold. A digest that differs although every block holds is told of
+    /// The first seq that does not hold. A digest that differs although every block holds names
     /// the first seq: something else in the file was altered.
     pub(crate) fn verify(
         &self,

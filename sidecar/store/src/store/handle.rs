@@ -142,7 +142,7 @@ impl Store {
         for thread in threads.drain(..) {
             let name = thread.thread().name().unwrap_or("unnamed").to_owned();
             if thread.join().is_err() {
-                tracing::error!(thread = name, "the store's thread {name} had panicked");
+                tracing::error!(thread = name, "the store's thread {name} panicked");
             }
         }
     }

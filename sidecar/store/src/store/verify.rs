@@ -51,7 +51,11 @@ pub fn verify_offline(
     if let Err(error) = fs::remove_dir_all(&copy) {
         let folder = copy.display().to_string();
         let error = causes(&error);
-        tracing::warn!(error, folder, "could not remove the copy in {folder}");
+        tracing::warn!(
+            error,
+            folder,
+            "could not remove the copy of the strand in {folder}"
+        );
     }
     verdict
 }

@@ -3,7 +3,7 @@
 //! Whole numbers must fit into 64 bits, signed or unsigned. Every other number is a double, as JSON
 //! clients read it; one with more significant digits than a double keeps, or beyond its range, is
 //! refused instead of rounded. The parser hands over doubles only, so what it may have rounded is
-//! found in the text: only long numbers and those with an exponent are looked at.
+//! found in the text: only long numbers and those with an exponent are checked.
 
 use std::collections::BTreeMap;
 use std::fmt;
