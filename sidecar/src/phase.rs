@@ -80,7 +80,7 @@ impl Follower {
         }
     }
 
-    /// Does what is to be done now.
+    /// Obeys the integration as it is now.
     async fn step(&mut self) -> Pending {
         let integration = *self.integration.borrow_and_update();
         // The boundary first: it must not lie behind the change that it is for.

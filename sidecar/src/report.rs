@@ -140,7 +140,7 @@ impl Reporter {
             .flatten()
     }
 
-    /// What is to be said now. None when the sidecar can't see itself, which is said in the log.
+    /// The status now. None when the thread that collects it failed, which the next turn tries again.
     async fn look(&mut self, running: bool) -> Option<StrandStatus> {
         let assignment = self.cluster.assignment.borrow().clone();
         let has_supabase = self.cluster.integration.borrow().has_supabase;

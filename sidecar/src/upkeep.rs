@@ -33,7 +33,7 @@ pub(crate) struct Upkeep {
     cluster: Option<Cluster>,
     reporter: Option<oneshot::Receiver<Reporter>>,
     tasks: JoinSet<()>,
-    /// Of a sidecar on its own, which nobody tells anything else.
+    /// Keeps the settings of a sidecar outside of a cluster, which never change.
     _standalone: watch::Sender<Integration>,
 }
 

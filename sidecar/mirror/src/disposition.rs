@@ -31,7 +31,7 @@ pub(crate) enum Disposition {
     Split,
     /// Send halves from now on: the batch was too large.
     Shrink,
-    /// See by a preflight whether the connection works; if so, the size is to blame.
+    /// Run a preflight: when it passes, the size of the batch is to blame.
     SuspectSize,
     /// The row is never accepted.
     DeadLetter,
@@ -50,7 +50,7 @@ pub(crate) enum Disposition {
 /// What a lane has put up with since a row was last settled.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
-    /// Requests with one row alone, which is what its dead letter tells.
+    /// Requests with one row alone: the attempts that its dead letter reports.
     tries: u32,
     resets: u32,
     slow_row: u32,
@@ -144,7 +144,7 @@ pub(crate) fn dependency_delay(jitter: f64) -> Duration {
     Duration::from_secs(1).mul_f64(0.5 + jitter.clamp(0.0, 1.0))
 }
 
-/// The wait while the project takes no writes: somebody has to pay or to free space first.
+/// The wait while the project takes no writes: its owner has to pay or to free space first.
 pub(crate) fn read_only_delay(jitter: f64) -> Duration {
     Duration::from_mins(1).mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
 }

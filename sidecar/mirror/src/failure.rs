@@ -47,7 +47,7 @@ impl Failure {
         Self::network("unreachable", "supabase unreachable")
     }
 
-    /// A connection to somebody whose certificate no known authority has signed.
+    /// A connection to a server whose certificate no known authority has signed.
     pub(crate) fn untrusted() -> Self {
         Self::network("untrusted", "supabase's certificate is not trusted")
     }
@@ -74,7 +74,7 @@ impl Failure {
         }
     }
 
-    /// The failure that an answer other than success tells. `body` is its (bounded) text.
+    /// The failure that an answer other than success stands for. `body` is its (bounded) text.
     pub(crate) fn from_answer(
         table: &str,
         status: u16,

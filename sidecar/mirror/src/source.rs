@@ -44,7 +44,7 @@ pub(super) enum Configured {
     On(Arc<Supabase>),
 }
 
-/// Hears whenever the credentials change.
+/// Wakes its owner whenever the credentials change.
 #[derive(Clone, Debug)]
 pub struct SourceChanges(watch::Receiver<Configured>);
 

@@ -18,7 +18,7 @@ pub struct WaitError {
     pub address: SocketAddr,
     /// For how long.
     pub waited: Duration,
-    /// What was heard last.
+    /// The last answer, or why there was none.
     pub last: String,
 }
 

@@ -156,7 +156,7 @@ impl Source {
     }
 }
 
-/// What was set aside was acknowledged once, or nobody can tell.
+/// A strand with anything in quarantine is not intact: some of it may have been acknowledged.
 fn chain(quarantined: &[Quarantined]) -> Chain {
     let reason = quarantined.first().map(|first| match quarantined.len() {
         1 => format!("{} (set aside in {})", first.reason, first.folder),

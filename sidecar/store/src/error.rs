@@ -13,7 +13,7 @@ pub enum OpenError {
     InUse {
         /// The folder.
         path: PathBuf,
-        /// Who holds it, as far as the lock file tells.
+        /// The process that has it open, as the lock file says.
         pid: String,
     },
     /// A file or folder could not be read or written.
@@ -26,7 +26,7 @@ pub enum OpenError {
         /// Why not.
         source: io::Error,
     },
-    /// The tail could not be opened, not even after what was damaged was set aside.
+    /// The tail could not be opened, not even after what was damaged was quarantined.
     #[error("could not open the tail in {}", path.display())]
     Tail {
         /// The tail's folder.

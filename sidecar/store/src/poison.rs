@@ -1,4 +1,4 @@
-//! The poison: once a write or a sync failed, nobody knows what the disk holds, so the store never
+//! The poison: after a failed write or sync the content of the disk is unknown, so the store never
 //! acknowledges anything again. The program that runs the store watches for it and ends the process.
 
 use tokio::sync::watch;
@@ -31,7 +31,7 @@ impl Poison {
         self.0.borrow().is_some()
     }
 
-    /// Waits for the poison and tells its reason.
+    /// Waits for the poison and returns its reason.
     pub(crate) async fn wait(&self) -> String {
         let mut state = self.0.subscribe();
         match state.wait_for(Option::is_some).await {

@@ -9,12 +9,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::error::OpenError;
 use crate::files::{failed, sync_folder};
 
-/// Something that was set aside.
+/// A folder in quarantine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantined {
     /// The folder under the data folder where it lies.
     pub folder: String,
-    /// What it is and why it was set aside.
+    /// What it holds and why it was quarantined.
     pub reason: String,
 }
 

@@ -60,7 +60,7 @@ pub(crate) struct SealTask {
     sealed_at_ms: u64,
 }
 
-/// What is to be sealed now, if anything.
+/// The part of the tail that is due to be sealed now, if any.
 pub(crate) fn due(
     memory: &Memory,
     options: &Options,

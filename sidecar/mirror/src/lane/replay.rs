@@ -1,4 +1,4 @@
-//! Dead letters sent again because somebody asked for it: what the table takes now is no dead letter
+//! Dead letters sent again on demand: what the table takes now is no dead letter
 //! any more, what it refuses stays one. New records of the lane wait meanwhile, for a bounded time.
 
 use std::ops::Range;

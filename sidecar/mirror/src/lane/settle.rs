@@ -99,7 +99,7 @@ impl Lane {
         }
     }
 
-    /// Waits as a failure demands that no row is to blame for.
+    /// Waits after a failure that no row caused.
     pub(super) fn stand_back(&mut self, failure: &Failure) {
         let reason: Arc<str> = failure.message.as_str().into();
         let settings = *self.settings.borrow();
@@ -170,7 +170,7 @@ impl Lane {
         self.split(part);
     }
 
-    /// The row is never accepted: it is set aside, and the lane goes on.
+    /// Supabase never accepts the row: it becomes a dead letter, and the lane goes on.
     async fn dead_letter(&mut self, part: Range<usize>, failure: &Failure) {
         self.breaker.answered();
         let Some(row) = self

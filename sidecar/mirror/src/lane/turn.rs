@@ -25,7 +25,7 @@ const READ_MAX_BYTES: usize = 384 * 1024;
 /// scan the same blocks once more.
 const IDLE_MARK_STEP: Seq = 10_000;
 
-/// The wait after the strand could not be read: the damage is there until somebody mends it.
+/// The wait after the strand could not be read: the damage stays until an operator repairs it.
 const UNREADABLE_DELAY: Duration = Duration::from_mins(1);
 
 /// Why a lane could not read its records.
@@ -111,7 +111,7 @@ impl Lane {
         Rest::Idle([look, recheck].into_iter().flatten().min())
     }
 
-    /// A table without some columns or its key is checked again now and then: somebody may have added them.
+    /// A table without some columns or its key is checked again now and then: an operator may have added them.
     fn is_preflight_due(&self, now: Instant) -> bool {
         self.shape.as_ref().is_none_or(|shape| {
             !shape.is_whole() && now >= self.shape_seen + self.settings.borrow().schema_recheck
@@ -230,7 +230,7 @@ impl Lane {
     }
 
     /// After too many refusals: whether the table takes the next row, or the last one at hand, which
-    /// tells a wrong table from a long run of wrong records. No row becomes a dead letter here.
+    /// distinguishes a wrong table from a long run of wrong records. No row becomes a dead letter here.
     async fn send_trial(&mut self) {
         let Some(work) = self.work.as_ref() else {
             return;

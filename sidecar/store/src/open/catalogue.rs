@@ -54,7 +54,7 @@ pub(super) fn catalogue(
                 "the segment {file} is missing: restore it from a backup"
             );
         }
-        // The catalogue keeps it: reads and verification tell what is missing.
+        // The catalogue keeps it: reads and checks report what is missing.
         segments.push(segment);
     }
     for path in files.into_values() {

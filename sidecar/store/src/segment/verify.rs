@@ -14,7 +14,7 @@ use crate::error::{ReadError, causes};
 const AFTER_DIGESTED: u64 = TRAILER_LEN - 8;
 
 impl Segment {
-    /// Follows the chain through the segment from `before`. `progress` hears of every frame and may
+    /// Follows the chain through the segment from `before`. `progress` is called after every frame and may
     /// end the walk.
     ///
     /// # Errors
