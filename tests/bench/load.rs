@@ -1,4 +1,4 @@
-//! The load: so many connections, each sending its next request when the last was answered.
+//! The load: a number of connections, each sending its next request when the last was answered.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -115,7 +115,7 @@ impl Load {
     }
 }
 
-/// So many records as the array that a batch takes.
+/// This number of records, as the array that a batch accepts.
 pub(crate) fn array(first: u64, records: u64) -> String {
     let records: Vec<_> = (first..first + records).map(record).collect();
     format!("[{}]", records.join(","))

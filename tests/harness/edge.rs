@@ -26,7 +26,7 @@ pub enum Fault {
     Ambiguous,
     /// Ends the connection in the middle of the upload.
     Cut,
-    /// Answers with a status at once and takes so long over a body that then breaks off.
+    /// Answers with a status at once and takes this time over a body that then breaks off.
     SlowBody(u16, Duration),
 }
 

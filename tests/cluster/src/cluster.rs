@@ -22,7 +22,7 @@ use crate::tools::Tools;
 const READY_LIMIT: Duration = Duration::from_mins(2);
 /// A node that says nothing for so long is unknown; short, so that tests of faults are quick.
 const NODE_GRACE: &str = "10s";
-/// Pods on a node that is unknown are evicted after so many seconds.
+/// Pods on a node that is unknown are evicted after this number of seconds.
 const EVICTION_SECONDS: &str = "3";
 /// The API server's address on the nodes' bridge.
 pub(crate) const BRIDGE: &str = "10.99.0.1";
@@ -32,7 +32,7 @@ pub(crate) const BRIDGE: &str = "10.99.0.1";
 pub enum Tier {
     /// etcd, API server and controller manager; needs no root.
     Api,
-    /// All of it, with so many nodes; needs root.
+    /// All of it, with this number of nodes; needs root.
     Nodes(u8),
 }
 

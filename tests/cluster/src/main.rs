@@ -31,7 +31,7 @@ struct Arguments {
 enum Action {
     /// Starts a cluster in the background.
     Up {
-        /// So many nodes; none gives a control plane that needs no root.
+        /// Number of nodes. With 0 there is only a control plane, which needs no root.
         #[arg(long, default_value_t = 2)]
         nodes: u8,
     },
@@ -39,7 +39,7 @@ enum Action {
     Down,
     /// Runs a cluster until it is told to end.
     Serve {
-        /// So many nodes; none gives a control plane that needs no root.
+        /// Number of nodes. With 0 there is only a control plane, which needs no root.
         #[arg(long, default_value_t = 2)]
         nodes: u8,
     },
