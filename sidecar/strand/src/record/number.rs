@@ -28,15 +28,13 @@ pub enum NumberFault {
 
 impl fmt::Display for NumberFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        let what = match self {
             Self::WholeOutOfRange => "is a whole number that does not fit into 64 bits",
             Self::TooLarge => "is a number beyond the range of a 64-bit float",
             Self::TooSmall => "is a number too close to zero for a 64-bit float",
-            Self::TooManyDigits => {
-                "is a number with more digits than a 64-bit float keeps; send at most 15 of them"
-            }
-        })?;
-        f.write_str("; to keep it as it is, send it as text")
+            Self::TooManyDigits => "is a number with more digits than a 64-bit float keeps",
+        };
+        write!(f, "{what}; send it as text")
     }
 }
 
