@@ -10,7 +10,7 @@ use boboyka_strand::{Record, RecordType};
 use serde::Serialize;
 
 use super::Api;
-use super::body;
+use super::body::{self, Media};
 use super::error::{ApiError, Code};
 use super::splitter::{Format, Splitter};
 use super::wire::{IngestRequest, Receipt};
@@ -31,7 +31,7 @@ pub(super) async fn ingest(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, content) = request.into_parts();
-    if body::media_type(&parts.headers) != "application/json" {
+    if body::media(&parts.headers)? != Some(Media::Json) {
         return Err(body::unsupported("application/json"));
     }
     let key = header_key(&parts.headers)?;
@@ -55,10 +55,10 @@ pub(super) async fn batch(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, content) = request.into_parts();
-    let format = match body::media_type(&parts.headers).as_str() {
-        NDJSON => Format::Lines,
-        "application/json" => Format::Array,
-        _ => {
+    let format = match body::media(&parts.headers)? {
+        Some(Media::JsonLines) => Format::Lines,
+        Some(Media::Json) => Format::Array,
+        None => {
             return Err(body::unsupported(
                 "application/json or application/x-ndjson",
             ));
