@@ -20,20 +20,20 @@ TYPES = ("project_build", "build_queue_item", "agent_health", "audit_log")
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="sapixdb-boboyka", description="Asks the sidecar beside this machine's agents."
+        prog="sapixdb-boboyka", description="Sends records to the sidecar on this machine and reads them."
     )
-    parser.add_argument("--url", help="the sidecar (BOBOYKA_URL, http://localhost:7475)")
+    parser.add_argument("--url", help="the sidecar (default: BOBOYKA_URL, or http://localhost:7475)")
     commands = parser.add_subparsers(dest="command", required=True)
-    status = commands.add_parser("status", help="phase, Supabase, records by type")
-    events = commands.add_parser("events", help="the newest records")
+    status = commands.add_parser("status", help="show phase, Supabase and number of records by type")
+    events = commands.add_parser("events", help="list the newest records")
     events.add_argument("--limit", type=int, default=20)
     events.add_argument("--type", choices=TYPES, dest="record_type")
-    events.add_argument("--data", action="store_true", help="with the records themselves")
-    ingest = commands.add_parser("ingest", help="takes one record")
+    events.add_argument("--data", action="store_true", help="include the data of the records")
+    ingest = commands.add_parser("ingest", help="write one record")
     ingest.add_argument("record_type", choices=TYPES)
     ingest.add_argument("data", help="a JSON object, or - to read it from standard input")
     for command in (status, events, ingest):
-        command.add_argument("--json", action="store_true", help="JSON instead of a table")
+        command.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser
 
 

@@ -49,16 +49,16 @@ _RETRY_AFTER_MAX = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often and how patiently a call is tried again. Safe, since every ingest carries a key."""
+    """How often to repeat a call and how long to wait. Safe, because every ingest carries a key."""
 
     attempts: int = 8
-    """Tries in all, at least 1."""
+    """Number of attempts in all, at least 1."""
     first_wait: float = 0.1
-    """Seconds before the second try; doubles with each, and is drawn at random below that."""
+    """Seconds before the second attempt. Doubles with each attempt; the wait is half of it to all of it."""
     longest_wait: float = 2.0
 
     def wait(self, tried: int, at_least: float = 0.0) -> float:
-        """Seconds to wait after so many tries."""
+        """Seconds to wait after `tried` attempts."""
         most = min(self.longest_wait, self.first_wait * 2 ** (tried - 1))
         return max(at_least, random.uniform(most / 2, most))
 

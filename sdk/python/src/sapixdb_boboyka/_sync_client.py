@@ -22,15 +22,15 @@ from .models import (
 
 
 class BoboykaSyncClient:
-    """Speaks to the sidecar beside this process.
+    """A client of the sidecar on this machine.
 
-    `url`: the sidecar's address; else `BOBOYKA_URL`, else `http://localhost:7475`. `timeout`: seconds for
-    one try. `retry`: how often a call is tried again while the sidecar is away or busy; `Retry(attempts=1)`
-    never does. Connections are kept, so make one client and use it for long. It can be shared: each process,
-    also a forked one, and each event loop gets connections of its own.
+    `url`: address of the sidecar; default `BOBOYKA_URL`, or `http://localhost:7475`. `timeout`: seconds per
+    attempt. `retry`: how often to repeat a call while the sidecar is away or busy; `Retry(attempts=1)`
+    never repeats. The client keeps connections open, so create one and share it: each process, also a
+    forked one, and each event loop gets its own connections.
 
-    Every method raises a `BoboykaError`: `NotReachable` when no sidecar answers, `TooBusy` and
-    `Unavailable` when it can't take more now, `InvalidRecord` when it refuses what was sent.
+    Every method can raise a `BoboykaError`: `NotReachable` if no sidecar answers, `TooBusy` or
+    `Unavailable` if it can't accept records now, `InvalidRecord` if it rejects the record.
     """
 
     def __init__(
@@ -67,10 +67,10 @@ class BoboykaSyncClient:
         *,
         idempotency_key: str | None = None,
     ) -> IngestResponse:
-        """Takes a record of any type; returns when it is durable.
+        """Writes a record of any type and returns its receipt when the record is durable.
 
-        `idempotency_key`: 1 to 255 bytes; the same key with the same record gives the same receipt for
-        24 hours and appends nothing. Without one the client makes one, for its own tries.
+        `idempotency_key`: 1 to 255 bytes. For 24 hours, the same key with the same record returns the same
+        receipt and appends nothing. By default the client generates a key for its own retries.
         """
         call = _core.ingest(record_type, data, idempotency_key)
         return IngestResponse.from_json(_core.decode(self._send(call)))
@@ -88,8 +88,8 @@ class BoboykaSyncClient:
         idempotency_key: str | None = None,
         **more: Any,
     ) -> IngestResponse:
-        """A build run. `status`: queued, running, succeeded or failed. Times in milliseconds since 1970;
-        `more`: fields of your own, kept as they are."""
+        """Writes the state of a build run. `status`: queued, running, succeeded or failed. Times are
+        milliseconds since 1970. `more`: fields of your own, kept unchanged."""
         data = _core.given(
             more,
             project_id=project_id,
@@ -114,8 +114,8 @@ class BoboykaSyncClient:
         idempotency_key: str | None = None,
         **more: Any,
     ) -> IngestResponse:
-        """An item of the build queue. `status`: waiting, processing or done. Times in milliseconds since
-        1970; `more`: fields of your own, kept as they are."""
+        """Writes the state of an item of the build queue. `status`: waiting, processing or done. Times are
+        milliseconds since 1970. `more`: fields of your own, kept unchanged."""
         data = _core.given(
             more,
             queue_id=queue_id,
@@ -138,9 +138,9 @@ class BoboykaSyncClient:
         idempotency_key: str | None = None,
         **more: Any,
     ) -> IngestResponse:
-        """A snapshot of an agent's health. `status`: healthy, degraded or unhealthy. `cpu_pct`: per cent;
-        `memory_mb`: MiB; `checked_at_ms`: milliseconds since 1970, now unless given; `more`: fields of your
-        own, kept as they are."""
+        """Writes a snapshot of an agent's health. `status`: healthy, degraded or unhealthy.
+        `cpu_pct`: percent. `memory_mb`: MiB. `checked_at_ms`: milliseconds since 1970, default now. `more`:
+        fields of your own, kept unchanged."""
         data = _core.given(
             more,
             agent_id=agent_id,
@@ -162,8 +162,8 @@ class BoboykaSyncClient:
         idempotency_key: str | None = None,
         **more: Any,
     ) -> IngestResponse:
-        """An action that somebody may ask about. `timestamp_ms`: milliseconds since 1970, now unless given;
-        `more`: fields of your own, kept as they are."""
+        """Writes an auditable action of an agent. `timestamp_ms`: milliseconds since 1970, default now.
+        `more`: fields of your own, kept unchanged."""
         data = _core.given(
             more,
             agent_id=agent_id,
@@ -180,12 +180,12 @@ class BoboykaSyncClient:
         *,
         batch_size: int = _core.BATCH_RECORDS,
     ) -> list[IngestResponse | BoboykaError]:
-        """Takes many records, in order, in as few requests as `batch_size` allows.
+        """Writes many records, in order, in as few requests as `batch_size` allows.
 
-        Gives a receipt or an error for each, in order; what is no record at all gives an error in its place.
-        A batch that could not be sent gives its error for each of its records, and for all that come after:
-        nothing more is tried. Each record carries a key of its own, so a batch that is tried again after a
-        crash of the sidecar doubles nothing.
+        Returns a receipt or an error for each, in order, and an error for anything that is not a record. If
+        a batch could not be sent, its records and all later ones get its error, and the client sends
+        nothing more. Each record has a key of its own, so a batch that is sent again after a crash of the
+        sidecar duplicates nothing.
         """
         many = _core.Many(records, batch_size)
         failure: BoboykaError | None = None
@@ -200,7 +200,7 @@ class BoboykaSyncClient:
         return many.answers()
 
     def status(self) -> BoboykaStatusResponse:
-        """Phase, whether there is a Supabase, and how many records of each type there are."""
+        """Returns phase, Supabase URL, and the number of records of each type."""
         return BoboykaStatusResponse.from_json(self._status())
 
     def events(
@@ -213,7 +213,7 @@ class BoboykaSyncClient:
         until_ms: int | None = None,
         include_data: bool = False,
     ) -> EventsResponse:
-        """A page of records, newest first.
+        """Returns a page of records, newest first.
 
         `limit`: 1 to 1000; `cursor`: the `next_cursor` of the page before, with the same filters; times in
         milliseconds since 1970, both inclusive.
@@ -222,15 +222,15 @@ class BoboykaSyncClient:
         return EventsResponse.from_json(_core.decode(self._send(call)))
 
     def build_events(self, limit: int = 50) -> EventsResponse:
-        """The newest `project_build` events."""
+        """Returns the newest `project_build` events."""
         return self.events(limit, "project_build")
 
     def health_events(self, limit: int = 50) -> EventsResponse:
-        """The newest `agent_health` events."""
+        """Returns the newest `agent_health` events."""
         return self.events(limit, "agent_health")
 
     def audit_events(self, limit: int = 50) -> EventsResponse:
-        """The newest `audit_log` events."""
+        """Returns the newest `audit_log` events."""
         return self.events(limit, "audit_log")
 
     def iter_events(
@@ -242,7 +242,7 @@ class BoboykaSyncClient:
         include_data: bool = False,
         page_size: int = 500,
     ) -> Iterator[BoboykaEvent]:
-        """Every event, newest first, each once, also while new ones arrive (those are left out)."""
+        """Yields every event once, newest first. Events that arrive in the meantime are left out."""
         cursor: str | None = None
         while True:
             page = self.events(

@@ -1,4 +1,4 @@
-"""All that can go wrong, in one family: catch `BoboykaError` for everything."""
+"""The errors of the client. All of them derive from `BoboykaError`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def _restored(kind: type[BoboykaError], args: tuple[Any, ...], state: dict[str, 
 
 
 class BoboykaError(Exception):
-    """The root of the family."""
+    """The base class of all errors."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # An exception is pickled as a call with its message alone, which is not what most of these take;
@@ -24,8 +24,8 @@ class BoboykaError(Exception):
 class NotReachable(BoboykaError):
     """No sidecar answered, after all attempts.
 
-    Whether a record of an ingest was taken is not known; sending it again with the same
-    idempotency key is safe.
+    The sidecar may have written the record of an ingest. Sending it again with the same idempotency key
+    is safe.
     """
 
     def __init__(self, url: str, why: str) -> None:
@@ -37,10 +37,10 @@ class NotReachable(BoboykaError):
 
 
 class AnswerError(BoboykaError):
-    """The sidecar answered that it did not do it. Nothing was written.
+    """The sidecar answered with an error and wrote nothing.
 
-    `status` is HTTP's, `code` the sidecar's own (its API document lists them), `field` names what
-    the error is about, if anything.
+    `status`: HTTP status. `code`: error code of the sidecar, as listed in its API document. `field`: the
+    field, parameter or header that the error is about, or None.
     """
 
     def __init__(self, status: int, code: str, message: str, field: str | None = None) -> None:
@@ -52,7 +52,7 @@ class AnswerError(BoboykaError):
 
 
 class InvalidRecord(AnswerError):
-    """The record is not what its type demands; `field` names the field. Sending it again is in vain."""
+    """The record is invalid; `field` names the field. Sending it again can't succeed."""
 
 
 class IdempotencyConflict(AnswerError):
