@@ -17,7 +17,6 @@ mod server;
 mod signals;
 mod upkeep;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,12 +24,13 @@ use boboyka_mirror::{Credentials, CredentialsError, SupabaseSource};
 use boboyka_store::{NewRecord, OpenError, Options, Store, quarantined_in};
 use boboyka_strand::{Record, RecordType};
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 pub use cluster::Membership;
 use config::{Serve, Strand};
+use server::listen::Listeners;
+pub use server::listen::{ListenAddress, ListenAddressError};
 use signals::Signals;
 use upkeep::{Outside, Upkeep};
 
@@ -47,7 +47,7 @@ pub enum RunError {
     #[error("could not listen on {address}")]
     Listen {
         /// The address.
-        address: SocketAddr,
+        address: ListenAddress,
         /// Why not.
         source: std::io::Error,
     },
@@ -86,14 +86,15 @@ async fn serve_strand(
 ) -> Result<(), RunError> {
     let mut signals = Signals::listen();
     let store = open(&serve.strand).await?;
-    let listener = listen(serve.listen).await?;
+    let listeners = listen(&serve.listen).await?;
+    let addresses = listeners.to_string();
     let shutdown = CancellationToken::new();
     let end = shutdown.clone().drop_guard();
     let mut upkeep = Upkeep::start(&store, &serve.strand, outside, true, &shutdown).await;
     let api = observed(&serve.strand, &store, &mut upkeep, &shutdown).await?;
-    upkeep.spawn(server::serve(listener, api::router(api), shutdown));
+    upkeep.spawn(server::serve(listeners, api::router(api), shutdown));
     tracing::info!(
-        address = %serve.listen,
+        addresses,
         strand_id = %store.strand_id(),
         head = store.head().seq,
         "listening"
@@ -148,10 +149,10 @@ async fn observed(
     upkeep: &mut Upkeep,
     shutdown: &CancellationToken,
 ) -> Result<Arc<api::Api>, RunError> {
-    let observer = listen(strand.observe).await?;
+    let observers = listen(&strand.observe).await?;
     let api = Arc::new(api::Api::new(store.clone(), upkeep.mirror.clone()));
     let router = observe::router(Arc::clone(&api));
-    upkeep.spawn(server::serve(observer, router, shutdown.clone()));
+    upkeep.spawn(server::serve(observers, router, shutdown.clone()));
     Ok(api)
 }
 
@@ -170,10 +171,11 @@ fn supabase_source(strand: &Strand) -> Result<SupabaseSource, RunError> {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, RunError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| RunError::Listen { address, source })
+async fn listen(address: &ListenAddress) -> Result<Listeners, RunError> {
+    address.listen().await.map_err(|source| RunError::Listen {
+        address: address.clone(),
+        source,
+    })
 }
 
 /// Appends what was set aside at this start to the strand itself: it is part of its history.

@@ -41,7 +41,7 @@ use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use boboyka_strand::retention::Policy;
-use boboyka_strand::{Block, Hash, Head, RECORD_TYPES, RecordType, Seq};
+use boboyka_strand::{Block, Hash, Head, RECORD_TYPES, Record, RecordType, Seq};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -128,8 +128,8 @@ impl Appended {
 /// Why a record with an idempotency key was not appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyConflict {
-    /// The key came with another record before.
-    #[error("the idempotency key was used for another record in the last 24 hours")]
+    /// The key came with other content before.
+    #[error("the idempotency key was used with other content in the last 24 hours")]
     OtherContent,
     /// The part of the strand that would tell can't be read.
     #[error("whether the idempotency key was used can't be told: a part of the strand is damaged")]
@@ -243,10 +243,35 @@ impl Store {
         &self,
         records: Vec<NewRecord>,
     ) -> Result<Vec<Result<Appended, KeyConflict>>, WriteError> {
+        self.enqueue(records, None).await
+    }
+
+    /// Appends records that share a key, as one unit: the same key with the same records in the same
+    /// order gives the receipts of the first time.
+    ///
+    /// # Errors
+    /// [`WriteError`] when nothing was appended; the same conflict for every record when the key came
+    /// with other content.
+    pub async fn append_unit(
+        &self,
+        records: Vec<Record>,
+        key: IdempotencyKey,
+    ) -> Result<Vec<Result<Appended, KeyConflict>>, WriteError> {
+        let records = records
+            .into_iter()
+            .map(|record| NewRecord { record, key: None });
+        self.enqueue(records.collect(), Some(key)).await
+    }
+
+    async fn enqueue(
+        &self,
+        records: Vec<NewRecord>,
+        unit: Option<IdempotencyKey>,
+    ) -> Result<Vec<Result<Appended, KeyConflict>>, WriteError> {
         if self.shared.poison.is_set() {
             return Err(WriteError::Poisoned);
         }
-        let reply = self.shared.queue.append(records)?;
+        let reply = self.shared.queue.append(records, unit)?;
         reply.await.unwrap_or(Err(WriteError::Poisoned))
     }
 

@@ -34,6 +34,8 @@ pub(crate) type AppendReply = Result<Vec<Result<Appended, KeyConflict>>, WriteEr
 pub(crate) enum Job {
     Append {
         records: Vec<NewRecord>,
+        /// The key that all of them share.
+        unit: Option<IdempotencyKey>,
         reply: oneshot::Sender<AppendReply>,
     },
     Lane {
@@ -88,7 +90,11 @@ pub(crate) struct Queue {
 
 impl Queue {
     /// Queues an append, unless too much waits already. An empty queue takes whatever comes.
-    pub(crate) fn append(&self, records: Vec<NewRecord>) -> Result<AppendReceiver, WriteError> {
+    pub(crate) fn append(
+        &self,
+        records: Vec<NewRecord>,
+        unit: Option<IdempotencyKey>,
+    ) -> Result<AppendReceiver, WriteError> {
         let bytes: usize = records.iter().map(|new| new.record.payload().len()).sum();
         let mut waiting = self.lock();
         if waiting.closed {
@@ -102,7 +108,11 @@ impl Queue {
         let (reply, receiver) = oneshot::channel();
         waiting.records += records.len();
         waiting.bytes += bytes;
-        waiting.jobs.push(Job::Append { records, reply });
+        waiting.jobs.push(Job::Append {
+            records,
+            unit,
+            reply,
+        });
         drop(waiting);
         self.filled.notify_one();
         Ok(receiver)

@@ -3,6 +3,7 @@
 mod phases;
 mod pruning;
 mod pruning_crashes;
+mod units;
 mod verifying;
 
 use std::fs;

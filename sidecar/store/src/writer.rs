@@ -5,6 +5,7 @@
 
 mod commit;
 mod draft;
+mod keyed;
 mod phase;
 mod prune;
 
@@ -17,19 +18,17 @@ use boboyka_strand::retention::Policy;
 use tokio::sync::oneshot;
 
 use self::commit::{Answer, Commit, Replies};
-use self::draft::Draft;
 pub(crate) use self::draft::entry;
 pub(crate) use self::prune::Pruning;
+use crate::Shared;
 use crate::anchor::Anchor;
 use crate::background::Task;
 use crate::error::causes;
-use crate::error::{ReadError, TailError, WriteError};
-use crate::key::IdempotencyKey;
-use crate::keys::{Keys, is_forgotten};
-use crate::queue::{Job, LaneChange, NewRecord};
+use crate::error::{TailError, WriteError};
+use crate::keys::Keys;
+use crate::queue::{Job, LaneChange};
 use crate::seal;
 use crate::witness::Witness;
-use crate::{Appended, KeyConflict, Shared};
 
 /// So many jobs in one commit mean that many callers are at it: the next commit is begun a little later.
 const MANY_JOBS: usize = 24;
@@ -113,11 +112,18 @@ impl Writer {
                 let full = disk_full.unwrap_or(WriteError::Closed);
                 commit.answers.push((reply, Err(full)));
             }
-            Job::Append { records, reply } => {
-                let answer = records
-                    .into_iter()
-                    .map(|new| self.draft(commit, new))
-                    .collect();
+            Job::Append {
+                records,
+                unit,
+                reply,
+            } => {
+                let answer = match unit {
+                    Some(key) => self.draft_unit(commit, records, key),
+                    None => records
+                        .into_iter()
+                        .map(|new| self.draft(commit, new))
+                        .collect(),
+                };
                 commit.answers.push((reply, Ok(answer)));
             }
             Job::Lane { change, reply } => {
@@ -154,62 +160,6 @@ impl Writer {
             }
             Job::SealFailed => self.sealing = false,
         }
-    }
-
-    /// Links a record, unless its key was used before.
-    fn draft(&mut self, commit: &mut Commit, new: NewRecord) -> Result<Appended, KeyConflict> {
-        let key = new.key;
-        if let Some(key) = key {
-            match self.replay(&commit.draft, key, &new, commit.now_ms) {
-                Ok(Some(earlier)) => return earlier,
-                Ok(None) => {}
-                // Whether the key was used can't be known; a second copy would be the worse lie.
-                Err(error) => {
-                    tracing::error!(
-                        error = causes(&error),
-                        "could not look up an idempotency key"
-                    );
-                    return Err(KeyConflict::Unreadable);
-                }
-            }
-        }
-        let appended = commit.link(new.record, key);
-        if let Some(key) = key {
-            self.keys.insert(key, appended.seq);
-        }
-        Ok(appended)
-    }
-
-    /// What came of an earlier record with the same key.
-    fn replay(
-        &mut self,
-        draft: &Draft,
-        key: IdempotencyKey,
-        new: &NewRecord,
-        now_ms: u64,
-    ) -> Result<Option<Result<Appended, KeyConflict>>, ReadError> {
-        let Some(seq) = self.keys.find(key, now_ms)? else {
-            return Ok(None);
-        };
-        let earlier = match draft.find(seq) {
-            Some(earlier) => earlier?,
-            None => match self.shared.block(seq) {
-                Ok(Some(block)) => block,
-                // A key is remembered as long as its record is there.
-                Ok(None) | Err(ReadError::Pruned { .. }) => return Ok(None),
-                Err(error) => return Err(error),
-            },
-        };
-        if is_forgotten(earlier.header.timestamp_hlc.ms(), now_ms) {
-            return Ok(None);
-        }
-        let same = earlier.header.record_type == new.record.record_type()
-            && earlier.header.payload_hash == new.record.payload_hash();
-        Ok(Some(if same {
-            Ok(Appended::of(&earlier, true))
-        } else {
-            Err(KeyConflict::OtherContent)
-        }))
     }
 
     fn put_lane_change(&self, change: &LaneChange) -> Result<(), TailError> {
