@@ -15,25 +15,25 @@ run-with-supabase: provision build ## The same beside a Supabase of this machine
 	target/debug/local-supabase
 
 toolchain: ## Makes sure of Rust and a C compiler; installs Debian's compiler when it is missing.
-	@tests/toolchain.sh
+	@tools/toolchain.sh
 
 provision: ## Gets what the tests run on: PostgreSQL 15, PostgREST, strace; what is missing goes into a cache.
-	@tests/provision.sh
+	@tools/provision.sh
 
 provision-cluster: ## Gets what a Kubernetes is made of into the cache; ten minutes the first time.
-	@tests/provision.sh --cluster
+	@tools/provision.sh --cluster
 
 # Static programs that do not tell where they were built. They have a folder of their own, so that the flags, which
 # count for everything that is built with them, don't have it all built again.
 STATIC := RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(HOME)=home" \
-  $(CARGO) build --locked --target x86_64-unknown-linux-gnu --target-dir target/static -p boboyka-sidecar -p boboyka-operator -p boboyka-probe
+  $(CARGO) build --locked --target x86_64-unknown-linux-gnu --target-dir target/static -p boboyka-sidecar -p boboyka-operator
 
 images: toolchain ## Builds the sidecar's and the operator's image as OCI archives in target/images.
 	$(STATIC) --release
-	$(CARGO) run -q -p boboyka-cluster -- images
+	$(CARGO) run -q -p boboyka-images
 
 test-images: toolchain
-	$(STATIC)
+	$(STATIC) -p boboyka-probe
 
 cluster: provision-cluster test-images ## Brings up a Kubernetes with two nodes and our images, in the background.
 	@$(CARGO) run -q -p boboyka-cluster -- up
@@ -42,11 +42,11 @@ cluster-down: ## Ends it.
 	@$(CARGO) run -q -p boboyka-cluster -- down
 
 deploy: provision-cluster ## Installs the operator into the cluster of `make cluster`, or KUBECONFIG's, and says the next step.
-	@charts/deploy.sh
+	@tools/deploy.sh
 
 generate: toolchain provision-cluster ## Writes again what is generated from the source: the resources' definitions, and charts/install.yaml.
 	$(CARGO) run -q -p boboyka-crds --bin crdgen -- crds/yaml
-	charts/generate.sh
+	tools/generate.sh
 
 build: toolchain ## Builds everything for the tests.
 	$(CARGO) build --workspace
@@ -62,13 +62,14 @@ bench-sdk: provision toolchain ## Prints how the Python client compares with a b
 	$(CARGO) build --release -p boboyka-sidecar
 	@tests/python.sh --bench
 
-bench-operator: provision provision-cluster images ## Prints how the operator does: admission, a fleet, a phase obeyed, pods ready; a quarter of an hour.
+bench-operator: provision provision-cluster ## Prints how the operator does: admission, a fleet, a phase obeyed, pods ready; a quarter of an hour.
+	$(STATIC) -p boboyka-probe --release
 	$(CARGO) bench -p boboyka-cluster --bench operator
 
 lint: toolchain ## Checks format, lints, and what is depended on; warnings are errors.
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	deny=$$(tests/provision.sh --deny) && $$deny check bans licenses sources
+	deny=$$(tools/provision.sh --deny) && $$deny check bans licenses sources
 
 clean: ## Removes what was built; strands are kept.
 	$(CARGO) clean

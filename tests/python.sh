@@ -41,7 +41,7 @@ find_pythons() {
 environment() { # VERSION PATH
   local folder key
   key=$(sha256sum sdk/python/pyproject.toml | cut -c1-12)
-  folder=$(tests/provision.sh --where | sed -n 's/^CACHE=//p')/python-$1-$key
+  folder=$(tools/provision.sh --where | sed -n 's/^CACHE=//p')/python-$1-$key
   PYTHON=$folder/bin/python
   if ! "$PYTHON" -c 'import httpx, pytest, psutil' 2>/dev/null; then
     say "making an environment for Python $1 in the cache"

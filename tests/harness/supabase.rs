@@ -305,7 +305,7 @@ fn psql(tools: &HashMap<String, String>, address: SocketAddr, sql: &str) -> Resu
 fn tools() -> &'static HashMap<String, String> {
     static TOOLS: OnceLock<HashMap<String, String>> = OnceLock::new();
     TOOLS.get_or_init(|| {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/provision.sh");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tools/provision.sh");
         let output = Command::new("bash")
             .args([script, "--where"])
             .output()

@@ -4,13 +4,12 @@
 
 pub mod doctor;
 mod faults;
-pub mod image;
+mod images;
 mod kubelet;
 mod namespaces;
 mod pki;
 mod pods;
 mod ports;
-mod sbom;
 mod storage;
 mod tools;
 
@@ -18,5 +17,6 @@ mod cluster;
 
 pub use cluster::{Cluster, Component, Tier};
 pub use faults::{ControlPlane, NodePart};
+pub use images::{release_images, test_images};
 pub use pods::{TestNamespace, wait_for};
 pub use ports::forward;

@@ -2,8 +2,7 @@
 
 use std::sync::OnceLock;
 
-use boboyka_cluster::image::test_images;
-use boboyka_cluster::{Cluster, TestNamespace, Tier};
+use boboyka_cluster::{Cluster, TestNamespace, Tier, test_images};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, OnceCell};

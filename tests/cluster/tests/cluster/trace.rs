@@ -202,7 +202,7 @@ fn the_api_tier_needs_no_root() {
 
 /// The cache folder, as root's own.
 fn cache() -> PathBuf {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../provision.sh");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tools/provision.sh");
     let told = Command::new("bash")
         .args([script, "--where-cluster"])
         .output();

@@ -5,8 +5,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use boboyka_cluster::image::test_images;
-use boboyka_cluster::{Cluster, Tier, wait_for};
+use boboyka_cluster::{Cluster, Tier, test_images, wait_for};
 use boboyka_crds::BoboykaIntegration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
@@ -46,7 +45,7 @@ pub(crate) async fn start(values: &[&str]) -> Cluster {
 
 /// Installs, or upgrades with other values, as `make deploy` does.
 pub(crate) fn deploy(cluster: &Cluster, values: &[&str]) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/deploy.sh");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/deploy.sh");
     let mut command = Command::new(script);
     command.env("KUBECONFIG", cluster.kubeconfig());
     for value in values {

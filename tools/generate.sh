@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Writes what the charts are made of and what is made of them: the definitions in boboyka-crds, and the one manifest.
 #
-#   charts/generate.sh [FOLDER]   writes into FOLDER instead, for a test to compare
+#   tools/generate.sh [FOLDER]   writes into FOLDER instead, for a test to compare
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=${1:-charts}
-helm=$(tests/provision.sh --where-cluster | sed -n 's/^HELM_BIN=//p')/helm
+helm=$(tools/provision.sh --where-cluster | sed -n 's/^HELM_BIN=//p')/helm
 namespace=boboyka-system
 
 mkdir -p "$folder/boboyka-crds/definitions"

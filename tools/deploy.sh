@@ -8,7 +8,7 @@ if [ -z "${KUBECONFIG:-}" ]; then
   [ -e "$own" ] || { echo "deploy: no cluster: run 'make cluster' first, or set KUBECONFIG" >&2; exit 1; }
   export KUBECONFIG=$own
 fi
-where=$(tests/provision.sh --where-cluster)
+where=$(tools/provision.sh --where-cluster)
 helm=$(sed -n 's/^HELM_BIN=//p' <<<"$where")/helm
 kubectl=$(sed -n 's/^KUBERNETES_BIN=//p' <<<"$where")/kubectl
 namespace=boboyka-system

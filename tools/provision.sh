@@ -3,10 +3,10 @@
 # system first; what is missing there is unpacked into a cache folder, without root and without touching
 # the system. The tests find all of it by asking this script, so this is the only place that knows where.
 #
-#   tests/provision.sh          makes sure, and says what it does
-#   tests/provision.sh --where  prints where everything is, as NAME=VALUE; fails if something is missing
-#   tests/provision.sh --cluster, --where-cluster   the same for what a Kubernetes is made of
-#   tests/provision.sh --deny   makes sure of cargo-deny and prints where it is
+#   tools/provision.sh          makes sure, and says what it does
+#   tools/provision.sh --where  prints where everything is, as NAME=VALUE; fails if something is missing
+#   tools/provision.sh --cluster, --where-cluster   the same for what a Kubernetes is made of
+#   tools/provision.sh --deny   makes sure of cargo-deny and prints where it is
 #
 # BOBOYKA_CACHE names the cache folder. It may be deleted at any time.
 set -euo pipefail
@@ -187,7 +187,7 @@ provision() {
 
 # --- What a Kubernetes is made of: its own programs and helm built by Go, all else from Debian. ---
 
-TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/tools
+TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 DEBIAN_NAME=cluster-debian
 DEBIAN_PACKAGES=(etcd-server containerd runc containernetworking-plugins nftables)
 KUBERNETES_TOOLS=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl)
