@@ -61,7 +61,7 @@ pub(crate) async fn start(
     let shared = Shared {
         state,
         upstream,
-        client: crate::client(),
+        client: crate::client::client(),
         upstream_jwt,
     };
     let app = Router::new().fallback(pass).with_state(shared);

@@ -60,7 +60,7 @@ impl Sidecar {
             arguments: arguments.iter().map(|text| (*text).to_owned()).collect(),
             environment: environment.iter().map(owned).collect(),
             wrapper: wrapper.iter().map(|text| (*text).to_owned()).collect(),
-            client: crate::client(),
+            client: crate::client::client(),
         };
         sidecar.restart().await;
         sidecar

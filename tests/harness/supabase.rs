@@ -200,7 +200,10 @@ async fn start_postgrest(
         .arg(&config)
         .env("LD_LIBRARY_PATH", &tools["POSTGRES_LIBS"]);
     let postgrest = Process::start(&mut command, &folder.join("postgrest.log"));
-    let (url, client) = (format!("http://{api}/agent_health"), crate::client());
+    let (url, client) = (
+        format!("http://{api}/agent_health"),
+        crate::client::client(),
+    );
     wait_until(
         START_LIMIT,
         || {

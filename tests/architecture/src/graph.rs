@@ -66,12 +66,11 @@ impl Graph {
             .iter()
             .map(|arrow| arrow.from.as_path())
             .collect();
-        let reached: BTreeMap<&Path, BTreeSet<&Path>> = files
+        let beyond: BTreeMap<&Path, BTreeSet<&Path>> = files
             .iter()
             .map(|file| (*file, self.reached_from(file)))
             .collect();
-        let reaches =
-            |from: &Path, to: &Path| reached.get(from).is_some_and(|all| all.contains(to));
+        let reaches = |from: &Path, to: &Path| beyond.get(from).is_some_and(|all| all.contains(to));
         let mut circles: BTreeMap<&Path, Vec<&Arrow>> = BTreeMap::new();
         for arrow in self
             .arrows

@@ -27,6 +27,7 @@ fn file(tree: &mut Tree, id: ModuleId, path: &Path, folder: &Path) -> Result<()>
     module(tree, id, &parsed.items, path, folder)
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "syn may add kinds of items")]
 fn module(tree: &mut Tree, id: ModuleId, items: &[Item], path: &Path, folder: &Path) -> Result<()> {
     for item in items {
         if is_for_tests(written::attributes(item)) {
@@ -148,6 +149,7 @@ fn flatten(tree: &UseTree, before: &[String], leaves: &mut Vec<Leaf>) {
 }
 
 /// The name that an item defines; implementations define none.
+#[expect(clippy::wildcard_enum_match_arm, reason = "syn may add kinds of items")]
 fn name_of(item: &Item) -> Option<String> {
     let ident = match item {
         Item::Const(item) => &item.ident,

@@ -29,6 +29,7 @@ pub(crate) fn line_of(ident: &Ident) -> usize {
 }
 
 /// An item's attributes.
+#[expect(clippy::wildcard_enum_match_arm, reason = "syn may add kinds of items")]
 pub(crate) fn attributes(item: &Item) -> &[Attribute] {
     match item {
         Item::Const(item) => &item.attrs,

@@ -1,6 +1,10 @@
 //! The checker on small made-up crates: it finds what is wrong, and nothing else.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails says where"
+)]
 
 use boboyka_architecture::{Arrow, Graph, graph};
 use tempfile::TempDir;

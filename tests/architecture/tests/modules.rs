@@ -1,6 +1,10 @@
 //! The module graphs of this workspace: no circle of imports, and nothing imported from a module above.
 
-#![allow(clippy::unwrap_used, reason = "a test that fails says where")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails says where"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

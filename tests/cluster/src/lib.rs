@@ -2,6 +2,8 @@
 //! without Docker. All of it ends with the process that started it, however that ends. It is for tests and for
 //! trying the product; it is not for serving anybody.
 
+mod base;
+mod cluster;
 pub mod doctor;
 mod faults;
 mod images;
@@ -13,9 +15,8 @@ mod ports;
 mod storage;
 mod tools;
 
-mod cluster;
-
-pub use cluster::{Cluster, Component, Tier};
+pub use base::Component;
+pub use cluster::{Cluster, Tier};
 pub use faults::{ControlPlane, NodePart};
 pub use images::{release_images, test_images};
 pub use pods::{TestNamespace, wait_for};
