@@ -14,7 +14,7 @@ kubectl=$(sed -n 's/^KUBERNETES_BIN=//p' <<<"$where")/kubectl
 namespace=boboyka-system
 
 "$helm" upgrade --install boboyka-crds charts/boboyka-crds --namespace "$namespace" --create-namespace >/dev/null
-"$kubectl" wait --for=condition=Established --timeout=60s crd \
+"$kubectl" wait --for=condition=Established --timeout=300s crd \
   boboykaintegrations.boboyka.sapixdb.com boboykastrands.boboyka.sapixdb.com >/dev/null
 "$helm" upgrade --install boboyka-operator charts/boboyka-operator --namespace "$namespace" "$@"
-"$kubectl" --namespace "$namespace" rollout status deployment/boboyka-operator --timeout=180s
+"$kubectl" --namespace "$namespace" rollout status deployment/boboyka-operator --timeout=300s

@@ -1,10 +1,10 @@
 //! The HTTP client of the tests.
 
-/// An HTTP client; the TLS provider it wants is installed on the way.
+/// An HTTP client. Installs the TLS provider that it needs.
 pub fn client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
-        .timeout(std::time::Duration::from_secs(30))
+        .timeout(crate::process::GUARD)
         .build()
         .unwrap()
 }

@@ -19,9 +19,10 @@ use crate::storage;
 use crate::tools::Tools;
 
 /// How long a part may take to be ready, on a busy machine.
-const READY_LIMIT: Duration = Duration::from_mins(2);
-/// A node that says nothing for so long is unknown; short, so that tests of faults are quick.
-const NODE_GRACE: &str = "10s";
+const READY_LIMIT: Duration = Duration::from_mins(5);
+/// A node that says nothing for this long is unknown: shorter than usual, so that tests of faults are quick, and longer
+/// than a kubelet pauses on a busy machine.
+const NODE_GRACE: &str = "20s";
 /// Pods on a node that is unknown are evicted after so many seconds.
 const EVICTION_SECONDS: &str = "3";
 

@@ -12,9 +12,9 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long a cluster may take to come up.
-const UP_LIMIT: Duration = Duration::from_mins(3);
+const UP_LIMIT: Duration = Duration::from_mins(10);
 /// How long it may take to go.
-const DOWN_LIMIT: Duration = Duration::from_secs(30);
+const DOWN_LIMIT: Duration = Duration::from_mins(2);
 
 #[derive(Parser)]
 #[command(about = "A real Kubernetes of this machine's own, for trying the product")]

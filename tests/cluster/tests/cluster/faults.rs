@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use boboyka_cluster::{ControlPlane, NodePart, TestNamespace, wait_for};
+use boboyka_tests::process::GUARD;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::ResourceExt as _;
 
@@ -10,7 +11,7 @@ use crate::shared::{
     ONE_AT_A_TIME, cluster, deploy, deploy_waiting, events, post, run, start, try_events, try_post,
 };
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = GUARD;
 
 #[test]
 fn a_partitioned_nodes_pod_is_evicted_and_the_heal_is_clean() {

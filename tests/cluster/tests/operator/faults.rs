@@ -126,8 +126,14 @@ fn a_secret_that_is_missing_wrong_or_rotated_needs_no_restart() {
             .await;
 
         // To the new style of keys, and from one of them to the next.
-        agents.write_secret(&agents.supabase.secret_key()).await;
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        let secret = agents.supabase.secret_key();
+        agents.write_secret(&secret).await;
+        wait_for("the new style of key to be used", LIMIT, || async {
+            agents.post(&pod, "bld_new_style").await;
+            Ok(agents.supabase.was_shown(&secret))
+        })
+        .await
+        .unwrap();
         agents
             .supabase
             .rotate_secret_key("sb_secret_of_the_second_day");
@@ -189,7 +195,7 @@ fn an_integration_made_again_and_definitions_made_again_find_their_strands() {
                 "crd",
                 "boboykaintegrations.boboyka.sapixdb.com",
                 "boboykastrands.boboyka.sapixdb.com",
-                "--timeout=60s",
+                "--timeout=300s",
             ],
         );
         agents.post(&pods[1].name_any(), "bld_undefined").await;

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use boboyka_cluster::{Cluster, Tier, test_images, wait_for};
 use boboyka_crds::BoboykaIntegration;
@@ -13,6 +12,8 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, OnceCell};
+
+use crate::agents::LIMIT;
 
 /// Where the operator is installed.
 pub(crate) const NAMESPACE: &str = "boboyka-system";
@@ -103,18 +104,14 @@ pub(crate) async fn kill_operator(cluster: &Cluster) {
 /// Waits until the operator's Deployment has all of its replicas ready.
 pub(crate) async fn operator_ready(cluster: &Cluster) {
     let api: Api<Deployment> = Api::namespaced(cluster.client(), NAMESPACE);
-    wait_for(
-        "the operator to be ready",
-        Duration::from_mins(2),
-        || async {
-            let found = api.get("boboyka-operator").await?;
-            let status = found.status.unwrap_or_default();
-            Ok(
-                status.ready_replicas == found.spec.and_then(|spec| spec.replicas)
-                    && status.observed_generation == found.metadata.generation,
-            )
-        },
-    )
+    wait_for("the operator to be ready", LIMIT, || async {
+        let found = api.get("boboyka-operator").await?;
+        let status = found.status.unwrap_or_default();
+        Ok(
+            status.ready_replicas == found.spec.and_then(|spec| spec.replicas)
+                && status.observed_generation == found.metadata.generation,
+        )
+    })
     .await
     .unwrap();
 }
