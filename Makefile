@@ -69,7 +69,7 @@ bench-operator: provision provision-cluster ## Prints how the operator does: adm
 lint: toolchain ## Checks format, lints, and what is depended on; warnings are errors.
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	deny=$$(tools/provision.sh --deny) && $$deny check bans licenses sources
+	deny=$$(tools/provision.sh --cargo-tool cargo-deny) && $$deny check bans licenses sources
 
 clean: ## Removes what was built; strands are kept.
 	$(CARGO) clean
