@@ -3,7 +3,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-with-supabase toolchain provision provision-cluster build images test-images cluster cluster-down deploy generate test bench bench-sdk bench-operator lint clean
+.PHONY: help run run-with-supabase toolchain provision provision-cluster build images test-images cluster cluster-down deploy generate test bench bench-sdk bench-operator lint mutants clean
 
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,10 +66,13 @@ bench-operator: provision provision-cluster ## Prints how the operator does: adm
 	$(STATIC) -p boboyka-probe --release
 	$(CARGO) bench -p boboyka-cluster --bench operator
 
-lint: toolchain ## Checks format, lints, and what is depended on; warnings are errors.
+lint: toolchain ## Checks format, lints and dependencies; warnings are errors.
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	deny=$$(tools/provision.sh --cargo-tool cargo-deny) && $$deny check bans licenses sources
+	@tools/dependencies.sh
+
+mutants: toolchain ## Changes the pure modules in many small ways and lists the changes that no test notices; some hours for all.
+	@tools/mutants.sh
 
 clean: ## Removes what was built; strands are kept.
 	$(CARGO) clean

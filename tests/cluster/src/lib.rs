@@ -3,6 +3,7 @@
 //! trying the product; it is not for serving anybody.
 
 mod base;
+mod breakable;
 mod cluster;
 pub mod doctor;
 mod faults;
@@ -16,6 +17,7 @@ mod storage;
 mod tools;
 
 pub use base::Component;
+pub use breakable::{Breakable, Slot};
 pub use cluster::{Cluster, Tier};
 pub use faults::{ControlPlane, NodePart};
 pub use images::{release_images, test_images};

@@ -12,14 +12,13 @@ use serde_json::json;
 
 use crate::agents::{Agents, LIMIT, NAME, pod_spec};
 use crate::product::{
-    NAMESPACE, ONE_AT_A_TIME, cluster, deploy, kill_operator, kubectl, operator_ready, run, start,
+    NAMESPACE, breakable, cluster, deploy, kill_operator, kubectl, operator_ready, run,
 };
 
 #[test]
 fn the_operator_can_be_killed_and_its_webhook_be_down_or_distrusted() {
     run(async {
-        let _one = ONE_AT_A_TIME.lock().await;
-        let cluster = start(&[]).await;
+        let cluster = breakable().await;
         let agents = Agents::new(&cluster, json!({})).await;
         agents.deploy("first", 1, json!({})).await;
         let first = agents.pod("first").await;
@@ -65,6 +64,8 @@ fn the_operator_can_be_killed_and_its_webhook_be_down_or_distrusted() {
         agents.deploy("fourth", 1, json!({})).await;
         agents.pod("fourth").await;
         agents.wait_for_condition("Ready", "True/AsExpected").await;
+        drop(agents);
+        cluster.give_back();
     });
 }
 
@@ -167,8 +168,7 @@ fn a_secret_that_is_missing_wrong_or_rotated_needs_no_restart() {
 #[test]
 fn an_integration_made_again_and_definitions_made_again_find_their_strands() {
     run(async {
-        let _one = ONE_AT_A_TIME.lock().await;
-        let cluster = start(&[]).await;
+        let cluster = breakable().await;
         let agents = Agents::new(&cluster, json!({})).await;
         agents.deploy("stays", 2, json!({})).await;
         let pods = agents.pods("stays", 2).await;
@@ -230,6 +230,8 @@ fn an_integration_made_again_and_definitions_made_again_find_their_strands() {
         agents.post(&pods[1].name_any(), "bld_after").await;
         agents.wait_for_row("bld_after").await;
         agents.wait_for_row("bld_undefined").await;
+        drop(agents);
+        cluster.give_back();
     });
 }
 
@@ -255,8 +257,7 @@ async fn holders(agents: &Agents) -> Vec<(String, Option<String>)> {
 #[test]
 fn the_api_server_away_for_a_minute_costs_no_record_and_mends_itself() {
     run(async {
-        let _one = ONE_AT_A_TIME.lock().await;
-        let mut cluster = start(&[]).await;
+        let mut cluster = breakable().await;
         let agents = Agents::new(&cluster, json!({})).await;
         agents.deploy("steady", 1, json!({})).await;
         let pod = agents.pods("steady", 1).await.remove(0);
@@ -285,14 +286,15 @@ fn the_api_server_away_for_a_minute_costs_no_record_and_mends_itself() {
             .await;
         agents.wait_for_condition("Ready", "True/AsExpected").await;
         assert_eq!(agents.pod("steady").await, pod.name_any());
+        drop(agents);
+        cluster.give_back();
     });
 }
 
 #[test]
 fn a_partitioned_nodes_pods_are_replaced_and_the_heal_is_clean() {
     run(async {
-        let _one = ONE_AT_A_TIME.lock().await;
-        let cluster = start(&[]).await;
+        let cluster = breakable().await;
         let agents = Agents::new(&cluster, json!({})).await;
         agents.deploy("spread", 2, json!({})).await;
         let pods = agents.pods("spread", 2).await;
@@ -321,5 +323,7 @@ fn a_partitioned_nodes_pods_are_replaced_and_the_heal_is_clean() {
         }
         let twice = "select count(*) from (select strand, seq from project_builds group by strand, seq having count(*) > 1) t";
         assert_eq!(agents.supabase.sql(twice), "0");
+        drop(agents);
+        cluster.give_back();
     });
 }

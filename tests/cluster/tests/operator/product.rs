@@ -4,22 +4,19 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
-use boboyka_cluster::{Cluster, Tier, test_images, wait_for};
+use boboyka_cluster::{Breakable, Cluster, Slot, Tier, test_images, wait_for};
 use boboyka_crds::BoboykaIntegration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 use tokio::runtime::Runtime;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::OnceCell;
 
 use crate::agents::LIMIT;
 
 /// Where the operator is installed.
 pub(crate) const NAMESPACE: &str = "boboyka-system";
-
-/// Tests that break things have a cluster of their own, one at a time.
-pub(crate) static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 /// Clients live in the runtime that made them, so all tests run in one.
 pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
@@ -35,8 +32,16 @@ pub(crate) async fn cluster() -> &'static Cluster {
     CLUSTER.get_or_init(|| start(&[])).await
 }
 
+/// The cluster for tests that break it and leave it whole.
+pub(crate) async fn breakable() -> Breakable {
+    static SLOT: Slot = Slot::const_new(None);
+    Breakable::take(&SLOT, async { Ok(start(&[]).await) })
+        .await
+        .unwrap()
+}
+
 /// A cluster with the product in it, installed with some values.
-pub(crate) async fn start(values: &[&str]) -> Cluster {
+async fn start(values: &[&str]) -> Cluster {
     let cluster = Cluster::start(Tier::Nodes(2), &test_images().unwrap())
         .await
         .unwrap();
