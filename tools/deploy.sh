@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Installs the charts with the images of this checkout, into KUBECONFIG's cluster or else the one of `make cluster`, and
-# says what comes next. The cluster's nodes have to have the images.
+# Installs the charts into the cluster of KUBECONFIG, or else of `make cluster`, and prints the next step. The cluster's
+# nodes must have this checkout's images.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 own=$PWD/target/cluster/kubeconfig
 if [ -z "${KUBECONFIG:-}" ]; then
-  [ -e "$own" ] || { echo "deploy: no cluster: run 'make cluster' first, or set KUBECONFIG" >&2; exit 1; }
+  [ -e "$own" ] || { echo "deploy: FAILED: there is no cluster. Run 'make cluster' first, or set KUBECONFIG" >&2; exit 1; }
   export KUBECONFIG=$own
 fi
 where=$(tools/provision.sh --where-cluster)
