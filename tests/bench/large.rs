@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use boboyka_tests::Sidecar;
 use serde_json::Value;
 
-use crate::load::Load;
-use crate::{Figure, MEASURE, address};
+use crate::figure::Figure;
+use crate::load::{Load, MEASURE, address};
 
 /// Records of the small strand.
 const SMALL: u64 = 10_000;

@@ -6,12 +6,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use boboyka_tests::Sidecar;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Different requests; enough that compression finds no more than it would in life.
 const POOL: u64 = 512;
+
+/// How long one measurement takes.
+pub(crate) const MEASURE: Duration = Duration::from_secs(2);
+
+/// Where a sidecar listens.
+pub(crate) fn address(sidecar: &Sidecar) -> SocketAddr {
+    let url = sidecar.url("");
+    url.trim_start_matches("http://").parse().unwrap()
+}
 
 /// Requests prepared, and how they are sent.
 #[derive(Clone)]

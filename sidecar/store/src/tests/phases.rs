@@ -167,7 +167,11 @@ async fn no_lane_reads_a_record_from_behind_the_boundary_also_under_load() {
             (after, newest)
         })
     };
-    tokio::time::sleep(Duration::from_millis(30)).await;
+    store
+        .watch_head()
+        .wait_for(|head| head.seq > 200)
+        .await
+        .unwrap();
     let state = store.set_phase(Phase::MigrateInternals, 2).await.unwrap();
     for writer in writers {
         writer.await.unwrap();
