@@ -3,13 +3,17 @@
 
 declare -A CARGO_TOOLS=([cargo-deny]=0.20.2 [cargo-machete]=0.9.2 [cargo-mutants]=27.1.0)
 
+# Some tell their version as a program, some as a subcommand of cargo.
+is_cargo_tool() { # NAME FILE
+  says "${CARGO_TOOLS[$1]}" "$2" --version || says "${CARGO_TOOLS[$1]}" "$2" "${1#cargo-}" --version
+}
+
 # Sets TOOL to the program's path.
 find_cargo_tool() { # NAME
-  local version=${CARGO_TOOLS[$1]}
   TOOL=$(command -v "$1" || true)
-  [ -n "$TOOL" ] && says "$version" "$TOOL" --version && return
-  TOOL=$CACHE/$1-$version/bin/$1
-  says "$version" "$TOOL" --version
+  [ -n "$TOOL" ] && is_cargo_tool "$1" "$TOOL" && return
+  TOOL=$CACHE/$1-${CARGO_TOOLS[$1]}/bin/$1
+  is_cargo_tool "$1" "$TOOL"
 }
 
 build_cargo_tool() { # NAME
