@@ -60,7 +60,7 @@ pub struct Serve {
     /// The strand.
     #[command(flatten)]
     pub strand: Strand,
-    /// Address of the API; localhost is both 127.0.0.1 and [::1].
+    /// Address of the API; localhost stands for both loopback addresses.
     #[arg(long, env = "BOBOYKA_LISTEN", default_value = "localhost:7475")]
     pub listen: ListenAddress,
     /// For so many seconds after the signal to end, go on serving and mirroring until Supabase has everything.
