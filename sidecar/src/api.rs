@@ -1,8 +1,8 @@
-//! The HTTP API on localhost: routes and the one state that handlers share.
+//! The HTTP API on localhost: its routes.
 
 mod body;
 mod cursor;
-pub(crate) mod error;
+mod error;
 mod guard;
 mod headers;
 mod ingest;
@@ -11,6 +11,7 @@ mod parameters;
 mod read;
 pub(crate) mod requests;
 mod splitter;
+mod state;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -21,30 +22,10 @@ use axum::Router;
 use axum::http::{Method, Uri};
 use axum::middleware;
 use axum::routing::{get, post};
-use boboyka_mirror::Mirror;
-use boboyka_store::Store;
-use body::Bodies;
-use error::{ApiError, Code};
-use requests::Requests;
 
-/// What handlers work with.
-pub(crate) struct Api {
-    pub(crate) store: Store,
-    pub(crate) mirror: Mirror,
-    pub(crate) bodies: Bodies,
-    pub(crate) requests: Requests,
-}
-
-impl Api {
-    pub(crate) fn new(store: Store, mirror: Mirror) -> Self {
-        Self {
-            store,
-            mirror,
-            bodies: Bodies::new(),
-            requests: Requests::default(),
-        }
-    }
-}
+pub(crate) use self::error::ApiError;
+use self::error::Code;
+pub(crate) use self::state::Api;
 
 /// All routes of the API.
 pub(crate) fn router(api: Arc<Api>) -> Router {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use boboyka_store::causes;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -49,7 +50,7 @@ pub(crate) async fn serve(listeners: Listeners, router: Router, shutdown: Cancel
         tokio::spawn(async move {
             tokio::select! {
                 ended = served => if let Err(error) = ended {
-                    tracing::debug!(%error, "a connection ended early");
+                    tracing::debug!(error = causes(&error), "a connection ended early");
                 },
                 () = connection.closed() => tracing::debug!("closed an idle connection"),
             }
@@ -64,7 +65,7 @@ pub(crate) async fn serve(listeners: Listeners, router: Router, shutdown: Cancel
         .await
         .is_err()
     {
-        tracing::warn!("some requests were still under way at the end");
+        tracing::warn!("the sidecar ended before it answered all requests");
     }
 }
 

@@ -149,6 +149,37 @@ async fn waiting_ends_well_once_the_sidecar_is_ready_and_not_before() {
     assert!(output.status.success(), "{}", errors(&output));
 }
 
+#[tokio::test]
+async fn a_first_start_logs_the_phase_that_the_strand_begins_in_and_no_change() {
+    let mut sidecar = Sidecar::start().await;
+    let begins = "the strand begins in the phase DualWrite";
+    assert!(sidecar.log().contains(begins), "{}", sidecar.log());
+    assert!(sidecar.terminate());
+    sidecar.restart().await;
+    let log = sidecar.log();
+    assert_eq!(log.matches(begins).count(), 1, "{log}");
+    assert!(!log.contains("the phase changes"), "{log}");
+}
+
+#[tokio::test]
+async fn the_log_is_json_where_no_terminal_is_and_text_where_it_is_asked_for() {
+    let is_json = |line: &&str| serde_json::from_str::<serde_json::Value>(line).is_ok();
+    let logged = |log: &str, format: &str| {
+        let line = log.lines().find(|line| line.contains("takes records on"));
+        let json = line.as_ref().map(is_json);
+        assert_eq!(json, Some(format == "json"), "{format}: {log}");
+    };
+    logged(&Sidecar::start().await.log(), "json");
+    for (arguments, environment, format) in [
+        (&["--log-format", "text"][..], &[][..], "text"),
+        (&[], &[("BOBOYKA_LOG_FORMAT", "text")], "text"),
+        (&[], &[("BOBOYKA_LOG_FORMAT", "json")], "json"),
+    ] {
+        let sidecar = Sidecar::start_with(arguments, environment).await;
+        logged(&sidecar.log(), format);
+    }
+}
+
 #[test]
 fn a_place_in_a_cluster_that_is_told_by_halves_is_refused_with_what_is_missing() {
     let folder = tempfile::tempdir().unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use boboyka_crds::Phase;
 use boboyka_mirror::{Credentials, Mirror, SupabaseSource};
 use boboyka_sidecar::integration::{InForce, Integration, Retention};
-use boboyka_sidecar::phase::{Boundary, follow};
+use boboyka_sidecar::phase::{TransitionProgress, follow};
 use boboyka_sidecar::{mirroring, prune};
 use boboyka_store::{self as store, Appended, NewRecord, Options, PageQuery, Store};
 use boboyka_strand::{Record, RecordType, Seq};
@@ -24,7 +24,7 @@ pub(crate) struct Inside {
     pub(crate) store: Store,
     pub(crate) mirror: Mirror,
     pub(crate) integration: watch::Sender<Integration>,
-    pub(crate) boundary: watch::Receiver<Option<Boundary>>,
+    pub(crate) boundary: watch::Receiver<Option<TransitionProgress>>,
     tasks: Vec<JoinHandle<()>>,
     shutdown: CancellationToken,
 }
@@ -84,15 +84,15 @@ impl Inside {
 
     /// Waits until the lanes owe nothing in this phase.
     pub(crate) async fn drains(&self) {
-        let lanes = || self.mirror.lanes();
+        let lanes = || self.mirror.lanes(&self.store.view());
         let done = || async { lanes().iter().all(|lane| lane.backlog == 0) };
         wait_until(GUARD, done, || format!("{:?}", lanes())).await;
     }
 
     /// Waits until the head has passed a seq.
     pub(crate) async fn passes(&self, seq: Seq) {
-        let passed = || async { self.store.head().seq > seq };
-        wait_until(GUARD, passed, || format!("{:?}", self.store.head())).await;
+        let passed = || async { self.store.view().head.seq > seq };
+        wait_until(GUARD, passed, || format!("{:?}", self.store.view().head)).await;
     }
 
     /// What the strand holds of a type up to a seq: hashes.

@@ -73,7 +73,7 @@ async fn forward_and_back_under_load_supabase_holds_exactly_what_the_phases_mirr
     let mut written = 0;
     for round in 0..3 {
         let load = Load::on(&inside, 8);
-        inside.passes(inside.store.head().seq + 200).await;
+        inside.passes(inside.store.view().head.seq + 200).await;
         let until = inside.enter(Phase::MigrateInternals, 3 * round + 1).await;
         let until = until.unwrap();
         inside.passes(until + 50).await;
@@ -88,17 +88,17 @@ async fn forward_and_back_under_load_supabase_holds_exactly_what_the_phases_mirr
             Some(until)
         );
         let load = Load::on(&inside, 2);
-        inside.passes(inside.store.head().seq + 50).await;
+        inside.passes(inside.store.view().head.seq + 50).await;
         agree(&inside, &supabase, until);
 
         assert_eq!(inside.enter(Phase::DualWrite, 3 * round + 3).await, None);
         written += load.end().await;
         inside.drains().await;
-        let head = inside.store.head().seq;
+        let head = inside.store.view().head.seq;
         agree(&inside, &supabase, head);
     }
     let changes = 9;
-    assert_eq!(inside.store.head().seq, written + changes);
+    assert_eq!(inside.store.view().head.seq, written + changes);
     let recorded = supabase.sql(
         "select string_agg(payload->'metadata'->>'to', ' ' order by seq) from agent_audit_log \
          where payload->>'event' = 'phase_changed'",

@@ -1,12 +1,11 @@
 //! What an answer of Supabase means for a batch. `PostgREST`'s `code` decides first, because codes are
 //! stable between versions; the status decides where the code says nothing or is missing (12.0.2
-//! answers an unknown table with `{}`). Pure; the classes' consequences are in `verdict`.
+//! answers an unknown table with `{}`). Pure; the classes' consequences are in `disposition`.
 
-use serde::Serialize;
+use enum_map::Enum;
 
 /// What follows from an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum)]
 pub enum Class {
     /// The row is in the table.
     Done,
@@ -27,7 +26,7 @@ pub enum Class {
 }
 
 impl Class {
-    /// All classes, in the order of [`Class::index`].
+    /// All classes.
     pub const ALL: [Self; 8] = [
         Self::Done,
         Self::Transient,
@@ -38,11 +37,6 @@ impl Class {
         Self::Dependency,
         Self::ReadOnly,
     ];
-
-    /// Its place in arrays with one element per class.
-    pub const fn index(self) -> usize {
-        self as usize
-    }
 
     /// The name in metrics.
     pub const fn name(self) -> &'static str {
@@ -61,7 +55,7 @@ impl Class {
 
 /// An answer, reduced to what decides its class.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Answer<'a> {
+pub(crate) struct Answer<'a> {
     /// The HTTP status.
     pub status: u16,
     /// `code` of the JSON body, when there is one.
@@ -73,7 +67,7 @@ pub struct Answer<'a> {
 }
 
 /// The class of an answer.
-pub fn classify(answer: &Answer<'_>) -> Class {
+pub(crate) fn classify(answer: &Answer<'_>) -> Class {
     if (200..300).contains(&answer.status) {
         return Class::Done;
     }
@@ -384,12 +378,5 @@ mod tests {
             Class::Transient,
             &[(410, ""), (421, ""), (425, ""), (431, ""), (451, "")],
         );
-    }
-
-    #[test]
-    fn classes_are_indexed_in_the_order_of_the_list() {
-        for (index, class) in Class::ALL.into_iter().enumerate() {
-            assert_eq!(class.index(), index);
-        }
     }
 }

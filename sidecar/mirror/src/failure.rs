@@ -17,7 +17,7 @@ const CODE_MAX_BYTES: usize = 16;
 
 /// Why a request failed. Holds neither a secret nor row data, so it may be logged and shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// What follows from it.
     pub class: Class,
     /// An SQLSTATE, a code of `PostgREST`'s, `HTTP 503`, or a word of ours.
@@ -32,7 +32,7 @@ pub struct Failure {
 
 impl Failure {
     /// A request without a usable answer.
-    pub fn network(code: &str, message: &str) -> Self {
+    pub(crate) fn network(code: &str, message: &str) -> Self {
         Self {
             class: Class::Transient,
             code: code.to_owned(),
@@ -43,22 +43,22 @@ impl Failure {
     }
 
     /// No connection.
-    pub fn unreachable() -> Self {
+    pub(crate) fn unreachable() -> Self {
         Self::network("unreachable", "supabase unreachable")
     }
 
     /// A connection to somebody whose certificate no known authority has signed.
-    pub fn untrusted() -> Self {
+    pub(crate) fn untrusted() -> Self {
         Self::network("untrusted", "supabase's certificate is not trusted")
     }
 
     /// No answer within the time allowed: the rows may be there or not.
-    pub fn timed_out() -> Self {
+    pub(crate) fn timed_out() -> Self {
         Self::network("timeout", "supabase did not answer in time")
     }
 
     /// The connection ended before the answer did.
-    pub fn reset() -> Self {
+    pub(crate) fn reset() -> Self {
         Self {
             reset: true,
             ..Self::network("reset", "supabase closed the connection")
@@ -66,7 +66,7 @@ impl Failure {
     }
 
     /// A web page where `PostgREST` should have answered.
-    pub fn not_postgrest() -> Self {
+    pub(crate) fn not_postgrest() -> Self {
         let message = "the supabase url answers with a web page";
         Self {
             class: Class::Schema,
@@ -75,7 +75,7 @@ impl Failure {
     }
 
     /// The failure that an answer other than success tells. `body` is its (bounded) text.
-    pub fn from_answer(
+    pub(crate) fn from_answer(
         table: &str,
         status: u16,
         body: &[u8],
@@ -101,7 +101,7 @@ impl Failure {
     }
 
     /// Whether a column of the request is not in the table.
-    pub fn is_missing_column(&self) -> bool {
+    pub(crate) fn is_missing_column(&self) -> bool {
         matches!(self.code.as_str(), "PGRST204" | "42703")
     }
 }

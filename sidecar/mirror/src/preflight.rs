@@ -11,7 +11,7 @@ use crate::supabase::{Supabase, Target};
 
 /// What rows can be sent to a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Shape {
+pub(crate) struct Shape {
     /// The columns to fill.
     pub columns: Vec<&'static str>,
     /// Those of ours that the table has not.
@@ -22,7 +22,7 @@ pub struct Shape {
 
 impl Shape {
     /// Whether the table has all that the product's own SQL gives it.
-    pub fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.idempotent && self.lost_columns.is_empty()
     }
 }
@@ -31,7 +31,10 @@ impl Shape {
 ///
 /// # Errors
 /// The failure, when no rows can be sent at all.
-pub async fn preflight(supabase: &Supabase, record_type: RecordType) -> Result<Shape, Failure> {
+pub(crate) async fn preflight(
+    supabase: &Supabase,
+    record_type: RecordType,
+) -> Result<Shape, Failure> {
     let table = record_type.table();
     let all = row::columns(record_type);
     let whole = Target {

@@ -15,13 +15,14 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 /// The columns that every table may have beside the record's fields.
-pub const OWN_COLUMNS: [&str; 5] = ["payload", "record_hash", "strand", "seq", "ingested_at_ms"];
+pub(crate) const OWN_COLUMNS: [&str; 5] =
+    ["payload", "record_hash", "strand", "seq", "ingested_at_ms"];
 
 /// The column whose unique key makes an insert harmless to repeat.
-pub const HASH_COLUMN: &str = "record_hash";
+pub(crate) const HASH_COLUMN: &str = "record_hash";
 
 /// All columns that a row of this type may fill.
-pub fn columns(record_type: RecordType) -> Vec<&'static str> {
+pub(crate) fn columns(record_type: RecordType) -> Vec<&'static str> {
     record_type
         .fields()
         .iter()
@@ -34,7 +35,7 @@ pub fn columns(record_type: RecordType) -> Vec<&'static str> {
 /// hash that was forged.
 #[derive(Debug, thiserror::Error)]
 #[error("the payload of block {seq} can't be read")]
-pub struct RowError {
+pub(crate) struct RowError {
     /// The block.
     pub seq: Seq,
     /// Why not.
@@ -44,7 +45,7 @@ pub struct RowError {
 
 /// What is kept of a row beside its bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct RowMeta {
+pub(crate) struct RowMeta {
     /// The block's place.
     pub seq: Seq,
     /// The block's hash.
@@ -57,7 +58,7 @@ pub struct RowMeta {
 
 /// Rows ready to be sent, in the order of the strand. Any run of them is a body without rendering again.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub(crate) struct Batch {
     rows: Vec<RowMeta>,
     /// The rows' JSON, separated by commas.
     bytes: Vec<u8>,
@@ -65,7 +66,7 @@ pub struct Batch {
 
 impl Batch {
     /// Renders blocks as rows.
-    pub fn render(strand: Uuid, blocks: &[Block]) -> Result<Self, RowError> {
+    pub(crate) fn render(strand: Uuid, blocks: &[Block]) -> Result<Self, RowError> {
         let mut batch = Self::default();
         for block in blocks {
             if !batch.bytes.is_empty() {
@@ -86,17 +87,17 @@ impl Batch {
     }
 
     /// The rows in order.
-    pub fn rows(&self) -> &[RowMeta] {
+    pub(crate) fn rows(&self) -> &[RowMeta] {
         &self.rows
     }
 
     /// One row.
-    pub fn row(&self, at: usize) -> Option<RowMeta> {
+    pub(crate) fn row(&self, at: usize) -> Option<RowMeta> {
         self.rows.get(at).copied()
     }
 
     /// A JSON array of some of the rows.
-    pub fn body(&self, rows: Range<usize>) -> Bytes {
+    pub(crate) fn body(&self, rows: Range<usize>) -> Bytes {
         let bytes = self
             .bytes
             .get(self.start_of(rows.start)..self.end_of(rows.end));
@@ -109,7 +110,7 @@ impl Batch {
     }
 
     /// How long [`Batch::body`] is.
-    pub fn body_len(&self, rows: Range<usize>) -> usize {
+    pub(crate) fn body_len(&self, rows: Range<usize>) -> usize {
         self.end_of(rows.end)
             .saturating_sub(self.start_of(rows.start))
             + 2
@@ -117,7 +118,7 @@ impl Batch {
 
     /// The rows from `start` that fit together into a body: at most `rows_max` and `bytes_max`, but
     /// always one when there is one.
-    pub fn run_from(&self, start: usize, rows_max: usize, bytes_max: usize) -> Range<usize> {
+    pub(crate) fn run_from(&self, start: usize, rows_max: usize, bytes_max: usize) -> Range<usize> {
         let most = self.rows.len().min(start.saturating_add(rows_max.max(1)));
         let mut end = self.rows.len().min(start + 1);
         while end < most && self.body_len(start..end + 1) <= bytes_max {

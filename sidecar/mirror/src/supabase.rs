@@ -35,7 +35,7 @@ const APIKEY: HeaderName = HeaderName::from_static("apikey");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// A client for one pair of credentials.
-pub struct Supabase {
+pub(crate) struct Supabase {
     client: Client,
     url: String,
 }
@@ -43,7 +43,7 @@ pub struct Supabase {
 /// The client could not be made. Of the cause only the kind is told: it can't name the key, but
 /// nothing is gained by more.
 #[derive(Debug, thiserror::Error)]
-pub enum ClientError {
+pub(crate) enum ClientError {
     /// The process did not install a TLS provider first.
     #[error("no TLS provider is installed")]
     NoTlsProvider,
@@ -54,7 +54,7 @@ pub enum ClientError {
 
 /// Where rows go and which of their columns are there.
 #[derive(Clone, Copy, Debug)]
-pub struct Target<'a> {
+pub(crate) struct Target<'a> {
     /// The table.
     pub table: &'a str,
     /// The columns to fill; other keys of a row are ignored.
@@ -65,7 +65,7 @@ pub struct Target<'a> {
 
 impl Supabase {
     /// A client; connects to nothing yet.
-    pub fn new(credentials: &Credentials) -> Result<Self, ClientError> {
+    pub(crate) fn new(credentials: &Credentials) -> Result<Self, ClientError> {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             return Err(ClientError::NoTlsProvider);
         }
@@ -86,12 +86,12 @@ impl Supabase {
     }
 
     /// The base URL; safe to show.
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// Inserts rows (`body` is a JSON array of objects), all or none.
-    pub async fn insert(&self, target: Target<'_>, body: Bytes) -> Result<(), Failure> {
+    pub(crate) async fn insert(&self, target: Target<'_>, body: Bytes) -> Result<(), Failure> {
         let request = self
             .client
             .post(address(&self.url, target))
@@ -107,7 +107,7 @@ impl Supabase {
 
     /// Inserts no rows: fails as an insert would on key, grant, table, columns or unique key, and
     /// changes nothing.
-    pub async fn preflight(&self, target: Target<'_>) -> Result<(), Failure> {
+    pub(crate) async fn preflight(&self, target: Target<'_>) -> Result<(), Failure> {
         self.insert(target, Bytes::from_static(b"[]")).await
     }
 }

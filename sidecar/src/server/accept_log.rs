@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use boboyka_store::causes;
 use tokio::time::Instant;
 
 /// At most one line in this time.
@@ -31,9 +32,9 @@ impl AcceptLog {
         self.untold += 1;
         if self.is_due() {
             tracing::warn!(
-                %error,
+                error = causes(error),
                 attempts = self.untold,
-                "could not accept connections; closing idle ones and trying again"
+                "could not accept connections; the sidecar closes idle ones and tries again"
             );
             self.untold = 0;
         }

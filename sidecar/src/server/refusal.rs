@@ -1,7 +1,7 @@
 //! The parser's refusals. It answers by itself what it can't read as a request, before any of ours
 //! sees it: with a head and nothing else. Every answer of ours to an error has a body.
 
-use crate::api::error::ApiError;
+use crate::api::ApiError;
 
 /// The longest that such a head gets.
 const HEAD_MAX_BYTES: usize = 256;

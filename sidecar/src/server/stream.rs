@@ -18,8 +18,9 @@ use super::body::{DISCARD_MAX_BYTES, DISCARD_TIMEOUT};
 use super::connections::{Busy, Connection};
 use super::refusal;
 
-/// How long a client may take nothing of what is to be written.
-const TAKES_NOTHING_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may take nothing of what is to be written; what it took just before the time ran
+/// out gives it the same time once more.
+const TAKES_NOTHING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A connection to a client.
 #[derive(Debug)]

@@ -61,6 +61,20 @@ pub enum TailError {
     },
 }
 
+/// Why a value's bytes mean nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("the stored {what} can't be read: {why}")]
+pub(crate) struct Unreadable {
+    pub(crate) what: &'static str,
+    pub(crate) why: String,
+}
+
+impl From<Unreadable> for TailError {
+    fn from(Unreadable { what, why }: Unreadable) -> Self {
+        Self::Value { what, why }
+    }
+}
+
 /// Why nothing was appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {

@@ -2,76 +2,17 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use boboyka_crds::Phase;
-use boboyka_strand::retention::Policy;
-use boboyka_strand::{Record, RecordType, Seq};
 use tokio::sync::oneshot;
 
+use crate::append::NewRecord;
 use crate::error::WriteError;
+use crate::job::{AppendReply, Job};
 use crate::key::IdempotencyKey;
-use crate::lane::{DeadLetter, Mark};
-use crate::phase::PhaseState;
-use crate::segment::Segment;
-use crate::{Appended, KeyConflict};
 
 /// The most records that may wait: some commits' worth, so that a full queue means a stalled disk.
 const WAITING_RECORDS_MAX: usize = 20_000;
 /// The most payload bytes that may wait.
 const WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
-
-/// A record on its way into the strand.
-#[derive(Clone, Debug)]
-pub struct NewRecord {
-    /// The record.
-    pub record: Record,
-    /// The caller's key, for sending it again safely.
-    pub key: Option<IdempotencyKey>,
-}
-
-pub(crate) type AppendReply = Result<Vec<Result<Appended, KeyConflict>>, WriteError>;
-
-/// One thing for the writer to do.
-pub(crate) enum Job {
-    Append {
-        records: Vec<NewRecord>,
-        /// The key that all of them share.
-        unit: Option<IdempotencyKey>,
-        reply: oneshot::Sender<AppendReply>,
-    },
-    Lane {
-        change: LaneChange,
-        reply: oneshot::Sender<Result<(), WriteError>>,
-    },
-    Phase {
-        phase: Phase,
-        generation: i64,
-        reply: oneshot::Sender<PhaseReply>,
-    },
-    Prune {
-        policy: Policy,
-        has_supabase: bool,
-        reply: oneshot::Sender<Result<(), WriteError>>,
-    },
-    Sealed(Box<Segment>),
-    SealFailed,
-}
-
-pub(crate) type PhaseReply = Result<PhaseState, WriteError>;
-
-/// A change of what is kept of a lane.
-pub(crate) enum LaneChange {
-    Advance {
-        lane: RecordType,
-        mark: Mark,
-        letters: Vec<DeadLetter>,
-    },
-    Resolve {
-        lane: RecordType,
-        seq: Seq,
-        mark: Mark,
-    },
-    Replace(DeadLetter),
-}
 
 #[derive(Default)]
 struct Waiting {
@@ -94,7 +35,7 @@ impl Queue {
         &self,
         records: Vec<NewRecord>,
         unit: Option<IdempotencyKey>,
-    ) -> Result<AppendReceiver, WriteError> {
+    ) -> Result<oneshot::Receiver<AppendReply>, WriteError> {
         let bytes: usize = records.iter().map(|new| new.record.payload().len()).sum();
         let mut waiting = self.lock();
         if waiting.closed {
@@ -157,5 +98,3 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-pub(crate) type AppendReceiver = oneshot::Receiver<AppendReply>;

@@ -4,18 +4,17 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use boboyka_store::{DeadLetter, ReadError, WriteError};
+use boboyka_store::{DeadLetter, ReadError, WriteError, causes, now_ms};
 use boboyka_strand::Seq;
 use futures_util::future::try_join_all;
 
-use super::settle::now_ms;
+use super::task::Lane;
 use super::turn::LoadError;
 use super::work::Work;
-use super::{Lane, Retry};
-use crate::RetryReport;
+use crate::disposition::Disposition;
 use crate::failure::Failure;
+use crate::retry::{Retry, RetryReport};
 use crate::row::Batch;
-use crate::verdict::Verdict;
 
 /// Longer a replay does not keep the lane from new records; the next one goes on where it stopped.
 const REPLAY_MAX: Duration = Duration::from_secs(20);
@@ -31,7 +30,7 @@ impl Lane {
     pub(super) async fn retry(&mut self, retry: Retry) {
         let mut report = RetryReport::default();
         self.hurry();
-        let phase_known = self.store.phase().is_some();
+        let phase_known = self.store.view().phase.is_some();
         if self.supabase.is_some() && phase_known && self.look_at_table().await {
             if !self.refused {
                 self.resume();
@@ -50,8 +49,8 @@ impl Lane {
         loop {
             let (letters, batch) = self.page().await.map_err(|error| {
                 let table = self.table();
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(table, error, "the dead letters of {table} can't be read");
+                let error = causes(&error);
+                tracing::error!(table, error, "could not read the dead letters of {table}");
                 Stopped
             })?;
             let Some(last) = letters.last().map(|letter| letter.seq) else {
@@ -100,25 +99,25 @@ impl Lane {
             Ok(()) => return self.resolve(work, part, report).await,
             Err(failure) => failure,
         };
-        match self.patience.verdict(&failure, part.len(), body_len) {
-            Verdict::Accept => self.resolve(work, part, report).await,
-            Verdict::Split => {
+        match self.patience.disposition(&failure, part.len(), body_len) {
+            Disposition::Accept => self.resolve(work, part, report).await,
+            Disposition::Split => {
                 work.split(&part);
                 Ok(())
             }
-            Verdict::Shrink => {
+            Disposition::Shrink => {
                 self.limit.shrink(part.len(), body_len);
                 Ok(())
             }
-            Verdict::DeadLetter | Verdict::Await => {
+            Disposition::DeadLetter | Disposition::Await => {
                 self.refuse_again(work, part, letters, &failure, report)
                     .await
             }
-            Verdict::SuspectSize
-            | Verdict::BackOff
-            | Verdict::Slow
-            | Verdict::PauseAuth
-            | Verdict::PauseSchema => {
+            Disposition::SuspectSize
+            | Disposition::BackOff
+            | Disposition::Slow
+            | Disposition::PauseAuth
+            | Disposition::PauseSchema => {
                 self.stand_back(&failure);
                 Err(Stopped)
             }
@@ -177,6 +176,6 @@ impl Lane {
 }
 
 fn stopped(error: WriteError) -> Stopped {
-    tracing::warn!(%error, "dead letters could not be updated");
+    tracing::warn!(error = causes(&error), "could not update dead letters");
     Stopped
 }

@@ -2,16 +2,16 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use boboyka_store::{DeadLetter, Mark, WriteError};
+use boboyka_store::{DeadLetter, Mark, WriteError, now_ms};
 
-use super::{Lane, Pause};
+use super::task::{Lane, Pause};
 use crate::backoff;
 use crate::classify::Class;
+use crate::disposition::{self, Disposition};
 use crate::failure::Failure;
-use crate::status::{LaneState, as_ms};
-use crate::verdict::{self, Verdict};
+use crate::status::LaneState;
 
 /// The wait before a mark that the store had no room for is offered again.
 const STORE_BUSY_DELAY: Duration = Duration::from_millis(100);
@@ -43,11 +43,11 @@ impl Lane {
 
     /// The request failed.
     pub(super) async fn failed(&mut self, part: Range<usize>, body_len: usize, failure: &Failure) {
-        match self.patience.verdict(failure, part.len(), body_len) {
-            Verdict::Accept => self.accepted(part).await,
-            Verdict::Split => self.split(&part),
-            Verdict::Shrink => self.shrink(&part, body_len),
-            Verdict::SuspectSize => {
+        match self.patience.disposition(failure, part.len(), body_len) {
+            Disposition::Accept => self.accepted(part).await,
+            Disposition::Split => self.split(&part),
+            Disposition::Shrink => self.shrink(&part, body_len),
+            Disposition::SuspectSize => {
                 if !self.look_at_table().await {
                     return;
                 }
@@ -57,23 +57,25 @@ impl Lane {
                     self.dead_letter(part, failure).await;
                 }
             }
-            Verdict::DeadLetter => self.dead_letter(part, failure).await,
-            Verdict::BackOff => self.back_off(failure),
-            Verdict::Await => {
+            Disposition::DeadLetter => self.dead_letter(part, failure).await,
+            Disposition::BackOff => self.back_off(failure),
+            Disposition::Await => {
                 self.breaker.answered();
-                let delay = verdict::dependency_delay(fastrand::f64());
+                let delay = disposition::dependency_delay(fastrand::f64());
                 self.pause(
                     LaneState::BackingOff,
                     failure.message.as_str().into(),
                     delay,
                 );
             }
-            Verdict::PauseSchema if !self.shape_disputed => {
+            Disposition::PauseSchema if !self.shape_disputed => {
                 // The table has changed since the preflight: the next one may find what still fits.
                 self.shape_disputed = true;
                 self.shape = None;
             }
-            Verdict::Slow | Verdict::PauseAuth | Verdict::PauseSchema => self.stand_back(failure),
+            Disposition::Slow | Disposition::PauseAuth | Disposition::PauseSchema => {
+                self.stand_back(failure);
+            }
         }
     }
 
@@ -105,7 +107,7 @@ impl Lane {
             Class::Transient => return self.back_off(failure),
             Class::ReadOnly => (
                 LaneState::BackingOff,
-                verdict::read_only_delay(fastrand::f64()),
+                disposition::read_only_delay(fastrand::f64()),
             ),
             Class::Auth => (LaneState::AuthFailed, settings.auth_recheck),
             // The last four can't be told by rows when none were sent: it is the table.
@@ -254,10 +256,4 @@ impl Lane {
             }
         }
     }
-}
-
-pub(super) fn now_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, as_ms)
 }

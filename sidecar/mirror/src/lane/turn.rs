@@ -3,12 +3,12 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use boboyka_store::{Mark, ReadError};
+use boboyka_store::{Mark, ReadError, causes};
 use boboyka_strand::Seq;
 use bytes::Bytes;
 
+use super::task::{GRACE, LOOK_INTERVAL, Lane, Pause, Rest};
 use super::work::Work;
-use super::{GRACE, LOOK_INTERVAL, Lane, Pause, Rest};
 use crate::breaker::Leave;
 use crate::classify::Class;
 use crate::failure::Failure;
@@ -132,7 +132,7 @@ impl Lane {
                         table,
                         ?lost_columns,
                         idempotent,
-                        "table {table} lacks something"
+                        "table {table} does not have all columns and keys: see lost_columns and idempotent"
                     );
                 }
                 self.lacking = (!shape.is_whole()).then(|| shape.clone());
@@ -204,8 +204,8 @@ impl Lane {
         let table = self.table();
         tracing::error!(
             table,
-            error = error as &dyn std::error::Error,
-            "lane {table} can't read"
+            error = causes(error),
+            "lane {table} could not read the strand"
         );
         self.pause = Some(Pause {
             state: LaneState::BackingOff,

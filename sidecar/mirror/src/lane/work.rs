@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use boboyka_strand::Seq;
 
+use crate::disposition::Limit;
 use crate::row::{Batch, RowMeta};
-use crate::verdict::Limit;
 
 /// A batch and how far it came.
 #[derive(Debug)]

@@ -34,7 +34,7 @@ async fn the_same_unit_gives_the_same_receipts_and_any_other_is_a_conflict() {
     let one = append(&store, "one", [0]).await.unwrap();
     assert!(several.iter().all(|appended| !appended.replayed));
     for round in 0..3 {
-        let head = store.head();
+        let head = store.view().head;
         assert_eq!(
             append(&store, "several", 0..250).await.unwrap(),
             again(&several)
@@ -58,7 +58,7 @@ async fn the_same_unit_gives_the_same_receipts_and_any_other_is_a_conflict() {
         let alone = store.append(vec![keyed(0, "several"), keyed(0, "one")]);
         let alone = alone.await.unwrap();
         assert_eq!(alone, [Err(KeyConflict::OtherContent), Ok(again(&one)[0])]);
-        assert_eq!(store.head(), head, "round {round}");
+        assert_eq!(store.view().head, head, "round {round}");
         if round == 0 {
             fill(&store, 0, 2_000).await;
             wait_for_segments(&store, 2).await;
@@ -81,7 +81,7 @@ async fn a_unit_that_comes_twice_at_once_is_appended_once() {
     );
     assert_eq!(b.unwrap(), again(&a.unwrap()));
     assert_eq!(other, Err(KeyConflict::OtherContent));
-    assert_eq!(store.head().seq, 5);
+    assert_eq!(store.view().head.seq, 5);
 }
 
 #[tokio::test]
@@ -99,7 +99,7 @@ async fn what_a_crash_left_of_a_unit_is_completed() {
         store.append(vec![record(77)]).await.unwrap();
         let whole = append(&store, "k", 0..4).await.unwrap();
         let replayed = whole.iter().filter(|appended| appended.replayed).count();
-        assert_eq!((replayed, store.head().seq), (left, 5));
+        assert_eq!((replayed, store.view().head.seq), (left, 5));
         assert_eq!(append(&store, "k", 0..4).await.unwrap(), again(&whole));
         assert_eq!(
             append(&store, "k", [0, 1]).await,

@@ -2,14 +2,14 @@
 
 use boboyka_strand::{Block, Record};
 
-use super::Writer;
 use super::commit::Commit;
 use super::draft::Draft;
-use crate::error::ReadError;
+use super::thread::Writer;
+use crate::append::{Appended, KeyConflict, NewRecord};
+use crate::error::{ReadError, causes};
 use crate::key::IdempotencyKey;
 use crate::keys::is_forgotten;
-use crate::queue::NewRecord;
-use crate::{Appended, KeyConflict, causes};
+use crate::read;
 
 impl Writer {
     /// Links a record, unless its key was used before.
@@ -136,7 +136,7 @@ impl Writer {
         };
         let earlier = match draft.find(seq) {
             Some(earlier) => earlier?,
-            None => match self.shared.block(seq) {
+            None => match read::block(&self.shared, seq) {
                 Ok(Some(block)) => block,
                 // A key is remembered as long as its record is there.
                 Ok(None) | Err(ReadError::Pruned { .. }) => return Ok(None),

@@ -20,11 +20,11 @@ const SLOW_ROW_TRIES: u32 = 3;
 
 /// So many dead letters in a row for one reason, none accepted between, mean that the table is wrong
 /// and not the records.
-pub const REFUSALS_TO_STOP: u32 = 100;
+pub(crate) const REFUSALS_TO_STOP: u32 = 100;
 
 /// What to do about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Disposition {
     /// The row is there: go on.
     Accept,
     /// Send the first half alone.
@@ -49,7 +49,7 @@ pub enum Verdict {
 
 /// What a lane has put up with since a row was last settled.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub(crate) struct Patience {
     /// Requests with one row alone, which is what its dead letter tells.
     tries: u32,
     resets: u32,
@@ -69,91 +69,96 @@ impl Default for Patience {
 }
 
 impl Patience {
-    /// The verdict on a failed request of so many rows and bytes.
-    pub fn verdict(&mut self, failure: &Failure, rows: usize, body_len: usize) -> Verdict {
+    /// What to do about a failed request of so many rows and bytes.
+    pub(crate) fn disposition(
+        &mut self,
+        failure: &Failure,
+        rows: usize,
+        body_len: usize,
+    ) -> Disposition {
         let single = rows <= 1;
         self.tries += u32::from(single);
         if !failure.reset {
             self.resets = 0;
         }
         match failure.class {
-            Class::Done if single => Verdict::Accept,
-            Class::Done => Verdict::Split,
+            Class::Done if single => Disposition::Accept,
+            Class::Done => Disposition::Split,
             Class::Transient if failure.reset && body_len >= RESET_MIN_BYTES => self.after_reset(),
-            Class::Transient => Verdict::BackOff,
-            Class::Auth => Verdict::PauseAuth,
-            Class::Schema => Verdict::PauseSchema,
-            Class::Size if !single => Verdict::Shrink,
+            Class::Transient => Disposition::BackOff,
+            Class::Auth => Disposition::PauseAuth,
+            Class::Schema => Disposition::PauseSchema,
+            Class::Size if !single => Disposition::Shrink,
             Class::Size if failure.code == "57014" => self.after_slow_row(),
-            Class::Poison | Class::Dependency if !single => Verdict::Split,
+            Class::Poison | Class::Dependency if !single => Disposition::Split,
             Class::Dependency if self.dependency > 0 => {
                 self.dependency -= 1;
-                Verdict::Await
+                Disposition::Await
             }
-            Class::Size | Class::Poison | Class::Dependency => Verdict::DeadLetter,
-            Class::ReadOnly => Verdict::Slow,
+            Class::Size | Class::Poison | Class::Dependency => Disposition::DeadLetter,
+            Class::ReadOnly => Disposition::Slow,
         }
     }
 
     /// How often the row at hand was sent alone.
-    pub fn tries(&self) -> u32 {
+    pub(crate) fn tries(&self) -> u32 {
         self.tries
     }
 
     /// A row was accepted: all tries are there again.
-    pub fn accepted(&mut self) {
+    pub(crate) fn accepted(&mut self) {
         *self = Self::default();
     }
 
     /// A row became a dead letter. The tries for missing neighbours stay used up: a thousand rows
     /// that miss the same one must not be waited for one after the other.
-    pub fn dead_lettered(&mut self) {
+    pub(crate) fn dead_lettered(&mut self) {
         *self = Self {
             dependency: self.dependency,
             ..Self::default()
         };
     }
 
-    fn after_reset(&mut self) -> Verdict {
+    fn after_reset(&mut self) -> Disposition {
         self.resets += 1;
         if self.resets < RESETS_TO_SUSPECT {
-            return Verdict::BackOff;
+            return Disposition::BackOff;
         }
         self.resets = 0;
-        Verdict::SuspectSize
+        Disposition::SuspectSize
     }
 
-    fn after_slow_row(&mut self) -> Verdict {
+    fn after_slow_row(&mut self) -> Disposition {
         self.slow_row += 1;
         if self.slow_row < SLOW_ROW_TRIES {
-            Verdict::BackOff
+            Disposition::BackOff
         } else {
-            Verdict::DeadLetter
+            Disposition::DeadLetter
         }
     }
 }
 
 /// The wait before a row that misses its neighbour is tried again: the tries span some ten seconds, in
 /// which the rows behind it wait too.
-pub fn dependency_delay(jitter: f64) -> Duration {
+pub(crate) fn dependency_delay(jitter: f64) -> Duration {
     Duration::from_secs(1).mul_f64(0.5 + jitter.clamp(0.0, 1.0))
 }
 
 /// The wait while the project takes no writes: somebody has to pay or to free space first.
-pub fn read_only_delay(jitter: f64) -> Duration {
+pub(crate) fn read_only_delay(jitter: f64) -> Duration {
     Duration::from_mins(1).mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
 }
 
 /// Counts dead letters in a row of one code.
 #[derive(Clone, Debug, Default)]
-pub struct Guard {
+pub(crate) struct Guard {
     code: String,
     run: u32,
 }
 
 impl Guard {
     /// A row became a dead letter with this code; whether that makes too many.
-    pub fn refused(&mut self, code: &str) -> bool {
+    pub(crate) fn refused(&mut self, code: &str) -> bool {
         if self.code == code {
             self.run += 1;
         } else {
@@ -166,20 +171,15 @@ impl Guard {
     }
 
     /// A row was accepted.
-    pub fn accepted(&mut self) {
+    pub(crate) fn accepted(&mut self) {
         *self = Self::default();
-    }
-
-    /// The code of the run.
-    pub fn code(&self) -> &str {
-        &self.code
     }
 }
 
 /// How much goes into one request. What was too large is halved for the requests to come, and only
 /// after many have passed is more tried again.
 #[derive(Clone, Copy, Debug)]
-pub struct Limit {
+pub(crate) struct Limit {
     rows: usize,
     bytes: usize,
     rows_max: usize,
@@ -192,7 +192,7 @@ const PASSES_TO_RAISE: u32 = 64;
 
 impl Limit {
     /// The limit in calm weather.
-    pub fn new(rows_max: usize, bytes_max: usize) -> Self {
+    pub(crate) fn new(rows_max: usize, bytes_max: usize) -> Self {
         Self {
             rows: rows_max,
             bytes: bytes_max,
@@ -203,7 +203,7 @@ impl Limit {
     }
 
     /// Sets the most rows that a request may ever have: a change is obeyed at once.
-    pub fn set_rows_max(&mut self, rows_max: usize) {
+    pub(crate) fn set_rows_max(&mut self, rows_max: usize) {
         if rows_max != self.rows_max {
             self.rows_max = rows_max;
             self.rows = rows_max;
@@ -212,24 +212,24 @@ impl Limit {
     }
 
     /// Most rows of a request.
-    pub fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.rows
     }
 
     /// Most bytes of a request.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// A request of so many rows and bytes was too large.
-    pub fn shrink(&mut self, rows: usize, bytes: usize) {
+    pub(crate) fn shrink(&mut self, rows: usize, bytes: usize) {
         self.rows = (rows / 2).max(1);
         self.bytes = (bytes / 2).max(1);
         self.passed = 0;
     }
 
     /// A request passed.
-    pub fn passed(&mut self) {
+    pub(crate) fn passed(&mut self) {
         self.passed += 1;
         if self.passed >= PASSES_TO_RAISE {
             self.rows = self.rows.saturating_mul(2).min(self.rows_max);
@@ -241,7 +241,7 @@ impl Limit {
 
 #[cfg(test)]
 mod tests {
-    use super::{Class, Failure, Guard, Limit, Patience, REFUSALS_TO_STOP, Verdict};
+    use super::{Class, Disposition, Failure, Guard, Limit, Patience, REFUSALS_TO_STOP};
 
     fn failed(class: Class, code: &str) -> Failure {
         Failure {
@@ -250,21 +250,25 @@ mod tests {
         }
     }
 
-    fn first(class: Class, rows: usize) -> Verdict {
-        Patience::default().verdict(&failed(class, "x"), rows, 1000)
+    fn first(class: Class, rows: usize) -> Disposition {
+        Patience::default().disposition(&failed(class, "x"), rows, 1000)
     }
 
     #[test]
     fn each_class_has_its_consequence() {
         for (class, one, many) in [
-            (Class::Done, Verdict::Accept, Verdict::Split),
-            (Class::Transient, Verdict::BackOff, Verdict::BackOff),
-            (Class::Auth, Verdict::PauseAuth, Verdict::PauseAuth),
-            (Class::Schema, Verdict::PauseSchema, Verdict::PauseSchema),
-            (Class::Size, Verdict::DeadLetter, Verdict::Shrink),
-            (Class::Poison, Verdict::DeadLetter, Verdict::Split),
-            (Class::Dependency, Verdict::Await, Verdict::Split),
-            (Class::ReadOnly, Verdict::Slow, Verdict::Slow),
+            (Class::Done, Disposition::Accept, Disposition::Split),
+            (Class::Transient, Disposition::BackOff, Disposition::BackOff),
+            (Class::Auth, Disposition::PauseAuth, Disposition::PauseAuth),
+            (
+                Class::Schema,
+                Disposition::PauseSchema,
+                Disposition::PauseSchema,
+            ),
+            (Class::Size, Disposition::DeadLetter, Disposition::Shrink),
+            (Class::Poison, Disposition::DeadLetter, Disposition::Split),
+            (Class::Dependency, Disposition::Await, Disposition::Split),
+            (Class::ReadOnly, Disposition::Slow, Disposition::Slow),
         ] {
             assert_eq!(
                 (first(class, 1), first(class, 500)),
@@ -279,22 +283,37 @@ mod tests {
         let mut patience = Patience::default();
         let missing = failed(Class::Dependency, "23503");
         for _ in 0..10 {
-            assert_eq!(patience.verdict(&missing, 1, 10), Verdict::Await);
+            assert_eq!(patience.disposition(&missing, 1, 10), Disposition::Await);
         }
-        assert_eq!(patience.verdict(&missing, 1, 10), Verdict::DeadLetter);
+        assert_eq!(
+            patience.disposition(&missing, 1, 10),
+            Disposition::DeadLetter
+        );
         patience.dead_lettered();
-        assert_eq!(patience.verdict(&missing, 1, 10), Verdict::DeadLetter);
+        assert_eq!(
+            patience.disposition(&missing, 1, 10),
+            Disposition::DeadLetter
+        );
         patience.accepted();
-        assert_eq!(patience.verdict(&missing, 1, 10), Verdict::Await);
+        assert_eq!(patience.disposition(&missing, 1, 10), Disposition::Await);
     }
 
     #[test]
     fn a_long_body_cut_off_three_times_in_a_row_is_suspected_of_its_size() {
         let mut patience = Patience::default();
         let reset = Failure::reset();
-        assert_eq!(patience.verdict(&reset, 500, 1 << 20), Verdict::BackOff);
-        assert_eq!(patience.verdict(&reset, 500, 1 << 20), Verdict::BackOff);
-        assert_eq!(patience.verdict(&reset, 500, 1 << 20), Verdict::SuspectSize);
+        assert_eq!(
+            patience.disposition(&reset, 500, 1 << 20),
+            Disposition::BackOff
+        );
+        assert_eq!(
+            patience.disposition(&reset, 500, 1 << 20),
+            Disposition::BackOff
+        );
+        assert_eq!(
+            patience.disposition(&reset, 500, 1 << 20),
+            Disposition::SuspectSize
+        );
     }
 
     #[test]
@@ -302,18 +321,18 @@ mod tests {
         let mut patience = Patience::default();
         for _ in 0..20 {
             assert_eq!(
-                patience.verdict(&Failure::reset(), 500, 2000),
-                Verdict::BackOff
+                patience.disposition(&Failure::reset(), 500, 2000),
+                Disposition::BackOff
             );
         }
         for _ in 0..20 {
             assert_eq!(
-                patience.verdict(&Failure::reset(), 500, 1 << 20),
-                Verdict::BackOff
+                patience.disposition(&Failure::reset(), 500, 1 << 20),
+                Disposition::BackOff
             );
             assert_eq!(
-                patience.verdict(&Failure::unreachable(), 500, 1 << 20),
-                Verdict::BackOff
+                patience.disposition(&Failure::unreachable(), 500, 1 << 20),
+                Disposition::BackOff
             );
         }
     }
@@ -322,9 +341,9 @@ mod tests {
     fn a_single_row_that_ran_out_of_time_gets_another_chance() {
         let mut patience = Patience::default();
         let slow = failed(Class::Size, "57014");
-        assert_eq!(patience.verdict(&slow, 1, 10), Verdict::BackOff);
-        assert_eq!(patience.verdict(&slow, 1, 10), Verdict::BackOff);
-        assert_eq!(patience.verdict(&slow, 1, 10), Verdict::DeadLetter);
+        assert_eq!(patience.disposition(&slow, 1, 10), Disposition::BackOff);
+        assert_eq!(patience.disposition(&slow, 1, 10), Disposition::BackOff);
+        assert_eq!(patience.disposition(&slow, 1, 10), Disposition::DeadLetter);
     }
 
     #[test]
@@ -342,7 +361,6 @@ mod tests {
             assert!(!guard.refused("22P02"));
         }
         assert!(guard.refused("22P02"));
-        assert_eq!(guard.code(), "22P02");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The address for whoever watches: `/live`, `/ready`, `/metrics`, nothing else.
+//! The health port: `/live`, `/ready`, `/metrics`, nothing else.
 
 mod metrics;
 
@@ -12,7 +12,7 @@ use axum::routing::get;
 
 use crate::api::{self, Api};
 
-/// The routes of the observing address.
+/// The routes of the health port.
 pub(crate) fn router(api: Arc<Api>) -> Router {
     Router::new()
         .route("/live", get(|| async { "alive\n" }))

@@ -3,9 +3,8 @@
 
 use std::sync::Arc;
 
-use boboyka_mirror::classify::Class;
-use boboyka_mirror::{LaneState, Mirror};
-use boboyka_store::Store;
+use boboyka_mirror::{Class, LaneState, LaneStatus, Mirror};
+use boboyka_store::View;
 use boboyka_strand::RecordType;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -38,8 +37,7 @@ impl std::fmt::Debug for ApiCollector {
 
 impl Collector for ApiCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let store = &self.0.store;
-        let counts = store.counts();
+        let view = self.0.store.view();
         let records = ConstCounter::new(0u64);
         let mut family = encoder.encode_descriptor(
             "records",
@@ -47,25 +45,23 @@ impl Collector for ApiCollector {
             None,
             records.metric_type(),
         )?;
-        for (record_type, count) in RecordType::ALL.into_iter().zip(counts) {
+        for (record_type, count) in view.counts {
             let labels = [("record_type", record_type.name())];
             ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
         }
-        encode_pruned(store, &mut encoder)?;
-        encode_footprint(store, &mut encoder)?;
-        encode_marks(store, &mut encoder)?;
-        encode_lanes(&self.0.mirror, &mut encoder)?;
+        encode_pruned(&view, &mut encoder)?;
+        encode_footprint(&view, &mut encoder)?;
+        encode_store(&self.0, &mut encoder)?;
+        encode_marks(&view, &mut encoder)?;
+        encode_lanes(&self.0.mirror.lanes(&view), &mut encoder)?;
         encode_counters(&self.0.mirror, &mut encoder)?;
         encode_requests(&self.0.requests, &mut encoder)
     }
 }
 
 /// What retention took, and whether something keeps it from taking more.
-fn encode_pruned(
-    store: &Store,
-    encoder: &mut DescriptorEncoder<'_>,
-) -> Result<(), std::fmt::Error> {
-    let floor = store.floor();
+fn encode_pruned(view: &View, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+    let floor = view.floor;
     let counter = ConstCounter::new(0u64).metric_type();
     let families = [
         ("pruned_records", "Records pruned", floor.counts),
@@ -77,12 +73,12 @@ fn encode_pruned(
     ];
     for (name, help, counts) in families {
         let mut family = encoder.encode_descriptor(name, help, None, counter)?;
-        for (record_type, count) in RecordType::ALL.into_iter().zip(counts) {
+        for (record_type, count) in counts {
             let labels = [("record_type", record_type.name())];
             ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
         }
     }
-    let freed = ConstCounter::new(store.retention().freed_bytes);
+    let freed = ConstCounter::new(view.retention.freed_bytes);
     let metric = encoder.encode_descriptor(
         "pruned_segment",
         "Size of the segments that were unlinked since the start",
@@ -90,7 +86,7 @@ fn encode_pruned(
         freed.metric_type(),
     )?;
     freed.encode(metric)?;
-    let blocked = ConstGauge::new(i64::from(store.retention().blocked_by.is_some()));
+    let blocked = ConstGauge::new(i64::from(view.retention.blocked_by.is_some()));
     let help = "1 while something must stay that the policy lets go";
     let metric =
         encoder.encode_descriptor("retention_blocked", help, None, blocked.metric_type())?;
@@ -98,23 +94,22 @@ fn encode_pruned(
 }
 
 fn encode_footprint(
-    store: &Store,
+    view: &View,
     encoder: &mut DescriptorEncoder<'_>,
 ) -> Result<(), std::fmt::Error> {
-    let footprint = store.footprint();
-    let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    let footprint = view.footprint;
     let gauges = [
         (
             "head_seq",
             "Seq of the newest block",
             None,
-            signed(store.head().seq),
+            signed(view.head.seq),
         ),
         (
             "floor_seq",
             "Seq of the newest pruned block",
             None,
-            signed(store.floor().head.seq),
+            signed(view.floor.head.seq),
         ),
         (
             "segments",
@@ -140,6 +135,14 @@ fn encode_footprint(
             Some(Unit::Bytes),
             count(footprint.tail_bytes),
         ),
+    ];
+    encode_gauges(gauges, encoder)
+}
+
+/// Whether something is wrong with the store.
+fn encode_store(api: &Api, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+    let store = &api.store;
+    let gauges = [
         (
             "quarantined",
             "What was set aside",
@@ -153,6 +156,13 @@ fn encode_footprint(
             i64::from(store.is_poisoned()),
         ),
     ];
+    encode_gauges(gauges, encoder)
+}
+
+fn encode_gauges<const N: usize>(
+    gauges: [(&'static str, &'static str, Option<Unit>, i64); N],
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), std::fmt::Error> {
     for (name, help, unit, value) in gauges {
         let gauge = ConstGauge::new(value);
         let metric = encoder.encode_descriptor(name, help, unit.as_ref(), gauge.metric_type())?;
@@ -161,8 +171,12 @@ fn encode_footprint(
     Ok(())
 }
 
-fn encode_marks(store: &Store, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-    let marks = RecordType::ALL.map(|lane| (lane.name(), store.mark(lane)));
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+fn encode_marks(view: &View, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+    let marks = RecordType::ALL.map(|lane| (lane.name(), view.marks[lane]));
     let lanes = [
         (
             "mirror_mark_seq",
@@ -193,14 +207,13 @@ fn encode_marks(store: &Store, encoder: &mut DescriptorEncoder<'_>) -> Result<()
 
 /// How the lanes stand: their states, what they have not mirrored yet, and how old it is.
 fn encode_lanes(
-    mirror: &Mirror,
+    lanes: &[LaneStatus],
     encoder: &mut DescriptorEncoder<'_>,
 ) -> Result<(), std::fmt::Error> {
-    let lanes = mirror.lanes();
     let gauge = ConstGauge::new(0i64).metric_type();
     let help = "1 for the state that a lane is in";
     let mut family = encoder.encode_descriptor("mirror_state", help, None, gauge)?;
-    for lane in &lanes {
+    for lane in lanes {
         for state in LaneState::ALL {
             let labels = [("lane", lane.record_type.name()), ("state", state.name())];
             let value = i64::from(lane.state == state);
@@ -209,13 +222,13 @@ fn encode_lanes(
     }
     let help = "Records neither mirrored nor refused yet";
     let mut family = encoder.encode_descriptor("mirror_backlog_records", help, None, gauge)?;
-    for lane in &lanes {
+    for lane in lanes {
         let labels = [("lane", lane.record_type.name())];
         ConstGauge::new(signed(lane.backlog)).encode(family.encode_family(&labels)?)?;
     }
     let (help, unit) = ("Age of the oldest of them", Unit::Seconds);
     let mut family = encoder.encode_descriptor("mirror_lag", help, Some(&unit), gauge)?;
-    for lane in &lanes {
+    for lane in lanes {
         let labels = [("lane", lane.record_type.name())];
         let lag = std::time::Duration::from_millis(lane.lag_ms).as_secs_f64();
         ConstGauge::new(lag).encode(family.encode_family(&labels)?)?;
