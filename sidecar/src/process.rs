@@ -30,7 +30,7 @@ pub enum RunError {
         source: std::io::Error,
     },
     /// Supabase's settings are wrong.
-    #[error("the settings for Supabase are wrong")]
+    #[error("the settings for supabase are wrong")]
     Supabase(#[source] CredentialsError),
     /// The environment names only a part of its place in a cluster.
     #[error("the environment is incomplete")]
@@ -40,11 +40,11 @@ pub enum RunError {
         "a signal ended the sidecar before it had mirrored everything; start it again to go on"
     )]
     Interrupted,
-    /// A write failed; only a new start can tell what the disk holds.
+    /// A write failed; only a restart can find out what the disk holds.
     #[error("the store stopped: {0}")]
     Poisoned(String),
     /// A listener or the mirror ended by itself; the log says why.
-    #[error("a task ended before the sidecar was told to end; the log says why")]
+    #[error("a task of the sidecar ended early; the log says why")]
     TaskEnded,
 }
 
@@ -56,7 +56,7 @@ pub(crate) fn outside(strand: &Strand) -> Result<Outside, RunError> {
     })
 }
 
-/// Opens the strand, and records in it what had to be set aside.
+/// Opens the strand, and records in it what opening quarantined.
 pub(crate) async fn open(strand: &Strand) -> Result<Store, RunError> {
     let known = quarantined_in(&strand.data_dir);
     let options = Options {
@@ -104,7 +104,7 @@ pub(crate) async fn listen(address: &ListenAddress) -> Result<Listeners, RunErro
     })
 }
 
-/// Appends what was set aside at this start to the strand itself: it is part of its history.
+/// Appends what this start quarantined to the strand itself: it is part of its history.
 async fn record_quarantine(store: &Store, known: usize) {
     let fresh = store.quarantined().into_iter().skip(known);
     let records: Vec<_> = fresh

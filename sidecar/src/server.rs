@@ -50,9 +50,9 @@ pub(crate) async fn serve(listeners: Listeners, router: Router, shutdown: Cancel
         tokio::spawn(async move {
             tokio::select! {
                 ended = served => if let Err(error) = ended {
-                    tracing::debug!(error = causes(&error), "a connection ended early");
+                    tracing::debug!(error = causes(&error), "a caller closed its connection early");
                 },
-                () = connection.closed() => tracing::debug!("closed an idle connection"),
+                () = connection.closed() => tracing::debug!("the sidecar closed an idle connection"),
             }
         });
     });

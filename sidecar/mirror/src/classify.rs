@@ -11,7 +11,7 @@ pub enum Class {
     Done,
     /// Nothing is wrong with the batch; later it will work.
     Transient,
-    /// The key or its grants are refused; trying again changes nothing until somebody acts.
+    /// The key or its grants are refused; a retry changes nothing until an operator acts.
     Auth,
     /// The table, a column or the unique key is not what the batch needs.
     Schema,

@@ -47,7 +47,7 @@ impl Failure {
         Self::network("unreachable", "supabase unreachable")
     }
 
-    /// A connection to somebody whose certificate no known authority has signed.
+    /// A connection to a server whose certificate no known authority has signed.
     pub(crate) fn untrusted() -> Self {
         Self::network("untrusted", "supabase's certificate is not trusted")
     }
@@ -74,7 +74,7 @@ impl Failure {
         }
     }
 
-    /// The failure that an answer other than success tells. `body` is its (bounded) text.
+    /// The failure that an answer other than success stands for. `body` is its (bounded) text.
     pub(crate) fn from_answer(
         table: &str,
         status: u16,
@@ -106,7 +106,7 @@ impl Failure {
     }
 }
 
-/// The part of an error body that is looked at. `details` decides one thing here and is dropped.
+/// The part of an error body that counts. `details` decides one thing here and is dropped.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct ErrorBody {
@@ -131,7 +131,7 @@ fn is_about_record_hash(message: &str, details: Option<&str>) -> bool {
 }
 
 fn words(class: Class, table: &str, status: u16, code: Option<&str>, message: &str) -> String {
-    let told = code.map_or_else(|| status.to_string(), str::to_owned);
+    let answer = code.map_or_else(|| status.to_string(), str::to_owned);
     match class {
         Class::Done => "the row is there already".to_owned(),
         Class::Transient if matches!(status, 420 | 429) => {
@@ -145,9 +145,9 @@ fn words(class: Class, table: &str, status: u16, code: Option<&str>, message: &s
         Class::Auth => "supabase key refused".to_owned(),
         Class::Schema => schema_words(table, status, code, message),
         Class::Size if code == Some("57014") => "supabase ran out of time".to_owned(),
-        Class::Size => format!("too large for supabase ({told})"),
-        Class::Poison | Class::Dependency => poison_words(&told, message),
-        Class::ReadOnly => format!("supabase takes no writes for now ({told})"),
+        Class::Size => format!("too large for supabase ({answer})"),
+        Class::Poison | Class::Dependency => poison_words(&answer, message),
+        Class::ReadOnly => format!("supabase takes no writes for now ({answer})"),
     }
 }
 
@@ -174,7 +174,7 @@ fn schema_words(table: &str, status: u16, code: Option<&str>, message: &str) -> 
 
 /// What Postgres itself says about a violated constraint holds names only, and is repeated when it
 /// has exactly that form: a trigger may raise the same code with any text.
-fn poison_words(told: &str, message: &str) -> String {
+fn poison_words(answer: &str, message: &str) -> String {
     const FORMS: [(&str, &str, &str); 4] = [
         (
             "null value in column \"",
@@ -214,10 +214,10 @@ fn poison_words(told: &str, message: &str) -> String {
             return format!("{what} {name}");
         }
     }
-    match told {
+    match answer {
         "22P02" | "22003" | "22007" | "22008" => "a value does not fit its column".to_owned(),
         "22001" => "a text is too long for its column".to_owned(),
-        _ => format!("supabase answered {told}"),
+        _ => format!("supabase answered {answer}"),
     }
 }
 

@@ -76,7 +76,7 @@ pub(super) struct LaneView {
 }
 
 impl LaneView {
-    /// Whether nothing will be sent before `deadline`, so that waiting for it is in vain.
+    /// Whether nothing will be sent before `deadline`, so that waiting for it is pointless.
     pub(super) fn is_stuck_until(&self, deadline: Instant) -> bool {
         match self.state {
             LaneState::Mirroring => false,

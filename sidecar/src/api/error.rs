@@ -1,4 +1,4 @@
-//! What a caller is told when something is refused: a status and `{error, code, message, field?}`.
+//! What a caller gets when the API refuses a request: a status and `{error, code, message, field?}`.
 //! The message is for people and names the field; what only the log should say is not in here.
 
 use axum::http::{HeaderValue, StatusCode, header};
@@ -226,7 +226,7 @@ impl From<ReadError> for ApiError {
         match &error {
             ReadError::Damaged { .. } => Self::new(
                 Code::StrandDamaged,
-                format!("{error}; GET /v1/boboyka/verify tells more"),
+                format!("{error}; GET /v1/boboyka/verify says where"),
             ),
             ReadError::Io { .. } | ReadError::Pruned { .. } | ReadError::Tail(_) => {
                 Self::internal()

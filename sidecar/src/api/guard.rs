@@ -1,4 +1,4 @@
-//! Who may call: only what was addressed to this machine by itself. A web page that resolves its own
+//! The callers that may pass: requests that this machine addressed to itself. A web page that resolves its own
 //! name to 127.0.0.1 (DNS rebinding), or posts across origins, is refused.
 
 use std::net::{Ipv4Addr, Ipv6Addr};

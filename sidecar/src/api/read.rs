@@ -32,7 +32,7 @@ const PHASE_SAPIXDB_ONLY: &str = "Phase 1 — SapixDB only (Supabase not configu
 const PHASE_MIGRATE: &str = "Phase 2 — migrate internals (SapixDB is the source of truth)";
 const PHASE_CUT_OVER: &str = "Phase 3 — cut over (SapixDB only)";
 
-/// How often a check of the chain tells how far it came.
+/// How often a check of the chain reports its progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 /// Lines of progress that may wait for a slow reader.
 const PROGRESS_LINES: usize = 16;
@@ -74,7 +74,7 @@ pub(super) async fn events(
 }
 
 fn events_page(api: &Api, asked: &Asked) -> Result<Response, ApiError> {
-    // One more than asked for tells whether there is a next page.
+    // One more than asked for shows whether there is a next page.
     let query = PageQuery {
         limit: asked.query.limit + 1,
         ..asked.query
@@ -206,13 +206,13 @@ pub(super) async fn verify(State(api): State<Arc<Api>>) -> Response {
         let view = api.store.view();
         let floor = view.floor.head.seq;
         let total = view.head.seq - floor;
-        let mut told = Instant::now();
+        let mut sent = Instant::now();
         let verdict = api.store.verify(|head| {
             if lines.is_closed() {
                 return ControlFlow::Break(());
             }
-            if told.elapsed() >= PROGRESS_INTERVAL {
-                told = Instant::now();
+            if sent.elapsed() >= PROGRESS_INTERVAL {
+                sent = Instant::now();
                 let line = json!({"progress": {"verified": head.seq.saturating_sub(floor), "total": total}});
                 // A reader too slow for a line of progress misses that line only.
                 let _ = lines.try_send(format!("{line}\n").into());

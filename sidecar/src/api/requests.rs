@@ -1,4 +1,4 @@
-//! The first thing every request meets: who may call is let in, and the answer is counted by route and
+//! The first layer that every request passes: it admits the callers that may pass, and counts the answer by route and
 //! kind, with the time it took.
 
 use std::sync::Arc;
@@ -80,8 +80,8 @@ impl Requests {
     }
 }
 
-/// Refuses who may not call, passes on who may, and counts either when its answer is there; what is
-/// streamed after the answer's head is not waited for.
+/// Refuses the callers that may not pass, and counts every answer once its head is there; it does not wait for
+/// what is streamed after the head.
 pub(super) async fn admit(
     State(requests): State<Requests>,
     request: Request,

@@ -20,7 +20,7 @@ pub struct WaitError {
     pub address: ListenAddress,
     /// For how long.
     pub waited: Duration,
-    /// What was heard last.
+    /// The last answer, or why there was none.
     pub last: String,
 }
 

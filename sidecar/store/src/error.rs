@@ -13,7 +13,7 @@ pub enum OpenError {
     InUse {
         /// The folder.
         path: PathBuf,
-        /// Who holds it, as far as the lock file tells.
+        /// The process that has it open, as the lock file says.
         pid: String,
     },
     /// A file or folder could not be read or written.
@@ -26,7 +26,7 @@ pub enum OpenError {
         /// Why not.
         source: io::Error,
     },
-    /// The tail could not be opened, not even after what was damaged was set aside.
+    /// The tail could not be opened, not even after what was damaged was quarantined.
     #[error("could not open the tail in {}", path.display())]
     Tail {
         /// The tail's folder.
@@ -49,7 +49,7 @@ pub enum TailError {
     #[error("the tail's file could not be synced")]
     Sync(#[source] io::Error),
     /// What was acknowledged could not be noted.
-    #[error("could not note what was acknowledged")]
+    #[error("could not write the last acknowledged head")]
     Witness(#[source] io::Error),
     /// A value that the store wrote can't be read.
     #[error("the tail's {what} can't be read: {why}")]

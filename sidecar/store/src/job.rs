@@ -16,7 +16,7 @@ use crate::segment::Segment;
 pub(crate) type AppendReply = Result<Vec<Result<Appended, KeyConflict>>, WriteError>;
 /// The answer to a change of phase: the state that is in force now.
 pub(crate) type PhaseReply = Result<PhaseState, WriteError>;
-/// Who waits for a change that has no result but its durability.
+/// A caller that waits for a change to be durable.
 pub(crate) type Waiter = oneshot::Sender<Result<(), WriteError>>;
 
 /// One job of the writer.

@@ -159,7 +159,7 @@ impl Head {
 }
 
 /// Follows blocks from `anchor` (where the chain begins) up to `head`, which must be known from
-/// elsewhere: a chain that was cut at its end still holds, and only its head tells.
+/// elsewhere: a chain that was cut at its end still holds, and only its head shows the cut.
 ///
 /// # Errors
 /// The first seq at which the chain breaks, and how.

@@ -1,4 +1,4 @@
-//! Dead letters sent again because somebody asked for it: what the table takes now is no dead letter
+//! Dead letters sent again on demand: what the table takes now is no dead letter
 //! any more, what it refuses stays one. New records of the lane wait meanwhile, for a bounded time.
 
 use std::ops::Range;
@@ -40,7 +40,7 @@ impl Lane {
             }
         }
         self.show();
-        // Whoever asked may have gone.
+        // The caller may have gone.
         let _ = retry.reply.send(report);
     }
 
@@ -176,6 +176,9 @@ impl Lane {
 }
 
 fn stopped(error: WriteError) -> Stopped {
-    tracing::warn!(error = causes(&error), "could not update dead letters");
+    tracing::warn!(
+        error = causes(&error),
+        "could not update the dead letters after a retry"
+    );
     Stopped
 }

@@ -99,7 +99,7 @@ impl Lane {
         }
     }
 
-    /// Waits as a failure demands that no row is to blame for.
+    /// Waits after a failure that no row caused.
     pub(super) fn stand_back(&mut self, failure: &Failure) {
         let reason: Arc<str> = failure.message.as_str().into();
         let settings = *self.settings.borrow();
@@ -110,7 +110,7 @@ impl Lane {
                 disposition::read_only_delay(fastrand::f64()),
             ),
             Class::Auth => (LaneState::AuthFailed, settings.auth_recheck),
-            // The last four can't be told by rows when none were sent: it is the table.
+            // The last four say nothing about a row when none was sent: the table is wrong.
             Class::Schema | Class::Done | Class::Size | Class::Poison | Class::Dependency => {
                 (LaneState::SchemaMismatch, settings.schema_recheck)
             }
@@ -170,7 +170,7 @@ impl Lane {
         self.split(part);
     }
 
-    /// The row is never accepted: it is set aside, and the lane goes on.
+    /// Supabase never accepts the row: it becomes a dead letter, and the lane goes on.
     async fn dead_letter(&mut self, part: Range<usize>, failure: &Failure) {
         self.breaker.answered();
         let Some(row) = self
@@ -187,7 +187,7 @@ impl Lane {
             seq,
             code,
             message,
-            "supabase refuses record {seq}: {code}"
+            "supabase refused record {seq} of {table} ({code}): it is a dead letter now"
         );
         let letter = DeadLetter {
             record_type: self.record_type,

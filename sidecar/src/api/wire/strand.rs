@@ -47,7 +47,7 @@ pub(crate) struct StrandStatus {
     segment_bytes: u64,
     tail_records: usize,
     tail_bytes: usize,
-    /// What was found damaged and set aside, until somebody has looked at it.
+    /// Damaged files in quarantine, until an operator has removed them.
     quarantined: Vec<QuarantinedJson>,
 }
 
@@ -59,7 +59,7 @@ struct HeadStatus {
     timestamp_ms: u64,
 }
 
-/// What was set aside.
+/// Damaged files in quarantine.
 #[derive(Serialize)]
 struct QuarantinedJson {
     folder: String,

@@ -40,7 +40,7 @@ impl Store {
     ///
     /// # Errors
     /// When another process has it open, or the disk can't be read. Damage is no error: what is
-    /// damaged is set aside, see [`Store::quarantined`].
+    /// damaged is quarantined, see [`Store::quarantined`].
     pub fn open(options: Options) -> Result<Self, OpenError> {
         let data_dir = options.data_dir.clone();
         std::fs::create_dir_all(&data_dir).map_err(failed("create", &data_dir))?;
@@ -146,7 +146,7 @@ impl Store {
         self.shared.signals.phase.subscribe()
     }
 
-    /// What was set aside and waits for somebody to look at it. Reads a folder.
+    /// What lies in quarantine until an operator removes it. Reads a folder.
     pub fn quarantined(&self) -> Vec<Quarantined> {
         self.shared.quarantine.list()
     }
@@ -168,7 +168,7 @@ impl Store {
         for thread in threads.drain(..) {
             let name = thread.thread().name().unwrap_or("unnamed").to_owned();
             if thread.join().is_err() {
-                tracing::error!(thread = name, "the store's thread {name} had panicked");
+                tracing::error!(thread = name, "the store's thread {name} panicked");
             }
         }
     }

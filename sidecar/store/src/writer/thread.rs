@@ -36,7 +36,7 @@ pub(crate) struct Writer {
     /// Runs that lie in a catalogued segment and not only in the tail any more.
     pub(crate) to_remove: Vec<(u64, u8)>,
     pub(crate) data_dir: PathBuf,
-    /// What retention asked for last: what is to go must be sealed first.
+    /// The policy of the last prune: what goes must be sealed first.
     pub(crate) policy: Policy,
 }
 

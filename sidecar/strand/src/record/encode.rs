@@ -95,7 +95,7 @@ struct Encoder {
 }
 
 impl Encoder {
-    /// Notes a fault; the error returned only stops the parser, the fault is what is told.
+    /// Notes a fault; the error returned only stops the parser, the fault is what callers get.
     fn fail<E: Error>(&mut self, what: Wrong) -> E {
         self.fault = Some(Fault {
             what,
