@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Runs the Python SDK's tests on the oldest and the newest Python that this machine has, each in an
-# environment of its own in the cache; what they need comes from the package index.
+# Runs the Python SDK's tests on the oldest and the newest supported Python of this machine, each in an environment of
+# its own in the cache, with packages from the package index.
 #
 #   tests/python.sh          lint and tests
 #   tests/python.sh --bench  the benchmark, on the newest
 set -euo pipefail
 cd "$(dirname "$0")/.."
-OLDEST=3.10 NEWEST=3.13
+OLDEST=3.10 NEWEST=3.14
 
 say() { printf 'python: %s\n' "$*" >&2; }
 fail() {
@@ -41,9 +41,9 @@ find_pythons() {
 environment() { # VERSION PATH
   local folder key
   key=$(sha256sum sdk/python/pyproject.toml | cut -c1-12)
-  folder=$(tests/provision.sh --where | sed -n 's/^CACHE=//p')/python-$1-$key
+  folder=$(tools/provision.sh --where | sed -n 's/^CACHE=//p')/python-$1-$key
   PYTHON=$folder/bin/python
-  if ! "$PYTHON" -c 'import httpx, pytest, psutil' 2>/dev/null; then
+  if ! "$PYTHON" -c 'import celery, httpx, pytest, psutil, trio, uvloop' 2>/dev/null; then
     say "making an environment for Python $1 in the cache"
     rm -rf "$folder"
     if ! "$2" -c 'import ensurepip' 2>/dev/null; then
@@ -55,7 +55,7 @@ environment() { # VERSION PATH
     "$2" -m venv "$folder"
     "$PYTHON" -m pip -q --disable-pip-version-check install --upgrade pip
     # shellcheck disable=SC2046 # one word per requirement
-    "$PYTHON" -m pip -q --disable-pip-version-check install hatchling httpx \
+    "$PYTHON" -m pip -q --disable-pip-version-check install 'hatchling>=1.27' httpx \
       $(sed -n 's/^test = \[\(.*\)\]$/\1/p' sdk/python/pyproject.toml | tr -d '",') ||
       fail "could not get the packages. Is the package index reachable?"
   fi
@@ -75,7 +75,7 @@ if [ "${1:-}" = --bench ]; then
 fi
 
 ends=("${FOUND[0]}")
-[ ${#FOUND[@]} = 1 ] && say "only one supported Python is here, so it is oldest and newest at once" || ends+=("${FOUND[-1]}")
+[ ${#FOUND[@]} = 1 ] && say "this machine has one supported Python, which is oldest and newest at once" || ends+=("${FOUND[-1]}")
 status=0
 for each in "${ends[@]}"; do
   read -r version path <<<"$each"

@@ -68,28 +68,28 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         at: &[],
         field: "metadata.name",
-        message: "at most 40 characters, without dots: the names of strands begin with it",
+        message: "must have at most 40 characters and no dots, because the names of its strands and their labels begin with it",
         cel: "self.metadata.name.size() <= 40 && !self.metadata.name.contains('.')",
         is_kept: Some(|s| s.name.len() <= NAME_MAX && !s.name.contains('.')),
     },
     Rule {
         at: &["spec", "supabase", "secretRef"],
         field: "spec.supabase.secretRef.name",
-        message: "the name of a Secret: 1 to 253 characters",
+        message: "must be the name of a Secret, 1 to 253 characters",
         cel: "self.name.size() >= 1 && self.name.size() <= 253",
         is_kept: Some(|s| secret(s).is_none_or(|secret| (1..=253).contains(&secret.name.len()))),
     },
     Rule {
         at: &["spec", "supabase", "secretRef"],
         field: "spec.supabase.secretRef.keyKey",
-        message: "must differ from urlKey: one key can't hold both the URL and the service key",
+        message: "must differ from urlKey: the URL and the service key are stored under two keys of the Secret",
         cel: "self.keyKey != self.urlKey",
         is_kept: Some(|s| secret(s).is_none_or(|secret| secret.key_key != secret.url_key)),
     },
     Rule {
         at: &["spec", "supabase", "mirror"],
         field: "spec.supabase.mirror.ackTimeout",
-        message: "a duration from 0s to 30s, such as 2s",
+        message: "must be a duration from 0s to 30s, such as 2s",
         cel: "self.ackTimeout.matches('^([0-9]+(h|m|s|ms))+$') && duration(self.ackTimeout) <= duration('30s')",
         is_kept: Some(|s| {
             mirror(s).is_none_or(|m| {
@@ -100,14 +100,14 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         at: &["spec", "supabase", "mirror"],
         field: "spec.supabase.mirror.batchRows",
-        message: "from 1 to 500",
+        message: "must be a number from 1 to 500",
         cel: "self.batchRows >= 1 && self.batchRows <= 500",
         is_kept: Some(|s| mirror(s).is_none_or(|m| (1..=500).contains(&m.batch_rows))),
     },
     Rule {
         at: &["spec", "retention"],
         field: "spec.retention.maxAge",
-        message: "a duration of at least 1m, such as 720h",
+        message: "must be a duration of at least 1m, such as 720h; the units are h, m, s and ms",
         cel: "!has(self.maxAge) || (self.maxAge.matches('^([0-9]+(h|m|s|ms))+$') && duration(self.maxAge) >= duration('1m'))",
         is_kept: Some(|s| {
             let age = s.spec.retention.as_ref().and_then(|r| r.max_age.as_deref());
@@ -117,7 +117,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         at: &["spec", "retention"],
         field: "spec.retention.maxSize",
-        message: "a size of at least 1Mi, such as 8Gi",
+        message: "must be a size of at least 1Mi, such as 8Gi",
         cel: "!has(self.maxSize) || (self.maxSize.matches('^[0-9]+(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$') && quantity(self.maxSize).compareTo(quantity('1Mi')) >= 0)",
         is_kept: Some(|s| {
             max_size(s.spec).is_none_or(|size| bytes(size).is_some_and(|size| size >= MAX_SIZE_MIN))
@@ -126,7 +126,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         at: &["spec", "storage"],
         field: "spec.storage.size",
-        message: "a size of at least 64Mi, such as 10Gi",
+        message: "must be a size of at least 64Mi, such as 10Gi",
         cel: "!has(self.size) || (self.size.matches('^[0-9]+(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$') && quantity(self.size).compareTo(quantity('64Mi')) >= 0)",
         is_kept: Some(|s| {
             size(s.spec).is_none_or(|size| bytes(size).is_some_and(|size| size >= SIZE_MIN))
@@ -135,7 +135,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         at: &["spec", "storage"],
         field: "spec.storage.ephemeral",
-        message: "can't be given beside size or storageClassName: a strand is on a volume or goes with its pod",
+        message: "can't be combined with size or storageClassName: an ephemeral strand has no volume claim",
         cel: "!has(self.ephemeral) || (!has(self.size) && !has(self.storageClassName))",
         is_kept: Some(|s| {
             s.spec.storage.as_ref().is_none_or(|storage| {
@@ -147,7 +147,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         at: &["spec", "storage", "ephemeral"],
         field: "spec.storage.ephemeral.sizeLimit",
-        message: "a size of at least 64Mi, such as 1Gi",
+        message: "must be a size of at least 64Mi, such as 1Gi",
         cel: "!has(self.sizeLimit) || (self.sizeLimit.matches('^[0-9]+(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$') && quantity(self.sizeLimit).compareTo(quantity('64Mi')) >= 0)",
         is_kept: Some(|s| {
             let limit = ephemeral(s.spec).and_then(|e| e.size_limit.as_deref());
@@ -157,7 +157,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         at: &["spec"],
         field: "spec.storage.ephemeral",
-        message: "only while Supabase holds the copy: phase DualWrite, with spec.supabase",
+        message: "requires phase DualWrite and spec.supabase: an ephemeral strand is lost with its pod, and only Supabase keeps a copy",
         cel: "!has(self.storage) || !has(self.storage.ephemeral) || (self.phase == 'DualWrite' && has(self.supabase))",
         is_kept: Some(|s| {
             ephemeral(s.spec).is_none()
@@ -167,7 +167,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         at: &["spec"],
         field: "spec.retention.maxSize",
-        message: "at most spec.storage.size",
+        message: "must be at most spec.storage.size",
         cel: "!has(self.retention) || !has(self.retention.maxSize) || !has(self.storage) || !has(self.storage.size) || !isQuantity(self.retention.maxSize) || !isQuantity(self.storage.size) || quantity(self.retention.maxSize).compareTo(quantity(self.storage.size)) <= 0",
         is_kept: Some(|s| {
             let sizes = max_size(s.spec)
@@ -179,7 +179,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         at: &["spec"],
         field: "spec.workloadSelector",
-        message: "must name at least one label: an empty selector would select every workload of the namespace",
+        message: "must name at least one label: an empty selector selects every workload of the namespace",
         cel: "!has(self.workloadSelector) || (has(self.workloadSelector.matchLabels) && self.workloadSelector.matchLabels.size() > 0) || (has(self.workloadSelector.matchExpressions) && self.workloadSelector.matchExpressions.size() > 0)",
         is_kept: Some(|s| {
             s.spec.workload_selector.as_ref().is_none_or(|selector| {
@@ -197,21 +197,21 @@ pub(crate) const RULES: &[Rule] = &[
     Rule {
         at: &["spec"],
         field: "spec.phase",
-        message: "one step at a time: DualWrite, then MigrateInternals, then CutOver",
+        message: "must move forward one step at a time: DualWrite, then MigrateInternals, then CutOver",
         cel: "!(oldSelf.phase == 'DualWrite' && self.phase == 'CutOver')",
         is_kept: None,
     },
     Rule {
         at: &["spec"],
         field: "spec.storage.ephemeral",
-        message: "can't be added or taken away later: make another integration",
+        message: "can't be added or removed after creation: create another integration instead",
         cel: "(has(self.storage) && has(self.storage.ephemeral)) == (has(oldSelf.storage) && has(oldSelf.storage.ephemeral))",
         is_kept: None,
     },
     Rule {
         at: &["spec"],
         field: "spec.storage.size",
-        message: "can't shrink: volumes don't",
+        message: "can't be decreased, because volumes can't shrink",
         cel: "!has(self.storage) || !has(self.storage.size) || !has(oldSelf.storage) || !has(oldSelf.storage.size) || !isQuantity(self.storage.size) || !isQuantity(oldSelf.storage.size) || quantity(self.storage.size).compareTo(quantity(oldSelf.storage.size)) >= 0",
         is_kept: None,
     },

@@ -4,8 +4,10 @@ mod body;
 mod cursor;
 pub(crate) mod error;
 mod guard;
+mod headers;
 mod ingest;
 mod mirror;
+mod parameters;
 mod read;
 pub(crate) mod requests;
 mod splitter;
@@ -19,9 +21,8 @@ use axum::Router;
 use axum::http::{Method, Uri};
 use axum::middleware;
 use axum::routing::{get, post};
-
-use crate::mirror::Mirror;
-use crate::store::Store;
+use boboyka_mirror::Mirror;
+use boboyka_store::Store;
 use body::Bodies;
 use error::{ApiError, Code};
 use requests::Requests;
@@ -65,11 +66,11 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .with_state(api)
 }
 
-async fn unknown_path(uri: Uri) -> ApiError {
+pub(crate) async fn unknown_path(uri: Uri) -> ApiError {
     ApiError::not_found(format!("there is nothing at {}", uri.path()))
 }
 
-async fn wrong_method(method: Method, uri: Uri) -> ApiError {
+pub(crate) async fn wrong_method(method: Method, uri: Uri) -> ApiError {
     let message = format!("{} does not take {method}", uri.path());
     ApiError::new(Code::MethodNotAllowed, message)
 }

@@ -20,7 +20,7 @@ pub(crate) use self::backoff::Backoff;
 pub(crate) use self::trouble::Trouble;
 
 use crate::integration::Integration;
-use crate::shutdown::Shutdown;
+use tokio_util::sync::CancellationToken;
 
 /// Where in the cluster this sidecar belongs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,9 +98,9 @@ impl Cluster {
 
 impl ClusterWatch {
     /// Watches until the signal.
-    pub(crate) async fn run(self, mut shutdown: Shutdown) {
+    pub(crate) async fn run(self, shutdown: CancellationToken) {
         tokio::select! {
-            () = shutdown.wait() => {}
+            () = shutdown.cancelled() => {}
             () = self.watch() => {}
         }
     }
@@ -167,5 +167,5 @@ pub(crate) fn told(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
         return format!("{} ({})", status.message, status.code);
     }
-    crate::causes(error)
+    boboyka_store::causes(error)
 }

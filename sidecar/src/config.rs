@@ -1,6 +1,5 @@
 //! Flags and environment: the only place that reads either. Secrets come by environment or file only.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use boboyka_crds::{names, quantity};
 use clap::{Args, Parser, Subcommand};
 
 use crate::cluster::Membership;
+use crate::server::listen::ListenAddress;
 
 /// Takes Boboyka's records on localhost, keeps each in a hash-chained strand before it answers, and
 /// mirrors them to Supabase.
@@ -44,8 +44,8 @@ pub enum Command {
     /// Wait until a sidecar on this machine takes records. Ends with 0 once it does, with 1 when the time is over.
     Wait {
         /// The sidecar's address of /ready.
-        #[arg(long, env = names::OBSERVE_VARIABLE, default_value = "127.0.0.1:7476")]
-        observe: SocketAddr,
+        #[arg(long, env = names::OBSERVE_VARIABLE, default_value = "localhost:7476")]
+        observe: ListenAddress,
         /// How long to wait, such as 60s.
         #[arg(long, default_value = "60s", value_parser = duration)]
         timeout: Duration,
@@ -60,9 +60,9 @@ pub struct Serve {
     /// The strand.
     #[command(flatten)]
     pub strand: Strand,
-    /// Address of the API.
-    #[arg(long, env = "BOBOYKA_LISTEN", default_value = "127.0.0.1:7475")]
-    pub listen: SocketAddr,
+    /// Address of the API; localhost is both 127.0.0.1 and [::1].
+    #[arg(long, env = "BOBOYKA_LISTEN", default_value = "localhost:7475")]
+    pub listen: ListenAddress,
     /// For so many seconds after the signal to end, go on serving and mirroring until Supabase has everything.
     #[arg(long, env = names::DRAIN_SECONDS_VARIABLE, default_value_t = 0)]
     pub drain_seconds: u64,
@@ -75,8 +75,8 @@ pub struct Strand {
     #[arg(long, env = names::DATA_DIR_VARIABLE, default_value = "boboyka-data")]
     pub data_dir: PathBuf,
     /// Address of /live, /ready and /metrics.
-    #[arg(long, env = names::OBSERVE_VARIABLE, default_value = "127.0.0.1:7476")]
-    pub observe: SocketAddr,
+    #[arg(long, env = names::OBSERVE_VARIABLE, default_value = "localhost:7476")]
+    pub observe: ListenAddress,
     /// Folder with the files `url` and `key`, such as a mounted Secret.
     #[arg(long, env = names::SUPABASE_DIR_VARIABLE)]
     pub supabase_dir: Option<PathBuf>,

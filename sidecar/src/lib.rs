@@ -8,32 +8,30 @@ mod cluster;
 pub mod command;
 pub mod config;
 pub mod integration;
-pub mod mirror;
+pub mod mirroring;
 mod observe;
 pub mod phase;
 pub mod prune;
 mod report;
 mod server;
-pub mod shutdown;
 mod signals;
-pub mod store;
 mod upkeep;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use boboyka_mirror::{Credentials, CredentialsError, SupabaseSource};
+use boboyka_store::{NewRecord, OpenError, Options, Store, quarantined_in};
 use boboyka_strand::{Record, RecordType};
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 pub use cluster::Membership;
 use config::{Serve, Strand};
-use mirror::{Credentials, SupabaseSource};
-use shutdown::Shutdown;
+use server::listen::Listeners;
+pub use server::listen::{ListenAddress, ListenAddressError};
 use signals::Signals;
-use store::{NewRecord, OpenError, Options, Store};
 use upkeep::{Outside, Upkeep};
 
 /// How long the last report may take: the pod is waiting for it.
@@ -49,13 +47,13 @@ pub enum RunError {
     #[error("could not listen on {address}")]
     Listen {
         /// The address.
-        address: SocketAddr,
+        address: ListenAddress,
         /// Why not.
         source: std::io::Error,
     },
     /// Supabase's settings are wrong.
     #[error("the settings for Supabase are wrong")]
-    Supabase(#[source] mirror::CredentialsError),
+    Supabase(#[source] CredentialsError),
     /// Its place in a cluster is told by halves.
     #[error("the environment is incomplete")]
     Membership(#[from] config::HalfMember),
@@ -88,13 +86,15 @@ async fn serve_strand(
 ) -> Result<(), RunError> {
     let mut signals = Signals::listen();
     let store = open(&serve.strand).await?;
-    let listener = listen(serve.listen).await?;
-    let (end, shutdown) = shutdown::channel();
+    let listeners = listen(&serve.listen).await?;
+    let addresses = listeners.to_string();
+    let shutdown = CancellationToken::new();
+    let end = shutdown.clone().drop_guard();
     let mut upkeep = Upkeep::start(&store, &serve.strand, outside, true, &shutdown).await;
     let api = observed(&serve.strand, &store, &mut upkeep, &shutdown).await?;
-    upkeep.spawn(server::serve(listener, api::router(api), shutdown));
+    upkeep.spawn(server::serve(listeners, api::router(api), shutdown));
     tracing::info!(
-        address = %serve.listen,
+        addresses,
         strand_id = %store.strand_id(),
         head = store.head().seq,
         "listening"
@@ -116,7 +116,7 @@ async fn serve_strand(
         }
     }
     tracing::info!("ending: requests under way are answered first");
-    end.trigger();
+    drop(end);
     upkeep.end(LAST_REPORT_LIMIT).await;
     close(store).await;
     failure.map_or(Ok(()), Err)
@@ -132,7 +132,7 @@ fn outside(strand: &Strand) -> Result<Outside, RunError> {
 
 /// Opens the strand, and records in it what had to be set aside.
 async fn open(strand: &Strand) -> Result<Store, RunError> {
-    let known = store::quarantined_in(&strand.data_dir);
+    let known = quarantined_in(&strand.data_dir);
     let options = Options {
         min_free_bytes: strand.min_free_bytes,
         ..Options::new(&strand.data_dir)
@@ -147,12 +147,12 @@ async fn observed(
     strand: &Strand,
     store: &Store,
     upkeep: &mut Upkeep,
-    shutdown: &Shutdown,
+    shutdown: &CancellationToken,
 ) -> Result<Arc<api::Api>, RunError> {
-    let observer = listen(strand.observe).await?;
+    let observers = listen(&strand.observe).await?;
     let api = Arc::new(api::Api::new(store.clone(), upkeep.mirror.clone()));
     let router = observe::router(Arc::clone(&api));
-    upkeep.spawn(server::serve(observer, router, shutdown.clone()));
+    upkeep.spawn(server::serve(observers, router, shutdown.clone()));
     Ok(api)
 }
 
@@ -171,10 +171,11 @@ fn supabase_source(strand: &Strand) -> Result<SupabaseSource, RunError> {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, RunError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| RunError::Listen { address, source })
+async fn listen(address: &ListenAddress) -> Result<Listeners, RunError> {
+    address.listen().await.map_err(|source| RunError::Listen {
+        address: address.clone(),
+        source,
+    })
 }
 
 /// Appends what was set aside at this start to the strand itself: it is part of its history.
@@ -196,15 +197,4 @@ async fn record_quarantine(store: &Store, known: usize) {
     {
         tracing::error!(%error, "could not record in the strand what was quarantined");
     }
-}
-
-/// An error with all its causes, for a log.
-pub fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.extend([": ", &error.to_string()]);
-        cause = error.source();
-    }
-    text
 }

@@ -1,14 +1,14 @@
 //! The command line: serve; verify a strand offline, wait for a sidecar, drain a strand.
 
 use std::io::{IsTerminal, Write, stderr, stdout};
-use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use boboyka_sidecar::config::{Cli, Command, Serve};
-use boboyka_sidecar::{RunError, causes, command, run, store};
+use boboyka_sidecar::{ListenAddress, RunError, command, run};
+use boboyka_store::causes;
 use clap::Parser;
 
 fn main() -> ExitCode {
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         None => serve(cli.serve),
         Some(Command::Drain(strand)) => within_runtime(command::drain(strand)),
         Some(Command::Verify { data_dir }) => return verify(&data_dir),
-        Some(Command::Wait { observe, timeout }) => return wait(observe, timeout),
+        Some(Command::Wait { observe, timeout }) => return wait(&observe, timeout),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -54,7 +54,7 @@ fn within_runtime(work: impl Future<Output = Result<(), RunError>>) -> anyhow::R
     Ok(())
 }
 
-fn wait(observe: SocketAddr, timeout: Duration) -> ExitCode {
+fn wait(observe: &ListenAddress, timeout: Duration) -> ExitCode {
     match command::wait(observe, timeout) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -66,7 +66,7 @@ fn wait(observe: SocketAddr, timeout: Duration) -> ExitCode {
 
 fn verify(data_dir: &Path) -> ExitCode {
     start_log();
-    let verdict = match store::verify_offline(data_dir, |_| ControlFlow::Continue(())) {
+    let verdict = match boboyka_store::verify_offline(data_dir, |_| ControlFlow::Continue(())) {
         Ok(verdict) => verdict,
         Err(error) => {
             say(

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
+use boboyka_store::{Place, Store};
 use boboyka_strand::Seq;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::integration::Integration;
-use crate::shutdown::Shutdown;
-use crate::store::{Place, Store};
 
 /// How soon a phase that the store could not take is offered again, and how often the lanes are looked at
 /// while they drain to a boundary.
@@ -32,7 +32,7 @@ pub struct Boundary {
 pub async fn follow(
     store: Store,
     integration: watch::Receiver<Integration>,
-    shutdown: Shutdown,
+    shutdown: CancellationToken,
 ) -> (watch::Receiver<Option<Boundary>>, JoinHandle<()>) {
     let (boundary, receiver) = watch::channel(None);
     let mut follower = Follower {
@@ -54,7 +54,7 @@ struct Follower {
 }
 
 impl Follower {
-    async fn run(mut self, mut waits: bool, mut shutdown: Shutdown) {
+    async fn run(mut self, mut waits: bool, shutdown: CancellationToken) {
         loop {
             let look = async {
                 if waits {
@@ -64,10 +64,10 @@ impl Follower {
                 }
             };
             tokio::select! {
-                () = shutdown.wait() => return,
+                () = shutdown.cancelled() => return,
                 changed = self.integration.changed() => if changed.is_err() {
                     // Nothing changes any more.
-                    return shutdown.wait().await;
+                    return shutdown.cancelled().await;
                 },
                 () = look => {}
             }
@@ -124,5 +124,121 @@ impl Follower {
             changed
         });
         boundary.is_some_and(|boundary| !boundary.drained)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use boboyka_crds::Phase;
+    use boboyka_store::{Mark, NewRecord, Options};
+    use boboyka_strand::{Record, RecordType};
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::integration::InForce;
+
+    /// A follower of a store without a mirror.
+    struct Following {
+        store: Store,
+        integration: watch::Sender<Integration>,
+        boundary: watch::Receiver<Option<Boundary>>,
+        task: JoinHandle<()>,
+        shutdown: CancellationToken,
+        _folder: TempDir,
+    }
+
+    impl Following {
+        async fn start() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(Options::new(folder.path())).unwrap();
+            let shutdown = CancellationToken::new();
+            let (integration, obeyed) = watch::channel(Integration::standalone());
+            let (boundary, task) = follow(store.clone(), obeyed, shutdown.clone()).await;
+            Self {
+                store,
+                integration,
+                boundary,
+                task,
+                shutdown,
+                _folder: folder,
+            }
+        }
+
+        async fn ingest(&self, count: usize) -> Seq {
+            let data = r#"{"agent_id":"a","status":"healthy"}"#;
+            let record = Record::from_json(RecordType::AgentHealth, data).unwrap();
+            let new = NewRecord { record, key: None };
+            let appended = self.store.append(vec![new; count]).await.unwrap();
+            appended.last().unwrap().as_ref().unwrap().seq
+        }
+
+        fn ask(&self, transition: Option<i64>) {
+            self.integration
+                .send_modify(|integration| integration.transition = transition);
+        }
+
+        async fn shown(&mut self, is_so: impl Fn(&Boundary) -> bool) -> Boundary {
+            let wait = self
+                .boundary
+                .wait_for(|shown| shown.as_ref().is_some_and(&is_so));
+            wait.await.unwrap().unwrap()
+        }
+
+        async fn stop(self) {
+            self.shutdown.cancel();
+            self.task.await.unwrap();
+            let close = move || self.store.close();
+            tokio::task::spawn_blocking(close).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn the_phase_in_force_is_obeyed_at_the_start_and_after_every_edit() {
+        let following = Following::start().await;
+        let mut phase = following.store.watch_phase();
+        assert_eq!(phase.borrow_and_update().unwrap().phase, Phase::DualWrite);
+        for wanted in [Phase::MigrateInternals, Phase::CutOver, Phase::DualWrite] {
+            let in_force = Some(InForce {
+                phase: wanted,
+                generation: 2,
+            });
+            following
+                .integration
+                .send_modify(|integration| integration.in_force = in_force);
+            let obeyed = phase.wait_for(|state| state.is_some_and(|state| state.phase == wanted));
+            obeyed.await.unwrap();
+        }
+        following.stop().await;
+    }
+
+    #[tokio::test]
+    async fn a_boundary_is_fixed_when_the_change_is_seen_and_drained_when_the_lanes_came_so_far() {
+        let mut following = Following::start().await;
+        let seq = following.ingest(30).await;
+        assert_eq!(*following.boundary.borrow(), None);
+        following.ask(Some(7));
+        let fixed = following.shown(|_| true).await;
+        let expected = Boundary {
+            generation: 7,
+            seq,
+            drained: false,
+        };
+        assert_eq!(fixed, expected);
+        let mark = Mark {
+            seq,
+            mirrored: 30,
+            dead_lettered: 0,
+        };
+        let lane = RecordType::AgentHealth;
+        following.store.advance(lane, mark, vec![]).await.unwrap();
+        let drained = following.shown(|boundary| boundary.drained).await;
+        assert_eq!(drained.seq, seq, "it stays where it was");
+        following.ingest(3).await;
+        following.ask(Some(8));
+        let next = following.shown(|boundary| boundary.generation == 8).await;
+        assert_eq!(next.seq, seq + 3);
+        following.ask(None);
+        following.boundary.wait_for(Option::is_none).await.unwrap();
+        following.stop().await;
     }
 }

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
+use boboyka_store::Store;
 use boboyka_strand::retention::Policy;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use crate::integration::{Integration, Retention};
-use crate::shutdown::Shutdown;
-use crate::store::Store;
 
 /// How often: a policy of a minute is kept closely enough, and looking costs next to nothing.
 const INTERVAL: Duration = Duration::from_secs(3);
@@ -18,12 +18,16 @@ const INTERVAL: Duration = Duration::from_secs(3);
 pub fn start(
     store: Store,
     integration: watch::Receiver<Integration>,
-    shutdown: Shutdown,
+    shutdown: CancellationToken,
 ) -> JoinHandle<()> {
     tokio::spawn(run(store, integration, shutdown))
 }
 
-async fn run(store: Store, mut integration: watch::Receiver<Integration>, mut shutdown: Shutdown) {
+async fn run(
+    store: Store,
+    mut integration: watch::Receiver<Integration>,
+    shutdown: CancellationToken,
+) {
     let mut asked = Policy::default();
     loop {
         let (policy, has_supabase) = {
@@ -38,10 +42,10 @@ async fn run(store: Store, mut integration: watch::Receiver<Integration>, mut sh
             }
         }
         tokio::select! {
-            () = shutdown.wait() => return,
+            () = shutdown.cancelled() => return,
             changed = integration.changed() => if changed.is_err() {
                 // Whoever wrote it has ended, and so does the process.
-                return shutdown.wait().await;
+                return shutdown.cancelled().await;
             },
             () = tokio::time::sleep(INTERVAL) => {}
         }

@@ -23,7 +23,7 @@ use tokio::time::MissedTickBehavior;
 use self::pace::Pacer;
 pub(crate) use self::snapshot::Source;
 use crate::cluster::{Backoff, Cluster, Trouble, told};
-use crate::shutdown::Shutdown;
+use tokio_util::sync::CancellationToken;
 
 /// How often the sidecar looks at itself: within the two seconds in which an edit is obeyed and seen to be.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -56,16 +56,16 @@ impl Reporter {
     }
 
     /// Reports until the signal.
-    pub(crate) async fn run(mut self, mut shutdown: Shutdown) -> Self {
+    pub(crate) async fn run(mut self, shutdown: CancellationToken) -> Self {
         let mut ticks = tokio::time::interval(LOOK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = shutdown.wait() => return self,
+                () = shutdown.cancelled() => return self,
                 _ = ticks.tick() => {}
             }
             tokio::select! {
-                () = shutdown.wait() => return self,
+                () = shutdown.cancelled() => return self,
                 () = self.turn() => {}
             }
         }

@@ -3,18 +3,18 @@
 
 use std::time::Duration;
 
+use boboyka_mirror::{Mirror, SupabaseSource};
+use boboyka_store::Store;
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::cluster::{Cluster, Membership};
 use crate::config::Strand;
 use crate::integration::Integration;
-use crate::mirror::{Mirror, Settings, SupabaseSource};
 use crate::report::{Reporter, Source};
-use crate::shutdown::Shutdown;
-use crate::store::Store;
-use crate::{phase, prune};
+use crate::{mirroring, phase, prune};
 
 /// How often it is looked whether the lanes have settled everything.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
@@ -63,7 +63,7 @@ impl Upkeep {
         strand: &Strand,
         outside: Outside,
         takes_records: bool,
-        shutdown: &Shutdown,
+        shutdown: &CancellationToken,
     ) -> Self {
         let mut tasks = JoinSet::new();
         let (standalone, mut integration) = watch::channel(Integration {
@@ -79,15 +79,12 @@ impl Upkeep {
         let (boundary, follower) =
             phase::follow(store.clone(), integration.clone(), shutdown.clone()).await;
         let pruner = prune::start(store.clone(), integration.clone(), shutdown.clone());
-        let (mirror, lanes) = Mirror::start(
-            store.clone(),
-            outside.supabase,
-            Settings::default(),
-            integration.clone(),
-            shutdown.clone(),
-        );
+        let (settings, forwarder) = mirroring::settings(integration.clone(), shutdown.clone());
+        let (mirror, lanes) =
+            Mirror::start(store.clone(), outside.supabase, settings, shutdown.clone());
         for (task, what) in [
             (lanes, "mirror"),
+            (forwarder, "mirror settings"),
             (follower, "phase"),
             (pruner, "retention"),
         ] {

@@ -1,22 +1,20 @@
--- The four Supabase tables that the sidecar mirrors the strand to. Run it in Supabase's SQL editor, or
--- with `psql -f schema.sql`. It may be run again at any time: it only adds what is missing, and it adds
--- all or nothing.
+-- Creates the four Supabase tables that the sidecar mirrors records to. Run it in Supabase's SQL editor, or
+-- with `psql -f schema.sql`. It only adds what is missing, in one transaction, so you can run it again.
 --
--- What the columns are for, in every table:
---   the record's own fields  typed, so that they can be filtered and joined. All may be null: the sidecar
---                            has already refused a record without its required fields, and a mirror that
---                            is stricter than the strand would only lose rows that the strand holds.
---   payload                  the whole record as it was sent, with the fields that have no column.
---   record_hash              names the block in the strand. Unique, so that a batch sent twice is stored
---                            once: without this key the mirror can't retry without doubling rows.
---   strand, seq              which strand holds the record, and at which place.
---   ingested_at_ms           when the sidecar took it, in milliseconds since 1970.
--- Those five are never null in the tables made here. In a table of yours that was there before they are
--- added but may be null, because its older rows have none: a null record_hash marks a row that did not
--- come through a strand.
+-- Columns of every table:
+--   fields of the record  Typed, so that you can filter and join by them. All are nullable: the sidecar has
+--                         already rejected records without their required fields, and constraints beyond
+--                         that would reject rows of records that the strand accepted.
+--   payload               The whole record as it was sent, including fields without a column.
+--   record_hash           Identifies the record in its strand. Unique: a batch that is sent twice is stored
+--                         once. Without this key, retries can duplicate rows.
+--   strand, seq           Id of the strand that holds the record, and its position there.
+--   ingested_at_ms        Time at which the sidecar appended the record, in milliseconds since 1970.
+-- The last five are not null in new tables. In an existing table they are nullable, because its older rows
+-- have no values for them: a null record_hash marks a row that did not come through a strand.
 --
--- A table of yours that was there before also gets row level security. The sidecar's service_role passes
--- it by; readers with the anon or authenticated role see no row until you give them a policy, such as
+-- Existing tables also get row level security. The service_role of the sidecar bypasses it. Readers with the
+-- anon or authenticated role see no rows until you create a policy, such as
 --   create policy "members read builds" on project_builds for select to authenticated using (true);
 
 begin;
@@ -80,7 +78,7 @@ create table if not exists public.agent_audit_log (
   ingested_at_ms bigint not null
 );
 
--- For tables that were there before: the columns they lack.
+-- Missing columns of existing tables.
 
 alter table public.project_builds
   add column if not exists project_id text,
@@ -133,7 +131,7 @@ alter table public.agent_audit_log
   add column if not exists seq bigint,
   add column if not exists ingested_at_ms bigint;
 
--- The key that makes the mirror idempotent, and the index by which a strand and its copy are compared.
+-- The key that makes the mirror idempotent, and the index for comparing a strand with its copy.
 
 create unique index if not exists project_builds_record_hash_key on public.project_builds (record_hash);
 create unique index if not exists build_queue_record_hash_key on public.build_queue (record_hash);
@@ -145,15 +143,15 @@ create index if not exists build_queue_strand_seq_idx on public.build_queue (str
 create index if not exists agent_health_strand_seq_idx on public.agent_health (strand, seq);
 create index if not exists agent_audit_log_strand_seq_idx on public.agent_audit_log (strand, seq);
 
--- The sidecar inserts, and reads back to compare; nothing may be changed or deleted through it. Grants
--- are spelt out because newer Supabase projects give none by themselves. Identity columns need none.
+-- The sidecar may insert rows and read them, but not change or delete them. The grants are explicit, because
+-- newer Supabase projects grant nothing by default. Identity columns need no grant.
 
 grant usage on schema public to service_role;
 grant select, insert on
   public.project_builds, public.build_queue, public.agent_health, public.agent_audit_log
   to service_role;
 
--- No policies: nobody but the service_role, which passes row level security by, sees or writes a row.
+-- Without policies, only the service_role sees and writes rows, because it bypasses row level security.
 
 alter table public.project_builds enable row level security;
 alter table public.build_queue enable row level security;
@@ -162,5 +160,5 @@ alter table public.agent_audit_log enable row level security;
 
 commit;
 
--- PostgREST answers 404 for a table, and PGRST204 for a column, that it has not yet learnt of.
+-- Until PostgREST reloads its schema cache, it answers 404 for new tables and PGRST204 for new columns.
 notify pgrst, 'reload schema';

@@ -6,20 +6,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use boboyka_crds::Phase;
+use boboyka_mirror::{Credentials, Mirror, SupabaseSource};
 use boboyka_sidecar::integration::{InForce, Integration, Retention};
-use boboyka_sidecar::mirror::{Credentials, Mirror, Settings, SupabaseSource};
 use boboyka_sidecar::phase::{Boundary, follow};
-use boboyka_sidecar::shutdown::{self, ShutdownSender};
-use boboyka_sidecar::store::{Appended, NewRecord, Options, PageQuery, Store};
-use boboyka_sidecar::{prune, store};
+use boboyka_sidecar::{mirroring, prune};
+use boboyka_store::{self as store, Appended, NewRecord, Options, PageQuery, Store};
 use boboyka_strand::{Record, RecordType, Seq};
 use boboyka_tests::Supabase;
-use boboyka_tests::process::wait_until;
+use boboyka_tests::process::{GUARD, wait_until};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-
-use crate::mirror::CONVERGE_LIMIT;
+use tokio_util::sync::CancellationToken;
 
 /// Store, mirror, phase and retention, as the sidecar runs them.
 pub(crate) struct Inside {
@@ -28,7 +26,7 @@ pub(crate) struct Inside {
     pub(crate) integration: watch::Sender<Integration>,
     pub(crate) boundary: watch::Receiver<Option<Boundary>>,
     tasks: Vec<JoinHandle<()>>,
-    shutdown: ShutdownSender,
+    shutdown: CancellationToken,
 }
 
 impl Inside {
@@ -36,26 +34,26 @@ impl Inside {
         // A client of the harness installs the TLS provider.
         drop(boboyka_tests::client());
         let store = Store::open(Options::new(data_dir)).unwrap();
-        let (shutdown, signal) = shutdown::channel();
+        let shutdown = CancellationToken::new();
         let (integration, obeyed) = watch::channel(first);
-        let (boundary, follower) = follow(store.clone(), obeyed.clone(), signal.clone()).await;
-        let pruner = prune::start(store.clone(), obeyed.clone(), signal.clone());
+        let (boundary, follower) = follow(store.clone(), obeyed.clone(), shutdown.clone()).await;
+        let pruner = prune::start(store.clone(), obeyed.clone(), shutdown.clone());
         let credentials = Credentials::new(&supabase.url(), &supabase.jwt_key()).unwrap();
         let source = SupabaseSource::Fixed(credentials);
-        let settings = Settings::default();
-        let (mirror, lanes) = Mirror::start(store.clone(), source, settings, obeyed, signal);
+        let (settings, forwarder) = mirroring::settings(obeyed, shutdown.clone());
+        let (mirror, lanes) = Mirror::start(store.clone(), source, settings, shutdown.clone());
         Self {
             store,
             mirror,
             integration,
             boundary,
-            tasks: vec![lanes, follower, pruner],
+            tasks: vec![lanes, forwarder, follower, pruner],
             shutdown,
         }
     }
 
     pub(crate) async fn stop(self) {
-        self.shutdown.trigger();
+        self.shutdown.cancel();
         for task in self.tasks {
             task.await.unwrap();
         }
@@ -88,7 +86,13 @@ impl Inside {
     pub(crate) async fn drains(&self) {
         let lanes = || self.mirror.lanes();
         let done = || async { lanes().iter().all(|lane| lane.backlog == 0) };
-        wait_until(CONVERGE_LIMIT, done, || format!("{:?}", lanes())).await;
+        wait_until(GUARD, done, || format!("{:?}", lanes())).await;
+    }
+
+    /// Waits until the head has passed a seq.
+    pub(crate) async fn passes(&self, seq: Seq) {
+        let passed = || async { self.store.head().seq > seq };
+        wait_until(GUARD, passed, || format!("{:?}", self.store.head())).await;
     }
 
     /// What the strand holds of a type up to a seq: hashes.

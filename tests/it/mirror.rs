@@ -3,12 +3,9 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use boboyka_tests::process::wait_until;
+use boboyka_tests::process::{GUARD, wait_until};
 use boboyka_tests::{Fault, Sidecar, Supabase, Tls};
 use serde_json::{Value, json};
-
-/// How long the mirror may take to come back after an outage: its longest pause and some.
-pub(crate) const CONVERGE_LIMIT: Duration = Duration::from_secs(90);
 
 pub(crate) fn health(n: u64) -> Value {
     json!({"agent_id": format!("a{n}"), "status": "healthy", "cpu_pct": 12.5, "n": n})
@@ -33,7 +30,7 @@ pub(crate) async fn lane(sidecar: &Sidecar, name: &str) -> Value {
 pub(crate) async fn converges(sidecar: &Sidecar, supabase: &Supabase, records: usize) {
     let explain = || format!("the mirror did not converge\n{}", sidecar.log());
     wait_until(
-        CONVERGE_LIMIT,
+        GUARD,
         || async { lane(sidecar, "agent_health").await["backlog"] == 0 },
         explain,
     )
@@ -184,7 +181,7 @@ async fn a_revoked_grant_pauses_the_lane_and_a_retry_resumes_it_after_the_grant(
         .await;
     sidecar.ingest("agent_health", &health(0)).await;
     wait_until(
-        CONVERGE_LIMIT,
+        GUARD,
         || async { lane(&sidecar, "agent_health").await["state"] == "auth_failed" },
         || sidecar.log(),
     )

@@ -1,9 +1,9 @@
-//! The ground stays ground: what the strand depends on, and who depends on sled.
+//! The ground stays ground: what each crate depends on, and who depends on sled.
 
 use std::process::Command;
 
-/// Normal dependencies of a package, at any depth.
-fn tree(package: &str) -> String {
+/// Normal dependencies of a package, down to a depth.
+fn tree(package: &str, depth: u32) -> String {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let mut command = Command::new(env!("CARGO"));
     command.args([
@@ -15,6 +15,8 @@ fn tree(package: &str) -> String {
         "--prefix",
         "none",
         "--offline",
+        "--depth",
+        &depth.to_string(),
     ]);
     let output = command.current_dir(root).output().unwrap();
     assert!(
@@ -25,23 +27,81 @@ fn tree(package: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-#[test]
-fn the_strand_knows_no_runtime_no_client_and_no_engine() {
-    let tree = tree("boboyka-strand");
-    assert!(
-        tree.lines().any(|line| line.starts_with("blake3 ")),
-        "{tree}"
-    );
-    for foreign in ["tokio", "axum", "hyper", "reqwest", "kube", "sled"] {
-        let found = tree
-            .lines()
-            .any(|line| line.starts_with(&format!("{foreign} ")));
-        assert!(!found, "boboyka-strand depends on {foreign}:\n{tree}");
+/// Fails unless the package depends on `own` and on nothing `foreign`, down to a depth.
+#[track_caller]
+fn check(package: &str, depth: u32, own: &str, foreign: &[&str]) {
+    let tree = tree(package, depth);
+    let has = |name: &str| {
+        tree.lines()
+            .any(|line| line.starts_with(&format!("{name} ")))
+    };
+    assert!(has(own), "{package} lost its subject {own}:\n{tree}");
+    for name in foreign {
+        assert!(!has(name), "{package} depends on {name}:\n{tree}");
     }
 }
 
+/// Deeper than any dependency.
+const ALL: u32 = 1_000;
+
 #[test]
-fn only_the_sidecar_names_sled_and_in_one_file_only() {
+fn the_strand_knows_no_runtime_no_client_and_no_engine() {
+    let foreign = ["tokio", "axum", "hyper", "reqwest", "kube", "sled"];
+    check("boboyka-strand", ALL, "blake3", &foreign);
+}
+
+#[test]
+fn the_store_knows_no_http_no_client_and_no_runtime() {
+    let foreign = [
+        "axum",
+        "hyper",
+        "reqwest",
+        "kube-client",
+        "kube-runtime",
+        "mio",
+    ];
+    check("boboyka-store", ALL, "sled", &foreign);
+    check("boboyka-store", 1, "sled", &["kube", "k8s-openapi"]);
+}
+
+#[test]
+fn the_store_asks_tokio_for_channels_and_nothing_else() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let manifest = std::fs::read_to_string(format!("{root}/sidecar/store/Cargo.toml")).unwrap();
+    let dependencies = manifest.split("[dev-dependencies]").next().unwrap();
+    let tokio = dependencies.lines().find(|line| line.starts_with("tokio"));
+    let expected = r#"tokio = { version = "1", default-features = false, features = ["sync"] }"#;
+    assert_eq!(tokio, Some(expected));
+}
+
+#[test]
+fn the_mirror_knows_no_server_no_cluster_and_no_engine() {
+    check(
+        "boboyka-mirror",
+        ALL,
+        "reqwest",
+        &["axum", "kube-client", "kube-runtime"],
+    );
+    check(
+        "boboyka-mirror",
+        1,
+        "boboyka-store",
+        &["kube", "sled", "boboyka-crds", "boboyka-sidecar"],
+    );
+}
+
+#[test]
+fn the_sidecar_leaves_supabase_to_the_mirror_and_the_disk_to_the_store() {
+    check(
+        "boboyka-sidecar",
+        1,
+        "axum",
+        &["sled", "reqwest", "rmp-serde", "zstd", "lz4_flex"],
+    );
+}
+
+#[test]
+fn only_the_store_names_sled_and_in_two_files_only() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
     let output = Command::new("git")
         .args([
@@ -56,7 +116,7 @@ fn only_the_sidecar_names_sled_and_in_one_file_only() {
         .output()
         .unwrap();
     let files = String::from_utf8(output.stdout).unwrap();
-    let allowed = ["sidecar/src/store/tail.rs", "sidecar/src/store/error.rs"];
+    let allowed = ["sidecar/store/src/tail.rs", "sidecar/store/src/error.rs"];
     assert!(files.lines().all(|file| allowed.contains(&file)), "{files}");
     assert!(
         !files.is_empty(),
@@ -66,12 +126,6 @@ fn only_the_sidecar_names_sled_and_in_one_file_only() {
 
 #[test]
 fn the_resources_know_no_runtime_and_no_client() {
-    let tree = tree("boboyka-crds");
-    assert!(tree.lines().any(|line| line.starts_with("kube ")), "{tree}");
-    for foreign in ["tokio", "axum", "hyper", "reqwest", "kube-client", "sled"] {
-        let found = tree
-            .lines()
-            .any(|line| line.starts_with(&format!("{foreign} ")));
-        assert!(!found, "boboyka-crds depends on {foreign}:\n{tree}");
-    }
+    let foreign = ["tokio", "axum", "hyper", "reqwest", "kube-client", "sled"];
+    check("boboyka-crds", ALL, "kube", &foreign);
 }

@@ -1,17 +1,17 @@
 //! `GET /v1/boboyka/mirror` and `POST /v1/boboyka/mirror/retry`: the lanes and their dead letters.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use boboyka_mirror::{LaneStatus, RetryError};
 use boboyka_strand::RecordType;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::Api;
 use super::error::{ApiError, Code};
-use crate::mirror::{LaneStatus, RetryError};
+use super::parameters::Parameters;
 
 #[derive(Serialize)]
 struct MirrorStatus {
@@ -37,11 +37,9 @@ pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, ApiE
 /// Wakes paused lanes and sends dead letters again.
 pub(super) async fn retry(
     State(api): State<Arc<Api>>,
-    Query(parameters): Query<BTreeMap<String, String>>,
+    parameters: Parameters,
 ) -> Result<Response, ApiError> {
-    if let Some(unknown) = parameters.keys().find(|name| *name != "lane") {
-        return Err(ApiError::parameter(unknown, "is not known; there is lane"));
-    }
+    parameters.only(&["lane"])?;
     let lane: Option<RecordType> = parameters
         .get("lane")
         .map(|name| name.parse().map_err(|_| bad_lane()))

@@ -3,24 +3,23 @@
 use axum::body::Body;
 use axum::http::Request;
 use boboyka_crds::Phase;
+use boboyka_mirror::{Credentials, Settings, SupabaseSource};
+use boboyka_store::Options;
 use boboyka_strand::retention::Policy;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt;
 
 use super::{Api, Arc, Mirror, Router, Store};
-use crate::integration::Integration;
-use crate::mirror::{Credentials, Settings, SupabaseSource};
-use crate::shutdown::{self, ShutdownSender};
-use crate::store::Options;
 
 /// An API whose Supabase, if it has one, never answers.
 struct Running {
     store: Store,
     router: Router,
-    _shutdown: ShutdownSender,
+    _shutdown: DropGuard,
     _folder: TempDir,
 }
 
@@ -35,15 +34,15 @@ impl Running {
             ..Options::new(folder.path())
         };
         let store = Store::open(options).unwrap();
-        let (shutdown, signal) = shutdown::channel();
-        let (_, integration) = watch::channel(Integration::unknown());
+        let signal = CancellationToken::new();
+        let shutdown = signal.clone().drop_guard();
         let source = if has_supabase {
             SupabaseSource::Fixed(Credentials::new("http://127.0.0.1:9", "key").unwrap())
         } else {
             SupabaseSource::Absent
         };
-        let settings = Settings::default();
-        let (mirror, _) = Mirror::start(store.clone(), source, settings, integration, signal);
+        let (_, settings) = watch::channel(Settings::default());
+        let (mirror, _) = Mirror::start(store.clone(), source, settings, signal);
         let router = super::router(Arc::new(Api::new(store.clone(), mirror)));
         Self {
             store,

@@ -3,14 +3,13 @@
 
 use std::borrow::Cow;
 
+use boboyka_mirror::{LaneStatus, Outcome};
+use boboyka_store::{Appended, Quarantined, RetentionStatus};
 use boboyka_strand::{Block, Hash, PayloadJson, RECORD_TYPES, RecordType, Seq};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use uuid::Uuid;
-
-use crate::mirror::{LaneStatus, Outcome};
-use crate::store::{Appended, Quarantined, RetentionStatus};
 
 /// What a caller posts.
 #[derive(Debug, Deserialize)]
@@ -125,6 +124,8 @@ pub(super) struct RecordView<'a> {
     #[serde(flatten)]
     receipt: Receipt,
     timestamp_hlc: u64,
+    /// The same for clients whose only number is a double, which can't hold it.
+    timestamp_hlc_text: String,
     flags: u8,
     schema_version: u16,
     payload_len: u32,
@@ -140,6 +141,7 @@ impl<'a> RecordView<'a> {
         Self {
             receipt: Receipt::new(&Appended::of(block, false), outcome.into()),
             timestamp_hlc: header.timestamp_hlc.get(),
+            timestamp_hlc_text: header.timestamp_hlc.get().to_string(),
             flags: header.flags.bits(),
             schema_version: header.schema_version,
             payload_len: header.payload_len,

@@ -33,11 +33,11 @@ async fn client() -> Result<Client, String> {
             outside.map_err(|error| {
                 format!(
                     "not in a pod: {}; and: {}",
-                    crate::causes(&in_pod),
-                    crate::causes(&error)
+                    boboyka_store::causes(&in_pod),
+                    boboyka_store::causes(&error)
                 )
             })?
         }
     };
-    Client::try_from(config).map_err(|error| crate::causes(&error))
+    Client::try_from(config).map_err(|error| boboyka_store::causes(&error))
 }

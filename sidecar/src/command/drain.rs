@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::config::Strand;
 use crate::signals::Signals;
 use crate::upkeep::Upkeep;
-use crate::{RunError, observed, open, outside, shutdown};
+use crate::{RunError, observed, open, outside};
 
 /// How long it waits to become the holder, whose report counts, once everything is mirrored.
 const HOLDER_LIMIT: Duration = Duration::from_secs(30);
@@ -33,7 +34,8 @@ pub async fn drain(strand: Strand) -> Result<(), RunError> {
     let mut signals = Signals::listen();
     let work = async {
         let store = open(&strand).await?;
-        let (end, shutdown) = shutdown::channel();
+        let shutdown = CancellationToken::new();
+        let end = shutdown.clone().drop_guard();
         let mut upkeep = Upkeep::start(&store, &strand, outside, false, &shutdown).await;
         observed(&strand, &store, &mut upkeep, &shutdown).await?;
         tracing::info!(head = store.head().seq, "draining: no records are taken");
@@ -46,7 +48,7 @@ pub async fn drain(strand: Strand) -> Result<(), RunError> {
             Ok(done) => tell(done, &upkeep).await,
             Err(error) => Err(error),
         };
-        end.trigger();
+        drop(end);
         upkeep.end(REPORT_LIMIT).await;
         crate::close(store).await;
         ended

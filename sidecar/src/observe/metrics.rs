@@ -3,6 +3,9 @@
 
 use std::sync::Arc;
 
+use boboyka_mirror::classify::Class;
+use boboyka_mirror::{LaneState, Mirror};
+use boboyka_store::Store;
 use boboyka_strand::RecordType;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -14,9 +17,6 @@ use prometheus_client::{collector::Collector, registry::Registry};
 
 use crate::api::Api;
 use crate::api::requests::{KINDS, Requests};
-use crate::mirror::classify::Class;
-use crate::mirror::{LaneState, Mirror};
-use crate::store::Store;
 
 /// All metrics as OpenMetrics text.
 pub(super) fn text(api: Arc<Api>) -> Result<String, std::fmt::Error> {

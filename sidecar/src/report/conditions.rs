@@ -1,13 +1,13 @@
 //! The conditions of a report: whether Supabase answers, whether it takes the credentials, whether retention is enforced.
 //! Pure. A condition that says nothing about this strand, such as Supabase's while nothing is mirrored, is left out.
 
+use boboyka_mirror::{LaneState, LaneStatus};
+use boboyka_store::blocker_told;
 use boboyka_strand::retention::Blocker;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
 use super::status::Snapshot;
-use crate::mirror::{LaneState, LaneStatus};
-use crate::store::blocker_told;
 
 const REACHABLE: &str = "SupabaseReachable";
 const ACCEPTED: &str = "CredentialsAccepted";

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use boboyka_crds::{Boundary, Chain};
+use boboyka_mirror::Mirror;
+use boboyka_store::{Quarantined, Store};
 use boboyka_strand::{Hash, Seq};
 use tokio::sync::watch;
 
 use super::status::Snapshot;
-use crate::mirror::Mirror;
 use crate::phase;
-use crate::store::{Quarantined, Store};
 
 /// What must be read off the disk is looked at so often.
 const DISK_INTERVAL: Duration = Duration::from_secs(5);
@@ -134,7 +134,7 @@ impl Source {
             return known.hash;
         }
         let found = self.store.block(seq).unwrap_or_else(|error| {
-            let error = crate::causes(&error);
+            let error = boboyka_store::causes(&error);
             tracing::warn!(seq, error, "the block at {seq} can't be read");
             None
         });
@@ -176,8 +176,9 @@ fn bytes_on_disk(folder: &Path) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use boboyka_store::Quarantined;
+
     use super::{bytes_on_disk, chain};
-    use crate::store::Quarantined;
 
     #[test]
     fn a_folder_takes_what_its_files_take() {

@@ -1,14 +1,14 @@
 //! A report: from what the sidecar sees of itself to its strand's status. Pure.
 
 use boboyka_crds::{self as crds, Boundary, Chain, HeadReference, StrandStatus};
+use boboyka_mirror::LaneStatus;
+use boboyka_store::{PhaseState, RetentionStatus};
 use boboyka_strand::{Hash, Head, RECORD_TYPES, RecordType, Seq};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use uuid::Uuid;
 
 use super::conditions::conditions;
-use crate::mirror::LaneStatus;
-use crate::store::{PhaseState, RetentionStatus};
 
 /// What the sidecar sees of itself.
 #[derive(Clone, Debug)]

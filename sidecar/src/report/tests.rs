@@ -1,6 +1,8 @@
 use std::time::{Duration, Instant};
 
 use boboyka_crds::{Boundary, Chain, Phase, StrandStatus};
+use boboyka_mirror::{LaneState, LaneStatus};
+use boboyka_store::RetentionStatus;
 use boboyka_strand::retention::Blocker;
 use boboyka_strand::{Hash, Head, RecordType};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -10,8 +12,6 @@ use uuid::Uuid;
 use super::pace::Pacer;
 use super::status::{Snapshot, health, same, status};
 use crate::integration::Pace;
-use crate::mirror::{LaneState, LaneStatus};
-use crate::store::RetentionStatus;
 
 fn head(seq: u64) -> Head {
     Head {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use boboyka_cluster::{Cluster, TestNamespace, Tier, wait_for};
 use boboyka_crds::{BoboykaIntegration, BoboykaStrand, names};
+use boboyka_tests::process::GUARD;
 use http::{HeaderName, HeaderValue};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::authentication::v1::TokenRequest;
@@ -25,7 +26,7 @@ use tokio::sync::OnceCell;
 
 use crate::charts::{NAMESPACE, chart, helm};
 
-pub(super) const LIMIT: Duration = Duration::from_mins(1);
+pub(super) const LIMIT: Duration = GUARD;
 /// The operator, as the API server names it.
 pub(super) const OPERATOR: &str = "system:serviceaccount:boboyka-system:boboyka-operator";
 const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
@@ -57,7 +58,7 @@ pub(super) async fn cluster() -> &'static Cluster {
         wait_for("the policies to be in force", LIMIT, || async {
             let api = Api::<BoboykaStrand>::namespaced(cluster.client(), "default");
             let made = api.create(&dry(), &strand("s", &json!({}))).await;
-            Ok(made.is_err_and(|error| error.to_string().contains("made by the operator only")))
+            Ok(made.is_err_and(|error| error.to_string().contains("only the operator")))
         })
         .await
         .unwrap();

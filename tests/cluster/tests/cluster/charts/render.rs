@@ -39,7 +39,7 @@ fn both_charts_pass_helms_lint() {
 #[test]
 fn what_is_generated_is_what_the_source_says() {
     let folder = tempfile::tempdir().unwrap();
-    let script = root().join("charts/generate.sh");
+    let script = root().join("tools/generate.sh");
     let output = Command::new(script).arg(folder.path()).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let mut files = vec!["install.yaml".to_owned()];

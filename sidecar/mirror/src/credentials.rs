@@ -1,0 +1,230 @@
+//! Where Supabase is and with which key: the two values of the page's environment variables or of the
+//! mounted folder, checked once. The key is never shown, neither by `Debug` nor in an error; an error
+//! does not repeat the URL either, because a mistyped one may hold a password.
+
+use std::fmt;
+
+use http::Uri;
+use http::header::HeaderValue;
+
+/// Longest URL and key that are read: far more than Supabase's own, little enough to hold.
+pub const VALUE_MAX_BYTES: usize = 16 * 1024;
+
+/// Appended by the client, so tolerated at the end of a configured URL.
+const REST_PATH: &str = "/rest/v1";
+
+/// A checked pair.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    url: String,
+    key: String,
+}
+
+/// What is wrong with a URL or a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialsError {
+    /// Nothing there.
+    #[error("the supabase url is empty")]
+    UrlEmpty,
+    /// Not a URL at all.
+    #[error("the supabase url is not a URL of the form https://<project-ref>.supabase.co")]
+    UrlMalformed,
+    /// Another scheme, or none.
+    #[error("the supabase url must begin with https:// or http://")]
+    UrlScheme,
+    /// A name or password before the host.
+    #[error("the supabase url must not carry a user name or password")]
+    UrlUserinfo,
+    /// A query or fragment.
+    #[error("the supabase url must not carry a query or a fragment")]
+    UrlQuery,
+    /// Longer than [`VALUE_MAX_BYTES`].
+    #[error("the supabase url or key is longer than 16 KiB")]
+    TooLong,
+    /// Nothing there.
+    #[error("the supabase key is empty")]
+    KeyEmpty,
+    /// Can't be sent as a header.
+    #[error("the supabase key holds a character that no key has (a space or a line break?)")]
+    KeyMalformed,
+}
+
+/// How a key is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyStyle {
+    /// A JWT: as `apikey` and as bearer token.
+    Jwt,
+    /// `sb_secret_…`: as `apikey` alone, since it is no token that `PostgREST` could read.
+    Secret,
+}
+
+impl Credentials {
+    /// Checks a URL and a key. White space around them is dropped, and so are a trailing slash and an
+    /// accidental `/rest/v1` of the URL.
+    pub fn new(url: &str, key: &str) -> Result<Self, CredentialsError> {
+        if url.len() > VALUE_MAX_BYTES || key.len() > VALUE_MAX_BYTES {
+            return Err(CredentialsError::TooLong);
+        }
+        Ok(Self {
+            url: check_url(url.trim())?,
+            key: check_key(key.trim())?,
+        })
+    }
+
+    /// The URL without a trailing slash; safe to show.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The key: for a header and nothing else.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// How the key is to be sent.
+    pub fn key_style(&self) -> KeyStyle {
+        if self.key.starts_with("sb_") {
+            KeyStyle::Secret
+        } else {
+            KeyStyle::Jwt
+        }
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("url", &self.url)
+            .field("key", &"(redacted)")
+            .finish()
+    }
+}
+
+fn check_url(url: &str) -> Result<String, CredentialsError> {
+    if url.is_empty() {
+        return Err(CredentialsError::UrlEmpty);
+    }
+    // `Uri` drops a fragment silently.
+    if url.contains(['?', '#']) {
+        return Err(CredentialsError::UrlQuery);
+    }
+    let uri: Uri = url.parse().map_err(|_| CredentialsError::UrlMalformed)?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err(CredentialsError::UrlScheme);
+    }
+    let authority = uri.authority().ok_or(CredentialsError::UrlMalformed)?;
+    if authority.as_str().contains('@') {
+        return Err(CredentialsError::UrlUserinfo);
+    }
+    let port_is_bad =
+        authority.as_str().ends_with(':') || uri.port().is_some_and(|p| p.as_u16() == 0);
+    if authority.host().is_empty() || port_is_bad {
+        return Err(CredentialsError::UrlMalformed);
+    }
+    let url = url.trim_end_matches('/');
+    Ok(url
+        .strip_suffix(REST_PATH)
+        .unwrap_or(url)
+        .trim_end_matches('/')
+        .to_owned())
+}
+
+fn check_key(key: &str) -> Result<String, CredentialsError> {
+    if key.is_empty() {
+        return Err(CredentialsError::KeyEmpty);
+    }
+    let sendable = HeaderValue::from_str(key).is_ok() && key.bytes().all(|b| b.is_ascii_graphic());
+    if sendable {
+        Ok(key.to_owned())
+    } else {
+        Err(CredentialsError::KeyMalformed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Credentials, CredentialsError, KeyStyle};
+
+    #[track_caller]
+    fn url(given: &str) -> String {
+        Credentials::new(given, "key").unwrap().url().to_owned()
+    }
+
+    #[test]
+    fn a_trailing_slash_and_an_accidental_rest_path_are_dropped() {
+        for given in [
+            "https://xyz.supabase.co",
+            " https://xyz.supabase.co/\n",
+            "https://xyz.supabase.co/rest/v1",
+            "https://xyz.supabase.co/rest/v1/",
+        ] {
+            assert_eq!(url(given), "https://xyz.supabase.co");
+        }
+        assert_eq!(
+            url("http://127.0.0.1:3000/base/"),
+            "http://127.0.0.1:3000/base"
+        );
+        assert_eq!(url("http://[::1]:3000"), "http://[::1]:3000");
+    }
+
+    #[test]
+    fn a_bad_url_is_refused_with_what_is_wrong() {
+        for (given, error) in [
+            ("", CredentialsError::UrlEmpty),
+            ("  ", CredentialsError::UrlEmpty),
+            ("xyz.supabase.co", CredentialsError::UrlScheme),
+            ("ftp://xyz.supabase.co", CredentialsError::UrlScheme),
+            ("postgres://xyz.supabase.co", CredentialsError::UrlScheme),
+            (
+                "https://user:secret@xyz.supabase.co",
+                CredentialsError::UrlUserinfo,
+            ),
+            (
+                "https://xyz.supabase.co?apikey=secret",
+                CredentialsError::UrlQuery,
+            ),
+            ("https://xyz.supabase.co/#top", CredentialsError::UrlQuery),
+            ("https://", CredentialsError::UrlMalformed),
+            ("https://xyz:", CredentialsError::UrlMalformed),
+            ("https://x y", CredentialsError::UrlMalformed),
+        ] {
+            let refused = Credentials::new(given, "key").unwrap_err();
+            assert_eq!(refused, error, "{given}");
+            assert!(!refused.to_string().contains("secret"));
+        }
+    }
+
+    #[test]
+    fn a_key_is_trimmed_and_must_be_sendable() {
+        let url = "https://xyz.supabase.co";
+        assert_eq!(Credentials::new(url, " abc\n").unwrap().key(), "abc");
+        assert_eq!(Credentials::new(url, "\n"), Err(CredentialsError::KeyEmpty));
+        for key in ["a b", "a\nb", "schlüssel", "a\0b"] {
+            assert_eq!(
+                Credentials::new(url, key),
+                Err(CredentialsError::KeyMalformed)
+            );
+        }
+        let long = "k".repeat(super::VALUE_MAX_BYTES + 1);
+        assert_eq!(Credentials::new(url, &long), Err(CredentialsError::TooLong));
+    }
+
+    #[test]
+    fn both_key_styles_are_told_apart() {
+        let style = |key| Credentials::new("https://x.co", key).unwrap().key_style();
+        assert_eq!(style("eyJhbGciOi.eyJyb2xlIjoi.c2ln"), KeyStyle::Jwt);
+        assert_eq!(style("sb_secret_abc"), KeyStyle::Secret);
+    }
+
+    #[test]
+    fn debug_shows_no_key() {
+        let shown = format!(
+            "{:?}",
+            Credentials::new("https://x.co", "sb_secret_abc").unwrap()
+        );
+        assert!(
+            shown.contains("https://x.co") && !shown.contains("abc"),
+            "{shown}"
+        );
+    }
+}

@@ -1,0 +1,210 @@
+//! Where the credentials come from: nowhere, the environment (fixed for the process), or a folder with
+//! the files `url` and `key` that is read again every second. A folder that lacks something switches
+//! the mirror off and says why; it never ends the process.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::credentials::{Credentials, CredentialsError, VALUE_MAX_BYTES};
+use crate::supabase::Supabase;
+
+/// How often a folder is looked at: a rotated key is in use before anybody wonders.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The file with the base URL.
+pub const URL_FILE: &str = "url";
+
+/// The file with the key.
+pub const KEY_FILE: &str = "key";
+
+/// Where the credentials come from.
+#[derive(Clone, Debug)]
+pub enum SupabaseSource {
+    /// Not configured.
+    Absent,
+    /// These, for the life of the process.
+    Fixed(Credentials),
+    /// A folder, for example a mounted Secret.
+    Folder(PathBuf),
+}
+
+/// Whether there is a Supabase to mirror to.
+#[derive(Clone, Debug)]
+pub(super) enum Configured {
+    /// No, and why not, if it was meant to be.
+    Off(Option<Arc<str>>),
+    /// Yes.
+    On(Arc<Supabase>),
+}
+
+/// What is wrong with a folder.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum FolderError {
+    #[error("the supabase folder has no file {0}")]
+    Missing(&'static str),
+    #[error("the file {0} in the supabase folder can't be read: {1}")]
+    Unreadable(&'static str, io::ErrorKind),
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+}
+
+/// Reads the source once, and keeps reading a folder until the shutdown.
+pub(super) struct SourceWatch {
+    folder: Option<PathBuf>,
+    last: Option<Result<Credentials, FolderError>>,
+    configured: watch::Sender<Configured>,
+}
+
+impl SourceWatch {
+    /// Reads the source for the first time.
+    pub(super) fn new(source: SupabaseSource) -> (Self, watch::Receiver<Configured>) {
+        let (folder, first) = match source {
+            SupabaseSource::Absent => (None, None),
+            SupabaseSource::Fixed(credentials) => (None, Some(Ok(credentials))),
+            SupabaseSource::Folder(path) => {
+                let first = read_folder(&path);
+                (Some(path), Some(first))
+            }
+        };
+        let (configured, receiver) = watch::channel(Configured::Off(None));
+        let mut watch = Self {
+            folder,
+            last: None,
+            configured,
+        };
+        if let Some(first) = first {
+            watch.adopt(first);
+        }
+        (watch, receiver)
+    }
+
+    /// Looks for changes until the shutdown.
+    pub(super) async fn run(mut self, shutdown: CancellationToken) {
+        let Some(folder) = self.folder.take() else {
+            return shutdown.cancelled().await;
+        };
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(LOOK_INTERVAL) => {}
+            }
+            let path = folder.clone();
+            if let Ok(read) = tokio::task::spawn_blocking(move || read_folder(&path)).await {
+                self.adopt(read);
+            }
+        }
+    }
+
+    fn adopt(&mut self, read: Result<Credentials, FolderError>) {
+        if self.last.as_ref() == Some(&read) {
+            return;
+        }
+        let configured = match &read {
+            Ok(credentials) => switch_on(credentials),
+            Err(error) => {
+                tracing::warn!(%error, "the mirror is off");
+                Configured::Off(Some(error.to_string().into()))
+            }
+        };
+        self.last = Some(read);
+        self.configured.send_replace(configured);
+    }
+}
+
+fn switch_on(credentials: &Credentials) -> Configured {
+    match Supabase::new(credentials) {
+        Ok(supabase) => {
+            tracing::info!(url = supabase.url(), "mirroring to supabase");
+            Configured::On(Arc::new(supabase))
+        }
+        Err(error) => {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the mirror is off"
+            );
+            Configured::Off(Some(error.to_string().into()))
+        }
+    }
+}
+
+fn read_folder(folder: &Path) -> Result<Credentials, FolderError> {
+    let url_path = folder.join(URL_FILE);
+    let url = read_file(&url_path, URL_FILE)?;
+    // A mounted Secret is swapped by one symbolic link, so the key that belongs to this URL lies where
+    // the URL's link leads, even if the link is swapped between the two reads.
+    let beside = fs::canonicalize(&url_path)
+        .ok()
+        .map(|path| path.with_file_name(KEY_FILE));
+    let key_path = beside
+        .filter(|path| path.exists())
+        .unwrap_or_else(|| folder.join(KEY_FILE));
+    let key = read_file(&key_path, KEY_FILE)?;
+    Ok(Credentials::new(&url, &key)?)
+}
+
+fn read_file(path: &Path, name: &'static str) -> Result<String, FolderError> {
+    let unreadable = |error: &io::Error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            FolderError::Missing(name)
+        } else {
+            FolderError::Unreadable(name, error.kind())
+        }
+    };
+    let file = File::open(path).map_err(|error| unreadable(&error))?;
+    let mut text = String::new();
+    // One byte more than allowed, so that `Credentials` sees that it is too long.
+    let bound = VALUE_MAX_BYTES as u64 + 1;
+    file.take(bound)
+        .read_to_string(&mut text)
+        .map_err(|error| unreadable(&error))?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::read_folder;
+
+    #[test]
+    fn a_folder_is_read_and_what_it_lacks_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = |folder: &std::path::Path| read_folder(folder).unwrap_err().to_string();
+        assert_eq!(error(folder.path()), "the supabase folder has no file url");
+        fs::write(folder.path().join("url"), "https://x.co\n").unwrap();
+        assert_eq!(error(folder.path()), "the supabase folder has no file key");
+        fs::write(folder.path().join("key"), "").unwrap();
+        assert_eq!(error(folder.path()), "the supabase key is empty");
+        fs::write(folder.path().join("key"), "k1\n").unwrap();
+        let read = read_folder(folder.path()).unwrap();
+        assert_eq!((read.url(), read.key()), ("https://x.co", "k1"));
+        fs::write(folder.path().join("key"), [0xff, 0xfe]).unwrap();
+        assert!(error(folder.path()).starts_with("the file key in the supabase folder can't be"));
+    }
+
+    #[test]
+    fn a_secret_swapped_by_its_link_is_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        for (version, url, key) in [("..1", "https://a.co", "ka"), ("..2", "https://b.co", "kb")] {
+            fs::create_dir(folder.path().join(version)).unwrap();
+            fs::write(folder.path().join(version).join("url"), url).unwrap();
+            fs::write(folder.path().join(version).join("key"), key).unwrap();
+        }
+        let data = folder.path().join("..data");
+        symlink("..1", &data).unwrap();
+        symlink("..data/url", folder.path().join("url")).unwrap();
+        symlink("..data/key", folder.path().join("key")).unwrap();
+        assert_eq!(read_folder(folder.path()).unwrap().key(), "ka");
+        symlink("..2", folder.path().join("..tmp")).unwrap();
+        fs::rename(folder.path().join("..tmp"), &data).unwrap();
+        let read = read_folder(folder.path()).unwrap();
+        assert_eq!((read.url(), read.key()), ("https://b.co", "kb"));
+    }
+}

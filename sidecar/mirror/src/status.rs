@@ -1,0 +1,198 @@
+//! What a lane shows of itself: to the ingests that wait for it, to `GET /v1/boboyka/mirror`, and to
+//! the metrics. Holds neither secrets nor row data.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use boboyka_store::DeadLetter;
+use boboyka_strand::{RecordType, Seq};
+use serde::Serialize;
+
+use crate::classify::Class;
+
+/// How a lane is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaneState {
+    /// No credentials.
+    #[default]
+    Disabled,
+    /// The phase gives the lane nothing more to send, or is not known yet.
+    Closed,
+    /// Sending, or nothing to send.
+    Mirroring,
+    /// Waiting after a failure.
+    BackingOff,
+    /// The breaker is open: waiting longer, with probes.
+    Open,
+    /// The key or a grant is refused.
+    AuthFailed,
+    /// The table is not what the rows need.
+    SchemaMismatch,
+    /// The table refused too many records in a row.
+    Refused,
+}
+
+impl LaneState {
+    /// All states, for metrics that have one series per state.
+    pub const ALL: [Self; 8] = [
+        Self::Disabled,
+        Self::Closed,
+        Self::Mirroring,
+        Self::BackingOff,
+        Self::Open,
+        Self::AuthFailed,
+        Self::SchemaMismatch,
+        Self::Refused,
+    ];
+
+    /// The name on the wire and in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Closed => "closed",
+            Self::Mirroring => "mirroring",
+            Self::BackingOff => "backing_off",
+            Self::Open => "open",
+            Self::AuthFailed => "auth_failed",
+            Self::SchemaMismatch => "schema_mismatch",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// What a lane publishes at every step.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LaneView {
+    pub(super) state: LaneState,
+    pub(super) reason: Option<Arc<str>>,
+    pub(super) retry_at: Option<Instant>,
+    /// Every record of the lane up to here is mirrored or a dead letter.
+    pub(super) passed: Seq,
+    /// When the oldest record that is not was ingested, if there is one and it is known.
+    pub(super) oldest_ms: Option<u64>,
+    pub(super) lost_columns: Vec<&'static str>,
+    pub(super) idempotent: bool,
+}
+
+impl LaneView {
+    /// Whether nothing will be sent before `deadline`, so that waiting for it is in vain.
+    pub(super) fn is_stuck_until(&self, deadline: Instant) -> bool {
+        match self.state {
+            LaneState::Mirroring => false,
+            LaneState::BackingOff => self.retry_at.is_some_and(|at| at >= deadline),
+            LaneState::Disabled
+            | LaneState::Closed
+            | LaneState::Open
+            | LaneState::AuthFailed
+            | LaneState::SchemaMismatch
+            | LaneState::Refused => true,
+        }
+    }
+}
+
+/// One lane as `GET /v1/boboyka/mirror` shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct LaneStatus {
+    /// The record type.
+    pub record_type: RecordType,
+    /// Its table.
+    pub table: &'static str,
+    /// How it is doing.
+    pub state: LaneState,
+    /// Why, unless all is well.
+    pub reason: Option<String>,
+    /// Every record of the lane up to this seq is mirrored or a dead letter.
+    pub mark: Seq,
+    /// The strand's newest seq.
+    pub head: Seq,
+    /// Records that are neither, of those that the phase mirrors.
+    pub backlog: u64,
+    /// Age of the oldest of them.
+    pub lag_ms: u64,
+    /// Records in the table.
+    pub mirrored: u64,
+    /// Records refused for good.
+    pub dead_lettered: u64,
+    /// When the lane tries again, if it waits.
+    pub retry_in_ms: Option<u64>,
+    /// Columns that the table has not.
+    pub lost_columns: Vec<&'static str>,
+    /// Whether a record sent twice is stored once.
+    pub idempotent: bool,
+    /// The oldest dead letters; only filled in where they were asked for.
+    pub dead_letters: Vec<DeadLetter>,
+}
+
+/// What a lane counts since the process started.
+#[derive(Debug, Default)]
+pub struct LaneCounters {
+    requests: [AtomicU64; Class::ALL.len()],
+    rows: AtomicU64,
+}
+
+impl LaneCounters {
+    pub(super) fn count(&self, class: Class) {
+        if let Some(counter) = self.requests.get(class.index()) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn count_rows(&self, rows: usize) {
+        self.rows.fetch_add(rows as u64, Ordering::Relaxed);
+    }
+
+    /// Requests whose answer was of this class, preflights included.
+    pub fn requests(&self, class: Class) -> u64 {
+        self.requests
+            .get(class.index())
+            .map_or(0, |counter| counter.load(Ordering::Relaxed))
+    }
+
+    /// Rows accepted.
+    pub fn rows(&self) -> u64 {
+        self.rows.load(Ordering::Relaxed)
+    }
+}
+
+/// Milliseconds until `at`; 0 when it is past.
+pub(super) fn ms_until(at: Instant, now: Instant) -> u64 {
+    as_ms(at.saturating_duration_since(now))
+}
+
+/// Whole milliseconds of a duration.
+pub(super) fn as_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{LaneState, LaneView};
+
+    #[test]
+    fn states_have_one_name_on_the_wire_and_in_metrics() {
+        for state in LaneState::ALL {
+            assert_eq!(serde_json::to_value(state).unwrap(), state.name());
+        }
+    }
+
+    #[test]
+    fn an_ingest_waits_only_while_a_request_may_come_in_time() {
+        let deadline = Instant::now() + Duration::from_secs(2);
+        let view = |state, retry_at| LaneView {
+            state,
+            retry_at,
+            ..LaneView::default()
+        };
+        let soon = Some(deadline.checked_sub(Duration::from_secs(1)).unwrap());
+        assert!(!view(LaneState::Mirroring, None).is_stuck_until(deadline));
+        assert!(!view(LaneState::BackingOff, soon).is_stuck_until(deadline));
+        assert!(view(LaneState::BackingOff, Some(deadline)).is_stuck_until(deadline));
+        for state in [LaneState::Open, LaneState::AuthFailed, LaneState::Disabled] {
+            assert!(view(state, soon).is_stuck_until(deadline));
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Lanes obey the phase: nothing from behind the boundary is ever sent, and a return sends it all.
+
+use std::collections::BTreeSet;
+
+use boboyka_crds::Phase;
+
+use super::*;
+
+impl Running {
+    /// The hashes of the health lane's records up to a seq.
+    fn hashes_to(&self, seq: Seq) -> BTreeSet<String> {
+        let hashes = (1..=seq).filter_map(|seq| {
+            let block = self.store.block(seq).unwrap().unwrap();
+            let hash = block.hash.to_string();
+            (block.header.record_type == LANE).then_some(hash)
+        });
+        hashes.collect()
+    }
+}
+
+/// The hashes of the rows in the table that are of the health lane.
+fn rows(table: &FakeTable) -> BTreeSet<String> {
+    let table = table.lock();
+    let rows = table.rows.iter();
+    let of_lane = rows.filter(|(_, (row, _))| row.get("status").is_some());
+    of_lane.map(|(hash, _)| hash.clone()).collect()
+}
+
+#[tokio::test]
+async fn a_lane_ends_exactly_at_the_boundary_and_a_return_sends_the_rest() {
+    let table = FakeTable::start().await;
+    let running = Running::to(&table).await;
+    for round in 0..3 {
+        let ingest = async {
+            for n in 0..40 {
+                running.ingest(agents(&format!("r{round}-{n}"), 7)).await;
+            }
+        };
+        let change = async {
+            tokio::time::sleep(Duration::from_millis(15)).await;
+            running
+                .put_in_force(Phase::MigrateInternals, 2 * round + 1)
+                .await
+                .unwrap()
+        };
+        let ((), until) = tokio::join!(ingest, change);
+        let lane = running
+            .wait_for("an end", |lane| lane.state == LaneState::Closed)
+            .await;
+        let reason = format!("the phase MigrateInternals mirrors nothing after seq {until}");
+        assert_eq!(lane.reason, Some(reason));
+        assert_eq!((lane.backlog, lane.lag_ms), (0, 0));
+        assert!(!running.mirror.enabled() && running.mirror.configured());
+        let after = running.ingest(["late".to_owned()]).await;
+        let told = running.mirror.outcome(LANE, after).await;
+        assert_eq!(told, Outcome::Disabled);
+        assert_eq!(rows(&table), running.hashes_to(until));
+        // Another phase that mirrors nothing keeps the boundary.
+        let kept = running.put_in_force(Phase::CutOver, 2 * round + 1).await;
+        assert_eq!(kept, Some(until));
+
+        let until = running.put_in_force(Phase::DualWrite, 2 * round + 2).await;
+        assert_eq!(until, None);
+        running.wait_until_drained().await;
+        let head = running.store.head().seq;
+        assert_eq!(rows(&table), running.hashes_to(head));
+        let told = running.mirror.outcome(LANE, after).await;
+        assert_eq!(told, Outcome::Mirrored);
+    }
+    table.count();
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_waited_before_the_boundary_is_still_sent_after_an_outage() {
+    let table = FakeTable::start().await;
+    table.lock().always = Some(Fault::Answer(503, ""));
+    let running = Running::to(&table).await;
+    let seq = running.ingest(agents("before", 30)).await;
+    let until = running.put_in_force(Phase::MigrateInternals, 1).await;
+    assert_eq!(until, Some(seq));
+    running.ingest(agents("after", 30)).await;
+    let lane = running
+        .wait_for("a backlog", |lane| lane.state != LaneState::Mirroring)
+        .await;
+    assert_eq!(lane.backlog, 30);
+    let told = running.mirror.outcome(LANE, seq).await;
+    assert!(matches!(told, Outcome::Queued { .. }), "{told:?}");
+    table.lock().always = None;
+    running
+        .wait_for("an end", |lane| lane.state == LaneState::Closed)
+        .await;
+    assert_eq!(rows(&table), running.hashes_to(seq));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn while_the_phase_is_not_known_nothing_is_sent_and_the_lane_says_why() {
+    let table = FakeTable::start().await;
+    let credentials = Credentials::new(&table.url(), "key").unwrap();
+    let source = SupabaseSource::Fixed(credentials);
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::without_phase(folder, source);
+    let seq = running.ingest(agents("a", 10)).await;
+    let reason = "queued: the phase of the integration is not known yet".to_owned();
+    assert_eq!(
+        running.mirror.outcome(LANE, seq).await,
+        Outcome::Queued { reason }
+    );
+    assert_eq!(running.lane().state, LaneState::Closed);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(table.lock().requests, 0);
+    running.put_in_force(Phase::DualWrite, 1).await;
+    running.wait_until_drained().await;
+    assert_eq!(table.count(), 10);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn settings_that_change_count_from_the_next_batch_and_the_next_ingest_on() {
+    let table = FakeTable::start().await;
+    let running = Running::to(&table).await;
+    running.ingest(agents("a", 100)).await;
+    running.wait_until_drained().await;
+    let requests = || {
+        running
+            .mirror
+            .counters(LANE)
+            .requests(crate::classify::Class::Done)
+    };
+    let before = requests();
+    running.settings.send_modify(|settings| {
+        settings.batch_rows = 10;
+        settings.ack_timeout = Duration::from_millis(100);
+    });
+    running.ingest(agents("b", 100)).await;
+    running.wait_until_drained().await;
+    assert_eq!(requests() - before, 10);
+
+    table.lock().always = Some(Fault::Hang);
+    let seq = running.ingest(["late".to_owned()]).await;
+    let asked = Instant::now();
+    let told = running.mirror.outcome(LANE, seq).await;
+    assert!(matches!(told, Outcome::Queued { .. }), "{told:?}");
+    let waited = asked.elapsed();
+    assert!((80..1_000).contains(&waited.as_millis()), "{waited:?}");
+    running
+        .settings
+        .send_modify(|settings| settings.batch_rows = 500);
+    table.lock().always = None;
+}

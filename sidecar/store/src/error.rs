@@ -1,0 +1,127 @@
+//! What can go wrong between a caller and the strand on disk.
+
+use std::io;
+use std::path::PathBuf;
+
+use boboyka_strand::{ChainError, Seq};
+
+/// Why a store can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has the folder open.
+    #[error("the data folder {} is in use by process {pid}", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+        /// Who holds it, as far as the lock file tells.
+        pid: String,
+    },
+    /// A file or folder could not be read or written.
+    #[error("could not {doing} {}", path.display())]
+    Io {
+        /// What was being done: "create", "read", …
+        doing: &'static str,
+        /// To which path.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The tail could not be opened, not even after what was damaged was set aside.
+    #[error("could not open the tail in {}", path.display())]
+    Tail {
+        /// The tail's folder.
+        path: PathBuf,
+        /// Why not.
+        source: TailError,
+    },
+}
+
+/// What sled, or the sync of its file, answers when it fails.
+#[derive(Debug, thiserror::Error)]
+pub enum TailError {
+    /// sled's own error.
+    #[error("the tail's engine failed")]
+    Engine(#[from] sled::Error),
+    /// sled panicked, which it does on some kinds of damage.
+    #[error("the tail's engine panicked: {0}")]
+    Panicked(String),
+    /// The file could not be synced.
+    #[error("the tail's file could not be synced")]
+    Sync(#[source] io::Error),
+    /// What was acknowledged could not be noted.
+    #[error("could not note what was acknowledged")]
+    Witness(#[source] io::Error),
+    /// A value that the store wrote can't be read.
+    #[error("the tail's {what} can't be read: {why}")]
+    Value {
+        /// Which value.
+        what: &'static str,
+        /// Why not.
+        why: String,
+    },
+}
+
+/// Why nothing was appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// Too much waits already.
+    #[error("too many records wait to be written")]
+    QueueFull,
+    /// The disk is nearly full.
+    #[error("the disk is full: {free_bytes} bytes are free, {min_free_bytes} are kept free")]
+    DiskFull {
+        /// What is free.
+        free_bytes: u64,
+        /// What the store keeps free.
+        min_free_bytes: u64,
+    },
+    /// A write or a sync failed before: what the disk holds is no longer known.
+    #[error("the store stopped after a failed write")]
+    Poisoned,
+    /// The store is closing.
+    #[error("the store is closing")]
+    Closed,
+}
+
+/// Why a block can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The segment file could not be read.
+    #[error("could not read the segment {}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The strand is damaged there.
+    #[error("the strand is damaged between seq {first} and {last}")]
+    Damaged {
+        /// First seq of what can't be read.
+        first: Seq,
+        /// Last seq of it.
+        last: Seq,
+        /// Where the chain breaks, and how.
+        source: ChainError,
+    },
+    /// Retention took it.
+    #[error("the record was pruned: the strand begins after seq {floor}")]
+    Pruned {
+        /// The newest pruned record.
+        floor: Seq,
+    },
+    /// The tail's engine failed.
+    #[error("could not read the tail")]
+    Tail(#[from] TailError),
+}
+
+/// An error with all its causes, for a log.
+pub fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.extend([": ", &error.to_string()]);
+        cause = error.source();
+    }
+    text
+}

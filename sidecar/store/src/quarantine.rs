@@ -1,0 +1,112 @@
+//! Quarantine: what can't be trusted is moved aside with a note, never deleted, and told at every
+//! start until somebody has looked at it and removed the folder.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+
+use crate::error::OpenError;
+
+/// Something that was set aside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Quarantined {
+    /// The folder under the data folder where it lies.
+    pub folder: String,
+    /// What it is and why it was set aside.
+    pub reason: String,
+}
+
+/// The quarantine of one data folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Quarantine {
+    folder: PathBuf,
+}
+
+const REASON: &str = "REASON.txt";
+
+impl Quarantine {
+    pub(crate) fn of(data_dir: &Path) -> Self {
+        Self {
+            folder: data_dir.join("quarantine"),
+        }
+    }
+
+    /// Moves files or folders aside; those that are gone already are skipped.
+    pub(crate) fn take(&self, paths: &[PathBuf], reason: &str) -> Result<(), OpenError> {
+        let place = self.make_place(reason)?;
+        for path in paths {
+            let Some(name) = path.file_name() else {
+                continue;
+            };
+            match fs::rename(path, place.join(name)) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(source) => return Err(failed("quarantine", path)(source)),
+            }
+        }
+        sync_folder(&place)
+    }
+
+    /// Keeps bytes that are about to leave the tail.
+    pub(crate) fn keep(&self, files: &[(String, Vec<u8>)], reason: &str) -> Result<(), OpenError> {
+        let place = self.make_place(reason)?;
+        for (name, bytes) in files {
+            let path = place.join(name);
+            fs::write(&path, bytes).map_err(failed("write", &path))?;
+            let file = fs::File::open(&path).map_err(failed("open", &path))?;
+            file.sync_all().map_err(failed("sync", &path))?;
+        }
+        sync_folder(&place)
+    }
+
+    /// All that lies in quarantine, oldest first.
+    pub(crate) fn list(&self) -> Vec<Quarantined> {
+        let Ok(entries) = fs::read_dir(&self.folder) else {
+            return Vec::new();
+        };
+        let mut found: Vec<Quarantined> = entries
+            .flatten()
+            .map(|entry| Quarantined {
+                folder: format!("quarantine/{}", entry.file_name().to_string_lossy()),
+                reason: fs::read_to_string(entry.path().join(REASON)).map_or_else(
+                    |_| "(no reason was recorded)".to_owned(),
+                    |r| r.trim().to_owned(),
+                ),
+            })
+            .collect();
+        found.sort_by(|a, b| a.folder.cmp(&b.folder));
+        found
+    }
+
+    fn make_place(&self, reason: &str) -> Result<PathBuf, OpenError> {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let place = self.folder.join(format!("{:020}", now.as_nanos()));
+        fs::create_dir_all(&place).map_err(failed("create", &place))?;
+        let note = place.join(REASON);
+        fs::write(&note, format!("{reason}\n")).map_err(failed("write", &note))?;
+        sync_folder(&self.folder)?;
+        tracing::error!(folder = %place.display(), reason, "quarantined");
+        Ok(place)
+    }
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), OpenError> {
+    let handle = fs::File::open(folder).map_err(failed("open", folder))?;
+    handle.sync_all().map_err(failed("sync", folder))
+}
+
+/// Wraps an I/O error with what was being done to which path.
+pub(crate) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    let path = path.to_owned();
+    move |source| OpenError::Io {
+        doing,
+        path,
+        source,
+    }
+}

@@ -1,0 +1,372 @@
+//! Reading the strand: single blocks, pages from the newest back, a lane's next blocks.
+//!
+//! All of it is blocking: callers on an async runtime cross over with `spawn_blocking`.
+
+use std::sync::Arc;
+
+use boboyka_strand::{Block, Hash, RECORD_TYPES, RecordType, Seq};
+
+use crate::error::ReadError;
+use crate::memory::{Memory, TailRun};
+use crate::segment::{Frame, Segment};
+use crate::{Shared, Store};
+
+/// Which blocks a page is of.
+#[derive(Clone, Copy, Debug)]
+pub struct PageQuery {
+    /// Only this type; all when `None`.
+    pub record_type: Option<RecordType>,
+    /// Only blocks before this seq.
+    pub before: Seq,
+    /// Only blocks of this time or later, in milliseconds since 1970.
+    pub since_ms: u64,
+    /// Only blocks of this time or earlier.
+    pub until_ms: u64,
+    /// How many at most.
+    pub limit: usize,
+}
+
+/// A lane's next blocks.
+#[derive(Debug)]
+pub struct LaneRead {
+    /// Oldest first.
+    pub blocks: Vec<Block>,
+    /// Every block of the lane's type up to here is in `blocks` or was not asked for.
+    pub scanned_to: Seq,
+}
+
+impl Store {
+    /// The block with this seq.
+    ///
+    /// # Errors
+    /// When it was pruned, or what holds it can't be read.
+    pub fn block(&self, seq: Seq) -> Result<Option<Block>, ReadError> {
+        self.shared.block(seq)
+    }
+
+    /// The block with this hash.
+    ///
+    /// # Errors
+    /// When it was pruned, as far as that is remembered, or what might hold it can't be read.
+    pub fn block_by_hash(&self, hash: &Hash) -> Result<Option<Block>, ReadError> {
+        let (run, segments) = {
+            let memory = self.shared.memory();
+            let holds = |run: &&Arc<TailRun>| run.entries.iter().any(|e| e.hash == *hash);
+            (
+                memory.tail().iter().find(holds).cloned(),
+                memory.segments().to_vec(),
+            )
+        };
+        if let Some(run) = run {
+            return Ok(run.blocks()?.into_iter().find(|block| block.hash == *hash));
+        }
+        let mut damage = None;
+        for segment in segments.iter().rev() {
+            match find_in(segment, hash) {
+                Ok(Some(block)) => return Ok(Some(block)),
+                Ok(None) => {}
+                Err(_) if self.shared.is_pruned(segment) => {}
+                // The block may well be in a segment that can be read.
+                Err(error) => damage = Some(error),
+            }
+        }
+        match damage {
+            Some(error) => Err(error),
+            None if self.shared.pruned_index.find(hash).is_some() => Err(self.shared.below()),
+            None => Ok(None),
+        }
+    }
+
+    /// A page of blocks, newest first.
+    ///
+    /// # Errors
+    /// When a part of the strand that the page touches can't be read.
+    pub fn page(&self, query: &PageQuery) -> Result<Vec<Block>, ReadError> {
+        let (runs, segments) = {
+            let memory = self.shared.memory();
+            (tail_page(&memory, query), memory.segments().to_vec())
+        };
+        let mut page = Vec::new();
+        for run in runs {
+            let full = take_newest(&mut page, run.blocks()?, query);
+            if full {
+                return Ok(page);
+            }
+        }
+        let reachable =
+            segments.partition_point(|segment| segment.meta.before.seq + 1 < query.before);
+        for segment in segments.iter().take(reachable).rev() {
+            if segment.meta.head.hlc.ms() < query.since_ms {
+                break;
+            }
+            if !has(&segment.meta.counts, query.record_type) {
+                continue;
+            }
+            match segment_page(&mut page, segment, query) {
+                Ok(false) => {}
+                Ok(true) => break,
+                // Pruned on the way, and with it all that is older.
+                Err(_) if self.shared.is_pruned(segment) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(page)
+    }
+
+    /// A lane's blocks after a seq that the phase mirrors, oldest first; at least one when there is one.
+    ///
+    /// # Errors
+    /// When a part of the strand in between can't be read: a lane never skips.
+    pub fn read_lane(
+        &self,
+        lane: RecordType,
+        after: Seq,
+        max_records: usize,
+        max_payload_bytes: usize,
+    ) -> Result<LaneRead, ReadError> {
+        let (segments, tail, until) = self.shared.lane_parts(after);
+        let mut read = LaneScan {
+            lane,
+            after,
+            until,
+            max_records,
+            max_payload_bytes,
+            bytes: 0,
+            found: Vec::new(),
+        };
+        for segment in segments.iter().filter(|s| has(&s.meta.counts, Some(lane))) {
+            match read.take_segment(segment) {
+                Ok(None) => {}
+                Ok(Some(scanned_to)) => return Ok(read.up_to(scanned_to)),
+                // Pruned on the way: nobody waits for it any more.
+                Err(_) if self.shared.is_pruned(segment) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        for run in tail
+            .iter()
+            .filter(|run| run.entries.iter().any(|e| e.record_type == lane))
+        {
+            if let Some(scanned_to) = read.take(run.blocks()?) {
+                return Ok(read.up_to(scanned_to));
+            }
+        }
+        Ok(read.up_to(until))
+    }
+}
+
+impl Shared {
+    pub(crate) fn block(&self, seq: Seq) -> Result<Option<Block>, ReadError> {
+        let (run, segment) = {
+            let memory = self.memory();
+            (memory.run_of(seq).cloned(), memory.segment_of(seq).cloned())
+        };
+        if let Some(run) = run {
+            return Ok(run
+                .blocks()?
+                .into_iter()
+                .find(|block| block.header.seq == seq));
+        }
+        match segment {
+            Some(segment) => block_in(&segment, seq).map_err(|error| {
+                if self.is_pruned(&segment) {
+                    self.below()
+                } else {
+                    error
+                }
+            }),
+            None if (1..=self.memory().floor().head.seq).contains(&seq) => Err(self.below()),
+            None => Ok(None),
+        }
+    }
+
+    /// What a lane has to read after a seq, and up to where: phase and blocks as of one moment, so that no
+    /// record is seen without the phase that it was appended in.
+    fn lane_parts(&self, after: Seq) -> (Vec<Arc<Segment>>, Vec<Arc<TailRun>>, Seq) {
+        let memory = self.memory();
+        let first = memory
+            .segments()
+            .partition_point(|segment| segment.meta.head.seq <= after);
+        let first_run = memory.tail().partition_point(|run| run.head.seq <= after);
+        let until = memory.phase().and_then(|phase| phase.mirror_until);
+        let head = memory.head().seq;
+        (
+            memory.segments().iter().skip(first).cloned().collect(),
+            memory.tail().iter().skip(first_run).cloned().collect(),
+            until.map_or(head, |until| until.min(head)),
+        )
+    }
+
+    /// Whether a segment that could not be read has been pruned since it was looked up.
+    pub(crate) fn is_pruned(&self, segment: &Segment) -> bool {
+        segment.meta.head.seq <= self.memory().floor().head.seq
+    }
+
+    /// What whoever asks for a pruned record is told.
+    fn below(&self) -> ReadError {
+        ReadError::Pruned {
+            floor: self.memory().floor().head.seq,
+        }
+    }
+}
+
+/// A lane's scan on its way.
+struct LaneScan {
+    lane: RecordType,
+    after: Seq,
+    until: Seq,
+    max_records: usize,
+    max_payload_bytes: usize,
+    bytes: usize,
+    found: Vec<Block>,
+}
+
+impl LaneScan {
+    /// Takes what fits; when something did not, the seq up to which all was taken.
+    fn take(&mut self, blocks: Vec<Block>) -> Option<Seq> {
+        for block in blocks {
+            let seq = block.header.seq;
+            if seq > self.until {
+                return Some(self.until);
+            }
+            if seq <= self.after || block.header.record_type != self.lane {
+                continue;
+            }
+            self.bytes += block.payload.len();
+            let full = self.found.len() >= self.max_records || self.bytes > self.max_payload_bytes;
+            if full && !self.found.is_empty() {
+                return Some(seq - 1);
+            }
+            self.found.push(block);
+        }
+        None
+    }
+
+    fn take_segment(&mut self, segment: &Segment) -> Result<Option<Seq>, ReadError> {
+        if segment.meta.first_seq() > self.until {
+            return Ok(Some(self.until));
+        }
+        let open = segment.open()?;
+        for frame in open.frames() {
+            if has(&frame.counts, Some(self.lane))
+                && last_of(frame) > self.after
+                && let Some(scanned_to) = self.take(open.read(frame)?)
+            {
+                return Ok(Some(scanned_to));
+            }
+        }
+        Ok(None)
+    }
+
+    fn up_to(self, scanned_to: Seq) -> LaneRead {
+        LaneRead {
+            blocks: self.found,
+            scanned_to,
+        }
+    }
+}
+
+/// The tail's runs that a page may need, newest first.
+fn tail_page(memory: &Memory, query: &PageQuery) -> Vec<Arc<TailRun>> {
+    let mut runs = Vec::new();
+    let mut matches = 0;
+    for run in memory.tail().iter().rev() {
+        if matches >= query.limit || run.head.hlc.ms() < query.since_ms {
+            break;
+        }
+        let entries = (run.first_seq()..).zip(&run.entries);
+        let matching = entries
+            .filter(|(seq, entry)| {
+                *seq < query.before
+                    && query
+                        .record_type
+                        .is_none_or(|kind| kind == entry.record_type)
+                    && (query.since_ms..=query.until_ms).contains(&entry.ms)
+            })
+            .count();
+        if matching > 0 {
+            matches += matching;
+            runs.push(Arc::clone(run));
+        }
+    }
+    runs
+}
+
+/// Adds a run's matching blocks to the page, newest first; whether the page is full.
+fn take_newest(page: &mut Vec<Block>, blocks: Vec<Block>, query: &PageQuery) -> bool {
+    for block in blocks.into_iter().rev() {
+        if page.len() >= query.limit {
+            return true;
+        }
+        let header = &block.header;
+        if header.seq < query.before
+            && query
+                .record_type
+                .is_none_or(|kind| kind == header.record_type)
+            && (query.since_ms..=query.until_ms).contains(&header.timestamp_hlc.ms())
+        {
+            page.push(block);
+        }
+    }
+    page.len() >= query.limit
+}
+
+fn segment_page(
+    page: &mut Vec<Block>,
+    segment: &Segment,
+    query: &PageQuery,
+) -> Result<bool, ReadError> {
+    let open = segment.open()?;
+    let mut later_hlc = u64::MAX;
+    for frame in open.frames().iter().rev() {
+        let before_it = later_hlc >> 16;
+        later_hlc = frame.first_hlc;
+        let in_time = frame.first_hlc >> 16 <= query.until_ms && before_it >= query.since_ms;
+        if frame.first_seq < query.before
+            && in_time
+            && has(&frame.counts, query.record_type)
+            && take_newest(page, open.read(frame)?, query)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn block_in(segment: &Segment, seq: Seq) -> Result<Option<Block>, ReadError> {
+    let open = segment.open()?;
+    let Some(frame) = open.frame_of(seq) else {
+        return Ok(None);
+    };
+    Ok(open
+        .read(frame)?
+        .into_iter()
+        .find(|block| block.header.seq == seq))
+}
+
+fn find_in(segment: &Segment, hash: &Hash) -> Result<Option<Block>, ReadError> {
+    for seq in segment.seqs_like(hash)? {
+        let block = block_in(segment, seq)?;
+        if block.as_ref().is_some_and(|block| block.hash == *hash) {
+            return Ok(block);
+        }
+    }
+    Ok(None)
+}
+
+/// Whether counts per type have any of a type.
+fn has<N: Copy + Default + PartialEq>(
+    counts: &[N; RECORD_TYPES],
+    record_type: Option<RecordType>,
+) -> bool {
+    record_type.is_none_or(|kind| {
+        counts
+            .get(kind.index())
+            .is_some_and(|count| *count != N::default())
+    })
+}
+
+fn last_of(frame: &Frame) -> Seq {
+    let blocks: u64 = frame.counts.iter().copied().map(u64::from).sum();
+    frame.first_seq + blocks - 1
+}

@@ -1,0 +1,140 @@
+//! Sealing: the tail's older part becomes a segment, in a thread of its own.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use boboyka_strand::Seq;
+use boboyka_strand::retention::Policy;
+use uuid::Uuid;
+
+use crate::Options;
+use crate::error::causes;
+use crate::error::{OpenError, ReadError};
+use crate::memory::{Memory, TailRun};
+use crate::segment::{SEGMENT_MAX_BLOCKS, Segment, SegmentWriter};
+
+/// A tail older than this is sealed even when it is short …
+const SEAL_AGE: Duration = Duration::from_hours(1);
+/// … but not shorter than a frame: an idle strand must not become a heap of tiny files.
+const SEAL_AGE_MIN_BLOCKS: usize = 256;
+
+/// When records go by their age, none waits in the tail for more than this part of it, …
+const SEALS_PER_AGE: u64 = 4;
+/// … but at least this long.
+const SEAL_AGE_LEAST_MS: u64 = 5_000;
+/// When they go by size, a segment is such a part of it, so that pruning takes little at a time, …
+const SEALS_PER_SIZE: u64 = 8;
+/// … but at least this long.
+const SEAL_BYTES_LEAST: usize = 64 * 1024;
+
+/// When the tail is due, and how much of it goes into one segment.
+struct Bounds {
+    bytes: usize,
+    segment_bytes: usize,
+    /// So old it is sealed however short it is.
+    age_ms: u64,
+}
+
+impl Bounds {
+    /// What is to be pruned must be sealed first, and pruning takes whole segments.
+    fn of(options: &Options, policy: Policy) -> Self {
+        let part = policy.max_size_bytes.map(|size| {
+            let part = usize::try_from(size / SEALS_PER_SIZE).unwrap_or(usize::MAX);
+            part.max(SEAL_BYTES_LEAST)
+        });
+        let age = policy
+            .max_age_ms
+            .map(|age| (age / SEALS_PER_AGE).max(SEAL_AGE_LEAST_MS));
+        Self {
+            bytes: options.seal_bytes.min(part.unwrap_or(usize::MAX)),
+            segment_bytes: part.unwrap_or(usize::MAX),
+            age_ms: age.unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// Runs to seal, oldest first, and when.
+pub(crate) struct SealTask {
+    runs: Vec<Arc<TailRun>>,
+    sealed_at_ms: u64,
+}
+
+/// What is to be sealed now, if anything.
+pub(crate) fn due(
+    memory: &Memory,
+    options: &Options,
+    policy: Policy,
+    now_ms: u64,
+) -> Option<SealTask> {
+    let oldest_ms = memory.tail().front()?.entries.first()?.ms;
+    let bounds = Bounds::of(options, policy);
+    let age_ms = now_ms.saturating_sub(oldest_ms);
+    let old = u128::from(age_ms) >= SEAL_AGE.as_millis();
+    let due = memory.tail_blocks() >= options.seal_blocks
+        || memory.tail_bytes() >= bounds.bytes
+        || (old && memory.tail_blocks() >= SEAL_AGE_MIN_BLOCKS)
+        || age_ms >= bounds.age_ms;
+    if !due {
+        return None;
+    }
+    let most = options.seal_blocks.min(SEGMENT_MAX_BLOCKS);
+    let (mut blocks, mut bytes) = (0, 0);
+    let fits = |run: &&Arc<TailRun>| {
+        let first = blocks == 0;
+        blocks += run.entries.len();
+        bytes += run.bytes.len();
+        blocks <= most && (first || bytes <= bounds.segment_bytes)
+    };
+    let runs: Vec<_> = memory
+        .tail()
+        .iter()
+        .take_while(fits)
+        .map(Arc::clone)
+        .collect();
+    (!runs.is_empty()).then_some(SealTask {
+        runs,
+        sealed_at_ms: now_ms,
+    })
+}
+
+/// Seals, and logs how it went; `None` when it failed.
+pub(crate) fn seal(task: &SealTask, folder: &Path, strand: Uuid) -> Option<Segment> {
+    match write_segment(task, folder, strand) {
+        Ok(segment) => {
+            let (first, last) = (segment.meta.first_seq(), segment.meta.head.seq);
+            tracing::info!(first, last, bytes = segment.file_len, "sealed a segment");
+            Some(segment)
+        }
+        Err(error) => {
+            tracing::error!(
+                error = causes(&*error),
+                "sealing failed; the tail keeps its blocks"
+            );
+            None
+        }
+    }
+}
+
+type SealError = Box<dyn std::error::Error + Send + Sync>;
+
+fn write_segment(task: &SealTask, folder: &Path, strand: Uuid) -> Result<Segment, SealError> {
+    let first = task.runs.first().ok_or("nothing to seal")?;
+    let mut writer = SegmentWriter::create(folder, strand, first.before)?;
+    for run in &task.runs {
+        let blocks = run.blocks().map_err(ReadError::from)?;
+        for (block, entry) in blocks.into_iter().zip(&run.entries) {
+            if block.hash != entry.hash {
+                return Err(mismatch(block.header.seq).into());
+            }
+            writer.push(block, entry.key)?;
+        }
+    }
+    writer
+        .finish(task.sealed_at_ms)
+        .map_err(|error: OpenError| error.into())
+}
+
+fn mismatch(seq: Seq) -> String {
+    format!("the tail's block {seq} is not the one that was appended")
+}

@@ -1,0 +1,152 @@
+//! Checking a segment whole: the chain block by block, then the digest over the file.
+
+use std::io::{self, Read, Seek};
+use std::ops::ControlFlow;
+
+use boboyka_strand::{Block, Break, ChainError, Hash, Head, run};
+
+use super::read::OpenSegment;
+use super::search::begins;
+use super::{DIGEST_CONTEXT, Segment, TRAILER_LEN};
+use crate::error::ReadError;
+
+/// The digest and the magic behind it.
+const AFTER_DIGESTED: u64 = TRAILER_LEN - 8;
+
+impl Segment {
+    /// Follows the chain through the segment from `before`. `progress` hears of every frame and may
+    /// end the walk.
+    ///
+    /// # Errors
+    /// The first seq that does not hold. A digest that differs although every block holds is told of
+    /// the first seq: something else in the file was altered.
+    pub(crate) fn verify(
+        &self,
+        before: Head,
+        progress: &mut dyn FnMut(Head) -> ControlFlow<()>,
+    ) -> Result<Head, ChainError> {
+        let first = self.meta.first_seq();
+        let open = self.open().map_err(|error| broken_at(first, error))?;
+        let prefixes = open.prefixes().map_err(|error| broken_at(first, error))?;
+        let mut at = before;
+        let mut prefixes = prefixes.into_iter();
+        for frame in open.frames() {
+            let raw = open
+                .read_raw(frame)
+                .map_err(|error| broken_at(frame.first_seq, error))?;
+            let run = run::read(&raw).map_err(|error| ChainError {
+                seq: frame.first_seq,
+                reason: Break::Unreadable(error.to_string()),
+            })?;
+            at = follow_run(at, &run, prefixes.by_ref())?;
+            if progress(at).is_break() {
+                return Ok(at);
+            }
+        }
+        if at != self.meta.head {
+            return Err(ChainError {
+                seq: at.seq + 1,
+                reason: Break::Missing,
+            });
+        }
+        if self
+            .digest_of_file(&open)
+            .map_err(|error| broken_at(first, self.io(error)))?
+            != self.digest
+        {
+            let why = "the blocks hold, but the file's digest differs".to_owned();
+            return Err(ChainError {
+                seq: first,
+                reason: Break::Unreadable(why),
+            });
+        }
+        Ok(at)
+    }
+
+    fn digest_of_file(&self, open: &OpenSegment<'_>) -> io::Result<Hash> {
+        let mut hasher = blake3::Hasher::new_derive_key(DIGEST_CONTEXT);
+        let mut file = &open.file;
+        file.rewind()?;
+        let mut rest = file.take(self.file_len - AFTER_DIGESTED);
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let len = rest.read(&mut buffer)?;
+            if len == 0 {
+                return Ok(Hash::from_bytes(*hasher.finalize().as_bytes()));
+            }
+            hasher.update(buffer.get(..len).unwrap_or_default());
+        }
+    }
+}
+
+impl OpenSegment<'_> {
+    /// The first four bytes of every block's hash, in order of seq.
+    fn prefixes(&self) -> Result<Vec<u32>, ReadError> {
+        let index = self.segment.hash_index();
+        let bytes = index
+            .read(&self.file, 0, index.entries)
+            .map_err(|error| self.segment.io(error))?;
+        let mut prefixes = vec![0; index.entries];
+        for entry in bytes.chunks_exact(index.entry_len) {
+            let position = entry
+                .last_chunk()
+                .map_or(0, |bytes| u16::from_be_bytes(*bytes));
+            if let Some(prefix) = prefixes.get_mut(usize::from(position)) {
+                *prefix = begins(entry);
+            }
+        }
+        Ok(prefixes)
+    }
+}
+
+/// Follows a run block by block: its hashes were computed from what was read, `prefixes` and the
+/// run's last hash are what was recorded.
+pub(crate) fn follow_run(
+    mut at: Head,
+    run: &run::Run,
+    mut prefixes: impl Iterator<Item = u32>,
+) -> Result<Head, ChainError> {
+    for block in &run.blocks {
+        at = at.follow(block)?;
+        if let Some(prefix) = prefixes.next()
+            && prefix != block.hash.prefix()
+        {
+            return Err(ChainError {
+                seq: at.seq,
+                reason: Break::Altered { prefix },
+            });
+        }
+    }
+    if at.hash == run.last_hash {
+        Ok(at)
+    } else {
+        let reason = Break::Hash {
+            expected: run.last_hash,
+            found: at.hash,
+        };
+        Err(ChainError {
+            seq: run.blocks.last().map_or(at.seq, seq_of),
+            reason,
+        })
+    }
+}
+
+fn seq_of(block: &Block) -> u64 {
+    block.header.seq
+}
+
+fn broken_at(seq: u64, error: ReadError) -> ChainError {
+    match error {
+        ReadError::Damaged { source, .. } => source,
+        other @ (ReadError::Io { .. } | ReadError::Pruned { .. } | ReadError::Tail(_)) => {
+            let reason = Break::Unreadable(with_cause(&other));
+            ChainError { seq, reason }
+        }
+    }
+}
+
+fn with_cause(error: &dyn std::error::Error) -> String {
+    error
+        .source()
+        .map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+}

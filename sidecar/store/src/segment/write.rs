@@ -1,0 +1,216 @@
+//! Writing a segment: blocks in, a synced file out. Until the file has its final name, nobody knows it.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use boboyka_strand::{Block, Hash, Head, RECORD_TYPES, run};
+use uuid::Uuid;
+
+use super::{Bloom, DIGEST_CONTEXT, END_MAGIC, Footer, Frame, MAGIC, Segment, SegmentMeta};
+use crate::error::OpenError;
+use crate::key::IdempotencyKey;
+use crate::quarantine::{failed, sync_folder};
+
+/// Blocks per frame: what one lookup has to decompress.
+const FRAME_BLOCKS: usize = 256;
+/// Payload bytes after which a frame is closed early.
+const FRAME_PAYLOAD_BYTES: usize = 256 * 1024;
+/// The level at which compressing costs about as much as all else in sealing.
+const ZSTD_LEVEL: i32 = 3;
+
+/// A segment being written.
+pub(crate) struct SegmentWriter {
+    folder: PathBuf,
+    unfinished: PathBuf,
+    file: HashingFile,
+    compressor: zstd::bulk::Compressor<'static>,
+    meta: SegmentMeta,
+    frames: Vec<Frame>,
+    pending: Vec<Block>,
+    pending_bytes: usize,
+    hashes: Vec<(u32, u16)>,
+    keys: Vec<(IdempotencyKey, u16)>,
+}
+
+impl SegmentWriter {
+    /// Begins the segment that follows `before`.
+    pub(crate) fn create(folder: &Path, strand: Uuid, before: Head) -> Result<Self, OpenError> {
+        let name = Segment::file_name(before.seq + 1);
+        let unfinished = folder.join(format!("{name}.unfinished"));
+        let file = File::create(&unfinished).map_err(failed("create", &unfinished))?;
+        let compressor =
+            zstd::bulk::Compressor::new(ZSTD_LEVEL).map_err(failed("compress for", &unfinished))?;
+        let meta = SegmentMeta {
+            strand,
+            before,
+            head: before,
+            counts: [0; RECORD_TYPES],
+            keys: 0,
+            payload_bytes: 0,
+            sealed_at_ms: 0,
+            frames_end: 0,
+        };
+        let mut writer = Self {
+            folder: folder.to_owned(),
+            unfinished,
+            file: HashingFile::new(file),
+            compressor,
+            meta,
+            frames: Vec::new(),
+            pending: Vec::with_capacity(FRAME_BLOCKS),
+            pending_bytes: 0,
+            hashes: Vec::new(),
+            keys: Vec::new(),
+        };
+        writer.write(MAGIC)?;
+        writer.write(strand.as_bytes())?;
+        Ok(writer)
+    }
+
+    /// Adds the next block.
+    pub(crate) fn push(
+        &mut self,
+        block: Block,
+        key: Option<IdempotencyKey>,
+    ) -> Result<(), OpenError> {
+        let position = u16::try_from(self.hashes.len()).unwrap_or(u16::MAX);
+        self.hashes.push((block.hash.prefix(), position));
+        self.keys.extend(key.map(|key| (key, position)));
+        if let Some(count) = self.meta.counts.get_mut(block.header.record_type.index()) {
+            *count += 1;
+        }
+        self.pending_bytes += block.payload.len();
+        self.pending.push(block);
+        if self.pending.len() >= FRAME_BLOCKS || self.pending_bytes >= FRAME_PAYLOAD_BYTES {
+            self.close_frame()?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is left, syncs, and gives the file its name.
+    pub(crate) fn finish(mut self, sealed_at_ms: u64) -> Result<Segment, OpenError> {
+        self.close_frame()?;
+        self.meta.sealed_at_ms = sealed_at_ms;
+        self.meta.frames_end = self.file.at;
+        self.write_indexes()?;
+        let footer_at = self.file.at;
+        let frames = std::mem::take(&mut self.frames);
+        let footer = Footer {
+            meta: self.meta.clone(),
+            frames,
+        };
+        let footer = rmp_serde::to_vec(&footer)
+            .map_err(|error| failed("encode", &self.unfinished)(io::Error::other(error)))?;
+        self.write(&footer)?;
+        self.write(&footer_at.to_be_bytes())?;
+        let digest = self.file.digest();
+        self.write(digest.as_bytes())?;
+        self.write(END_MAGIC)?;
+        let file_len = self.file.at;
+        self.file.sync().map_err(failed("sync", &self.unfinished))?;
+        let segment = Segment {
+            meta: self.meta,
+            digest,
+            file_len,
+            path: PathBuf::new(),
+        };
+        let segment = segment.in_folder(&self.folder);
+        fs::rename(&self.unfinished, segment.path()).map_err(failed("rename", segment.path()))?;
+        sync_folder(&self.folder)?;
+        Ok(segment)
+    }
+
+    fn close_frame(&mut self) -> Result<(), OpenError> {
+        let (Some(first), Some(last)) = (self.pending.first(), self.pending.last()) else {
+            return Ok(());
+        };
+        let mut counts = [0u16; RECORD_TYPES];
+        for block in &self.pending {
+            if let Some(count) = counts.get_mut(block.header.record_type.index()) {
+                *count += 1;
+            }
+        }
+        let raw = run::encode(&self.meta.head, &self.pending);
+        let packed = self
+            .compressor
+            .compress(&raw)
+            .map_err(failed("compress for", &self.unfinished))?;
+        self.frames.push(Frame {
+            at: self.file.at,
+            len: len32(packed.len()),
+            raw_len: len32(raw.len()),
+            first_seq: first.header.seq,
+            first_hlc: first.header.timestamp_hlc.get(),
+            counts,
+        });
+        self.meta.head = Head::of(last);
+        self.meta.payload_bytes += self.pending_bytes as u64;
+        self.write(&packed)?;
+        self.pending.clear();
+        self.pending_bytes = 0;
+        Ok(())
+    }
+
+    fn write_indexes(&mut self) -> Result<(), OpenError> {
+        self.hashes.sort_unstable();
+        let mut bytes = Vec::with_capacity(self.hashes.len() * super::HASH_ENTRY_LEN);
+        for (prefix, position) in &self.hashes {
+            bytes.extend_from_slice(&prefix.to_be_bytes());
+            bytes.extend_from_slice(&position.to_be_bytes());
+        }
+        self.keys.sort_unstable();
+        for (key, position) in &self.keys {
+            bytes.extend_from_slice(key.as_bytes());
+            bytes.extend_from_slice(&position.to_be_bytes());
+        }
+        self.meta.keys = len32(self.keys.len());
+        let keys: Vec<_> = self.keys.iter().map(|(key, _)| *key).collect();
+        bytes.extend_from_slice(Bloom::of(&keys).as_bytes());
+        self.write(&bytes)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), OpenError> {
+        self.file
+            .write(bytes)
+            .map_err(failed("write", &self.unfinished))
+    }
+}
+
+/// A length that fits: frames and indexes are bounded far below 4 GiB.
+fn len32(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+/// A file that hashes what is written to it.
+struct HashingFile {
+    file: BufWriter<File>,
+    hasher: blake3::Hasher,
+    at: u64,
+}
+
+impl HashingFile {
+    fn new(file: File) -> Self {
+        let hasher = blake3::Hasher::new_derive_key(DIGEST_CONTEXT);
+        Self {
+            file: BufWriter::with_capacity(64 * 1024, file),
+            hasher,
+            at: 0,
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.hasher.update(bytes);
+        self.at += bytes.len() as u64;
+        self.file.write_all(bytes)
+    }
+
+    fn digest(&self) -> Hash {
+        Hash::from_bytes(*self.hasher.finalize().as_bytes())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.flush()?;
+        self.file.get_ref().sync_all()
+    }
+}

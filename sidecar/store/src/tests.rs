@@ -1,0 +1,397 @@
+//! Tests of the store on a real folder, with small segments so that sealing happens often.
+
+mod phases;
+mod pruning;
+mod pruning_crashes;
+mod units;
+mod verifying;
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Duration;
+
+use boboyka_crds::Phase;
+use boboyka_strand::Record;
+
+use crate::*;
+
+fn options(dir: &Path) -> Options {
+    Options {
+        min_free_bytes: 0,
+        seal_blocks: 600,
+        ..Options::new(dir)
+    }
+}
+
+fn record(n: u64) -> NewRecord {
+    let kind = RecordType::ALL[usize::try_from(n % 2).unwrap() + 2];
+    let data = format!(r#"{{"agent_id":"a{n}","status":"healthy","event":"e","n":{n}}}"#);
+    NewRecord {
+        record: Record::from_json(kind, &data).unwrap(),
+        key: None,
+    }
+}
+
+fn keyed(n: u64, key: &str) -> NewRecord {
+    NewRecord {
+        key: Some(IdempotencyKey::new(key)),
+        ..record(n)
+    }
+}
+
+async fn fill(store: &Store, from: u64, to: u64) {
+    for first in (from..to).step_by(100) {
+        let records = (first..(first + 100).min(to)).map(record).collect();
+        store.append(records).await.unwrap();
+    }
+}
+
+/// Sealing runs beside the writer; nudges it along until so many segments are there.
+async fn wait_for_segments(store: &Store, segments: usize) {
+    let begun = std::time::Instant::now();
+    for n in 0.. {
+        if store.footprint().segments >= segments {
+            return;
+        }
+        assert!(
+            begun.elapsed() < Duration::from_mins(5),
+            "{:?}",
+            store.footprint()
+        );
+        store.append(vec![record(n)]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn verdict(store: &Store) -> Verdict {
+    store.verify(|_| ControlFlow::Continue(()))
+}
+
+fn everything(store: &Store) -> PageQuery {
+    let before = store.head().seq + 1;
+    PageQuery {
+        record_type: None,
+        before,
+        since_ms: 0,
+        until_ms: u64::MAX,
+        limit: 1000,
+    }
+}
+
+#[tokio::test]
+async fn what_was_appended_is_found_by_seq_by_hash_in_pages_and_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    fill(&store, 0, 3_000).await;
+    wait_for_segments(&store, 4).await;
+    let head = store.head();
+    for seq in [1, 256, 257, 600, 601, 1_500, head.seq] {
+        let block = store.block(seq).unwrap().unwrap();
+        assert_eq!(block.header.seq, seq);
+        assert_eq!(store.block_by_hash(&block.hash).unwrap(), Some(block));
+    }
+    assert_eq!(store.block(head.seq + 1).unwrap(), None);
+    assert_eq!(store.block_by_hash(&Hash::ZERO).unwrap(), None);
+    let counts = store.counts();
+    store.close();
+    drop(store);
+
+    let store = Store::open(options(dir.path())).unwrap();
+    assert_eq!((store.head(), store.counts()), (head, counts));
+    assert_eq!(verdict(&store).verified, head.seq);
+    assert!(verdict(&store).ok);
+    let mut query = PageQuery {
+        record_type: Some(RecordType::AuditLog),
+        ..everything(&store)
+    };
+    let mut seen = 0;
+    loop {
+        let page = store.page(&query).unwrap();
+        assert!(
+            page.iter()
+                .all(|block| block.header.record_type == RecordType::AuditLog)
+        );
+        assert!(
+            page.iter()
+                .zip(page.iter().skip(1))
+                .all(|(a, b)| a.header.seq > b.header.seq)
+        );
+        seen += page.len() as u64;
+        let Some(last) = page.last() else { break };
+        query.before = last.header.seq;
+    }
+    assert_eq!(seen, counts[RecordType::AuditLog.index()]);
+    assert!(store.quarantined().is_empty());
+}
+
+#[tokio::test]
+async fn a_lane_reads_every_record_of_its_type_once_and_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    fill(&store, 0, 2_000).await;
+    wait_for_segments(&store, 2).await;
+    let (mut after, mut seqs) = (0, Vec::new());
+    loop {
+        let read = store
+            .read_lane(RecordType::AgentHealth, after, 70, 4_000)
+            .unwrap();
+        if read.blocks.is_empty() {
+            assert_eq!(read.scanned_to, store.head().seq);
+            break;
+        }
+        seqs.extend(read.blocks.iter().map(|block| block.header.seq));
+        after = read.scanned_to;
+    }
+    assert_eq!(
+        seqs.len() as u64,
+        store.counts()[RecordType::AgentHealth.index()]
+    );
+    assert!(seqs.iter().zip(seqs.iter().skip(1)).all(|(a, b)| a < b));
+}
+
+#[tokio::test]
+async fn a_key_gives_the_first_receipt_again_in_the_tail_in_a_segment_and_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    let first = store
+        .append(vec![keyed(7, "k"), keyed(7, "k"), keyed(8, "k")])
+        .await
+        .unwrap();
+    let original = first[0].unwrap();
+    assert_eq!(
+        first[1],
+        Ok(Appended {
+            replayed: true,
+            ..original
+        })
+    );
+    assert_eq!(first[2], Err(KeyConflict::OtherContent));
+    assert_eq!(store.head().seq, 1);
+    fill(&store, 0, 2_000).await;
+    wait_for_segments(&store, 2).await;
+    for _ in 0..2 {
+        let head = store.head();
+        let again = store
+            .append(vec![keyed(7, "k"), keyed(9, "k")])
+            .await
+            .unwrap();
+        assert_eq!(
+            again[0],
+            Ok(Appended {
+                replayed: true,
+                ..original
+            })
+        );
+        assert_eq!(again[1], Err(KeyConflict::OtherContent));
+        assert_eq!(store.head(), head);
+    }
+    store.close();
+    drop(store);
+    let store = Store::open(options(dir.path())).unwrap();
+    let again = store.append(vec![keyed(7, "k")]).await.unwrap();
+    assert_eq!(
+        again[0],
+        Ok(Appended {
+            replayed: true,
+            ..original
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_record_too_long_for_one_value_comes_back_whole_and_no_blob_file_appears() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    // Text that hardly compresses, so that the run needs many pieces.
+    let mut noise = String::new();
+    let mut hasher = blake3::Hasher::new();
+    while noise.len() < 1_000_000 {
+        noise.push_str(hasher.update(b"x").finalize().to_hex().as_str());
+    }
+    let data = format!(r#"{{"agent_id":"a","event":"e","noise":"{noise}"}}"#);
+    let record = Record::from_json(RecordType::AuditLog, &data).unwrap();
+    let payload = record.payload().to_vec();
+    for _ in 0..20 {
+        store
+            .append(vec![NewRecord {
+                record: record.clone(),
+                key: None,
+            }])
+            .await
+            .unwrap();
+    }
+    fill(&store, 0, 1_000).await;
+    store.close();
+    drop(store);
+    let blobs = fs::read_dir(dir.path().join("tail/blobs")).map_or(0, Iterator::count);
+    assert_eq!(blobs, 0);
+    let store = Store::open(options(dir.path())).unwrap();
+    assert_eq!(store.block(20).unwrap().unwrap().payload, payload);
+    assert!(verdict(&store).ok);
+}
+
+#[tokio::test]
+async fn an_altered_segment_is_named_by_its_first_broken_seq() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    fill(&store, 0, 2_000).await;
+    wait_for_segments(&store, 2).await;
+    let mut segments: Vec<_> = fs::read_dir(dir.path().join("segments"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    segments.sort();
+    let mut bytes = fs::read(&segments[1]).unwrap();
+    bytes[2_000] ^= 1;
+    fs::write(&segments[1], &bytes).unwrap();
+    let verdict = verdict(&store);
+    assert!(!verdict.ok);
+    let first: u64 = segments[1]
+        .file_stem()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(verdict.broken_seq.unwrap() >= first, "{verdict:?}");
+    assert!(verdict.broken_seq.unwrap() < first + 600, "{verdict:?}");
+    assert!(verdict.reason.is_some());
+}
+
+#[tokio::test]
+async fn a_lost_tail_is_quarantined_and_the_strand_goes_on_from_its_segments() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    fill(&store, 0, 2_000).await;
+    wait_for_segments(&store, 3).await;
+    let sealed = store.shared.memory().segments().last().unwrap().meta.head;
+    let (strand, before) = (store.strand_id(), store.head());
+    store.close();
+    drop(store);
+    let log = dir.path().join("tail/db");
+    let len = fs::metadata(&log).unwrap().len();
+    fs::write(&log, vec![0x5a; usize::try_from(len).unwrap()]).unwrap();
+
+    let store = Store::open(options(dir.path())).unwrap();
+    assert_eq!((store.head(), store.strand_id()), (sealed, strand));
+    let quarantined = store.quarantined();
+    assert_eq!(quarantined.len(), 2, "{quarantined:?}");
+    let acknowledged = format!("although seq {}", before.seq);
+    assert!(
+        quarantined[1].reason.contains(&acknowledged),
+        "{quarantined:?}"
+    );
+    assert!(
+        dir.path()
+            .join(&quarantined[0].folder)
+            .join("tail/db")
+            .exists()
+    );
+    fill(&store, 0, 100).await;
+    assert_eq!(store.head().seq, sealed.seq + 100);
+    assert!(verdict(&store).ok);
+}
+
+#[tokio::test]
+async fn half_written_and_damaged_snapshots_are_set_aside_and_nothing_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    fill(&store, 0, 300).await;
+    let head = store.head();
+    store.close();
+    drop(store);
+    // The engine writes its snapshot when it opens, so one start more is needed to have one.
+    let store = Store::open(options(dir.path())).unwrap();
+    store.close();
+    drop(store);
+    let tail = dir.path().join("tail");
+    let snapshots = || {
+        fs::read_dir(&tail)
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.path())
+    };
+    let damaged: Vec<_> = snapshots()
+        .filter(|path| path.to_string_lossy().contains("snap."))
+        .collect();
+    assert!(
+        !damaged.is_empty(),
+        "the engine wrote no snapshot: the test has lost its subject"
+    );
+    for path in damaged {
+        fs::write(path, b"").unwrap();
+    }
+    fs::write(tail.join("snap.0000000000000001.generating"), b"").unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    assert_eq!(store.head(), head);
+    assert!(verdict(&store).ok);
+    assert!(!store.quarantined().is_empty());
+}
+
+#[tokio::test]
+async fn marks_and_dead_letters_survive_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    fill(&store, 0, 10).await;
+    let lane = RecordType::AuditLog;
+    let letter = |seq| DeadLetter {
+        record_type: lane,
+        seq,
+        record_hash: Hash::ZERO,
+        code: "23514".to_owned(),
+        message: "refused".to_owned(),
+        attempts: 1,
+        since_ms: 1,
+    };
+    let mark = Mark {
+        seq: 8,
+        mirrored: 2,
+        dead_lettered: 2,
+    };
+    store
+        .advance(lane, mark, vec![letter(4), letter(6)])
+        .await
+        .unwrap();
+    store.resolve_dead_letter(lane, 4).await.unwrap();
+    store.close();
+    drop(store);
+    let store = Store::open(options(dir.path())).unwrap();
+    assert_eq!(
+        store.mark(lane),
+        Mark {
+            seq: 8,
+            mirrored: 3,
+            dead_lettered: 1
+        }
+    );
+    assert_eq!(store.dead_letters(lane, 0, 10).unwrap(), vec![letter(6)]);
+    assert_eq!(store.dead_letter(lane, 4).unwrap(), None);
+    assert_eq!(store.mark(RecordType::AgentHealth), Mark::default());
+}
+
+#[test]
+fn a_second_store_on_the_folder_is_told_who_has_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let _store = Store::open(options(dir.path())).unwrap();
+    let error = Store::open(options(dir.path())).err().unwrap();
+    assert!(
+        error
+            .to_string()
+            .contains(&format!("process {}", std::process::id())),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_nearly_full_disk_refuses_records_and_stays_alive() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(Options {
+        min_free_bytes: u64::MAX,
+        ..options(dir.path())
+    })
+    .unwrap();
+    let error = store.append(vec![record(1)]).await.unwrap_err();
+    assert!(matches!(error, WriteError::DiskFull { .. }), "{error}");
+    assert!(!store.is_poisoned());
+}

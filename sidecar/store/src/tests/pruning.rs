@@ -1,0 +1,401 @@
+//! Pruning: what goes, what stays, and what is told of it.
+
+use boboyka_strand::retention::Blocker;
+
+use super::*;
+
+pub(super) const EVERYTHING: Policy = Policy {
+    max_age_ms: None,
+    max_size_bytes: Some(0),
+};
+
+/// A strand of some sealed segments, in a phase.
+pub(super) async fn strand_in(dir: &Path, phase: Phase) -> Store {
+    let store = Store::open(options(dir)).unwrap();
+    store.set_phase(Phase::DualWrite, 1).await.unwrap();
+    if !phase.mirrors() {
+        store.set_phase(phase, 2).await.unwrap();
+    }
+    fill(&store, 0, 3_000).await;
+    wait_until_sealed(&store).await;
+    store
+}
+
+/// Waits until nothing is being sealed.
+async fn wait_until_sealed(store: &Store) {
+    while store.footprint().tail_blocks >= store.shared.options.seal_blocks {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(store.footprint().segments >= 4);
+}
+
+/// Settles a lane up to a seq, as a lane does that has sent all of its records.
+async fn mirror_to(store: &Store, lane: RecordType, seq: Seq) {
+    let (mut after, mut mirrored) = (0, 0);
+    while after < seq {
+        let read = store.read_lane(lane, after, 1_000, 1 << 30).unwrap();
+        let sent = read.blocks.iter().filter(|block| block.header.seq <= seq);
+        mirrored += sent.count() as u64;
+        after = read.scanned_to;
+    }
+    let mark = Mark {
+        seq,
+        mirrored,
+        dead_lettered: 0,
+    };
+    store.advance(lane, mark, vec![]).await.unwrap();
+}
+
+async fn mirror_all_to(store: &Store, seq: Seq) {
+    for lane in [RecordType::AgentHealth, RecordType::AuditLog] {
+        mirror_to(store, lane, seq).await;
+    }
+}
+
+pub(super) fn ends(store: &Store) -> Vec<Seq> {
+    let memory = store.shared.memory();
+    let segments = memory.segments().iter();
+    segments.map(|segment| segment.meta.head.seq).collect()
+}
+
+fn segment_files(dir: &Path) -> usize {
+    fs::read_dir(dir.join("segments")).unwrap().count()
+}
+
+#[tokio::test]
+async fn what_is_pruned_is_gone_from_the_disk_and_told_and_the_rest_holds_from_the_floor() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = strand_in(dir.path(), Phase::DualWrite).await;
+    let counts = store.counts();
+    let ends = ends(&store);
+    let first = store.block(1).unwrap().unwrap();
+    let last_gone = store.block(ends[1]).unwrap().unwrap();
+    let footprint = store.footprint();
+    // All but what the two oldest segments take.
+    let sizes: Vec<u64> = {
+        let memory = store.shared.memory();
+        memory.segments().iter().map(|s| s.file_len).collect()
+    };
+    let size = footprint.segment_bytes + footprint.tail_bytes as u64 - sizes[0] - sizes[1];
+    let policy = Policy {
+        max_age_ms: None,
+        max_size_bytes: Some(size),
+    };
+    let before = segment_files(dir.path());
+    store.prune(policy, false).await.unwrap();
+
+    let floor = store.floor();
+    assert_eq!((floor.head.seq, floor.head.hash), (ends[1], last_gone.hash));
+    assert_eq!(floor.counts.iter().sum::<u64>(), ends[1]);
+    assert_eq!(segment_files(dir.path()), before - 2);
+    let status = store.retention();
+    assert_eq!(status.freed_bytes, sizes[0] + sizes[1]);
+    assert_eq!((status.pruned_seq, status.blocked_by), (ends[1], None));
+    assert_eq!(store.counts(), counts, "pruned records count too");
+    store.close();
+    drop(store);
+
+    let store = Store::open(options(dir.path())).unwrap();
+    assert_eq!((store.floor(), store.counts()), (floor, counts));
+    let head = store.head();
+    let whole = verdict(&store);
+    assert!(whole.ok, "{whole:?}");
+    assert_eq!(
+        (whole.floor, whole.verified),
+        (floor.head, head.seq - ends[1])
+    );
+    assert!(matches!(store.block(1), Err(ReadError::Pruned { .. })));
+    assert!(matches!(store.block(ends[1]), Err(ReadError::Pruned { floor }) if floor == ends[1]));
+    assert!(store.block(ends[1] + 1).unwrap().is_some());
+    assert_eq!(store.block(head.seq + 1).unwrap(), None);
+    for gone in [&first, &last_gone] {
+        let found = store.block_by_hash(&gone.hash);
+        assert!(matches!(found, Err(ReadError::Pruned { .. })), "{found:?}");
+    }
+    assert_eq!(
+        store.block_by_hash(&Hash::from_bytes([1; 32])).unwrap(),
+        None
+    );
+    let mut query = everything(&store);
+    let mut seen = 0;
+    while let Some(last) = store.page(&query).unwrap().last() {
+        seen += query.before.min(head.seq + 1) - last.header.seq;
+        query.before = last.header.seq;
+    }
+    assert_eq!((seen, query.before), (head.seq - ends[1], ends[1] + 1));
+    assert!(store.quarantined().is_empty());
+}
+
+#[tokio::test]
+async fn while_there_is_something_to_mirror_nothing_unmirrored_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = strand_in(dir.path(), Phase::DualWrite).await;
+    let ends = ends(&store);
+    store.prune(EVERYTHING, true).await.unwrap();
+    assert_eq!(store.floor(), Floor::NONE);
+    let blocked = store.retention().blocked_by;
+    assert_eq!(blocked, Some(Blocker::Lane(RecordType::AgentHealth)));
+
+    mirror_to(&store, RecordType::AgentHealth, ends[2]).await;
+    store.prune(EVERYTHING, true).await.unwrap();
+    let blocked = store.retention().blocked_by;
+    assert_eq!(blocked, Some(Blocker::Lane(RecordType::AuditLog)));
+
+    mirror_to(&store, RecordType::AuditLog, ends[1] + 5).await;
+    store.prune(EVERYTHING, true).await.unwrap();
+    assert_eq!(store.floor().head.seq, ends[1]);
+    assert_eq!(store.floor().unmirrored, [0; RECORD_TYPES]);
+
+    // A dead letter may be sent again, so its record stays.
+    mirror_all_to_the_end(&store).await;
+    let lane = RecordType::AuditLog;
+    let letter = dead_letter(lane, ends[2] + 2);
+    store
+        .advance(lane, store.mark(lane), vec![letter])
+        .await
+        .unwrap();
+    store.prune(EVERYTHING, true).await.unwrap();
+    assert_eq!(store.floor().head.seq, ends[2]);
+    let blocked = store.retention().blocked_by;
+    assert_eq!(blocked, Some(Blocker::DeadLetters(lane)));
+    store.resolve_dead_letter(lane, ends[2] + 2).await.unwrap();
+    store.prune(EVERYTHING, true).await.unwrap();
+    assert_eq!(store.floor().head.seq, *ends.last().unwrap());
+    assert_eq!(store.retention().blocked_by, None);
+}
+
+async fn mirror_all_to_the_end(store: &Store) {
+    let floor = store.floor();
+    for lane in RecordType::ALL {
+        let read = store.read_lane(lane, floor.head.seq, 1 << 20, 1 << 30);
+        let left = read.unwrap().blocks.len() as u64;
+        let mark = Mark {
+            seq: store.head().seq,
+            mirrored: floor.counts[lane.index()] + left,
+            dead_lettered: 0,
+        };
+        store.advance(lane, mark, vec![]).await.unwrap();
+        assert_eq!(store.backlog(lane), 0);
+    }
+}
+
+fn dead_letter(lane: RecordType, seq: Seq) -> DeadLetter {
+    DeadLetter {
+        record_type: lane,
+        seq,
+        record_hash: Hash::ZERO,
+        code: "23514".to_owned(),
+        message: "refused".to_owned(),
+        attempts: 1,
+        since_ms: 1,
+    }
+}
+
+#[tokio::test]
+async fn a_lane_with_few_records_holds_up_only_what_it_has_not_mirrored() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    store.set_phase(Phase::DualWrite, 1).await.unwrap();
+    let rare = || {
+        let data = r#"{"project_id":"p","build_id":"b","status":"queued"}"#;
+        let record = Record::from_json(RecordType::ProjectBuild, data).unwrap();
+        vec![NewRecord { record, key: None }]
+    };
+    store.append(rare()).await.unwrap();
+    let settled = Mark {
+        seq: 1,
+        mirrored: 1,
+        dead_lettered: 0,
+    };
+    store
+        .advance(RecordType::ProjectBuild, settled, vec![])
+        .await
+        .unwrap();
+    fill(&store, 0, 2_500).await;
+    store.append(rare()).await.unwrap();
+    let unmirrored = store.head().seq;
+    fill(&store, 0, 600).await;
+    wait_until_sealed(&store).await;
+    mirror_all_to(&store, store.head().seq).await;
+    let ends = ends(&store);
+    store.prune(EVERYTHING, true).await.unwrap();
+    let floor = store.floor().head.seq;
+    let blocked = store.retention().blocked_by;
+    assert_eq!(blocked, Some(Blocker::Lane(RecordType::ProjectBuild)));
+    assert!(
+        floor < unmirrored && ends.contains(&floor),
+        "{floor} of {ends:?}"
+    );
+    assert!(ends.iter().all(|end| *end <= floor || *end >= unmirrored));
+}
+
+#[tokio::test]
+async fn what_a_rollback_would_mirror_stays_until_the_cutover_and_then_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    store.set_phase(Phase::DualWrite, 1).await.unwrap();
+    fill(&store, 0, 1_500).await;
+    store.set_phase(Phase::MigrateInternals, 2).await.unwrap();
+    fill(&store, 0, 1_500).await;
+    wait_until_sealed(&store).await;
+    let ends = ends(&store);
+    store.prune(EVERYTHING, true).await.unwrap();
+    assert_eq!(store.floor(), Floor::NONE, "the lanes owe what was before");
+    mirror_all_to(&store, 1_500).await;
+    store.prune(EVERYTHING, true).await.unwrap();
+    assert_eq!(store.floor().head.seq, ends[1], "{ends:?}");
+    assert_eq!(store.retention().blocked_by, Some(Blocker::Rollback));
+
+    store.set_phase(Phase::CutOver, 3).await.unwrap();
+    store.prune(EVERYTHING, true).await.unwrap();
+    let floor = store.floor();
+    assert_eq!(floor.head.seq, *ends.last().unwrap());
+    assert_eq!(floor.unmirrored.iter().sum::<u64>(), floor.head.seq - 1_500);
+    assert_eq!(store.mark(RecordType::AuditLog).seq, floor.head.seq);
+    assert!(RecordType::ALL.iter().all(|lane| store.backlog(*lane) == 0));
+
+    // A return goes on from the floor, and the backlog is what there is to read.
+    store.set_phase(Phase::DualWrite, 4).await.unwrap();
+    for lane in RecordType::ALL {
+        let mark = store.mark(lane).seq;
+        let read = store.read_lane(lane, mark, 1 << 20, 1 << 30).unwrap();
+        assert_eq!(store.backlog(lane), read.blocks.len() as u64, "{lane}");
+    }
+}
+
+#[tokio::test]
+async fn backlogs_after_a_cutovers_pruning_are_right_after_a_restart_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = strand_in(dir.path(), Phase::CutOver).await;
+    store.prune(EVERYTHING, true).await.unwrap();
+    store.set_phase(Phase::DualWrite, 4).await.unwrap();
+    let backlogs = RecordType::ALL.map(|lane| store.backlog(lane));
+    store.close();
+    drop(store);
+    let store = Store::open(options(dir.path())).unwrap();
+    assert_eq!(RecordType::ALL.map(|lane| store.backlog(lane)), backlogs);
+    for (lane, backlog) in RecordType::ALL.into_iter().zip(backlogs) {
+        let mark = store.mark(lane).seq;
+        let read = store.read_lane(lane, mark, 1 << 20, 1 << 30).unwrap();
+        assert_eq!(backlog, read.blocks.len() as u64, "{lane}");
+    }
+}
+
+#[tokio::test]
+async fn a_cutover_takes_dead_letters_along_but_nothing_that_a_lane_still_owes() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    store.set_phase(Phase::DualWrite, 1).await.unwrap();
+    fill(&store, 0, 1_500).await;
+    store.set_phase(Phase::CutOver, 2).await.unwrap();
+    fill(&store, 0, 1_500).await;
+    wait_until_sealed(&store).await;
+    let (lane, ends) = (RecordType::AuditLog, ends(&store));
+    mirror_to(&store, RecordType::AgentHealth, 1_500).await;
+    mirror_to(&store, lane, ends[0] + 10).await;
+    let mark = Mark {
+        mirrored: store.mark(lane).mirrored - 1,
+        ..store.mark(lane)
+    };
+    store
+        .advance(lane, mark, vec![dead_letter(lane, 4)])
+        .await
+        .unwrap();
+    store.prune(EVERYTHING, true).await.unwrap();
+    assert_eq!(store.floor().head.seq, ends[0]);
+    assert_eq!(store.retention().blocked_by, Some(Blocker::Lane(lane)));
+    assert_eq!(store.dead_letters(lane, 0, 10).unwrap(), []);
+    assert_eq!(store.mark(lane).dead_lettered, 0);
+    assert_eq!(store.floor().unmirrored[lane.index()], 1);
+    let read = store.read_lane(lane, store.mark(lane).seq, 1 << 20, 1 << 30);
+    assert_eq!(store.backlog(lane), read.unwrap().blocks.len() as u64);
+}
+
+#[tokio::test]
+async fn a_key_is_forgotten_with_its_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    store.append(vec![keyed(7, "k")]).await.unwrap();
+    fill(&store, 0, 2_000).await;
+    wait_for_segments(&store, 2).await;
+    let again = store.append(vec![keyed(7, "k")]).await.unwrap();
+    assert!(again[0].unwrap().replayed);
+    store.prune(EVERYTHING, false).await.unwrap();
+    let anew = store.append(vec![keyed(7, "k")]).await.unwrap();
+    assert!(!anew[0].unwrap().replayed);
+    let again = store.append(vec![keyed(7, "k")]).await.unwrap();
+    assert_eq!(
+        (again[0].unwrap().seq, true),
+        (anew[0].unwrap().seq, again[0].unwrap().replayed)
+    );
+}
+
+#[tokio::test]
+async fn an_idle_strands_tail_is_sealed_and_pruned_by_its_age() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(Options::new(dir.path())).unwrap();
+    let begun = std::time::Instant::now();
+    fill(&store, 0, 20).await;
+    let policy = Policy {
+        max_age_ms: Some(6_000),
+        max_size_bytes: None,
+    };
+    while store.floor().head.seq < 20 {
+        assert!(
+            begun.elapsed() < Duration::from_mins(5),
+            "{:?}",
+            store.footprint()
+        );
+        store.prune(policy, false).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(begun.elapsed() >= Duration::from_secs(6));
+    assert!(verdict(&store).ok);
+    assert_eq!((verdict(&store).verified, store.head().seq), (0, 20));
+    fill(&store, 0, 1).await;
+    assert_eq!(verdict(&store).verified, 1);
+}
+
+#[tokio::test]
+async fn whoever_reads_while_the_floor_rises_is_told_of_pruning_and_never_of_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = strand_in(dir.path(), Phase::DualWrite).await;
+    let readers: Vec<_> = (0..4)
+        .map(|reader| {
+            let store = store.clone();
+            tokio::task::spawn_blocking(move || {
+                let mut told = 0;
+                while store.floor().head.seq < 6_000 {
+                    let (head, seq) = (store.head().seq, store.floor().head.seq + 1);
+                    match store.block(seq) {
+                        Ok(Some(block)) => assert_eq!(block.header.seq, seq),
+                        Ok(None) => assert!(seq > head, "{seq} is not there"),
+                        Err(ReadError::Pruned { floor }) => told += u64::from(floor >= seq),
+                        Err(error) => panic!("{error}"),
+                    }
+                    let query = PageQuery {
+                        before: seq + 700,
+                        ..everything(&store)
+                    };
+                    store.page(&query).unwrap();
+                    if reader == 0 {
+                        let found = verdict(&store);
+                        assert!(found.ok, "{found:?}");
+                    }
+                    let read = store.read_lane(RecordType::AuditLog, seq - 1, 10, 1 << 20);
+                    read.unwrap();
+                }
+                told
+            })
+        })
+        .collect();
+    let mut n = 0;
+    while store.floor().head.seq < 6_000 {
+        fill(&store, n, n + 300).await;
+        n += 300;
+        store.prune(EVERYTHING, false).await.unwrap();
+    }
+    for reader in readers {
+        reader.await.unwrap();
+    }
+}

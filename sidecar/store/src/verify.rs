@@ -1,0 +1,217 @@
+//! Checking a whole strand, from its floor to its head.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use boboyka_strand::{Break, ChainError, Head, run};
+use serde::Serialize;
+
+use crate::error::causes;
+use crate::quarantine::failed;
+use crate::segment::Segment;
+use crate::tail_run;
+use crate::{OpenError, Options, Shared, Store};
+
+/// What a check of the chain came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Whether every block holds.
+    pub ok: bool,
+    /// Where the check began: the block before the first one checked, which is the newest pruned one.
+    pub floor: Head,
+    /// How many blocks were found whole.
+    pub verified: u64,
+    /// The last block that holds.
+    pub head: Head,
+    /// The first seq that does not hold.
+    pub broken_seq: Option<u64>,
+    /// How it does not.
+    pub reason: Option<String>,
+}
+
+impl Store {
+    /// Re-hashes every block that was in the strand when the check began, from the floor on. `progress`
+    /// hears now and then how far it came, and may end it; then the verdict is of what was checked.
+    /// Blocking.
+    pub fn verify(&self, mut progress: impl FnMut(Head) -> ControlFlow<()>) -> Verdict {
+        let target = self.head();
+        let mut walk = Walk::from(self.floor().head);
+        let mut ended = false;
+        let mut progress = |head| {
+            let flow = progress(head);
+            ended |= flow.is_break();
+            flow
+        };
+        while walk.at.seq < target.seq {
+            match self.shared.verify_next(&walk, &mut progress) {
+                Ok(next) => walk.step_to(next),
+                // What was pruned meanwhile need not hold any more: the strand begins behind it.
+                Err(_) if walk.at.seq < self.floor().head.seq => walk.skip_to(self.floor().head),
+                Err(error) => return walk.broken(&error),
+            }
+            if progress(walk.at).is_break() {
+                break;
+            }
+        }
+        if !ended && walk.at.seq == target.seq && walk.at != target {
+            let reason = Break::Hash {
+                expected: target.hash,
+                found: walk.at.hash,
+            };
+            let seq = walk.at.seq;
+            return walk.broken(&ChainError { seq, reason });
+        }
+        walk.whole()
+    }
+}
+
+/// A check on its way.
+struct Walk {
+    floor: Head,
+    at: Head,
+    /// Where it was before: a run that was walked may be sealed before its segment's turn comes.
+    passed: Vec<Head>,
+    /// Blocks that were pruned before their turn came.
+    skipped: u64,
+}
+
+impl Walk {
+    fn from(floor: Head) -> Self {
+        Self {
+            floor,
+            at: floor,
+            passed: Vec::new(),
+            skipped: 0,
+        }
+    }
+
+    fn step_to(&mut self, next: Head) {
+        self.passed.push(self.at);
+        self.at = next;
+    }
+
+    /// The head before a segment that holds the next block, perhaps with some that were walked already.
+    fn before(&self, segment: &Segment) -> Head {
+        let seq = segment.meta.before.seq;
+        let before = self.passed.iter().rev().find(|head| head.seq == seq);
+        before
+            .copied()
+            .filter(|_| seq < self.at.seq)
+            .unwrap_or(self.at)
+    }
+
+    fn skip_to(&mut self, floor: Head) {
+        self.skipped += floor.seq - self.at.seq;
+        self.at = floor;
+    }
+
+    fn whole(self) -> Verdict {
+        Verdict {
+            ok: true,
+            floor: self.floor,
+            verified: self.at.seq - self.floor.seq - self.skipped,
+            head: self.at,
+            broken_seq: None,
+            reason: None,
+        }
+    }
+
+    fn broken(self, error: &ChainError) -> Verdict {
+        let before = error.seq.saturating_sub(1);
+        Verdict {
+            ok: false,
+            verified: before.saturating_sub(self.floor.seq + self.skipped),
+            broken_seq: Some(error.seq),
+            reason: Some(error.reason.to_string()),
+            ..self.whole()
+        }
+    }
+}
+
+/// Checks a strand that no process has open, on a copy of its tail: the data folder is only read.
+///
+/// # Errors
+/// When a process has it open, or it can't be read. A chain that breaks is a verdict, not an error.
+pub fn verify_offline(
+    data_dir: &Path,
+    progress: impl FnMut(Head) -> ControlFlow<()>,
+) -> Result<Verdict, OpenError> {
+    Store::check_unused(data_dir)?;
+    let copy = std::env::temp_dir().join(format!("boboyka-verify-{}", uuid::Uuid::new_v4()));
+    let verdict = copy_folder(data_dir, &copy).and_then(|()| {
+        let store = Store::open(Options {
+            min_free_bytes: 0,
+            ..Options::new(&copy)
+        })?;
+        let before = crate::quarantined_in(data_dir).len();
+        let mut verdict = store.verify(progress);
+        let fresh = crate::quarantined_in(&copy).into_iter().nth(before);
+        if let (true, Some(set_aside)) = (verdict.ok, fresh) {
+            verdict.ok = false;
+            verdict.broken_seq = Some(verdict.head.seq + 1);
+            verdict.reason = Some(set_aside.reason);
+        }
+        store.close();
+        Ok(verdict)
+    });
+    if let Err(error) = fs::remove_dir_all(&copy) {
+        tracing::warn!(%error, folder = %copy.display(), "could not remove the copy");
+    }
+    verdict
+}
+
+/// Copies a data folder; segments, which never change and may be many, are linked where that works.
+fn copy_folder(from: &Path, to: &Path) -> Result<(), OpenError> {
+    fs::create_dir_all(to).map_err(failed("create", to))?;
+    for entry in fs::read_dir(from).map_err(failed("read", from))? {
+        let entry = entry.map_err(failed("read", from))?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy_folder(&path, &target)?;
+        } else if path.extension().is_some_and(|extension| extension == "seg") {
+            std::os::unix::fs::symlink(
+                fs::canonicalize(&path).map_err(failed("read", &path))?,
+                &target,
+            )
+            .map_err(failed("link", &target))?;
+        } else {
+            fs::copy(&path, &target).map_err(failed("copy", &path))?;
+        }
+    }
+    Ok(())
+}
+
+impl Shared {
+    /// Checks the segment or the run that comes next. A run that was sealed meanwhile is found again in
+    /// its segment, which is checked as a whole.
+    fn verify_next(
+        &self,
+        walk: &Walk,
+        progress: &mut dyn FnMut(Head) -> ControlFlow<()>,
+    ) -> Result<Head, ChainError> {
+        let at = walk.at;
+        let (segment, run) = {
+            let memory = self.memory();
+            (
+                memory.segment_of(at.seq + 1).cloned(),
+                memory.run_of(at.seq + 1).cloned(),
+            )
+        };
+        if let Some(segment) = segment {
+            return segment.verify(walk.before(&segment), progress);
+        }
+        let seq = at.seq + 1;
+        let unreadable = |why: String| ChainError {
+            seq,
+            reason: Break::Unreadable(why),
+        };
+        let run = run.ok_or(ChainError {
+            seq,
+            reason: Break::Missing,
+        })?;
+        let unpacked = tail_run::unpack(&run.bytes).map_err(|error| unreadable(causes(&error)))?;
+        let found = run::read(&unpacked.run).map_err(|error| unreadable(error.to_string()))?;
+        crate::segment::follow_run(at, &found, unpacked.prefixes.into_iter())
+    }
+}

@@ -1,0 +1,116 @@
+//! What one commit is made of, and who is to hear of it.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use boboyka_strand::record_id::RecordIds;
+use boboyka_strand::{Head, Record};
+use tokio::sync::oneshot;
+
+use super::draft::Draft;
+use super::prune::Pruning;
+use crate::Appended;
+use crate::error::{TailError, WriteError};
+use crate::key::IdempotencyKey;
+use crate::phase::StoredPhase;
+use crate::queue::{AppendReply, PhaseReply};
+use crate::segment::Segment;
+
+pub(super) type Answer = (oneshot::Sender<AppendReply>, AppendReply);
+
+/// Everything that becomes durable together.
+pub(super) struct Commit {
+    pub(super) draft: Draft,
+    /// The newest block drafted.
+    pub(super) head: Head,
+    ids: RecordIds,
+    pub(super) now_ms: u64,
+    pub(super) sealed: Vec<Segment>,
+    pub(super) phase: Option<StoredPhase>,
+    pub(super) prune: Option<Pruning>,
+    pub(super) answers: Vec<Answer>,
+    pub(super) replies: Replies,
+    pub(super) failure: Option<TailError>,
+}
+
+/// Those who wait for anything but an append.
+#[derive(Default)]
+pub(super) struct Replies {
+    pub(super) done: Vec<oneshot::Sender<Result<(), WriteError>>>,
+    /// They hear of it once the files are gone too.
+    pub(super) pruned: Vec<oneshot::Sender<Result<(), WriteError>>>,
+    pub(super) phase: Vec<(oneshot::Sender<PhaseReply>, PhaseReply)>,
+    /// Something was put into the tail.
+    put: bool,
+}
+
+impl Commit {
+    pub(super) fn after(head: Head) -> Self {
+        Self {
+            draft: Draft::after(head),
+            head,
+            ids: RecordIds::starting_at(uuid::Uuid::new_v4().as_u128()),
+            now_ms: now_ms(),
+            sealed: Vec::new(),
+            phase: None,
+            prune: None,
+            answers: Vec::new(),
+            replies: Replies::default(),
+            failure: None,
+        }
+    }
+
+    /// Links a record to the head.
+    pub(super) fn link(&mut self, record: Record, key: Option<IdempotencyKey>) -> Appended {
+        self.draft.make_room(&self.head, record.payload().len());
+        let ids = &mut self.ids;
+        let block = self.head.link(record, |ms| ids.next(ms), self.now_ms);
+        self.head = Head::of(&block);
+        let appended = Appended::of(&block, false);
+        self.draft.push(block, key);
+        appended
+    }
+
+    /// Notes that something was put into the tail, or was not: the first failure is told.
+    pub(super) fn note(&mut self, put: Result<(), TailError>) {
+        self.replies.put = true;
+        if let (Err(error), None) = (put, &self.failure) {
+            self.failure = Some(error);
+        }
+    }
+
+    /// Whether there is nothing to make durable.
+    pub(super) fn is_empty(&self) -> bool {
+        let quiet = self.phase.is_none() && self.prune.is_none() && !self.replies.put;
+        quiet && self.draft.runs.is_empty()
+    }
+}
+
+impl Replies {
+    /// Tells everybody that it is durable, but those who wait for a sweep: they are given back.
+    pub(super) fn succeed(self) -> Vec<oneshot::Sender<Result<(), WriteError>>> {
+        for reply in self.done {
+            let _ = reply.send(Ok(()));
+        }
+        for (reply, answer) in self.phase {
+            let _ = reply.send(answer);
+        }
+        self.pruned
+    }
+
+    /// Tells everybody that it is not.
+    pub(super) fn fail(&mut self) {
+        for reply in self.done.drain(..).chain(self.pruned.drain(..)) {
+            let _ = reply.send(Err(WriteError::Poisoned));
+        }
+        for (reply, _) in self.phase.drain(..) {
+            let _ = reply.send(Err(WriteError::Poisoned));
+        }
+    }
+}
+
+fn now_ms() -> u64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
