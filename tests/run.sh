@@ -11,7 +11,7 @@ trap 'kill $(jobs -p) 2>/dev/null; wait; rm -rf "$logs"' EXIT
 # `PACKAGE_FOLDER PROGRAM`.
 build() {
   cargo test --workspace --no-run --message-format=json-render-diagnostics >"$logs/build" || exit 1
-  sed -n 's|.*"manifest_path":"\(.*\)/Cargo.toml".*"test":true}.*"executable":"\([^"]*\)".*|\1 \2|p' "$logs/build" |
+  sed -n 's|.*"manifest_path":"\(.*\)/Cargo.toml".*"profile":{[^}]*"test":true}.*"executable":"\([^"]*\)".*|\1 \2|p' "$logs/build" |
     sort -u >"$logs/programs"
 }
 

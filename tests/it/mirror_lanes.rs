@@ -7,7 +7,7 @@ use boboyka_tests::process::{GUARD, wait_until};
 use boboyka_tests::{Fault, Sidecar, Supabase};
 use serde_json::{Value, json};
 
-use crate::mirror::{converges, health, lane, with_folder};
+use crate::mirror::{converges, health, ingest_mirrored, lane, with_folder};
 
 /// Takes records of the health lane, in one batch.
 async fn ingest_many(sidecar: &Sidecar, data: impl IntoIterator<Item = Value>) {
@@ -113,8 +113,7 @@ async fn a_missing_table_stops_only_its_own_lane() {
         "queued: table build_queue is missing"
     );
     wait_for_state(&sidecar, "agent_health", "mirroring").await;
-    let receipt = sidecar.ingest("agent_health", &health(0)).await;
-    assert_eq!(receipt["dual_write"]["ok"], true, "{receipt}");
+    ingest_mirrored(&sidecar, &health(0)).await;
     supabase
         .change_schema("alter table hidden rename to build_queue")
         .await;

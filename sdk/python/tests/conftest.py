@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -26,9 +27,15 @@ GUARD = 300.0
 
 
 def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    """A port below those of outgoing connections, so that none of these takes it while a sidecar restarts."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as found:
+            try:
+                found.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def wait_until(ready: Callable[[], bool], what: str, limit: float = GUARD) -> None:

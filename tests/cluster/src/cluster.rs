@@ -15,6 +15,7 @@ use crate::doctor;
 use crate::kubelet::NodeParts;
 use crate::namespaces::{Namespaces, run};
 use crate::pki::Pki;
+use crate::ports::free_port;
 use crate::storage;
 use crate::tools::Tools;
 
@@ -422,13 +423,6 @@ fn network(namespaces: &Namespaces, tools: &Tools, owner: &str) -> Result<(Ipv4A
         ),
     )?;
     Ok((host, inside))
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0");
-    listener
-        .and_then(|listener| listener.local_addr())
-        .map_or(0, |address| address.port())
 }
 
 fn words(text: &str) -> Vec<String> {

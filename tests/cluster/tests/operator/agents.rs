@@ -55,6 +55,13 @@ impl Agents {
         agents
     }
 
+    /// Makes one whose receipts wait long for Supabase: on a slow machine too they tell that the row is there.
+    pub(crate) async fn patient(cluster: &Cluster) -> Self {
+        let mirror = json!({"ackTimeout": "30s"});
+        let supabase = json!({"secretRef": {"name": "boboyka-supabase"}, "mirror": mirror});
+        Self::new(cluster, json!({ "supabase": supabase })).await
+    }
+
     /// Makes the namespace and the Supabase.
     pub(crate) async fn without_integration(cluster: &Cluster) -> Self {
         let supabase = Supabase::start().await;

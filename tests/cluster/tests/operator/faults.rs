@@ -19,7 +19,7 @@ use crate::product::{
 fn the_operator_can_be_killed_and_its_webhook_be_down_or_distrusted() {
     run(async {
         let cluster = breakable().await;
-        let agents = Agents::new(&cluster, json!({})).await;
+        let agents = Agents::patient(&cluster).await;
         agents.deploy("first", 1, json!({})).await;
         let first = agents.pod("first").await;
 

@@ -10,7 +10,7 @@ use crate::product::{cluster, kubectl, run};
 fn one_integration_and_a_label_give_every_pod_a_durable_mirrored_reporting_strand() {
     run(async {
         let cluster = cluster().await;
-        let agents = Agents::new(cluster, json!({})).await;
+        let agents = Agents::patient(cluster).await;
         agents.wait_for_condition("Ready", "True/NoPods").await;
         agents.deploy("builder", 1, json!({})).await;
         let pod = agents.pod("builder").await;
