@@ -1,6 +1,5 @@
 //! Flags and environment: the only place that reads either. Secrets come by environment or file only.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use boboyka_crds::{names, quantity};
 use clap::{Args, Parser, Subcommand};
 
 use crate::log::LogFormat;
+use crate::server::listen::ListenAddress;
 
 /// The Boboyka sidecar: takes records on localhost, appends each to a hash-chained strand before it answers,
 /// and mirrors them to Supabase.
@@ -53,8 +53,8 @@ pub enum Command {
     /// Wait until a sidecar on this machine takes records. Exits with 0 once it does, with 1 after the time-out.
     Wait {
         /// The sidecar's health port.
-        #[arg(long, env = names::OBSERVE_VARIABLE, default_value = "127.0.0.1:7476")]
-        observe: SocketAddr,
+        #[arg(long, env = names::OBSERVE_VARIABLE, default_value = "localhost:7476")]
+        observe: ListenAddress,
         /// How long to wait, such as 60s.
         #[arg(long, default_value = "60s", value_parser = duration)]
         timeout: Duration,
@@ -69,9 +69,9 @@ pub struct Serve {
     /// The strand.
     #[command(flatten)]
     pub strand: Strand,
-    /// Address of the API.
-    #[arg(long, env = "BOBOYKA_LISTEN", default_value = "127.0.0.1:7475")]
-    pub listen: SocketAddr,
+    /// Address of the API; localhost means both loopback addresses.
+    #[arg(long, env = "BOBOYKA_LISTEN", default_value = "localhost:7475")]
+    pub listen: ListenAddress,
     /// Seconds after the signal to end during which the sidecar goes on until Supabase has everything.
     #[arg(long, env = names::DRAIN_SECONDS_VARIABLE, default_value_t = 0)]
     pub drain_seconds: u64,
@@ -84,8 +84,8 @@ pub struct Strand {
     #[arg(long, env = names::DATA_DIR_VARIABLE, default_value = "boboyka-data")]
     pub data_dir: PathBuf,
     /// Address of the health port: /live, /ready and /metrics.
-    #[arg(long, env = names::OBSERVE_VARIABLE, default_value = "127.0.0.1:7476")]
-    pub observe: SocketAddr,
+    #[arg(long, env = names::OBSERVE_VARIABLE, default_value = "localhost:7476")]
+    pub observe: ListenAddress,
     /// Folder with the files `url` and `key`, such as a mounted Secret.
     #[arg(long, env = names::SUPABASE_DIR_VARIABLE)]
     pub supabase_dir: Option<PathBuf>,

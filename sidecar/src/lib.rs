@@ -20,3 +20,4 @@ mod signals;
 mod upkeep;
 
 pub use process::RunError;
+pub use server::listen::{ListenAddress, ListenAddressError};

@@ -1,19 +1,18 @@
 //! What every command that opens the strand does: open it, listen, close it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use boboyka_mirror::{Credentials, CredentialsError, SupabaseSource};
 use boboyka_store::{NewRecord, OpenError, Options, Store, causes, quarantined_in};
 use boboyka_strand::{Record, RecordType};
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
 use crate::config::{self, Strand};
 use crate::health;
 use crate::server;
+use crate::server::listen::{ListenAddress, Listeners};
 use crate::upkeep::{Outside, Upkeep};
 
 /// Why the sidecar ended other than by a signal.
@@ -26,7 +25,7 @@ pub enum RunError {
     #[error("could not listen on {address}")]
     Listen {
         /// The address.
-        address: SocketAddr,
+        address: ListenAddress,
         /// Why not.
         source: std::io::Error,
     },
@@ -76,10 +75,10 @@ pub(crate) async fn serve_health(
     upkeep: &mut Upkeep,
     shutdown: &CancellationToken,
 ) -> Result<Arc<Api>, RunError> {
-    let listener = listen(strand.observe).await?;
+    let listeners = listen(&strand.observe).await?;
     let api = Arc::new(Api::new(store.clone(), upkeep.mirror.clone()));
     let router = health::router(Arc::clone(&api));
-    upkeep.spawn(server::serve(listener, router, shutdown.clone()));
+    upkeep.spawn(server::serve(listeners, router, shutdown.clone()));
     Ok(api)
 }
 
@@ -98,10 +97,11 @@ fn supabase_source(strand: &Strand) -> Result<SupabaseSource, RunError> {
     }
 }
 
-pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, RunError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| RunError::Listen { address, source })
+pub(crate) async fn listen(address: &ListenAddress) -> Result<Listeners, RunError> {
+    address.listen().await.map_err(|source| RunError::Listen {
+        address: address.clone(),
+        source,
+    })
 }
 
 /// Appends what this start quarantined to the strand itself: it is part of its history.

@@ -1,7 +1,7 @@
 //! The edge before PostgREST: plays Supabase's gateway (prefix, keys of both styles) and does what a
 //! healthy PostgREST can't be made to do.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use tokio::sync::watch;
 
 /// The longest body the edge takes.
 const BODY_MAX_BYTES: usize = 64 * 1024 * 1024;
@@ -26,7 +27,7 @@ pub enum Fault {
     Ambiguous,
     /// Ends the connection in the middle of the upload.
     Cut,
-    /// Answers with a status at once and takes so long over a body that then breaks off.
+    /// Answers with a status at once and takes this time over a body that then breaks off.
     SlowBody(u16, Duration),
 }
 
@@ -39,6 +40,10 @@ pub(crate) struct EdgeState {
     /// A longer body is cut off in its upload, as some gateways do instead of answering 413.
     pub(crate) cut_above_bytes: Option<u64>,
     pub(crate) requests: u64,
+    /// Every key that a request came with.
+    pub(crate) shown: HashSet<String>,
+    /// Whether requests wait.
+    pub(crate) held: watch::Sender<bool>,
 }
 
 #[derive(Clone)]
@@ -61,7 +66,7 @@ pub(crate) async fn start(
     let shared = Shared {
         state,
         upstream,
-        client: crate::client(),
+        client: crate::client::client(),
         upstream_jwt,
     };
     let app = Router::new().fallback(pass).with_state(shared);
@@ -70,9 +75,19 @@ pub(crate) async fn start(
 }
 
 async fn pass(State(shared): State<Shared>, request: Request) -> Response {
-    let fault = {
+    let (count, mut held) = {
         let mut state = shared.state.lock().unwrap();
         state.requests += 1;
+        (state.requests, state.held.subscribe())
+    };
+    let released = held.wait_for(|held| !held).await.map(drop);
+    assert!(released.is_ok(), "request {count} was held back to the end");
+    let fault = {
+        let mut state = shared.state.lock().unwrap();
+        if let Some(key) = request.headers().get("apikey") {
+            let key = key.to_str().unwrap().to_owned();
+            state.shown.insert(key);
+        }
         if !is_let_in(&state, request.headers()) {
             let body = r#"{"message":"Invalid API key","hint":"Double check your API key."}"#;
             return (StatusCode::UNAUTHORIZED, body).into_response();

@@ -7,10 +7,12 @@
     reason = "a test that panics says where"
 )]
 
+mod clients;
 mod durability;
 mod ends;
 mod inside;
 mod kills;
+mod local_supabase;
 mod mirror;
 mod mirror_lanes;
 mod observers;
@@ -20,3 +22,4 @@ mod purity;
 mod refusals;
 mod retention;
 mod secrecy;
+mod units;

@@ -20,7 +20,7 @@ use crate::{Credentials, LaneState, LaneStatus, Mirror, Outcome, Settings, Supab
 const LANE: RecordType = RecordType::AgentHealth;
 
 /// Longer than anything takes on a busy machine; a test that gets here has failed.
-const GUARD: Duration = Duration::from_mins(2);
+const GUARD: Duration = Duration::from_mins(5);
 /// Longer than the guard: what waits for it makes the test fail.
 const FOREVER: Duration = Duration::from_hours(1);
 

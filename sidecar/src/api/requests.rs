@@ -89,8 +89,9 @@ pub(super) async fn admit(
 ) -> Response {
     let begun = Instant::now();
     let path = request.extensions().get::<MatchedPath>().cloned();
-    let response = match guard::check(request.headers()) {
-        Ok(()) => next.run(request).await,
+    let (parts, body) = request.into_parts();
+    let response = match guard::check(&parts) {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(error) => error.into_response(),
     };
     requests.count(path.as_ref(), response.status().as_u16(), begun);

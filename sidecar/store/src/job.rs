@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::append::{Appended, KeyConflict, NewRecord};
 use crate::error::WriteError;
+use crate::key::IdempotencyKey;
 use crate::lane::{DeadLetter, Mark};
 use crate::phase::PhaseState;
 use crate::segment::Segment;
@@ -22,6 +23,8 @@ pub(crate) type Waiter = oneshot::Sender<Result<(), WriteError>>;
 pub(crate) enum Job {
     Append {
         records: Vec<NewRecord>,
+        /// The key that all of them share.
+        unit: Option<IdempotencyKey>,
         reply: oneshot::Sender<AppendReply>,
     },
     Lane {

@@ -6,6 +6,7 @@
 
 mod commit;
 mod draft;
+mod keyed;
 mod phase;
 mod prune;
 mod thread;
