@@ -1,4 +1,7 @@
-//! `BoboykaIntegration`: what a platform team asks for, and what is in force.
+//! `BoboykaIntegration`: the specification that a platform team writes, and the status that the operator writes.
+//!
+//! The doc comments become the text of `kubectl explain`: they are written for readers who know Kubernetes and not this
+//! code.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +13,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::phase::Phase;
 
-/// A fleet of agents, its way from Supabase to SapixDB, and how its strands are kept.
-///
-/// Pods with the label `boboyka.sapixdb.com/integration: NAME` in the same namespace get a sidecar on
-/// localhost:7475, which appends every record to a durable, hash-chained strand and mirrors it to Supabase while the
-/// phase says so. `spec.phase` is a request; `status.phase` is what is in force.
+/// The desired state of the integration.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "boboyka.sapixdb.com",
     version = "v1alpha1",
     kind = "BoboykaIntegration",
+    doc = "BoboykaIntegration connects a fleet of Boboyka agents to SapixDB and controls the migration of the fleet away from Supabase.\n\nEach pod in the same namespace with the label `boboyka.sapixdb.com/integration: NAME` gets a sidecar that listens on localhost:7475. The sidecar appends every record to a strand, a durable hash-chained log of its own, before it answers, and mirrors the record to Supabase when the phase requires it. The name has at most 40 characters and no dots.",
     plural = "boboykaintegrations",
     singular = "boboykaintegration",
     shortname = "bbi",
@@ -28,68 +28,84 @@ use crate::phase::Phase;
     status = "IntegrationStatus",
     derive = "PartialEq",
     derive = "Default",
-    printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".status.phase","description":"The phase in force"}"#,
+    printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".status.phase","description":"Phase in force"}"#,
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
-    printcolumn = r#"{"name":"Strands","type":"string","jsonPath":".status.strands.summary","description":"Ready of those in use"}"#,
-    printcolumn = r#"{"name":"Records","type":"integer","jsonPath":".status.records"}"#,
-    printcolumn = r#"{"name":"Backlog","type":"integer","jsonPath":".status.backlog","description":"Records that Supabase has not yet"}"#,
-    printcolumn = r#"{"name":"Lag","type":"string","jsonPath":".status.lag","description":"Age of the oldest record that Supabase has not yet"}"#,
-    printcolumn = r#"{"name":"Supabase","type":"string","jsonPath":".status.supabaseUrl","description":"The project that it is mirrored to"}"#,
+    printcolumn = r#"{"name":"Strands","type":"string","jsonPath":".status.strands.summary","description":"Ready strands / strands held by a pod"}"#,
+    printcolumn = r#"{"name":"Records","type":"integer","jsonPath":".status.records","description":"Records appended so far"}"#,
+    printcolumn = r#"{"name":"Backlog","type":"integer","jsonPath":".status.backlog","description":"Records that wait to be mirrored to Supabase"}"#,
+    printcolumn = r#"{"name":"Lag","type":"string","jsonPath":".status.lag","description":"Age of the oldest waiting record"}"#,
+    printcolumn = r#"{"name":"Supabase","type":"string","jsonPath":".status.supabaseUrl","description":"URL of the Supabase project"}"#,
     printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message","priority":1}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct BoboykaIntegrationSpec {
-    /// The phase that is asked for. It takes force one step at a time, once the gates let it; `status.phase` is what is
-    /// in force.
+    /// The requested phase of the migration. Default: `DualWrite`.
+    ///
+    /// - `DualWrite`: the sidecars mirror every record to Supabase.
+    /// - `MigrateInternals`: the strand is the only source of truth; new records are not mirrored.
+    /// - `CutOver`: SapixDB only. New records are not mirrored, as in `MigrateInternals`.
+    ///
+    /// The phase moves forward one step at a time, and only after every gate in `status.transition` has passed. It moves
+    /// back at once. `status.phase` is the phase in force.
     #[serde(default)]
     pub phase: Phase,
-    /// Where records are mirrored to. Without it the integration is SapixDB-only.
+    /// The Supabase project to mirror to. Without it, records stay in the strands and are mirrored nowhere. Adding or
+    /// removing it takes effect in pods that are created afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supabase: Option<Supabase>,
-    /// When the oldest part of a strand may go. Without it everything is kept. What Supabase still lacks is always kept.
+    /// When to prune the oldest records of a strand. Without it, strands keep every record.
+    ///
+    /// Records that wait to be mirrored are never pruned. Before `CutOver`, dead letters and records that a return to
+    /// `DualWrite` would mirror are kept as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
-    /// Where strands are kept. Default: a persistent volume claim of 10Gi of the default storage class for each.
+    /// Where the strands are stored. Default: for each strand, one persistent volume claim of `10Gi` with the cluster's
+    /// default storage class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<Storage>,
-    /// Deployments, StatefulSets, DaemonSets and CronJobs of this namespace with these labels have the integration's
-    /// label put on their pods, which rolls them out; taking the selector away takes it away again. A Job's pods carry the
-    /// label themselves.
+    /// Selects Deployments, StatefulSets, DaemonSets and CronJobs of the same namespace by their labels. The operator adds
+    /// the integration's label to their pod templates, which starts a rollout, and removes it again when a workload is no
+    /// longer selected. The selector must name at least one label. Jobs are not selected: label their pod templates
+    /// yourself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_selector: Option<LabelSelector>,
-    /// The sidecar's container.
+    /// The image and the resources of the sidecar container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sidecar: Option<Sidecar>,
-    /// Leaves everything as it is: no phase changes, no workload is labelled, no sidecar moved to another image, no backlog
-    /// drained. Labelled pods still get their sidecar, and sidecars go on taking records.
+    /// Pauses the operator's work on this integration. Default: `false`. While it is `true`, the operator changes no phase,
+    /// labels no workload, updates no sidecar image and starts no drain Job. New pods still get a sidecar, and running
+    /// sidecars continue to accept and mirror records.
     #[serde(default)]
     pub suspend: bool,
 }
 
-/// Where records are mirrored to.
+/// The Supabase project to mirror to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Supabase {
-    /// The Secret with Supabase's URL and service key. The kubelet mounts it into the sidecars; the operator never reads it.
+    /// The Secret with the URL and the service key of the Supabase project. The kubelet mounts the Secret into the sidecars;
+    /// the operator never reads it. Sidecars use a changed Secret within about two minutes, without a restart. Pods start
+    /// even if the Secret does not exist yet.
     pub secret_ref: SecretReference,
-    /// How the mirror works.
+    /// Settings of the mirror. Running sidecars apply changes without a restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<Mirror>,
 }
 
-/// A Secret of the same namespace, and its keys.
+/// Refers to two keys of a Secret.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretReference {
-    /// The Secret's name.
+    /// Name of a Secret in the same namespace.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Its key that holds the project's URL, such as `https://REF.supabase.co`.
+    /// Key of the Secret that holds the URL of the project, such as `https://REF.supabase.co`. Default: `url`.
     #[serde(default = "url_key")]
     #[schemars(length(min = 1, max = 253))]
     pub url_key: String,
-    /// Its key that holds the `service_role` JWT or the `sb_secret_…` key.
+    /// Key of the Secret that holds the service key: a `service_role` JWT or an `sb_secret_…` key. Default: `key`. It must
+    /// differ from `urlKey`.
     #[serde(default = "key_key")]
     #[schemars(length(min = 1, max = 253))]
     pub key_key: String,
@@ -113,15 +129,17 @@ fn key_key() -> String {
     "key".to_owned()
 }
 
-/// How the mirror works.
+/// Settings of the mirror.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Mirror {
-    /// How long an ingest waits for its row in Supabase, to say `dual_write.ok`. A duration such as `2s`; at most `30s`.
+    /// How long an ingest request waits until Supabase has the row, in order to return `dual_write.ok: true`. A duration
+    /// from `0s` to `30s`, such as `500ms`. Default: `2s`. After the time-out the request succeeds with
+    /// `dual_write.ok: false`, and the mirror sends the record later.
     #[serde(default = "ack_timeout")]
     #[schemars(length(max = 32))]
     pub ack_timeout: String,
-    /// Most rows of one request to Supabase.
+    /// Maximum number of rows in one request to Supabase, from 1 to 500. Default: 500.
     #[serde(default = "batch_rows")]
     #[schemars(range(min = 1, max = 500))]
     pub batch_rows: i32,
@@ -144,168 +162,188 @@ fn batch_rows() -> i32 {
     500
 }
 
-/// When the oldest part of a strand may go.
+/// When to prune the oldest records of a strand. A strand prunes whole segments as soon as one of the limits is exceeded.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Retention {
-    /// Records older than this are pruned, such as `720h`; at least `1m`.
+    /// Prunes records older than this. A duration of at least `1m`, such as `720h`; days are not a unit. A record can stay a
+    /// quarter of this time longer, because the sidecar prunes whole segments. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub max_age: Option<String>,
-    /// A strand is pruned down to this size on disk, such as `8Gi`; at least `1Mi` and at most `storage.size`.
+    /// Prunes the oldest records of a strand when it uses more disk than this. A quantity from `1Mi` up to `storage.size`,
+    /// such as `8Gi`. The storage engine's log uses about 20 MiB in addition. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub max_size: Option<String>,
 }
 
-/// Where strands are kept.
+/// Where the strands are stored.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
-    /// Size of the volume of one strand; at least `64Mi`. Default: `10Gi`. It can grow where the storage class lets it.
+    /// Size of the volume of each strand. A quantity of at least `64Mi`. Default: `10Gi`. It can be increased later if the
+    /// storage class allows volume expansion; it can't be decreased.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub size: Option<String>,
-    /// The storage class; the cluster's default when it is not given.
+    /// Storage class of the volumes. Default: the cluster's default storage class. A change affects new strands only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub storage_class_name: Option<String>,
-    /// Instead of a volume: strands that go with their pods. Only while Supabase holds the copy (`DualWrite`).
+    /// Stores each strand in an `emptyDir` volume that is deleted with its pod, instead of on a persistent volume. Records that
+    /// were not mirrored before the pod ended are lost. Allowed only in the phase `DualWrite` with `spec.supabase`, and
+    /// not together with `size` or `storageClassName`. It can't be added or removed after creation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ephemeral: Option<Ephemeral>,
-    /// What becomes of strands and their volumes when the integration is deleted.
+    /// Whether strands and their volume claims outlive the integration. Default: `Retain`.
+    ///
+    /// - `Retain`: they stay. A new integration with the same name uses them again.
+    /// - `Delete`: Kubernetes deletes them together with the integration. The storage class decides what happens to the
+    ///   volumes.
     #[serde(default)]
     pub reclaim: Reclaim,
 }
 
-/// Strands that go with their pods.
+/// Settings of strands that are deleted with their pods.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Ephemeral {
-    /// Most that a strand may take of its node's disk.
+    /// Maximum size of a strand on the disk of its node. A quantity of at least `64Mi`. Default: `1Gi`. The kubelet evicts a
+    /// pod whose strand exceeds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub size_limit: Option<String>,
 }
 
-/// What becomes of strands when their integration is deleted.
+/// Whether strands outlive their integration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Reclaim {
-    /// They stay, with their volumes; an integration of the same name finds them again.
+    /// Strands and their volumes stay. A new integration with the same name uses them again.
     #[default]
     Retain,
-    /// They are deleted, and their volumes as the storage class says.
+    /// Strands and their claims are deleted. The storage class decides what happens to the volumes.
     Delete,
 }
 
-/// The sidecar's container.
+/// The sidecar container.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Sidecar {
-    /// Its image; the operator's own release when it is not given.
+    /// Image of the sidecar. Default: the image that the operator was installed with. A change updates running pods one at a
+    /// time without restarting the application, and stops at the first sidecar that does not become ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub image: Option<String>,
-    /// Its requests and limits.
+    /// Requests and limits of the sidecar. Default: requests of 10m CPU and 32Mi memory, and a limit of 256Mi memory. Your
+    /// value replaces the whole default. A change affects pods that are created afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
 }
 
-/// What is in force, and how the strands are doing.
+/// The observed state of the integration. The operator writes it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IntegrationStatus {
-    /// The generation that this status speaks of.
+    /// Generation of the specification that this status was computed from. If it is lower than `metadata.generation`, the
+    /// operator has not processed the latest change yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// The phase in force, which sidecars obey.
+    /// Phase in force. The sidecars obey this phase and not `spec.phase`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
-    /// The generation that brought it about.
+    /// Generation of the specification that put this phase into force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase_generation: Option<i64>,
-    /// The change under way, while one is.
+    /// The phase change that waits for its gates. Absent when none waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transition: Option<Transition>,
-    /// `Ready` sums up; `Reconciling` and `Stalled` are there only while they are true.
+    /// Conditions of the integration. `Ready` summarises the others. `Reconciling` (work is in progress) and `Stalled` (the
+    /// operator can't proceed without help) are present only while they are true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
-    /// The strands.
+    /// Number of strands, by state.
     #[serde(default)]
     pub strands: StrandCounts,
-    /// Records of all strands, pruned ones too.
+    /// Number of records appended to all strands, including pruned records.
     #[serde(default)]
     pub records: i64,
-    /// The same for each record type.
+    /// Number of records appended to all strands, by record type, including pruned records.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub records_by_type: BTreeMap<String, i64>,
-    /// Records that Supabase has not yet.
+    /// Number of records in all strands that wait to be mirrored to Supabase.
     #[serde(default)]
     pub backlog: i64,
-    /// Age of the oldest of them, such as `12s`.
+    /// Age of the oldest record that waits to be mirrored, such as `10s`, rounded down. Absent when no record waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag: Option<String>,
-    /// Records that Supabase refuses for what they are.
+    /// Number of records that Supabase rejected permanently. `GET /v1/boboyka/mirror` of the sidecar shows the reasons.
     #[serde(default)]
     pub dead_letters: i64,
-    /// Supabase's URL as the sidecars read it.
+    /// URL of the Supabase project, as read by the sidecars from the Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supabase_url: Option<String>,
-    /// How often a sidecar reports, in seconds; grows with the fleet.
+    /// Interval between two reports of a sidecar, in seconds. At least 10; it increases with the number of strands in the
+    /// cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report_interval_seconds: Option<i32>,
 }
 
-/// A change of phase under way.
+/// A phase change that waits for its gates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Transition {
-    /// The phase in force.
+    /// Phase in force.
     pub from: Phase,
-    /// The next one.
+    /// The next phase.
     pub to: Phase,
-    /// The generation that asked for it. Each strand names its boundary seq for this generation.
+    /// Generation of the specification that requested the change. Each strand reports its boundary for this generation.
     pub generation: i64,
-    /// Since when it waits.
+    /// Time at which the operator began to wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
-    /// What must be true first.
+    /// The gates of the change. The phase changes when every gate has passed. Going back has no gates.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Gate>,
 }
 
-/// A check that a change of phase must pass.
+/// A check that a phase change must pass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Gate {
-    /// Which: `Reported`, `Drained`, `NoDeadLetters`, `ChainIntact`.
+    /// Name of the gate.
+    ///
+    /// - `Reported`: every running sidecar has reported recently and obeys the phase in force.
+    /// - `Drained`: Supabase has every record up to the boundary of each strand.
+    /// - `NoDeadLetters`: Supabase has rejected no record.
+    /// - `ChainIntact`: no strand is damaged, rewritten or set back.
     pub name: String,
-    /// Whether it lets the change through.
+    /// Whether the gate has passed.
     pub passed: bool,
-    /// The evidence: what was counted, and which strands block.
+    /// The evidence: the state that was found, or the strands that block the change.
     pub message: String,
 }
 
-/// The strands, counted.
+/// Number of strands, by state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StrandCounts {
-    /// All there are.
+    /// Number of strands of the integration.
     #[serde(default)]
     pub total: i32,
-    /// Held by a pod.
+    /// Number of strands that a pod holds.
     #[serde(default)]
     pub held: i32,
-    /// Held, and reported ready by the sidecar.
+    /// Number of held strands whose sidecar has recently reported that it accepts records.
     #[serde(default)]
     pub ready: i32,
-    /// `READY/HELD`, for the column.
+    /// `ready` and `held` as `READY/HELD`, for the column STRANDS of `kubectl get`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
 }
 
-/// Conditions are a map by `type`, so that two writers don't undo each other's.
+/// The schema of conditions as a map with the key `type`, so that one writer does not remove the conditions of another.
 pub(crate) fn conditions(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
     let mut schema = generator.subschema_for::<Vec<Condition>>();
     schema.insert("x-kubernetes-list-type".to_owned(), "map".into());

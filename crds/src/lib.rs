@@ -1,8 +1,8 @@
-//! The resources a cluster knows us by: `BoboykaIntegration`, which a platform team writes, and `BoboykaStrand`, which
-//! the operator and one sidecar write.
+//! The custom resources: `BoboykaIntegration`, which a platform team writes, and `BoboykaStrand`, which the operator and
+//! one sidecar write.
 //!
-//! Ground: types, rules and names, without a client, a runtime or a clock. [`rules`] holds each rule once, as CEL for
-//! the API server and as Rust for files and for the operator. The YAML in `yaml/` is generated from here by `crdgen`.
+//! A ground crate: types, rules and names, without a client, a runtime or a clock. [`rules`] contains each validation rule
+//! once, as CEL for the API server and as Rust for the operator. `crdgen` generates the YAML in `yaml/` from this crate.
 
 mod definition;
 mod integration;
@@ -19,6 +19,6 @@ pub use integration::{
 };
 pub use phase::Phase;
 pub use strand::{
-    BoboykaStrand, BoboykaStrandSpec, Boundary, Chain, HeadReference, Holder, Lane, Slot,
+    BoboykaStrand, BoboykaStrandSpec, Boundary, Chain, HeadReference, Holder, LaneStatus, Slot,
     StrandStatus,
 };

@@ -1,11 +1,11 @@
-//! The three phases of the migration, as the public page numbers them.
+//! The three phases of the migration.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where a fleet stands on its way from Supabase to SapixDB.
+/// A phase of the migration from Supabase to SapixDB.
 #[derive(
     Clone,
     Copy,
@@ -20,23 +20,26 @@ use serde::{Deserialize, Serialize};
     Deserialize,
     JsonSchema,
 )]
+// The schema has no description of its own, because it would replace the description of an optional field.
+#[schemars(description = "")]
 pub enum Phase {
-    /// Every record is appended to its strand and mirrored to Supabase.
+    /// The sidecars append every record to a strand and mirror it to Supabase.
     #[default]
     DualWrite,
-    /// The strand alone is the truth; nothing new is mirrored.
+    /// The strands are the only source of truth. New records are not mirrored.
     MigrateInternals,
-    /// New projects are SapixDB-only; nothing new is mirrored.
+    /// SapixDB only. New records are not mirrored, as in `MigrateInternals`.
     CutOver,
 }
 
 impl Phase {
-    /// Whether records that are appended in this phase are mirrored.
+    /// Returns whether records that are appended in this phase are mirrored to Supabase.
     pub fn mirrors(self) -> bool {
         self == Self::DualWrite
     }
 
-    /// The next phase on the way to `requested`: forward one step at a time, backward at once.
+    /// Returns the next phase on the way to `requested`, or `None` at the destination. Forward goes one step at a time,
+    /// backward at once.
     pub fn step_to(self, requested: Self) -> Option<Self> {
         use std::cmp::Ordering;
         match requested.cmp(&self) {
@@ -47,7 +50,7 @@ impl Phase {
         }
     }
 
-    /// The name, as in a resource.
+    /// Returns the name of the phase as resources spell it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::DualWrite => "DualWrite",

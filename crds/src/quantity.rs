@@ -1,8 +1,10 @@
-//! Durations and sizes as people write them in resources: `720h`, `1h30m`, `500ms`; `10Gi`, `500M`.
+//! Parses durations and sizes as resources spell them: `720h`, `1h30m`, `500ms`; `10Gi`, `500M`.
 
 use std::time::Duration;
 
-/// Reads a duration of hours, minutes, seconds and milliseconds, as CEL's `duration()` and Go do.
+/// Parses a duration of whole hours, minutes, seconds and milliseconds. Returns `None` for any other text.
+///
+/// The syntax is a subset of CEL's `duration()`, without fractions and signs.
 pub fn duration(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut total = Duration::ZERO;
@@ -30,7 +32,10 @@ pub fn duration(text: &str) -> Option<Duration> {
     Some(total)
 }
 
-/// Reads a size in bytes: digits and, where wanted, one of `k M G T P Ki Mi Gi Ti Pi`.
+/// Parses a size in bytes: digits and an optional unit out of `k M G T P Ki Mi Gi Ti Pi`. Returns `None` for any other
+/// text, and for sizes beyond 64 bits.
+///
+/// The syntax is a subset of Kubernetes quantities, without fractions, signs and exponents.
 pub fn bytes(text: &str) -> Option<u64> {
     let digits = text
         .find(|c: char| !c.is_ascii_digit())
@@ -59,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_read_as_kubernetes_reads_them() {
+    fn durations_are_parsed_as_kubernetes_parses_them() {
         assert_eq!(duration("720h"), Some(Duration::from_hours(720)));
         assert_eq!(duration("1h30m"), Some(Duration::from_mins(90)));
         assert_eq!(duration("500ms"), Some(Duration::from_millis(500)));
@@ -69,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_read_as_kubernetes_reads_them() {
+    fn sizes_are_parsed_as_kubernetes_parses_them() {
         assert_eq!(bytes("10Gi"), Some(10 << 30));
         assert_eq!(bytes("500M"), Some(500_000_000));
         assert_eq!(bytes("4096"), Some(4096));

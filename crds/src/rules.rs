@@ -1,203 +1,188 @@
-//! What a specification must keep to beyond its types: each rule once, in CEL and in Rust, with its field and message.
+//! The rules that a `BoboykaIntegration` must keep beyond the types of its fields. Each rule stands here once, with its
+//! field and its message.
 //!
-//! The API server checks the CEL when a resource is written. The Rust side checks the same of files, and of resources that
-//! were written before a rule was there. A test holds both to one table of fixtures.
+//! The API server checks the CEL expressions when it stores an integration. The operator checks the same rules again in
+//! Rust, because an integration may be older than a rule. Rules that compare an integration with its previous version
+//! exist as CEL only: the API server alone has both versions. One table of fixtures tests both sides.
 
 use crate::integration::BoboykaIntegrationSpec;
 use crate::phase::Phase;
 use crate::quantity::{bytes, duration};
 
-/// Strands' names begin with the integration's, and theirs name labels and claims.
+/// Names of strands begin with the name of their integration and must fit into a label value of 63 characters.
 const NAME_MAX: usize = 40;
-/// The least volume: the sidecar keeps some of it free.
+/// The sidecar keeps part of a volume free and can't work on a smaller one.
 const SIZE_MIN: u64 = 64 << 20;
-/// The least size to prune to: below it a strand would be all overhead.
+/// The fixed overhead of a strand exceeds a smaller size.
 const MAX_SIZE_MIN: u64 = 1 << 20;
 
-/// Why a specification is refused.
+/// A rule that an integration breaks. Displayed as `FIELD: MESSAGE`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
-pub struct Refusal {
-    /// The field, from the resource's root.
+pub struct Violation {
+    /// Path of the field from the root of the resource, such as `spec.retention.maxAge`.
     pub field: String,
-    /// What is wrong with it, and what would be right.
+    /// The values that the field accepts.
     pub message: String,
 }
 
-/// What a rule sees: the resource's name, the specification, and the one before when there was one.
+/// What a rule looks at.
 pub(crate) struct Subject<'a> {
     name: &'a str,
-    new: &'a BoboykaIntegrationSpec,
-    old: Option<&'a BoboykaIntegrationSpec>,
+    spec: &'a BoboykaIntegrationSpec,
 }
 
 /// One rule.
 pub(crate) struct Rule {
-    /// The object whose schema carries it: properties from the root.
+    /// Path of the object whose schema carries the rule, as properties from the root.
     pub(crate) at: &'static [&'static str],
-    /// The field that a message names.
+    /// Path of the field that the message names.
     pub(crate) field: &'static str,
-    /// What a message says.
+    /// The message of a violation.
     pub(crate) message: &'static str,
-    /// For the API server.
+    /// The expression that the API server evaluates.
     pub(crate) cel: &'static str,
-    /// For everybody else: whether the rule is kept.
-    kept: fn(&Subject<'_>) -> bool,
+    /// The same check in Rust; `None` when the expression uses `oldSelf`.
+    is_kept: Option<fn(&Subject<'_>) -> bool>,
 }
 
-/// Checks a specification as the API server does when it is created.
-pub fn check(name: &str, spec: &BoboykaIntegrationSpec) -> Vec<Refusal> {
-    refusals(&Subject {
-        name,
-        new: spec,
-        old: None,
-    })
-}
-
-/// Checks a change as the API server does.
-pub fn check_change(
-    name: &str,
-    old: &BoboykaIntegrationSpec,
-    new: &BoboykaIntegrationSpec,
-) -> Vec<Refusal> {
-    refusals(&Subject {
-        name,
-        new,
-        old: Some(old),
-    })
-}
-
-fn refusals(subject: &Subject<'_>) -> Vec<Refusal> {
-    let broken = RULES.iter().filter(|rule| !(rule.kept)(subject));
+/// Checks an integration as the API server does on creation, and returns every rule that it breaks.
+pub fn check(name: &str, spec: &BoboykaIntegrationSpec) -> Vec<Violation> {
+    let subject = Subject { name, spec };
+    let broken = RULES
+        .iter()
+        .filter(|rule| rule.is_kept.is_some_and(|is_kept| !is_kept(&subject)));
     broken
-        .map(|rule| Refusal {
+        .map(|rule| Violation {
             field: rule.field.to_owned(),
             message: rule.message.to_owned(),
         })
         .collect()
 }
 
-/// How many rules there are; a table of fixtures has at least one for each.
+/// The number of rules: a complete table of fixtures has at least as many refused cases.
 pub const COUNT: usize = RULES.len();
 
-/// All rules, those of a field before those of several.
+/// All rules: those about one field first, then those about several, then those about a change.
 pub(crate) const RULES: &[Rule] = &[
     Rule {
         at: &[],
         field: "metadata.name",
-        message: "at most 40 characters, without dots: the names of strands begin with it",
+        message: "must have at most 40 characters and no dots, because the names of its strands and their labels begin with it",
         cel: "self.metadata.name.size() <= 40 && !self.metadata.name.contains('.')",
-        kept: |s| s.name.len() <= NAME_MAX && !s.name.contains('.'),
+        is_kept: Some(|s| s.name.len() <= NAME_MAX && !s.name.contains('.')),
     },
     Rule {
         at: &["spec", "supabase", "secretRef"],
         field: "spec.supabase.secretRef.name",
-        message: "the name of a Secret: 1 to 253 characters",
+        message: "must be the name of a Secret, 1 to 253 characters",
         cel: "self.name.size() >= 1 && self.name.size() <= 253",
-        kept: |s| secret(s).is_none_or(|secret| (1..=253).contains(&secret.name.len())),
+        is_kept: Some(|s| secret(s).is_none_or(|secret| (1..=253).contains(&secret.name.len()))),
     },
     Rule {
         at: &["spec", "supabase", "secretRef"],
         field: "spec.supabase.secretRef.keyKey",
-        message: "must differ from urlKey: one key can't hold both the URL and the service key",
+        message: "must differ from urlKey: the URL and the service key are stored under two keys of the Secret",
         cel: "self.keyKey != self.urlKey",
-        kept: |s| secret(s).is_none_or(|secret| secret.key_key != secret.url_key),
+        is_kept: Some(|s| secret(s).is_none_or(|secret| secret.key_key != secret.url_key)),
     },
     Rule {
         at: &["spec", "supabase", "mirror"],
         field: "spec.supabase.mirror.ackTimeout",
-        message: "a duration from 0s to 30s, such as 2s",
+        message: "must be a duration from 0s to 30s, such as 2s",
         cel: "self.ackTimeout.matches('^([0-9]+(h|m|s|ms))+$') && duration(self.ackTimeout) <= duration('30s')",
-        kept: |s| {
+        is_kept: Some(|s| {
             mirror(s).is_none_or(|m| {
                 duration(&m.ack_timeout).is_some_and(|time| time.as_millis() <= 30_000)
             })
-        },
+        }),
     },
     Rule {
         at: &["spec", "supabase", "mirror"],
         field: "spec.supabase.mirror.batchRows",
-        message: "from 1 to 500",
+        message: "must be a number from 1 to 500",
         cel: "self.batchRows >= 1 && self.batchRows <= 500",
-        kept: |s| mirror(s).is_none_or(|m| (1..=500).contains(&m.batch_rows)),
+        is_kept: Some(|s| mirror(s).is_none_or(|m| (1..=500).contains(&m.batch_rows))),
     },
     Rule {
         at: &["spec", "retention"],
         field: "spec.retention.maxAge",
-        message: "a duration of at least 1m, such as 720h",
+        message: "must be a duration of at least 1m, such as 720h; the units are h, m, s and ms",
         cel: "!has(self.maxAge) || (self.maxAge.matches('^([0-9]+(h|m|s|ms))+$') && duration(self.maxAge) >= duration('1m'))",
-        kept: |s| {
-            let age = s.new.retention.as_ref().and_then(|r| r.max_age.as_deref());
+        is_kept: Some(|s| {
+            let age = s.spec.retention.as_ref().and_then(|r| r.max_age.as_deref());
             age.is_none_or(|age| duration(age).is_some_and(|age| age.as_secs() >= 60))
-        },
+        }),
     },
     Rule {
         at: &["spec", "retention"],
         field: "spec.retention.maxSize",
-        message: "a size of at least 1Mi, such as 8Gi",
+        message: "must be a size of at least 1Mi, such as 8Gi",
         cel: "!has(self.maxSize) || (self.maxSize.matches('^[0-9]+(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$') && quantity(self.maxSize).compareTo(quantity('1Mi')) >= 0)",
-        kept: |s| {
-            max_size(s.new).is_none_or(|size| bytes(size).is_some_and(|size| size >= MAX_SIZE_MIN))
-        },
+        is_kept: Some(|s| {
+            max_size(s.spec).is_none_or(|size| bytes(size).is_some_and(|size| size >= MAX_SIZE_MIN))
+        }),
     },
     Rule {
         at: &["spec", "storage"],
         field: "spec.storage.size",
-        message: "a size of at least 64Mi, such as 10Gi",
+        message: "must be a size of at least 64Mi, such as 10Gi",
         cel: "!has(self.size) || (self.size.matches('^[0-9]+(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$') && quantity(self.size).compareTo(quantity('64Mi')) >= 0)",
-        kept: |s| size(s.new).is_none_or(|size| bytes(size).is_some_and(|size| size >= SIZE_MIN)),
+        is_kept: Some(|s| {
+            size(s.spec).is_none_or(|size| bytes(size).is_some_and(|size| size >= SIZE_MIN))
+        }),
     },
     Rule {
         at: &["spec", "storage"],
         field: "spec.storage.ephemeral",
-        message: "can't be given beside size or storageClassName: a strand is on a volume or goes with its pod",
+        message: "can't be combined with size or storageClassName: an ephemeral strand has no volume claim",
         cel: "!has(self.ephemeral) || (!has(self.size) && !has(self.storageClassName))",
-        kept: |s| {
-            s.new.storage.as_ref().is_none_or(|storage| {
+        is_kept: Some(|s| {
+            s.spec.storage.as_ref().is_none_or(|storage| {
                 storage.ephemeral.is_none()
                     || (storage.size.is_none() && storage.storage_class_name.is_none())
             })
-        },
+        }),
     },
     Rule {
         at: &["spec", "storage", "ephemeral"],
         field: "spec.storage.ephemeral.sizeLimit",
-        message: "a size of at least 64Mi, such as 1Gi",
+        message: "must be a size of at least 64Mi, such as 1Gi",
         cel: "!has(self.sizeLimit) || (self.sizeLimit.matches('^[0-9]+(k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$') && quantity(self.sizeLimit).compareTo(quantity('64Mi')) >= 0)",
-        kept: |s| {
-            let limit = ephemeral(s.new).and_then(|e| e.size_limit.as_deref());
+        is_kept: Some(|s| {
+            let limit = ephemeral(s.spec).and_then(|e| e.size_limit.as_deref());
             limit.is_none_or(|limit| bytes(limit).is_some_and(|limit| limit >= SIZE_MIN))
-        },
+        }),
     },
     Rule {
         at: &["spec"],
         field: "spec.storage.ephemeral",
-        message: "only while Supabase holds the copy: phase DualWrite, with spec.supabase",
+        message: "requires phase DualWrite and spec.supabase: an ephemeral strand is lost with its pod, and only Supabase keeps a copy",
         cel: "!has(self.storage) || !has(self.storage.ephemeral) || (self.phase == 'DualWrite' && has(self.supabase))",
-        kept: |s| {
-            ephemeral(s.new).is_none()
-                || (s.new.phase == Phase::DualWrite && s.new.supabase.is_some())
-        },
+        is_kept: Some(|s| {
+            ephemeral(s.spec).is_none()
+                || (s.spec.phase == Phase::DualWrite && s.spec.supabase.is_some())
+        }),
     },
     Rule {
         at: &["spec"],
         field: "spec.retention.maxSize",
-        message: "at most spec.storage.size",
+        message: "must be at most spec.storage.size",
         cel: "!has(self.retention) || !has(self.retention.maxSize) || !has(self.storage) || !has(self.storage.size) || !isQuantity(self.retention.maxSize) || !isQuantity(self.storage.size) || quantity(self.retention.maxSize).compareTo(quantity(self.storage.size)) <= 0",
-        kept: |s| {
-            let sizes = max_size(s.new)
+        is_kept: Some(|s| {
+            let sizes = max_size(s.spec)
                 .and_then(bytes)
-                .zip(size(s.new).and_then(bytes));
+                .zip(size(s.spec).and_then(bytes));
             sizes.is_none_or(|(max_size, size)| max_size <= size)
-        },
+        }),
     },
     Rule {
         at: &["spec"],
         field: "spec.workloadSelector",
-        message: "must name at least one label: an empty selector would select every workload of the namespace",
+        message: "must name at least one label: an empty selector selects every workload of the namespace",
         cel: "!has(self.workloadSelector) || (has(self.workloadSelector.matchLabels) && self.workloadSelector.matchLabels.size() > 0) || (has(self.workloadSelector.matchExpressions) && self.workloadSelector.matchExpressions.size() > 0)",
-        kept: |s| {
-            s.new.workload_selector.as_ref().is_none_or(|selector| {
+        is_kept: Some(|s| {
+            s.spec.workload_selector.as_ref().is_none_or(|selector| {
                 selector
                     .match_labels
                     .as_ref()
@@ -207,47 +192,34 @@ pub(crate) const RULES: &[Rule] = &[
                         .as_ref()
                         .is_some_and(|list| !list.is_empty())
             })
-        },
+        }),
     },
     Rule {
         at: &["spec"],
         field: "spec.phase",
-        message: "one step at a time: DualWrite, then MigrateInternals, then CutOver",
+        message: "must move forward one step at a time: DualWrite, then MigrateInternals, then CutOver",
         cel: "!(oldSelf.phase == 'DualWrite' && self.phase == 'CutOver')",
-        kept: |s| {
-            s.old
-                .is_none_or(|old| old.phase != Phase::DualWrite || s.new.phase != Phase::CutOver)
-        },
+        is_kept: None,
     },
     Rule {
         at: &["spec"],
         field: "spec.storage.ephemeral",
-        message: "can't be added or taken away later: make another integration",
+        message: "can't be added or removed after creation: create another integration instead",
         cel: "(has(self.storage) && has(self.storage.ephemeral)) == (has(oldSelf.storage) && has(oldSelf.storage.ephemeral))",
-        kept: |s| {
-            s.old
-                .is_none_or(|old| ephemeral(old).is_some() == ephemeral(s.new).is_some())
-        },
+        is_kept: None,
     },
     Rule {
         at: &["spec"],
         field: "spec.storage.size",
-        message: "can't shrink: volumes don't",
+        message: "can't be decreased, because volumes can't shrink",
         cel: "!has(self.storage) || !has(self.storage.size) || !has(oldSelf.storage) || !has(oldSelf.storage.size) || !isQuantity(self.storage.size) || !isQuantity(oldSelf.storage.size) || quantity(self.storage.size).compareTo(quantity(oldSelf.storage.size)) >= 0",
-        kept: |s| {
-            let sizes = s
-                .old
-                .and_then(size)
-                .and_then(bytes)
-                .zip(size(s.new).and_then(bytes));
-            sizes.is_none_or(|(old, new)| new >= old)
-        },
+        is_kept: None,
     },
 ];
 
 fn secret<'a>(subject: &Subject<'a>) -> Option<&'a crate::SecretReference> {
     subject
-        .new
+        .spec
         .supabase
         .as_ref()
         .map(|supabase| &supabase.secret_ref)
@@ -255,7 +227,7 @@ fn secret<'a>(subject: &Subject<'a>) -> Option<&'a crate::SecretReference> {
 
 fn mirror<'a>(subject: &Subject<'a>) -> Option<&'a crate::Mirror> {
     subject
-        .new
+        .spec
         .supabase
         .as_ref()
         .and_then(|supabase| supabase.mirror.as_ref())

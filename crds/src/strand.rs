@@ -1,5 +1,7 @@
-//! `BoboykaStrand`: one strand, which outlives the pods that hold it. The operator writes the spec, and the sidecar of
-//! the pod that holds it the status.
+//! `BoboykaStrand`: one strand, which outlives the pods that hold it. The operator writes the specification, the sidecar
+//! of the pod that holds the strand writes the status.
+//!
+//! The doc comments become the text of `kubectl explain`.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::phase::Phase;
 
-/// One strand of an integration: its volume, the pod that holds it, and what its sidecar last said.
+/// The volume of the strand and the pod that holds it. The operator writes it.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "boboyka.sapixdb.com",
     version = "v1alpha1",
     kind = "BoboykaStrand",
+    doc = "BoboykaStrand is one strand of an integration: a durable, hash-chained log of records. It outlives the pods that hold it, one at a time.\n\nThe operator creates strands and writes their specification. The sidecar of the pod that holds a strand writes its status. An admission policy rejects everybody else.",
     plural = "boboykastrands",
     singular = "boboykastrand",
     shortname = "bbs",
@@ -26,189 +29,200 @@ use crate::phase::Phase;
     derive = "Default",
     selectable = ".spec.integration",
     printcolumn = r#"{"name":"Integration","type":"string","jsonPath":".spec.integration"}"#,
-    printcolumn = r#"{"name":"Pod","type":"string","jsonPath":".spec.holder.podName"}"#,
-    printcolumn = r#"{"name":"Ready","type":"boolean","jsonPath":".status.ready"}"#,
-    printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".status.phase"}"#,
-    printcolumn = r#"{"name":"Head","type":"integer","jsonPath":".status.head.seq"}"#,
-    printcolumn = r#"{"name":"Backlog","type":"integer","jsonPath":".status.backlog"}"#,
-    printcolumn = r#"{"name":"Intact","type":"boolean","jsonPath":".status.chain.intact"}"#,
-    printcolumn = r#"{"name":"Reported","type":"date","jsonPath":".status.reportedAt"}"#,
+    printcolumn = r#"{"name":"Pod","type":"string","jsonPath":".spec.holder.podName","description":"Pod that holds the strand"}"#,
+    printcolumn = r#"{"name":"Ready","type":"boolean","jsonPath":".status.ready","description":"Whether the sidecar accepts records"}"#,
+    printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".status.phase","description":"Phase that the sidecar obeys"}"#,
+    printcolumn = r#"{"name":"Head","type":"integer","jsonPath":".status.head.seq","description":"Sequence number of the newest record"}"#,
+    printcolumn = r#"{"name":"Backlog","type":"integer","jsonPath":".status.backlog","description":"Records that wait to be mirrored to Supabase"}"#,
+    printcolumn = r#"{"name":"Intact","type":"boolean","jsonPath":".status.chain.intact","description":"Whether no part of the strand is damaged"}"#,
+    printcolumn = r#"{"name":"Reported","type":"date","jsonPath":".status.reportedAt","description":"Age of the last report"}"#,
     printcolumn = r#"{"name":"Version","type":"string","jsonPath":".status.version","priority":1}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct BoboykaStrandSpec {
-    /// The integration that it belongs to.
+    /// Name of the integration that the strand belongs to.
     #[schemars(length(min = 1, max = 253))]
     pub integration: String,
-    /// The claim on its volume; none for a strand that goes with its pod.
+    /// Name of the persistent volume claim of the strand. Absent for an ephemeral strand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim_name: Option<String>,
-    /// Which pods it is for; none when any pod of the integration may take it.
+    /// Reserves the strand for one ordinal of a StatefulSet or one node of a DaemonSet. Absent if any pod of the integration
+    /// may take it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slot: Option<Slot>,
-    /// The workload whose pod holds it or held it last, as `KIND/NAME`: its pods are given it before others.
+    /// Workload whose pod holds the strand or held it last, as `KIND/NAME`. Pods of this workload get the strand in
+    /// preference to others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload: Option<String>,
-    /// The pod that holds it.
+    /// The pod that holds the strand. Absent while the strand is free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<Holder>,
-    /// The newest head that the operator saw. The sidecar says what its block at this seq is now: a strand that went
-    /// back or was rewritten can't say the same hash.
+    /// The newest head that the operator has recorded. The sidecar answers in `status.witnessed` with its own block at this
+    /// sequence number: a strand that was set back or rewritten can't return the same hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witnessed: Option<HeadReference>,
 }
 
-/// The only pods that a strand is for.
+/// The pods that a strand is reserved for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Slot {
     /// Kind of the workload: `StatefulSet` or `DaemonSet`.
     pub kind: String,
-    /// Its name.
+    /// Name of the workload.
     pub name: String,
-    /// The pod's ordinal, or the node's name.
+    /// Ordinal of the pod in its StatefulSet, or name of the node.
     pub key: String,
 }
 
-/// The pod that holds a strand. At admission a pod has no UID yet: then the token alone is there.
+/// The pod that holds a strand. Between the admission of the pod and its creation, only `token` and `since` are set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Holder {
-    /// What the pod carries in its annotation since its admission.
+    /// Random token that the pod carries in the annotation `boboyka.sapixdb.com/admission`. It identifies the pod before the
+    /// pod has a UID.
     pub token: String,
-    /// Since when.
+    /// Time at which the strand was given to the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
-    /// The pod's name.
+    /// Name of the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_name: Option<String>,
-    /// The pod's UID. Only a token bound to this pod may write the strand's status.
+    /// UID of the pod. Only a service account token that is bound to this pod may write the status of the strand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_uid: Option<String>,
 }
 
-/// A block, by place and hash.
+/// Identifies a block.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HeadReference {
-    /// Its place.
+    /// Sequence number of the block. The first block of a strand has 1.
     pub seq: i64,
-    /// Its hash, hex.
+    /// BLAKE3 hash of the block, 64 hexadecimal digits.
     pub hash: String,
 }
 
-/// What the sidecar last said.
+/// The last report of the sidecar that holds the strand.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StrandStatus {
-    /// The UID of the pod whose sidecar said it.
+    /// UID of the pod whose sidecar reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_uid: Option<String>,
-    /// When.
+    /// Time of the report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported_at: Option<Time>,
-    /// Whether it takes records.
+    /// Whether the sidecar accepts records.
     #[serde(default)]
     pub ready: bool,
-    /// The strand's own id, made with its genesis.
+    /// UUID of the strand, generated when the strand was created on its volume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strand_id: Option<String>,
-    /// The newest block.
+    /// The newest block of the strand. Sequence number 0 while the strand is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head: Option<HeadReference>,
-    /// Where the chain begins after pruning: the last block that is gone.
+    /// The newest pruned block. The chain starts after it. Absent while nothing was pruned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floor: Option<HeadReference>,
-    /// The block at `spec.witnessed.seq`, as the strand has it.
+    /// The block of the strand at `spec.witnessed.seq`. Absent if the strand has no such block.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witnessed: Option<HeadReference>,
-    /// Records, pruned ones too.
+    /// Number of records appended to the strand, including pruned records.
     #[serde(default)]
     pub records: i64,
-    /// The same for each record type.
+    /// Number of records appended to the strand, by record type, including pruned records.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub records_by_type: BTreeMap<String, i64>,
-    /// The mirror, one lane for each Supabase table.
+    /// The lanes of the mirror, one for each Supabase table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub lanes: Vec<Lane>,
-    /// Records that Supabase has not yet.
+    pub lanes: Vec<LaneStatus>,
+    /// Number of records that wait to be mirrored to Supabase.
     #[serde(default)]
     pub backlog: i64,
-    /// Age of the oldest of them, in milliseconds.
+    /// Age of the oldest record that waits to be mirrored, in milliseconds. 0 when no record waits.
     #[serde(default)]
     pub lag_ms: i64,
-    /// Records that Supabase refuses for what they are.
+    /// Number of records that Supabase rejected permanently.
     #[serde(default)]
     pub dead_letters: i64,
-    /// Whether the chain holds.
+    /// Whether the strand is undamaged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain: Option<Chain>,
-    /// The phase that the sidecar obeys.
+    /// Phase that the sidecar obeys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
-    /// The generation that brought it about.
+    /// Generation of the integration that put this phase into force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase_generation: Option<i64>,
-    /// The boundary that the sidecar fixed for a change of phase under way.
+    /// Boundary of the strand for the phase change in `status.transition` of the integration. Absent while no phase change
+    /// waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boundary: Option<Boundary>,
-    /// Supabase's URL, as the sidecar read it.
+    /// URL of the Supabase project, as read by the sidecar from the Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supabase_url: Option<String>,
-    /// What the strand takes of its volume.
+    /// Disk space that the strand uses on its volume, in bytes.
     #[serde(default)]
     pub disk_bytes: i64,
-    /// The sidecar's version.
+    /// Version of the sidecar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// `SupabaseReachable`, `CredentialsAccepted`, `RetentionEnforced`, as the sidecar sees them.
+    /// Conditions observed by the sidecar: `SupabaseReachable`, `CredentialsAccepted` and `RetentionEnforced`. A condition
+    /// that does not apply is absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crate::integration::conditions")]
     pub conditions: Vec<Condition>,
 }
 
-/// One Supabase table's queue.
+/// The state of one lane: the queue of records for one Supabase table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Lane {
-    /// The record type.
+pub struct LaneStatus {
+    /// Record type of the lane: `project_build`, `build_queue_item`, `agent_health` or `audit_log`.
     pub record_type: String,
-    /// What it does: as in the sidecar's `GET /v1/boboyka/mirror`.
+    /// State of the lane.
+    ///
+    /// - `disabled`: no credentials are configured.
+    /// - `closed`: the phase leaves nothing to mirror, or is not known yet.
+    /// - `mirroring`: the lane sends records, or has none to send.
+    /// - `backing_off`: the lane waits after a failed request.
+    /// - `open`: the circuit breaker is open after repeated failures; the lane probes now and then.
+    /// - `auth_failed`: Supabase rejected the key or a grant.
+    /// - `schema_mismatch`: the table does not accept the rows.
+    /// - `refused`: the table rejected too many records in a row.
     pub state: String,
-    /// Why it waits.
+    /// Reason for the state. Absent while the lane works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Up to which seq all of its records are mirrored or dead letters.
+    /// Sequence number up to which every record of the lane is mirrored or a dead letter.
     pub mark: i64,
-    /// Records that wait.
+    /// Number of records that wait to be mirrored.
     pub backlog: i64,
-    /// Dead letters.
+    /// Number of records that Supabase rejected permanently.
     pub dead_letters: i64,
 }
 
-/// Whether the chain holds.
+/// Whether the strand is undamaged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Chain {
-    /// Nothing that was acknowledged is known to be lost or altered.
+    /// Whether the sidecar knows of no acknowledged record that is lost or altered.
     pub intact: bool,
-    /// The first seq that does not hold.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub broken_seq: Option<i64>,
-    /// Why.
+    /// What is damaged, and the folder that holds the quarantined files. Absent while the strand is intact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// A strand's place in a change of phase under way: every record up to it was appended before the change was asked for.
+/// The boundary of a strand for a phase change: its head when the sidecar first saw the request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Boundary {
-    /// The generation that asks for the change.
+    /// Generation of the integration that requested the change.
     pub generation: i64,
-    /// The boundary.
+    /// Sequence number of the boundary.
     pub seq: i64,
-    /// Whether every lane has mirrored up to it.
+    /// Whether every record up to the boundary is mirrored or a dead letter.
     pub drained: bool,
 }

@@ -1,18 +1,18 @@
-//! The committed YAML is what the types say.
+//! The committed YAML matches the types.
 
 #[test]
-fn the_committed_definitions_are_what_the_types_say() {
+fn the_committed_definitions_match_the_types() {
     for definition in boboyka_crds::definitions().unwrap() {
-        let place = format!(
+        let path = format!(
             "{}/yaml/{}.yaml",
             env!("CARGO_MANIFEST_DIR"),
             definition.spec.names.plural
         );
-        let committed = std::fs::read_to_string(&place).unwrap_or_default();
+        let committed = std::fs::read_to_string(&path).unwrap_or_default();
         let generated = boboyka_crds::to_yaml(&definition).unwrap();
         assert!(
             committed == generated,
-            "{place} differs from the types: run `make generate`"
+            "{path} differs from the types: run `make generate`"
         );
     }
 }

@@ -1,6 +1,6 @@
 //! An integration, checked once and with its defaults filled in: nothing after this reads the raw specification. Pure.
 
-use boboyka_crds::rules::{self, Refusal};
+use boboyka_crds::rules::{self, Violation};
 use boboyka_crds::{BoboykaIntegration, Phase, Reclaim, SecretReference};
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -75,7 +75,7 @@ pub struct Validated {
 pub enum Invalid {
     /// The specification breaks rules, which an older definition may have let through.
     #[error("the specification is not valid: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Rules(Vec<Refusal>),
+    Rules(Vec<Violation>),
     /// The selector can't be read.
     #[error("spec.workloadSelector: {0}")]
     Selector(String),
@@ -93,9 +93,9 @@ pub fn validate(
     defaults: &Defaults,
 ) -> Result<Validated, Invalid> {
     let (name, spec) = (integration.name_any(), &integration.spec);
-    let refusals = rules::check(&name, spec);
-    if !refusals.is_empty() {
-        return Err(Invalid::Rules(refusals));
+    let violations = rules::check(&name, spec);
+    if !violations.is_empty() {
+        return Err(Invalid::Rules(violations));
     }
     let selector = spec.workload_selector.clone().map(Selector::try_from);
     let selector = selector

@@ -1,4 +1,4 @@
-//! Writes the definitions' YAML into the folder that is given.
+//! Writes the YAML of both definitions into the given folder.
 
 use std::path::PathBuf;
 
@@ -7,9 +7,9 @@ use anyhow::{Context as _, Result};
 fn main() -> Result<()> {
     let folder = PathBuf::from(std::env::args_os().nth(1).context("usage: crdgen FOLDER")?);
     for definition in boboyka_crds::definitions()? {
-        let place = folder.join(format!("{}.yaml", definition.spec.names.plural));
-        std::fs::write(&place, boboyka_crds::to_yaml(&definition)?)
-            .with_context(|| format!("could not write {}", place.display()))?;
+        let path = folder.join(format!("{}.yaml", definition.spec.names.plural));
+        std::fs::write(&path, boboyka_crds::to_yaml(&definition)?)
+            .with_context(|| format!("could not write {}", path.display()))?;
     }
     Ok(())
 }

@@ -44,13 +44,16 @@ pub fn look(pod: &DynamicObject) -> Found {
     };
     let has_container = ours("/spec/initContainers") || ours("/spec/containers");
     match (
-        annotation(names::STRAND_LABEL),
+        annotation(names::STRAND_ANNOTATION),
         annotation(names::TOKEN_ANNOTATION),
         has_container,
     ) {
         (Some(strand), Some(token), true) => Found::Injected(Held { strand, token }),
         (None, None, false) => Found::Untouched,
-        (Some(_), _, _) => Found::Forged(format!("metadata.annotations[{}]", names::STRAND_LABEL)),
+        (Some(_), _, _) => Found::Forged(format!(
+            "metadata.annotations[{}]",
+            names::STRAND_ANNOTATION
+        )),
         (_, Some(_), _) => {
             Found::Forged(format!("metadata.annotations[{}]", names::TOKEN_ANNOTATION))
         }
@@ -67,7 +70,7 @@ pub fn patch(pod: &DynamicObject, integration: &Validated, held: &Held) -> Patch
         add("/metadata/annotations".to_owned(), json!({}));
     }
     for (name, value) in [
-        (names::STRAND_LABEL, &held.strand),
+        (names::STRAND_ANNOTATION, &held.strand),
         (names::TOKEN_ANNOTATION, &held.token),
         (names::IMAGE_ANNOTATION, &integration.image),
     ] {

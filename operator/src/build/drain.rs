@@ -31,7 +31,7 @@ pub fn new(integration: &Validated, held: &Held) -> Option<Job> {
             "podReplacementPolicy": "Failed",
             "template": {
                 "metadata": {"labels": labels, "annotations": {
-                    names::STRAND_LABEL: held.strand, names::TOKEN_ANNOTATION: held.token,
+                    names::STRAND_ANNOTATION: held.strand, names::TOKEN_ANNOTATION: held.token,
                     names::IMAGE_ANNOTATION: integration.image,
                 }},
                 "spec": {

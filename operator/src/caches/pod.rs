@@ -36,7 +36,7 @@ impl Pod {
             integration: labels.remove(names::INTEGRATION_LABEL).unwrap_or_default(),
             name: meta.name.unwrap_or_default(),
             uid: meta.uid.unwrap_or_default(),
-            strand: annotations.remove(names::STRAND_LABEL),
+            strand: annotations.remove(names::STRAND_ANNOTATION),
             token: annotations.remove(names::TOKEN_ANNOTATION),
             image: annotations.remove(names::IMAGE_ANNOTATION),
             updating_since: since.and_then(|text| text.parse().ok()).map(Time),

@@ -157,7 +157,6 @@ fn chain(quarantined: &[Quarantined]) -> Chain {
     });
     Chain {
         intact: reason.is_none(),
-        broken_seq: None,
         reason,
     }
 }

@@ -1,6 +1,6 @@
 //! A report: from what the sidecar sees of itself to its strand's status. Pure.
 
-use boboyka_crds::{Boundary, Chain, HeadReference, Lane, StrandStatus};
+use boboyka_crds::{self as crds, Boundary, Chain, HeadReference, StrandStatus};
 use boboyka_mirror::LaneStatus;
 use boboyka_store::{PhaseState, RetentionStatus};
 use boboyka_strand::{Hash, Head, RECORD_TYPES, RecordType, Seq};
@@ -85,7 +85,7 @@ pub(super) fn health(status: &StrandStatus) -> StrandStatus {
         ..status.clone()
     };
     for lane in &mut health.lanes {
-        *lane = Lane {
+        *lane = crds::LaneStatus {
             record_type: std::mem::take(&mut lane.record_type),
             state: std::mem::take(&mut lane.state),
             reason: None,
@@ -110,8 +110,8 @@ pub(super) fn same(one: &StrandStatus, other: &StrandStatus) -> bool {
     at_no_time(one) == at_no_time(other)
 }
 
-fn lane(lane: &LaneStatus) -> Lane {
-    Lane {
+fn lane(lane: &LaneStatus) -> crds::LaneStatus {
+    crds::LaneStatus {
         record_type: lane.record_type.name().to_owned(),
         state: lane.state.name().to_owned(),
         reason: lane.reason.clone(),

@@ -53,7 +53,6 @@ fn snapshot() -> Snapshot {
             .into(),
         chain: Chain {
             intact: true,
-            broken_seq: None,
             reason: None,
         },
         phase: None,

@@ -38,7 +38,6 @@ fn strand(change: impl FnOnce(&mut BoboykaStrand)) -> BoboykaStrand {
         phase: Some(Phase::DualWrite),
         chain: Some(Chain {
             intact: true,
-            broken_seq: None,
             reason: None,
         }),
         ..StrandStatus::default()

@@ -174,7 +174,7 @@ async fn admission(stage: &Stage, namespace: &TestNamespace, rounds: usize) {
     let pod = as_sent(namespace).await;
     assert!(
         pod["metadata"]["annotations"]
-            .get(names::STRAND_LABEL)
+            .get(names::STRAND_ANNOTATION)
             .is_none()
     );
     let bundle = stage.authorities().await;

@@ -119,7 +119,7 @@ impl Stage {
             .unwrap();
         let injected = || async {
             let pod = dry_run(namespace, &pod(true)).await;
-            Ok(pod.is_some_and(|pod| pod.annotations().contains_key(names::STRAND_LABEL)))
+            Ok(pod.is_some_and(|pod| pod.annotations().contains_key(names::STRAND_ANNOTATION)))
         };
         wait_for("the operator to be called", LIMIT, injected)
             .await

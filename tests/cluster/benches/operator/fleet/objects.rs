@@ -100,7 +100,7 @@ fn pod(sample: &Value, number: usize, place: usize) -> Value {
         "metadata": {
             "name": format!("agent-{number}"), "labels": sample["metadata"]["labels"],
             "annotations": {
-                names::STRAND_LABEL: strand_name(place), names::TOKEN_ANNOTATION: token(number),
+                names::STRAND_ANNOTATION: strand_name(place), names::TOKEN_ANNOTATION: token(number),
                 names::IMAGE_ANNOTATION: image,
             },
         },

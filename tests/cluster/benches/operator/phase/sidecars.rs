@@ -45,7 +45,7 @@ async fn member(stage: &Stage, namespace: &TestNamespace, number: usize) -> Memb
     let token = format!("{number:08}-8a0b-4a7e-9a53-0e3c5f1a2b3c");
     let mut held = pod(true);
     held["metadata"]["annotations"] = json!({
-        names::STRAND_LABEL: strand, names::TOKEN_ANNOTATION: token,
+        names::STRAND_ANNOTATION: strand, names::TOKEN_ANNOTATION: token,
         names::IMAGE_ANNOTATION: "localhost/boboyka-sidecar:bench",
     });
     let held: Pod = namespace.create(held).await.unwrap();
