@@ -1,12 +1,16 @@
 //! A lane: the one task that copies the records of one type to their table, in the strand's order, one
 //! request in flight. The invariant: its mark never passes a record that is neither in the table nor a
-//! dead letter, and it sends nothing that lies behind the last seq that the phase mirrors. A crash between the table and the mark sends rows again, which their `record_hash`
-//! makes harmless.
+//! dead letter, and it sends nothing that lies behind the last seq that the phase mirrors. A crash
+//! between the table and the mark sends rows again, which their `record_hash` or key makes harmless.
 //!
-//! Here are the lane's state and its waking and resting; one step is in `turn`, what follows from an
-//! answer in `settle`, dead letters sent again in `replay`.
+//! Here are the lane's state and its waking and resting; one step is in `turn`, the sending in `deliver`,
+//! what follows from an answer in `settle`, dead letters sent again in `replay`.
 
+mod aside;
+mod deliver;
+mod doubt;
 mod replay;
+mod scan;
 mod settle;
 mod turn;
 mod work;
@@ -20,20 +24,21 @@ use boboyka_strand::{Head, RecordType, Seq};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use self::aside::Asides;
+use self::doubt::Doubt;
+use self::scan::Scan;
 use self::work::Work;
 use crate::breaker::Breaker;
+use crate::disposition::{Guard, Limit, Patience};
 use crate::preflight::Shape;
 use crate::source::Configured;
 use crate::status::{LaneCounters, LaneState, LaneView};
 use crate::supabase::Supabase;
-use crate::verdict::{Guard, Limit, Patience};
+use crate::table::Layout;
 use crate::{RetryReport, Settings};
 
 /// A request in flight when the process is told to end gets so long to finish.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// How long an idle lane trusts the counts before it looks at the strand itself.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Somebody asks for an attempt now, and for the dead letters to be sent again.
 #[derive(Debug)]
@@ -88,26 +93,32 @@ pub(super) struct Lane {
     supabase: Option<Arc<Supabase>>,
     /// Why there is none.
     off_reason: Option<Arc<str>>,
-    shape: Option<Shape>,
+    /// Where the rows go, by the settings.
+    layout: Arc<Layout>,
+    shape: Option<Arc<Shape>>,
     shape_seen: Instant,
-    /// The shape whose shortcomings were logged last.
-    lacking: Option<Shape>,
+    /// The shape that was logged last.
+    told: Option<Arc<Shape>>,
     /// A batch failed on the table's shape although the preflight had passed.
     shape_disputed: bool,
     pause: Option<Pause>,
     breaker: Breaker,
     /// Transient failures since something was accepted; the backoff grows with them.
     failures: u32,
+    /// Refusals of the key or a grant since the table was seen.
+    auth_failures: u32,
     patience: Patience,
     guard: Guard,
     /// The guard stopped the lane; the next row sent is a trial.
     refused: bool,
     limit: Limit,
     work: Option<Work>,
-    /// The strand holds nothing for the lane between its mark and here.
-    scanned_to: Seq,
-    /// When that was found out.
-    looked: Instant,
+    scan: Scan,
+    /// The refused rows, once they were looked for.
+    asides: Option<Asides>,
+    /// No refused row is sent again before, so that new ones get their turn.
+    asides_rest: Instant,
+    doubt: Option<Doubt>,
     /// Where the last replay stopped for lack of time.
     replayed_to: Seq,
 }
@@ -124,12 +135,13 @@ impl Lane {
             counters,
             shutdown,
         } = setup;
-        let first = *settings.borrow();
+        let first = settings.borrow().clone();
         let mut lane = Self {
             record_type,
             head: store.watch_head(),
             phase: store.watch_phase(),
             limit: Limit::new(first.batch_rows, first.batch_bytes),
+            layout: Arc::new(Layout::new(record_type, first.table(record_type))),
             store,
             settings,
             configured,
@@ -141,17 +153,20 @@ impl Lane {
             off_reason: None,
             shape: None,
             shape_seen: Instant::now(),
-            lacking: None,
+            told: None,
             shape_disputed: false,
             pause: None,
             breaker: Breaker::default(),
             failures: 0,
+            auth_failures: 0,
             patience: Patience::default(),
             guard: Guard::default(),
             refused: false,
             work: None,
-            scanned_to: 0,
-            looked: Instant::now(),
+            scan: Scan::new(Instant::now()),
+            asides: None,
+            asides_rest: Instant::now(),
+            doubt: None,
             replayed_to: 0,
         };
         lane.adopt();
@@ -173,8 +188,8 @@ impl Lane {
         self.store.mark(self.record_type)
     }
 
-    fn table(&self) -> &'static str {
-        self.record_type.table()
+    fn table(&self) -> Arc<str> {
+        Arc::clone(&self.layout.table)
     }
 
     /// Records that the phase mirrors and that are neither mirrored nor dead letters.
@@ -216,10 +231,29 @@ impl Lane {
         self.pause = None;
         self.breaker = Breaker::default();
         self.failures = 0;
+        self.auth_failures = 0;
         self.patience = Patience::default();
         self.guard = Guard::default();
         self.refused = false;
         self.show();
+    }
+
+    /// Takes over a change of the table's settings; what was rendered for the old ones is read again.
+    fn obey(&mut self) {
+        let layout = {
+            let settings = self.settings.borrow_and_update();
+            Layout::new(self.record_type, settings.table(self.record_type))
+        };
+        if layout == *self.layout {
+            return;
+        }
+        self.layout = Arc::new(layout);
+        self.work = None;
+        self.asides = None;
+        self.scan = Scan::new(Instant::now());
+        self.refused = false;
+        self.guard = Guard::default();
+        self.hurry();
     }
 
     /// Tries again now what would have been tried later.
@@ -247,9 +281,11 @@ impl Lane {
             if is_closed {
                 view.oldest_ms = None;
             }
+            (view.set_aside, view.aside_ms) =
+                self.asides.as_ref().map_or((0, None), Asides::waiting);
+            view.table = Arc::clone(&self.layout.table);
             if let Some(shape) = &self.shape {
-                view.lost_columns.clone_from(&shape.lost_columns);
-                view.idempotent = shape.idempotent;
+                view.shape = Arc::clone(shape);
             }
         });
     }
@@ -278,6 +314,8 @@ impl Lane {
                 Err(_) => return ControlFlow::Break(()),
             },
             Some(retry) = self.retries.recv() => self.retry(retry).await,
+            // The sender may end before the lane does, with the integration as it is.
+            Ok(()) = self.settings.changed() => self.obey(),
             // The sender lives in the store.
             Ok(()) = self.phase.changed() => self.hurry(),
             () = sleep => {}

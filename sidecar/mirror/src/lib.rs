@@ -10,16 +10,19 @@ pub mod backoff;
 pub mod breaker;
 pub mod classify;
 pub mod credentials;
+pub mod disposition;
 pub mod failure;
 mod lane;
+mod misfit;
 pub mod preflight;
+pub mod request;
 pub mod row;
 mod source;
 mod status;
 pub mod supabase;
+pub mod table;
 #[cfg(test)]
 mod tests;
-pub mod verdict;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -32,7 +35,9 @@ use tokio::task::{JoinHandle, JoinSet};
 pub use self::credentials::{Credentials, CredentialsError};
 pub use self::source::{KEY_FILE, SupabaseSource, URL_FILE};
 pub use self::status::{LaneCounters, LaneState, LaneStatus};
+pub use self::table::{Mode, TableSettings};
 
+use self::classify::is_final;
 use self::lane::{Lane, Retry, Setup};
 use self::source::{Configured, SourceWatch};
 use self::status::{LaneView, as_ms, ms_until};
@@ -49,7 +54,7 @@ const DEAD_LETTERS_SHOWN: usize = 100;
 const RETRY_MAX: Duration = Duration::from_secs(90);
 
 /// How the lanes work. A change is obeyed from the next batch and the next ingest on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How long an ingest waits for its row.
     pub ack_timeout: Duration,
@@ -57,12 +62,25 @@ pub struct Settings {
     pub batch_rows: usize,
     /// Most bytes of a request's body; a row that is longer goes alone. Read once, at the start.
     pub batch_bytes: usize,
-    /// How long a lane waits after its key or grant was refused.
+    /// How long a lane waits at most after its key or grant was refused; at first it is a second.
     pub auth_recheck: Duration,
     /// How long after its table did not fit.
     pub schema_recheck: Duration,
     /// How long after its table refused too many records in a row.
     pub refused_recheck: Duration,
+    /// How each record type's table differs from the product's own, in the page's order of types.
+    pub tables: [TableSettings; RECORD_TYPES],
+}
+
+impl Settings {
+    /// The settings of a record type's table.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "an index is below RECORD_TYPES by its type"
+    )]
+    pub fn table(&self, record_type: RecordType) -> &TableSettings {
+        &self.tables[record_type.index()]
+    }
 }
 
 impl Default for Settings {
@@ -74,6 +92,7 @@ impl Default for Settings {
             auth_recheck: Duration::from_mins(5),
             schema_recheck: Duration::from_mins(1),
             refused_recheck: Duration::from_mins(1),
+            tables: Default::default(),
         }
     }
 }
@@ -156,7 +175,7 @@ impl Mirror {
             let passed = store.mark(record_type).seq;
             let (view, _) = watch::channel(LaneView {
                 passed,
-                ..LaneView::default()
+                ..LaneView::new()
             });
             // One retry at a time is sensible; a few more may queue.
             let (retries, receiver) = mpsc::channel(4);
@@ -227,9 +246,9 @@ impl Mirror {
 
     /// What became of a record, as known now.
     pub fn outcome_now(&self, record_type: RecordType, seq: Seq) -> Outcome {
-        let (passed, reason) = {
+        let (passed, reason, is_hanging) = {
             let view = self.lane(record_type).view.borrow();
-            (view.passed, view.reason.clone())
+            (view.passed, view.reason.clone(), view.is_hanging)
         };
         if passed >= seq {
             return self.settled(record_type, seq);
@@ -240,6 +259,7 @@ impl Mirror {
         let ahead = self.0.store.backlog(record_type);
         let reason = match reason {
             Some(reason) => format!("queued: {reason}"),
+            None if is_hanging => "queued: supabase does not answer".to_owned(),
             None if ahead > AHEAD_MAX => format!("queued: behind {ahead} other records"),
             None => "queued: not mirrored yet".to_owned(),
         };
@@ -259,6 +279,12 @@ impl Mirror {
         }
         match store.dead_letter(record_type, seq) {
             Ok(None) => Outcome::Mirrored,
+            Ok(Some(letter)) if !is_final(&letter.code) => Outcome::Queued {
+                reason: format!(
+                    "queued: refused for now ({}): {}",
+                    letter.code, letter.message
+                ),
+            },
             Ok(Some(letter)) => Outcome::DeadLettered {
                 reason: format!("refused by supabase: {}", letter.code),
             },
@@ -281,7 +307,10 @@ impl Mirror {
     /// The same with each lane's oldest dead letters. Reads the store: not on an async thread.
     pub fn lanes_with_dead_letters(&self) -> Result<Vec<LaneStatus>, ReadError> {
         let mut lanes = self.lanes();
-        for lane in lanes.iter_mut().filter(|lane| lane.dead_lettered > 0) {
+        for lane in lanes
+            .iter_mut()
+            .filter(|lane| lane.dead_lettered + lane.set_aside > 0)
+        {
             let store = &self.0.store;
             lane.dead_letters = store.dead_letters(lane.record_type, 0, DEAD_LETTERS_SHOWN)?;
         }
@@ -343,24 +372,29 @@ impl Mirror {
         let now_ms = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0, as_ms);
-        let lag_ms = view
-            .oldest_ms
+        let oldest_ms = [view.oldest_ms, view.aside_ms].into_iter().flatten().min();
+        let lag_ms = oldest_ms
             .filter(|_| on)
             .map_or(0, |oldest| now_ms.saturating_sub(oldest));
+        let mode = view.table_is_known().then_some(view.shape.mode);
         LaneStatus {
             record_type: lane.record_type,
-            table: lane.record_type.table(),
+            table: view.table,
+            mode,
+            key: view.shape.key.clone(),
             state: view.state,
             reason: view.reason.map(|reason| reason.to_string()),
             mark: mark.seq,
             head: self.0.store.head().seq,
-            backlog: self.0.store.backlog(lane.record_type),
+            backlog: self.0.store.backlog(lane.record_type) + view.set_aside,
             lag_ms,
             mirrored: mark.mirrored,
-            dead_lettered: mark.dead_lettered,
+            dead_lettered: mark.dead_lettered.saturating_sub(view.set_aside),
+            set_aside: view.set_aside,
             retry_in_ms: view.retry_at.map(|at| ms_until(at, Instant::now())),
-            lost_columns: view.lost_columns,
-            idempotent: view.idempotent,
+            lost_columns: view.shape.lost_columns.clone(),
+            idempotent: view.shape.idempotent,
+            guarded: view.shape.guarded,
             dead_letters: Vec::new(),
         }
     }

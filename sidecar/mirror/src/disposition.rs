@@ -12,86 +12,63 @@ const RESETS_TO_SUSPECT: u32 = 3;
 /// A shorter body fits into socket buffers, so a reset says nothing about its length.
 const RESET_MIN_BYTES: usize = 64 * 1024;
 
-/// A row whose neighbour is missing is tried so often again: foreign rows may arrive a little later.
-const DEPENDENCY_TRIES: u32 = 10;
+/// So many answers in a row, each about the same request, are looked into: a fault that passes is over
+/// by then.
+const FAULTS_TO_ASK: u32 = 5;
 
-/// A single row that ran out of time is tried so often: a lock may have been in its way.
-const SLOW_ROW_TRIES: u32 = 3;
-
-/// So many dead letters in a row for one reason, none accepted between, mean that the table is wrong
+/// So many refused rows in a row for one reason, none accepted between, mean that the table is wrong
 /// and not the records.
 pub const REFUSALS_TO_STOP: u32 = 100;
 
 /// What to do about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Disposition {
     /// The row is there: go on.
     Accept,
     /// Send the first half alone.
     Split,
     /// Send halves from now on: the batch was too large.
     Shrink,
-    /// See by a preflight whether the connection works; if so, the size is to blame.
-    SuspectSize,
-    /// The row is never accepted.
-    DeadLetter,
+    /// The row is refused: it becomes a dead letter, or is sent again later, while the lane goes on.
+    Refuse,
+    /// See by a preflight whether Supabase takes requests: if so, the rows are to blame.
+    Ask,
     /// Send it again after the backoff, counting against the breaker.
     BackOff,
-    /// Send it again shortly: this row, not Supabase, has to wait.
-    Await,
     /// Send it again after a long while.
     Slow,
-    /// Wait for new credentials or a grant.
-    PauseAuth,
     /// Wait for the table to change.
     PauseSchema,
 }
 
 /// What a lane has put up with since a row was last settled.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Patience {
     /// Requests with one row alone, which is what its dead letter tells.
     tries: u32,
     resets: u32,
-    slow_row: u32,
-    dependency: u32,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            tries: 0,
-            resets: 0,
-            slow_row: 0,
-            dependency: DEPENDENCY_TRIES,
-        }
-    }
+    /// Answers that blame Supabase and not the rows.
+    faults: u32,
 }
 
 impl Patience {
-    /// The verdict on a failed request of so many rows and bytes.
-    pub fn verdict(&mut self, failure: &Failure, rows: usize, body_len: usize) -> Verdict {
+    /// What to do about a failed request of so many rows and bytes.
+    pub fn disposition(&mut self, failure: &Failure, rows: usize, body_len: usize) -> Disposition {
         let single = rows <= 1;
         self.tries += u32::from(single);
         if !failure.reset {
             self.resets = 0;
         }
         match failure.class {
-            Class::Done if single => Verdict::Accept,
-            Class::Done => Verdict::Split,
-            Class::Transient if failure.reset && body_len >= RESET_MIN_BYTES => self.after_reset(),
-            Class::Transient => Verdict::BackOff,
-            Class::Auth => Verdict::PauseAuth,
-            Class::Schema => Verdict::PauseSchema,
-            Class::Size if !single => Verdict::Shrink,
-            Class::Size if failure.code == "57014" => self.after_slow_row(),
-            Class::Poison | Class::Dependency if !single => Verdict::Split,
-            Class::Dependency if self.dependency > 0 => {
-                self.dependency -= 1;
-                Verdict::Await
-            }
-            Class::Size | Class::Poison | Class::Dependency => Verdict::DeadLetter,
-            Class::ReadOnly => Verdict::Slow,
+            Class::Done if single => Disposition::Accept,
+            Class::Done => Disposition::Split,
+            Class::Transient => self.after_fault(failure, body_len),
+            Class::Auth | Class::TimedOut | Class::Suspect => Disposition::Ask,
+            Class::Schema => Disposition::PauseSchema,
+            Class::Size if !single => Disposition::Shrink,
+            Class::Poison | Class::Dependency if !single => Disposition::Split,
+            Class::Size | Class::Poison | Class::Dependency => Disposition::Refuse,
+            Class::ReadOnly => Disposition::Slow,
         }
     }
 
@@ -100,43 +77,26 @@ impl Patience {
         self.tries
     }
 
-    /// A row was accepted: all tries are there again.
-    pub fn accepted(&mut self) {
+    /// A row was settled: all patience is there again.
+    pub fn settled(&mut self) {
         *self = Self::default();
     }
 
-    /// A row became a dead letter. The tries for missing neighbours stay used up: a thousand rows
-    /// that miss the same one must not be waited for one after the other.
-    pub fn dead_lettered(&mut self) {
-        *self = Self {
-            dependency: self.dependency,
-            ..Self::default()
-        };
-    }
-
-    fn after_reset(&mut self) -> Verdict {
-        self.resets += 1;
-        if self.resets < RESETS_TO_SUSPECT {
-            return Verdict::BackOff;
-        }
-        self.resets = 0;
-        Verdict::SuspectSize
-    }
-
-    fn after_slow_row(&mut self) -> Verdict {
-        self.slow_row += 1;
-        if self.slow_row < SLOW_ROW_TRIES {
-            Verdict::BackOff
+    fn after_fault(&mut self, failure: &Failure, body_len: usize) -> Disposition {
+        let counted = if failure.reset && body_len >= RESET_MIN_BYTES {
+            self.resets += 1;
+            self.resets >= RESETS_TO_SUSPECT
         } else {
-            Verdict::DeadLetter
+            self.faults += u32::from(failure.is_answer());
+            failure.is_answer() && self.faults >= FAULTS_TO_ASK
+        };
+        if counted {
+            (self.resets, self.faults) = (0, 0);
+            Disposition::Ask
+        } else {
+            Disposition::BackOff
         }
     }
-}
-
-/// The wait before a row that misses its neighbour is tried again: the tries span some ten seconds, in
-/// which the rows behind it wait too.
-pub fn dependency_delay(jitter: f64) -> Duration {
-    Duration::from_secs(1).mul_f64(0.5 + jitter.clamp(0.0, 1.0))
 }
 
 /// The wait while the project takes no writes: somebody has to pay or to free space first.
@@ -144,7 +104,7 @@ pub fn read_only_delay(jitter: f64) -> Duration {
     Duration::from_mins(1).mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
 }
 
-/// Counts dead letters in a row of one code.
+/// Counts refused rows in a row of one code.
 #[derive(Clone, Debug, Default)]
 pub struct Guard {
     code: String,
@@ -152,7 +112,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// A row became a dead letter with this code; whether that makes too many.
+    /// A row was refused with this code; whether that makes too many.
     pub fn refused(&mut self, code: &str) -> bool {
         if self.code == code {
             self.run += 1;
@@ -241,7 +201,7 @@ impl Limit {
 
 #[cfg(test)]
 mod tests {
-    use super::{Class, Failure, Guard, Limit, Patience, REFUSALS_TO_STOP, Verdict};
+    use super::{Class, Disposition, Failure, Guard, Limit, Patience, REFUSALS_TO_STOP};
 
     fn failed(class: Class, code: &str) -> Failure {
         Failure {
@@ -250,21 +210,27 @@ mod tests {
         }
     }
 
-    fn first(class: Class, rows: usize) -> Verdict {
-        Patience::default().verdict(&failed(class, "x"), rows, 1000)
+    fn first(class: Class, rows: usize) -> Disposition {
+        Patience::default().disposition(&failed(class, "x"), rows, 1000)
     }
 
     #[test]
     fn each_class_has_its_consequence() {
         for (class, one, many) in [
-            (Class::Done, Verdict::Accept, Verdict::Split),
-            (Class::Transient, Verdict::BackOff, Verdict::BackOff),
-            (Class::Auth, Verdict::PauseAuth, Verdict::PauseAuth),
-            (Class::Schema, Verdict::PauseSchema, Verdict::PauseSchema),
-            (Class::Size, Verdict::DeadLetter, Verdict::Shrink),
-            (Class::Poison, Verdict::DeadLetter, Verdict::Split),
-            (Class::Dependency, Verdict::Await, Verdict::Split),
-            (Class::ReadOnly, Verdict::Slow, Verdict::Slow),
+            (Class::Done, Disposition::Accept, Disposition::Split),
+            (Class::Transient, Disposition::BackOff, Disposition::BackOff),
+            (Class::Auth, Disposition::Ask, Disposition::Ask),
+            (Class::TimedOut, Disposition::Ask, Disposition::Ask),
+            (Class::Suspect, Disposition::Ask, Disposition::Ask),
+            (
+                Class::Schema,
+                Disposition::PauseSchema,
+                Disposition::PauseSchema,
+            ),
+            (Class::Size, Disposition::Refuse, Disposition::Shrink),
+            (Class::Poison, Disposition::Refuse, Disposition::Split),
+            (Class::Dependency, Disposition::Refuse, Disposition::Split),
+            (Class::ReadOnly, Disposition::Slow, Disposition::Slow),
         ] {
             assert_eq!(
                 (first(class, 1), first(class, 500)),
@@ -275,26 +241,35 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_neighbour_is_awaited_ten_times_until_something_is_accepted() {
+    fn a_fault_that_comes_back_for_the_same_rows_is_looked_into() {
         let mut patience = Patience::default();
-        let missing = failed(Class::Dependency, "23503");
-        for _ in 0..10 {
-            assert_eq!(patience.verdict(&missing, 1, 10), Verdict::Await);
+        let fault = failed(Class::Transient, "58030");
+        for _ in 0..4 {
+            assert_eq!(patience.disposition(&fault, 1, 10), Disposition::BackOff);
         }
-        assert_eq!(patience.verdict(&missing, 1, 10), Verdict::DeadLetter);
-        patience.dead_lettered();
-        assert_eq!(patience.verdict(&missing, 1, 10), Verdict::DeadLetter);
-        patience.accepted();
-        assert_eq!(patience.verdict(&missing, 1, 10), Verdict::Await);
+        assert_eq!(patience.disposition(&fault, 1, 10), Disposition::Ask);
+        for _ in 0..20 {
+            let unreachable = Failure::unreachable();
+            assert_eq!(
+                patience.disposition(&unreachable, 1, 10),
+                Disposition::BackOff
+            );
+        }
     }
 
     #[test]
     fn a_long_body_cut_off_three_times_in_a_row_is_suspected_of_its_size() {
         let mut patience = Patience::default();
         let reset = Failure::reset();
-        assert_eq!(patience.verdict(&reset, 500, 1 << 20), Verdict::BackOff);
-        assert_eq!(patience.verdict(&reset, 500, 1 << 20), Verdict::BackOff);
-        assert_eq!(patience.verdict(&reset, 500, 1 << 20), Verdict::SuspectSize);
+        assert_eq!(
+            patience.disposition(&reset, 500, 1 << 20),
+            Disposition::BackOff
+        );
+        assert_eq!(
+            patience.disposition(&reset, 500, 1 << 20),
+            Disposition::BackOff
+        );
+        assert_eq!(patience.disposition(&reset, 500, 1 << 20), Disposition::Ask);
     }
 
     #[test]
@@ -302,29 +277,20 @@ mod tests {
         let mut patience = Patience::default();
         for _ in 0..20 {
             assert_eq!(
-                patience.verdict(&Failure::reset(), 500, 2000),
-                Verdict::BackOff
+                patience.disposition(&Failure::reset(), 500, 2000),
+                Disposition::BackOff
             );
         }
         for _ in 0..20 {
             assert_eq!(
-                patience.verdict(&Failure::reset(), 500, 1 << 20),
-                Verdict::BackOff
+                patience.disposition(&Failure::reset(), 500, 1 << 20),
+                Disposition::BackOff
             );
             assert_eq!(
-                patience.verdict(&Failure::unreachable(), 500, 1 << 20),
-                Verdict::BackOff
+                patience.disposition(&Failure::unreachable(), 500, 1 << 20),
+                Disposition::BackOff
             );
         }
-    }
-
-    #[test]
-    fn a_single_row_that_ran_out_of_time_gets_another_chance() {
-        let mut patience = Patience::default();
-        let slow = failed(Class::Size, "57014");
-        assert_eq!(patience.verdict(&slow, 1, 10), Verdict::BackOff);
-        assert_eq!(patience.verdict(&slow, 1, 10), Verdict::BackOff);
-        assert_eq!(patience.verdict(&slow, 1, 10), Verdict::DeadLetter);
     }
 
     #[test]
