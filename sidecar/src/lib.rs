@@ -15,13 +15,14 @@ pub mod prune;
 mod report;
 mod server;
 mod signals;
+mod standalone;
 mod upkeep;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use boboyka_mirror::{Credentials, CredentialsError, SupabaseSource};
+use boboyka_mirror::SupabaseSource;
 use boboyka_store::{NewRecord, OpenError, Options, Store, quarantined_in};
 use boboyka_strand::{Record, RecordType};
 use serde_json::json;
@@ -51,9 +52,6 @@ pub enum RunError {
         /// Why not.
         source: std::io::Error,
     },
-    /// Supabase's settings are wrong.
-    #[error("the settings for Supabase are wrong")]
-    Supabase(#[source] CredentialsError),
     /// Its place in a cluster is told by halves.
     #[error("the environment is incomplete")]
     Membership(#[from] config::HalfMember),
@@ -123,8 +121,15 @@ async fn serve_strand(
 
 /// What the sidecar has to do with others, by flags and environment.
 fn outside(strand: &Strand) -> Result<Outside, RunError> {
+    let tables = standalone::tables(strand.mirror_tables.as_deref());
+    let supabase = match &tables {
+        Ok(_) => standalone::supabase(strand.supabase_dir.as_deref()),
+        // Rows must not go to other tables than the file was to name.
+        Err(reason) => SupabaseSource::Wrong(reason.as_str().into()),
+    };
     Ok(Outside {
-        supabase: supabase_source(strand)?,
+        supabase,
+        tables: tables.unwrap_or_default(),
         membership: config::membership()?,
     })
 }
@@ -158,16 +163,6 @@ async fn observed(
 async fn close(store: Store) {
     let closed = tokio::task::spawn_blocking(move || store.close()).await;
     debug_assert!(closed.is_ok(), "closing does not panic");
-}
-
-fn supabase_source(strand: &Strand) -> Result<SupabaseSource, RunError> {
-    match (&strand.supabase_dir, config::supabase_variables()) {
-        (Some(folder), _) => Ok(SupabaseSource::Folder(folder.clone())),
-        (None, Some((url, key))) => Credentials::new(&url, &key)
-            .map(SupabaseSource::Fixed)
-            .map_err(RunError::Supabase),
-        (None, None) => Ok(SupabaseSource::Absent),
-    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, RunError> {

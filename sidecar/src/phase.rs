@@ -77,7 +77,7 @@ impl Follower {
 
     /// Does what is to be done now; whether there is more to do soon.
     async fn step(&mut self) -> bool {
-        let integration = *self.integration.borrow_and_update();
+        let integration = self.integration.borrow_and_update().clone();
         // The boundary first: it must not lie behind the change that it is for.
         let drains = self.watch_boundary(&integration);
         let obeys = self.obey(&integration).await;

@@ -3,6 +3,7 @@
 //! does not repeat the URL either, because a mistyped one may hold a password.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
@@ -43,8 +44,11 @@ pub enum CredentialsError {
     #[error("the supabase url must not carry a query or a fragment")]
     UrlQuery,
     /// Longer than [`VALUE_MAX_BYTES`].
-    #[error("the supabase url or key is longer than 16 KiB")]
-    TooLong,
+    #[error("the supabase url is longer than 16 KiB")]
+    UrlTooLong,
+    /// The same.
+    #[error("the supabase key is longer than 16 KiB")]
+    KeyTooLong,
     /// Nothing there.
     #[error("the supabase key is empty")]
     KeyEmpty,
@@ -102,12 +106,25 @@ pub enum KeyStyle {
     Secret,
 }
 
+impl CredentialsError {
+    /// Whether the key is to blame, and not the URL.
+    pub fn is_about_key(self) -> bool {
+        matches!(
+            self,
+            Self::KeyEmpty | Self::KeyQuoted | Self::KeyMalformed | Self::KeyTooLong
+        )
+    }
+}
+
 impl Credentials {
     /// Checks a URL and a key. White space around them is dropped, and so are a trailing slash and an
     /// accidental `/rest/v1` of the URL.
     pub fn new(url: &str, key: &str) -> Result<Self, CredentialsError> {
-        if url.len() > VALUE_MAX_BYTES || key.len() > VALUE_MAX_BYTES {
-            return Err(CredentialsError::TooLong);
+        if url.len() > VALUE_MAX_BYTES {
+            return Err(CredentialsError::UrlTooLong);
+        }
+        if key.len() > VALUE_MAX_BYTES {
+            return Err(CredentialsError::KeyTooLong);
         }
         Ok(Self {
             url: check_url(url.trim())?,
@@ -118,6 +135,19 @@ impl Credentials {
     /// The URL without a trailing slash; safe to show.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Whether the key leaves this machine unencrypted.
+    pub fn is_sent_in_the_clear(&self) -> bool {
+        let Ok(uri) = self.url.parse::<Uri>() else {
+            return false;
+        };
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let is_loopback = host.eq_ignore_ascii_case("localhost")
+            || host
+                .parse::<IpAddr>()
+                .is_ok_and(|address| address.is_loopback());
+        uri.scheme_str() == Some("http") && !is_loopback
     }
 
     /// The key: for a header and nothing else.
@@ -271,7 +301,30 @@ mod tests {
             );
         }
         let long = "k".repeat(super::VALUE_MAX_BYTES + 1);
-        assert_eq!(Credentials::new(url, &long), Err(CredentialsError::TooLong));
+        assert_eq!(
+            Credentials::new(url, &long),
+            Err(CredentialsError::KeyTooLong)
+        );
+    }
+
+    #[test]
+    fn a_key_that_is_sent_unencrypted_to_another_machine_is_noticed() {
+        let in_the_clear = |url| Credentials::new(url, "key").unwrap().is_sent_in_the_clear();
+        for url in [
+            "http://xyz.supabase.co",
+            "http://10.0.0.7:3000",
+            "http://localhost.evil.co",
+        ] {
+            assert!(in_the_clear(url), "{url}");
+        }
+        for url in [
+            "https://xyz.supabase.co",
+            "http://127.0.0.1:3000",
+            "http://[::1]:3000",
+            "http://localhost",
+        ] {
+            assert!(!in_the_clear(url), "{url}");
+        }
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub const KEY_FILE: &str = "key";
 pub enum SupabaseSource {
     /// Not configured.
     Absent,
+    /// Configured, but wrongly: nothing is mirrored, and this is why.
+    Wrong(Arc<str>),
     /// These, for the life of the process.
     Fixed(Credentials),
     /// A folder, for example a mounted Secret.
@@ -66,6 +68,18 @@ impl SourceWatch {
     pub(super) fn new(source: SupabaseSource) -> (Self, watch::Receiver<Configured>) {
         let (folder, first) = match source {
             SupabaseSource::Absent => (None, None),
+            SupabaseSource::Wrong(reason) => {
+                tracing::warn!(%reason, "the mirror is off: {reason}");
+                let (configured, receiver) = watch::channel(Configured::Off(Some(reason)));
+                return (
+                    Self {
+                        folder: None,
+                        last: None,
+                        configured,
+                    },
+                    receiver,
+                );
+            }
             SupabaseSource::Fixed(credentials) => (None, Some(Ok(credentials))),
             SupabaseSource::Folder(path) => {
                 let first = read_folder(&path);
@@ -108,7 +122,7 @@ impl SourceWatch {
         let configured = match &read {
             Ok(credentials) => switch_on(credentials),
             Err(error) => {
-                tracing::warn!(%error, "the mirror is off");
+                tracing::warn!(%error, "the mirror is off: {error}");
                 Configured::Off(Some(error.to_string().into()))
             }
         };
@@ -121,6 +135,12 @@ fn switch_on(credentials: &Credentials) -> Configured {
     match Supabase::new(credentials) {
         Ok(supabase) => {
             tracing::info!(url = supabase.url(), "mirroring to supabase");
+            if credentials.is_sent_in_the_clear() {
+                tracing::warn!(
+                    url = supabase.url(),
+                    "the supabase url begins with http://: everybody on the way can read the key and the records; use https://"
+                );
+            }
             Configured::On(Arc::new(supabase))
         }
         Err(error) => {

@@ -58,8 +58,8 @@ pub async fn drain(strand: Strand) -> Result<(), RunError> {
 
 async fn done(upkeep: &Upkeep) -> Done {
     loop {
-        let integration = *upkeep.integration.borrow();
-        if !upkeep.mirror.configured() && !integration.has_supabase {
+        let has_supabase = upkeep.integration.borrow().has_supabase;
+        if !upkeep.mirror.configured() && !has_supabase {
             return Done::NoSupabase;
         }
         if upkeep.owes_nothing() {
