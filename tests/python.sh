@@ -6,7 +6,7 @@
 #   tests/python.sh --bench  the benchmark, on the newest
 set -euo pipefail
 cd "$(dirname "$0")/.."
-OLDEST=3.10 NEWEST=3.13
+OLDEST=3.10 NEWEST=3.14
 
 say() { printf 'python: %s\n' "$*" >&2; }
 fail() {
@@ -43,7 +43,7 @@ environment() { # VERSION PATH
   key=$(sha256sum sdk/python/pyproject.toml | cut -c1-12)
   folder=$(tests/provision.sh --where | sed -n 's/^CACHE=//p')/python-$1-$key
   PYTHON=$folder/bin/python
-  if ! "$PYTHON" -c 'import httpx, pytest, psutil' 2>/dev/null; then
+  if ! "$PYTHON" -c 'import celery, httpx, pytest, psutil, trio, uvloop' 2>/dev/null; then
     say "making an environment for Python $1 in the cache"
     rm -rf "$folder"
     if ! "$2" -c 'import ensurepip' 2>/dev/null; then
@@ -55,7 +55,7 @@ environment() { # VERSION PATH
     "$2" -m venv "$folder"
     "$PYTHON" -m pip -q --disable-pip-version-check install --upgrade pip
     # shellcheck disable=SC2046 # one word per requirement
-    "$PYTHON" -m pip -q --disable-pip-version-check install hatchling httpx \
+    "$PYTHON" -m pip -q --disable-pip-version-check install 'hatchling>=1.27' httpx \
       $(sed -n 's/^test = \[\(.*\)\]$/\1/p' sdk/python/pyproject.toml | tr -d '",') ||
       fail "could not get the packages. Is the package index reachable?"
   fi

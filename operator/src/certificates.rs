@@ -1,8 +1,8 @@
-//! How API servers come to trust this replica. It makes an authority and a certificate in memory, publishes the
-//! authority's certificate in a ConfigMap, and puts the union of all replicas' authorities into the webhook
-//! configuration. No Secret is read or written.
+//! How API servers come to trust this replica. It generates a certificate authority and a certificate in memory, publishes
+//! the authority in a ConfigMap, and writes the CA bundle of all replicas into the webhook configuration. Writer of both.
+//! No Secret is read or written.
 //!
-//! What somebody overwrites there is put right again; a configuration that names another namespace is not touched.
+//! A bundle that somebody overwrites is written again. A configuration of another namespace's operator is not touched.
 
 mod authority;
 mod bundle;
@@ -23,44 +23,47 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
-use crate::Context;
-use crate::backoff::WatchBackoff;
-use crate::shutdown::Shutdown;
-pub use authority::AuthorityError;
+use crate::backoff::Waits;
+use crate::causes::causes;
+use crate::clock;
+use crate::context::Context;
+use crate::writes::{is_conflict, merge_parameters};
+use authority::AuthorityError;
 use bundle::Published;
 use rotation::Rotation;
 
 /// The ConfigMap with the replicas' authorities, in the operator's namespace.
-pub const AUTHORITIES: &str = "boboyka-operator-authorities";
+const AUTHORITIES: &str = "boboyka-operator-authorities";
 
-/// How often the clock is looked at.
+/// How often certificates are checked against the clock.
 const TICK: Duration = Duration::from_millis(500);
-/// Between two writes, however often others change what we wrote.
+/// The time between two writes, however often others overwrite the bundle.
 const PACE: Duration = Duration::from_millis(500);
-/// The longest wait after writes that failed.
+/// The longest wait after failed writes.
 const PACE_MAX: Duration = Duration::from_secs(8);
-/// A request that takes longer has failed.
+/// The time limit of a request.
 const REQUEST_MAX: Duration = Duration::from_secs(10);
 
-/// Why certificates can't be kept.
+/// Why API servers can't be made to trust this replica.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificatesError {
     /// Another operator is installed.
     #[error(
-        "the webhook configuration {} belongs to the operator in namespace {namespace}; there is one operator in a cluster",
+        "webhook configuration {} belongs to the operator in namespace {namespace}; there is one operator in a cluster: uninstall one",
         names::WEBHOOK
     )]
     Foreign {
-        /// Where it is.
+        /// The other operator's namespace.
         namespace: String,
     },
-    /// No authority could be made.
-    #[error("could not make an authority")]
+    /// No certificate authority could be generated.
+    #[error("could not generate a certificate authority")]
     Authority(#[from] AuthorityError),
 }
 
-/// A write that failed and is tried again.
+/// A failed write, which is retried.
 #[derive(Debug, thiserror::Error)]
 enum WriteError {
     #[error(transparent)]
@@ -69,14 +72,14 @@ enum WriteError {
     Silent(#[from] tokio::time::error::Elapsed),
 }
 
-/// This replica's authorities, and what is known of their way to the API servers.
+/// This replica's authorities, and what API servers are known to have of them.
 pub(crate) struct Certificates {
     context: Context,
     maps: Api<ConfigMap>,
     hooks: Api<MutatingWebhookConfiguration>,
     tls: RustlsConfig,
     rotation: Rotation,
-    /// What was seen last; `None` before anything was.
+    /// The ConfigMap's data as last seen; `None` before it was seen.
     map: Option<BTreeMap<String, String>>,
     hook: Option<MutatingWebhookConfiguration>,
     failures: u32,
@@ -84,13 +87,13 @@ pub(crate) struct Certificates {
 }
 
 impl Certificates {
-    /// Makes the first authority, after having made sure that the cluster has no other operator.
+    /// Generates the first authority, and checks that the cluster has no other operator.
     pub(crate) async fn begin(context: Context) -> Result<Self, CertificatesError> {
         let config = &context.config;
         let rotation = Rotation::begin(
             config.serving_names(),
             config.authority_lifetime,
-            Timestamp::now(),
+            clock::now().0,
         )?;
         let certificates = Self {
             maps: Api::namespaced(context.client.clone(), &config.namespace),
@@ -104,11 +107,11 @@ impl Certificates {
             context,
         };
         certificates.be_the_only_one().await?;
-        certificates.tell_expiry();
+        certificates.record_expiry();
         Ok(certificates)
     }
 
-    /// What to serve with; it changes while it is served with.
+    /// The server's TLS configuration, which changes while it is in use.
     pub(crate) fn tls(&self) -> RustlsConfig {
         self.tls.clone()
     }
@@ -118,14 +121,22 @@ impl Certificates {
             match timeout(REQUEST_MAX, self.hooks.get_opt(names::WEBHOOK)).await {
                 Ok(Ok(None)) => {
                     let name = names::WEBHOOK;
-                    tracing::warn!(name, "the webhook configuration {name} is missing; waiting");
+                    tracing::warn!(
+                        webhook = name,
+                        "MutatingWebhookConfiguration {name} does not exist: install the chart; waiting"
+                    );
                     return Ok(());
                 }
                 Ok(Ok(Some(hook))) => return self.check_owner(&hook),
                 Ok(Err(error)) => {
-                    tracing::warn!(%error, "could not read the webhook configuration");
+                    let (name, error) = (names::WEBHOOK, causes(&error));
+                    tracing::warn!(
+                        webhook = name,
+                        error,
+                        "could not read MutatingWebhookConfiguration {name}; retrying"
+                    );
                 }
-                Err(_) => tracing::warn!("the API server is silent"),
+                Err(_) => tracing::warn!("the API server did not answer in time; retrying"),
             }
             sleep(Duration::from_secs(1)).await;
         }
@@ -138,13 +149,16 @@ impl Certificates {
         }
     }
 
-    /// Keeps API servers trusting this replica until the signal; then others are told that it is gone.
-    pub(crate) async fn run(mut self, mut shutdown: Shutdown) -> Result<(), CertificatesError> {
+    /// Keeps API servers trusting this replica until the signal, then withdraws its authorities.
+    pub(crate) async fn run(
+        mut self,
+        shutdown: CancellationToken,
+    ) -> Result<(), CertificatesError> {
         let mut maps = watcher::watch_object(self.maps.clone(), AUTHORITIES)
-            .backoff(WatchBackoff::default())
+            .backoff(Waits::of_watch())
             .boxed();
         let mut hooks = watcher::watch_object(self.hooks.clone(), names::WEBHOOK)
-            .backoff(WatchBackoff::default())
+            .backoff(Waits::of_watch())
             .boxed();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -152,14 +166,24 @@ impl Certificates {
             tokio::select! {
                 Some(change) = maps.next() => match change {
                     Ok(map) => self.map = Some(data(map)),
-                    Err(error) => tracing::warn!(%error, "could not watch the ConfigMap {AUTHORITIES}"),
+                    Err(error) => {
+                        let error = causes(&error);
+                        tracing::warn!(error, "could not watch ConfigMap {AUTHORITIES}; retrying");
+                    }
                 },
                 Some(change) = hooks.next() => match change {
                     Ok(hook) => self.hook = hook,
-                    Err(error) => tracing::warn!(%error, "could not watch the webhook configuration"),
+                    Err(error) => {
+                        let (name, error) = (names::WEBHOOK, causes(&error));
+                        tracing::warn!(
+                            webhook = name,
+                            error,
+                            "could not watch MutatingWebhookConfiguration {name}; retrying"
+                        );
+                    }
                 },
                 _ = tick.tick() => {}
-                () = shutdown.wait() => break,
+                () = shutdown.cancelled() => break,
             }
             self.step().await?;
         }
@@ -167,14 +191,14 @@ impl Certificates {
         Ok(())
     }
 
-    /// One look at what was seen and at the clock, and what follows from them.
+    /// Does what follows from what was seen and from the clock.
     async fn step(&mut self) -> Result<(), CertificatesError> {
         if let Some(hook) = &self.hook {
             self.check_owner(hook)?;
         }
-        let now = Timestamp::now();
+        let now = clock::now().0;
         if self.rotation.renew(self.is_crowded_out(), now)? {
-            tracing::info!("a new authority is published");
+            tracing::info!("generated a new certificate authority");
         }
         let hook = self.hook.as_ref();
         if self
@@ -183,8 +207,8 @@ impl Certificates {
         {
             self.tls
                 .reload_from_config(self.rotation.serving().tls.clone());
-            self.tell_expiry();
-            tracing::info!(expires = %self.rotation.serving().expires, "a new certificate is served");
+            self.record_expiry();
+            tracing::info!(expires = %self.rotation.serving().expires, "serving with a new certificate");
         }
         if Instant::now() >= self.not_before && self.map.is_some() {
             self.write(now).await;
@@ -195,7 +219,7 @@ impl Certificates {
         Ok(())
     }
 
-    /// Whether so many replicas have published newer authorities that there is no room for ours.
+    /// Whether the newer authorities of other replicas fill the bundle and leave ours out.
     fn is_crowded_out(&self) -> bool {
         self.map.as_ref().is_some_and(|data| {
             let pem = &self.rotation.serving().pem;
@@ -209,19 +233,22 @@ impl Certificates {
                 self.failures = 0;
                 PACE
             }
-            // Another replica wrote in the same moment; what it wrote is seen soon.
-            Err(WriteError::Api(kube::Error::Api(status))) if status.is_conflict() => PACE,
+            // Another replica wrote at the same moment; the watch shows what.
+            Err(WriteError::Api(error)) if is_conflict(&error) => PACE,
             Err(error) => {
-                tracing::warn!(%error, "could not tell API servers of the authorities");
+                let error = causes(&error);
+                tracing::warn!(
+                    error,
+                    "could not publish the certificate authorities; retrying"
+                );
                 self.failures = self.failures.saturating_add(1);
-                let longest = (PACE * 2u32.saturating_pow(self.failures)).min(PACE_MAX);
-                longest.mul_f64(0.5 + 0.5 * fastrand::f64())
+                Waits::between(PACE, PACE_MAX).after(self.failures.saturating_add(1))
             }
         };
         self.not_before = Instant::now() + wait;
     }
 
-    /// Publishes what is not yet, and puts the union into the webhook configuration when it is not there.
+    /// Publishes this replica's authorities, and writes the bundle into the webhook configuration, where either is due.
     async fn try_write(&mut self, now: Timestamp) -> Result<(), WriteError> {
         if let Some(patch) = self.publication(now) {
             self.map = Some(timeout(REQUEST_MAX, self.publish(patch)).await??);
@@ -232,23 +259,23 @@ impl Certificates {
         if self
             .map
             .as_ref()
-            .is_none_or(|data| hook::is_told(hook, data))
+            .is_none_or(|data| hook::has_bundle(hook, data))
         {
             return Ok(());
         }
-        // What was watched may be old; the webhook configuration is written from what is.
+        // The watched ConfigMap may be old; the bundle is made from the present one.
         let map = timeout(REQUEST_MAX, self.maps.get_opt(AUTHORITIES)).await??;
         let data = data(map);
-        if data.contains_key(self.key()) && !hook::is_told(hook, &data) {
-            let written = timeout(REQUEST_MAX, self.tell(hook, &data)).await??;
-            tracing::info!("the webhook configuration has the replicas' authorities");
+        if data.contains_key(self.key()) && !hook::has_bundle(hook, &data) {
+            let written = timeout(REQUEST_MAX, self.write_bundle(hook, &data)).await??;
+            tracing::info!("wrote the replicas' CA bundle into the webhook configuration");
             self.hook = Some(written);
         }
         self.map = Some(data);
         Ok(())
     }
 
-    /// What has to change in the ConfigMap, if anything.
+    /// The change that the ConfigMap needs, if any.
     fn publication(&self, now: Timestamp) -> Option<Value> {
         let data = self.map.as_ref()?;
         let mut changes = serde_json::Map::new();
@@ -262,13 +289,9 @@ impl Certificates {
     }
 
     async fn publish(&self, patch: Value) -> Result<BTreeMap<String, String>, kube::Error> {
-        let how = PatchParams {
-            field_manager: Some(names::OPERATOR_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
         let patched = self
             .maps
-            .patch(AUTHORITIES, &how, &Patch::Merge(patch))
+            .patch(AUTHORITIES, &merge_parameters(), &Patch::Merge(patch))
             .await;
         let map = match patched {
             Err(kube::Error::Api(status)) if status.is_not_found() => {
@@ -282,32 +305,40 @@ impl Certificates {
         Ok(data(Some(map)))
     }
 
-    /// Applies the bundle to every webhook of the configuration, if that is still what was seen.
-    async fn tell(
+    /// Applies the bundle to every webhook of the configuration, if it still is as it was seen.
+    async fn write_bundle(
         &self,
         hook: &MutatingWebhookConfiguration,
         data: &BTreeMap<String, String>,
     ) -> Result<MutatingWebhookConfiguration, kube::Error> {
-        let wish = hook::told(hook, data);
+        let wish = hook::with_bundle(hook, data);
         let how = PatchParams::apply(names::OPERATOR_MANAGER).force();
         self.hooks
             .patch(names::WEBHOOK, &how, &Patch::Apply(wish))
             .await
     }
 
-    /// Takes this replica's authorities out of the ConfigMap.
+    /// Removes this replica's authorities from the ConfigMap.
     async fn withdraw(&self) {
         let patch = Patch::Merge(json!({"data": {self.key(): null}}));
         let how = PatchParams::default();
         let withdrawn = self.maps.patch(AUTHORITIES, &how, &patch);
         match timeout(Duration::from_secs(1), withdrawn).await {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "could not withdraw the authorities"),
-            Err(_) => tracing::warn!("could not withdraw the authorities in time"),
+            Ok(Err(error)) => {
+                let error = causes(&error);
+                tracing::warn!(
+                    error,
+                    "could not withdraw this replica's certificate authorities"
+                );
+            }
+            Err(_) => tracing::warn!(
+                "could not withdraw this replica's certificate authorities: the API server did not answer in time"
+            ),
         }
     }
 
-    /// The replica's key in the ConfigMap. A container that starts again in the same pod takes its predecessor's place.
+    /// The replica's key in the ConfigMap. A container that restarts in the same pod replaces its predecessor's value.
     fn key(&self) -> &str {
         &self.context.config.pod_name
     }
@@ -321,7 +352,7 @@ impl Certificates {
         bundle::value(&published.collect::<Vec<_>>())
     }
 
-    fn tell_expiry(&self) {
+    fn record_expiry(&self) {
         let expires = self.rotation.serving().expires.as_second();
         self.context.metrics.set_certificate_expiry(expires);
     }

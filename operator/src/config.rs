@@ -1,4 +1,4 @@
-//! Flags and environment: the only place that reads either.
+//! Flags and environment, read here and nowhere else.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,13 +6,13 @@ use std::time::Duration;
 use boboyka_crds::quantity;
 use clap::Parser;
 
-/// Turns BoboykaIntegrations into sidecars, strands on volumes, and a gated migration.
+/// Operates Boboyka integrations: injects sidecars, keeps strands on volumes, and gates the migration off Supabase.
 ///
-/// Every replica answers the API server's admission calls; the one that holds the Lease reconciles.
+/// Every replica answers the API server's admission calls. The replica that holds the Lease reconciles.
 #[derive(Clone, Debug, Parser)]
 #[command(version)]
 pub struct Config {
-    /// Watch this namespace only; without it, or with an empty one, all of them.
+    /// Watch only this namespace; all namespaces when it is empty or not given.
     #[arg(
         long = "namespace-watched",
         env = "BOBOYKA_WATCH_NAMESPACE",
@@ -20,20 +20,20 @@ pub struct Config {
         default_value = ""
     )]
     watched: String,
-    /// The namespace that the operator runs in: its Lease and the authorities' ConfigMap are there.
+    /// The operator's own namespace, which has its Lease and the ConfigMap of certificate authorities.
     #[arg(long, env = "POD_NAMESPACE")]
     pub namespace: String,
     /// The name of this replica's pod.
     #[arg(long, env = "POD_NAME")]
     pub pod_name: String,
-    /// The sidecar's image, for integrations that name none.
+    /// Image of the sidecar, for integrations that name none.
     #[arg(long, env = "BOBOYKA_SIDECAR_IMAGE", value_name = "IMAGE")]
     pub sidecar_image: String,
-    /// When nodes pull the sidecar's image.
+    /// Image pull policy of the sidecar.
     #[arg(long, env = "BOBOYKA_SIDECAR_PULL_POLICY", value_name = "POLICY",
           default_value = "IfNotPresent", value_parser = ["Always", "IfNotPresent", "Never"])]
     pub sidecar_pull_policy: String,
-    /// Address of the https server that the API server calls.
+    /// Address of the webhook server, which API servers call by https.
     #[arg(
         long,
         env = "BOBOYKA_WEBHOOK_LISTEN",
@@ -41,7 +41,7 @@ pub struct Config {
         default_value = "0.0.0.0:8443"
     )]
     pub webhook_listen: SocketAddr,
-    /// Address of /live, /ready and /metrics.
+    /// Address of the health port: /live, /ready and /metrics.
     #[arg(
         long,
         env = "BOBOYKA_OBSERVE",
@@ -49,7 +49,7 @@ pub struct Config {
         default_value = "0.0.0.0:8080"
     )]
     pub observe_listen: SocketAddr,
-    /// The Service in front of the https server; the certificate is for NAME.NAMESPACE.svc.
+    /// Name of the Service in front of the webhook server. The certificate is for NAME.NAMESPACE.svc.
     #[arg(
         long,
         env = "BOBOYKA_SERVICE_NAME",
@@ -57,32 +57,32 @@ pub struct Config {
         default_value = "boboyka-operator"
     )]
     pub service_name: String,
-    /// A further host name or address that the API server may call it by; may be repeated.
+    /// Another host name or IP address of the webhook server, for the certificate; may be repeated.
     #[arg(long = "webhook-host", value_name = "HOST")]
     pub webhook_hosts: Vec<String>,
-    /// How long a certificate authority of this replica lives; it is renewed at half of that.
+    /// Lifetime of this replica's certificate authority, such as 24h. It is renewed at half of its lifetime.
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = at_least_a_second)]
     pub authority_lifetime: Duration,
-    /// For so long a Lease that is not renewed keeps others from leading.
+    /// Seconds for which a Lease that is not renewed keeps other replicas from leading.
     #[arg(long, env = "BOBOYKA_LEASE_SECONDS", value_name = "SECONDS", default_value_t = 15,
           value_parser = clap::value_parser!(u16).range(3..=3600))]
     pub lease_seconds: u16,
-    /// For so long a strand that was chosen at admission waits for its pod.
+    /// How long a strand that was given at admission waits for its pod, such as 60s.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = at_least_a_second)]
     pub admission_grace: Duration,
-    /// For so long after the signal to end calls are still answered: API servers take a while to learn that this
-    /// replica is no longer to be called.
+    /// How long calls are still answered after SIGTERM, such as 10s: API servers take a while to learn that this replica
+    /// ends.
     #[arg(long, env = "BOBOYKA_LINGER", value_name = "DURATION", default_value = "0s", value_parser = duration)]
     pub linger: Duration,
 }
 
 impl Config {
-    /// The one namespace that is watched, or `None` for all of them.
+    /// The only namespace to watch, or `None` for all.
     pub fn watched_namespace(&self) -> Option<&str> {
         Some(self.watched.as_str()).filter(|namespace| !namespace.is_empty())
     }
 
-    /// How long the Lease lasts.
+    /// How long the Lease lasts without renewal.
     pub fn lease_duration(&self) -> Duration {
         Duration::from_secs(self.lease_seconds.into())
     }
@@ -98,8 +98,7 @@ impl Config {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    quantity::duration(text)
-        .ok_or_else(|| "a duration such as 90s, 10m or 24h is wanted".to_owned())
+    quantity::duration(text).ok_or_else(|| "write a duration such as 90s, 10m or 24h".to_owned())
 }
 
 fn at_least_a_second(text: &str) -> Result<Duration, String> {
@@ -108,7 +107,7 @@ fn at_least_a_second(text: &str) -> Result<Duration, String> {
     if long_enough {
         duration(text)
     } else {
-        Err("a second or more is wanted".to_owned())
+        Err("write a duration of at least 1s".to_owned())
     }
 }
 

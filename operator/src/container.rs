@@ -1,7 +1,6 @@
-//! The sidecar's container and volumes: defined once, for the pods it is injected into and for the Job that drains a
-//! strand. Pure.
+//! The sidecar's container and volumes, for the pods that it is injected into and for the Job that drains a strand. Pure.
 //!
-//! The container keeps to the restricted Pod Security Standard by itself, whatever the pod says.
+//! The container meets the restricted Pod Security Standard by itself, whatever the pod sets.
 
 use boboyka_crds::names;
 use serde_json::{Value, json};
@@ -9,28 +8,28 @@ use serde_json::{Value, json};
 use crate::integration::{Storage, Validated};
 
 /// The user that the sidecar runs as; its image has no other.
-pub const USER: u32 = 65532;
+pub(crate) const USER: u32 = 65532;
 /// Where the strand's volume is mounted.
 const VOLUME_DIR: &str = "/var/lib/boboyka";
-/// Where the strand lies on it: not in its root, which a file system shares with folders of its own.
+/// The strand's folder on it. The root of a file system has folders of its own, such as lost+found.
 const DATA_DIR: &str = "/var/lib/boboyka/strand";
 /// Where Supabase's URL and key are mounted.
 const SUPABASE_DIR: &str = "/var/run/secrets/boboyka-supabase";
-/// Where every client looks for its pod's token.
+/// Where Kubernetes clients look for the pod's token.
 const TOKEN_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-/// How long the pod-bound token lasts, in seconds; the kubelet renews it before.
+/// Lifetime of the pod-bound token in seconds; the kubelet renews it earlier.
 const TOKEN_SECONDS: u32 = 3600;
-/// How long an ephemeral strand is mirrored after the signal to end: within the usual grace of 30 s.
+/// How long an ephemeral strand is still mirrored after SIGTERM, in seconds: within the usual grace period of 30 s.
 const EPHEMERAL_DRAIN_SECONDS: u32 = 20;
 
-/// The container as a native sidecar: it runs before all others and ends after them.
-pub fn sidecar(integration: &Validated, strand: &str) -> Value {
+/// The container as a native sidecar: it starts before all other containers and ends after them.
+pub(crate) fn sidecar(integration: &Validated, strand: &str) -> Value {
     let mut container = container(integration, strand);
     merge(
         &mut container,
         json!({
             "restartPolicy": "Always",
-            // The app's containers start once the store is open; a probe would look only once a second.
+            // The app's containers start as soon as the store is open; a startup probe would look only once a second.
             "lifecycle": {"postStart": {"exec": {"command": ["/boboyka-sidecar", "wait"]}}},
             "readinessProbe": {
                 "httpGet": {"path": "/ready", "port": names::OBSERVE_PORT},
@@ -41,8 +40,8 @@ pub fn sidecar(integration: &Validated, strand: &str) -> Value {
     container
 }
 
-/// The container of a Job that mirrors what a strand without a pod still holds, and ends.
-pub fn drain(integration: &Validated, strand: &str) -> Value {
+/// The container of the Job that drains a strand: it mirrors the backlog and ends.
+pub(crate) fn drain(integration: &Validated, strand: &str) -> Value {
     let mut container = container(integration, strand);
     merge(&mut container, json!({"args": ["drain"]}));
     container
@@ -99,7 +98,7 @@ fn container(integration: &Validated, strand: &str) -> Value {
 }
 
 /// The volumes that the container mounts.
-pub fn volumes(integration: &Validated, strand: &str) -> Vec<Value> {
+pub(crate) fn volumes(integration: &Validated, strand: &str) -> Vec<Value> {
     let strand = match &integration.storage {
         Storage::Claim { .. } => json!({
             "name": names::STRAND_VOLUME,
@@ -116,7 +115,7 @@ pub fn volumes(integration: &Validated, strand: &str) -> Vec<Value> {
     ]}});
     let mut volumes = vec![strand, token];
     if let Some(secret) = &integration.secret {
-        // Optional: a Secret that is not there yet must keep no pod from starting; the sidecar says that it is missing.
+        // Optional: a missing Secret must not keep pods from starting; the sidecar reports it.
         volumes.push(json!({"name": names::SUPABASE_VOLUME, "secret": {
             "secretName": secret.name, "optional": true, "defaultMode": 0o444,
             "items": [{"key": secret.url_key, "path": "url"}, {"key": secret.key_key, "path": "key"}],

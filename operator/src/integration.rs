@@ -1,4 +1,4 @@
-//! An integration, checked once and with its defaults filled in: nothing after this reads the raw specification. Pure.
+//! An integration, checked once and with its defaults filled in. Pure. Nothing after this reads the raw specification.
 
 use boboyka_crds::rules::{self, Violation};
 use boboyka_crds::{BoboykaIntegration, Phase, Reclaim, SecretReference};
@@ -8,87 +8,89 @@ use kube::core::Selector;
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::json;
 
-/// A strand's volume when nobody says otherwise.
+use crate::phases::Request;
+
+/// The default size of a strand's volume.
 const DEFAULT_SIZE: &str = "10Gi";
-/// How much an ephemeral strand may take of its node when nobody says otherwise.
+/// The default limit of an ephemeral strand on its node.
 const DEFAULT_EPHEMERAL_SIZE: &str = "1Gi";
 
-/// What the operator was started with.
+/// What integrations leave open, from the flags of the operator.
 #[derive(Clone, Debug)]
-pub struct Defaults {
+pub(crate) struct Defaults {
     /// The sidecar's image.
-    pub image: String,
-    /// When the kubelet pulls it.
-    pub pull_policy: String,
+    pub(crate) image: String,
+    /// Its pull policy.
+    pub(crate) pull_policy: String,
 }
 
 /// Where strands are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Storage {
-    /// On a claim each.
+pub(crate) enum Storage {
+    /// Each on a persistent volume claim.
     Claim {
         /// Its size.
         size: String,
         /// Its class; the cluster's default when `None`.
         class: Option<String>,
     },
-    /// On their nodes, for as long as their pods.
+    /// In the emptyDir of its pod.
     Ephemeral {
-        /// The most they may take.
+        /// The limit of the emptyDir.
         size_limit: String,
     },
 }
 
-/// An integration that keeps to every rule.
+/// An integration that breaks no rule.
 #[derive(Clone, Debug)]
-pub struct Validated {
+pub(crate) struct Validated {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its namespace.
-    pub namespace: String,
-    /// What names it as an owner.
-    pub owner: OwnerReference,
+    pub(crate) namespace: String,
+    /// Its owner reference.
+    pub(crate) owner: OwnerReference,
     /// The generation of the specification.
-    pub generation: i64,
-    /// The phase that is asked for.
-    pub phase: Phase,
+    pub(crate) generation: i64,
+    /// The requested phase.
+    pub(crate) phase: Phase,
     /// The Secret with Supabase's URL and key.
-    pub secret: Option<SecretReference>,
+    pub(crate) secret: Option<SecretReference>,
     /// Where strands are kept.
-    pub storage: Storage,
-    /// What becomes of them with the integration.
-    pub reclaim: Reclaim,
-    /// Which workloads get the label.
-    pub selector: Option<Selector>,
+    pub(crate) storage: Storage,
+    /// What happens to strands when the integration is deleted.
+    pub(crate) reclaim: Reclaim,
+    /// The workloads that get the label.
+    pub(crate) selector: Option<Selector>,
     /// The sidecar's image.
-    pub image: String,
-    /// When the kubelet pulls it.
-    pub pull_policy: String,
+    pub(crate) image: String,
+    /// Its pull policy.
+    pub(crate) pull_policy: String,
     /// The sidecar's requests and limits.
-    pub resources: ResourceRequirements,
+    pub(crate) resources: ResourceRequirements,
     /// Whether nothing may change.
-    pub suspended: bool,
+    pub(crate) suspended: bool,
 }
 
-/// Why an integration can't be acted on.
+/// Why an integration is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
-    /// The specification breaks rules, which an older definition may have let through.
-    #[error("the specification is not valid: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+pub(crate) enum Invalid {
+    /// The specification breaks rules that an older definition did not have.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Rules(Vec<Violation>),
     /// The selector can't be read.
     #[error("spec.workloadSelector: {0}")]
     Selector(String),
-    /// The API server left something out.
-    #[error("the integration has no {0}")]
+    /// The API server left a field of the metadata out.
+    #[error("metadata.{0} is missing")]
     Missing(&'static str),
 }
 
-/// Checks an integration and fills in what it leaves open.
+/// Checks an integration and fills in its defaults.
 ///
 /// # Errors
-/// [`Invalid`]: every field that is wrong.
-pub fn validate(
+/// [`Invalid`]: every rule that is broken, with its field.
+pub(crate) fn validate(
     integration: &BoboykaIntegration,
     defaults: &Defaults,
 ) -> Result<Validated, Invalid> {
@@ -138,8 +140,18 @@ pub fn validate(
 }
 
 impl Validated {
-    /// What owns a strand and its claim: the integration when it is to take them with it, else nobody.
-    pub fn owner_of_strands(&self) -> Option<OwnerReference> {
+    /// The phase that it requests.
+    pub(crate) fn request(&self) -> Request {
+        Request {
+            phase: self.phase,
+            generation: self.generation,
+            has_supabase: self.secret.is_some(),
+            suspended: self.suspended,
+        }
+    }
+
+    /// The owner of strands and claims: the integration if they are deleted with it, else nobody.
+    pub(crate) fn owner_of_strands(&self) -> Option<OwnerReference> {
         let owner = OwnerReference {
             controller: None,
             block_owner_deletion: None,
@@ -149,7 +161,7 @@ impl Validated {
     }
 }
 
-/// Small enough for every pod; no limit on CPU, which would only throttle. Measured idle: below 20 MiB.
+/// Small requests, which fit into every pod. No CPU limit, which would only throttle. An idle sidecar takes below 20 MiB.
 fn default_resources() -> ResourceRequirements {
     let resources = json!({
         "requests": {"cpu": "10m", "memory": "32Mi"},

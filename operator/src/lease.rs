@@ -1,8 +1,8 @@
-//! Which replica leads: the one whose name is in the Lease and who keeps renewing it.
+//! Which replica leads: the one that the Lease names and that keeps renewing it. Writer of the Lease.
 //!
-//! Nobody's wall clock is trusted. A replica takes the Lease from another only after it has seen the record unchanged
-//! for the whole duration by its own monotonic clock, and only by replacing exactly that record. A leader that could
-//! not renew for two thirds of the duration has lost it, before anybody may take it.
+//! No wall clock is trusted. A replica takes the Lease from another only after it has seen the record unchanged for the
+//! whole duration by its own monotonic clock, and only by replacing exactly that record. A leader that could not renew for
+//! two thirds of the duration has lost the Lease, before another replica may take it.
 
 mod terms;
 
@@ -15,27 +15,25 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use crate::backoff::WatchBackoff;
-use terms::{Step, Terms};
-
-/// The Lease's name, in the operator's namespace.
-pub const NAME: &str = "boboyka-operator";
+use crate::backoff::Waits;
+use crate::causes::causes;
+use crate::clock;
+use terms::{NAME, Step, Terms};
 
 /// The Lease as this replica knows it.
-pub struct Lease {
+pub(crate) struct Lease {
     api: Api<Record>,
     terms: Terms,
 }
 
-impl std::fmt::Debug for Lease {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Lease").field(&self.terms).finish()
-    }
-}
-
 impl Lease {
-    /// The Lease of the operator in a namespace. `identity` must be this process's alone.
-    pub fn new(client: Client, namespace: &str, identity: String, duration: Duration) -> Self {
+    /// The operator's Lease in a namespace. No other process may have this `identity`.
+    pub(crate) fn new(
+        client: Client,
+        namespace: &str,
+        identity: String,
+        duration: Duration,
+    ) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
             terms: Terms::new(identity, duration),
@@ -43,7 +41,7 @@ impl Lease {
     }
 
     /// Returns once this replica leads.
-    pub async fn acquire(&mut self) {
+    pub(crate) async fn acquire(&mut self) {
         let mut changes = Box::pin(changes(self.api.clone()));
         loop {
             let limit = self.terms.pace();
@@ -52,15 +50,20 @@ impl Lease {
                 Ok(Ok(None)) => return,
                 Ok(Ok(Some(until))) => until,
                 Ok(Err(error)) => {
-                    tracing::warn!(%error, "could not ask for the Lease {NAME}");
+                    tracing::warn!(
+                        error = causes(&error),
+                        "could not read or take Lease {NAME}; retrying"
+                    );
                     again()
                 }
                 Err(_) => {
-                    tracing::warn!("the API server is silent about the Lease {NAME}");
+                    tracing::warn!(
+                        "the API server did not answer about Lease {NAME} in time; retrying"
+                    );
                     again()
                 }
             };
-            // A Lease that is released is seen at once.
+            // A released Lease is seen at once.
             tokio::select! {
                 () = sleep_until(wait) => {}
                 Some(()) = changes.next() => {}
@@ -68,12 +71,12 @@ impl Lease {
         }
     }
 
-    /// `None` when this replica leads now, or else when to try again.
+    /// `None` when this replica leads now, else when to try again.
     async fn try_acquire(&mut self) -> Result<Option<Instant>, kube::Error> {
         let began = Instant::now();
         let record = self.api.get_opt(NAME).await?;
         let step = self.terms.next(record.as_ref(), Instant::now());
-        let wish = self.terms.record(record.as_ref(), jiff::Timestamp::now());
+        let wish = self.terms.record(record.as_ref(), clock::now().0);
         let written = match step {
             Step::Wait(until) => return Ok(Some(until)),
             Step::Create => self.api.create(&PostParams::default(), &wish).await,
@@ -81,12 +84,12 @@ impl Lease {
         };
         match written {
             Ok(_) => {}
-            // Another was faster.
+            // Another replica was faster.
             Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => {
             }
             Err(error) => return Err(error),
         }
-        // What is stored decides, also when an answer was lost.
+        // The stored record decides, also when an answer was lost.
         let record = self.api.get_opt(NAME).await?;
         if self.terms.is_mine(record.as_ref()) {
             self.terms.renewed(began);
@@ -96,46 +99,51 @@ impl Lease {
     }
 
     /// Renews the Lease; returns when it is lost, with the reason.
-    pub async fn lost(&mut self) -> String {
+    pub(crate) async fn lost(&mut self) -> String {
         let mut failure: Option<String> = None;
         loop {
-            // After a failure sooner, so that there are some tries left.
+            // Sooner after a failure, so that several tries are left.
             let pace = self.terms.pace();
             let wait = failure.as_ref().map_or(pace, |_| pace / 3);
-            let deadline = self.terms.deadline();
-            sleep_until((Instant::now() + wait).min(deadline)).await;
+            let now = Instant::now();
+            let deadline = self.terms.deadline(now);
+            sleep_until((now + wait).min(deadline)).await;
             match timeout_at(deadline, self.renew()).await {
                 Ok(Ok(true)) => failure = None,
                 Ok(Ok(false)) => return "another replica holds it".to_owned(),
                 Ok(Err(error)) => {
-                    tracing::warn!(%error, "could not renew the Lease {NAME}");
-                    failure = Some(error.to_string());
+                    let error = causes(&error);
+                    tracing::warn!(error, "could not renew Lease {NAME}; retrying");
+                    failure = Some(error);
                 }
-                Err(_) => return failure.unwrap_or_else(|| "the API server is silent".to_owned()),
+                Err(_) => {
+                    return failure
+                        .unwrap_or_else(|| "the API server did not answer in time".to_owned());
+                }
             }
         }
     }
 
-    /// Whether it is still ours, and renewed.
+    /// Renews the Lease; false when another replica holds it.
     async fn renew(&mut self) -> Result<bool, kube::Error> {
         let began = Instant::now();
         let record = self.api.get_opt(NAME).await?;
         if record.is_some() && !self.terms.is_mine(record.as_ref()) {
             return Ok(false);
         }
-        let wish = self.terms.record(record.as_ref(), jiff::Timestamp::now());
+        let wish = self.terms.record(record.as_ref(), clock::now().0);
         let how = PostParams::default();
         match record {
             Some(_) => self.api.replace(NAME, &how, &wish).await?,
-            // Somebody deleted it; nobody else makes it before we must know.
+            // Somebody deleted it; no other replica creates it before we must know.
             None => self.api.create(&how, &wish).await?,
         };
         self.terms.renewed(began);
         Ok(true)
     }
 
-    /// Gives it back, so that another replica leads at once.
-    pub async fn release(self) {
+    /// Releases the Lease, so that another replica leads at once.
+    pub(crate) async fn release(self) {
         let released = async {
             let record = self.api.get(NAME).await?;
             if self.terms.is_mine(Some(&record)) {
@@ -147,7 +155,11 @@ impl Lease {
             Ok::<_, kube::Error>(())
         };
         if let Err(error) = released.await {
-            tracing::warn!(%error, "could not release the Lease {NAME}; it runs out by itself");
+            let error = causes(&error);
+            tracing::warn!(
+                error,
+                "could not release Lease {NAME}; it expires by itself"
+            );
         }
     }
 }
@@ -155,11 +167,11 @@ impl Lease {
 /// One item for each change of the Lease.
 fn changes(api: Api<Record>) -> impl Stream<Item = ()> + Send {
     watcher::watch_object(api, NAME)
-        .backoff(WatchBackoff::default())
+        .backoff(Waits::of_watch())
         .filter_map(|change| std::future::ready(change.ok().map(drop)))
 }
 
-/// Somewhat less, so that replicas don't all come at once.
+/// A little less than `pace`, at random, so that replicas don't all ask at once.
 fn jittered(pace: Duration) -> Duration {
     pace.mul_f64(0.8 + 0.2 * fastrand::f64())
 }

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     match serve(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // A reader that has gone away is no reason to end otherwise.
+            // A closed stderr changes nothing about how the process ends.
             let _ = writeln!(stderr(), "boboyka-operator: {error:#}");
             ExitCode::FAILURE
         }
@@ -21,11 +21,11 @@ fn main() -> ExitCode {
 }
 
 fn serve(config: Config) -> anyhow::Result<()> {
-    // The one TLS provider; libraries are built to take what is installed here.
+    // The only TLS provider: libraries are built without one and use what is installed here.
     let installed = rustls::crypto::ring::default_provider().install_default();
     anyhow::ensure!(
         installed.is_ok(),
-        "a TLS provider was installed before this one"
+        "another TLS provider is installed already"
     );
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

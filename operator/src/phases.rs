@@ -1,10 +1,9 @@
-//! Phases as a pure module: what is asked for, what is in force, and the evidence of the strands go in; what is in force
-//! then, and why not more, comes out.
+//! Which phase is in force, and which gates keep the next one from coming into force. Pure.
 //!
-//! Forward is one step at a time, and only through the gates; backward is at once. A strand's boundary is the head of its
-//! last report when nothing was left to mirror then, else the one that its sidecar fixed for this generation. Gates are
-//! evidence that the mirror keeps up: what is appended until a sidecar obeys is mirrored too, for it fixes the last
-//! seq to mirror in the commit in which it obeys.
+//! A step forward is one phase and passes gates; a step backward is at once. A strand's boundary is the head of its last
+//! report if nothing was left to mirror then, else the boundary that its sidecar fixed for this generation. The gates
+//! show that the mirror keeps up. Records that are appended until a sidecar obeys are mirrored too: it fixes the last seq
+//! to mirror in the commit in which it obeys.
 
 use boboyka_crds::{BoboykaStrand, Boundary, Gate, IntegrationStatus, Phase, Transition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -13,30 +12,30 @@ use kube::ResourceExt as _;
 /// How many strands a message names.
 const NAMED_MAX: usize = 5;
 
-/// What one strand shows.
+/// What one strand shows for a change of phase.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Evidence {
-    /// The strand.
-    pub name: String,
+pub(crate) struct Evidence {
+    /// The strand's name.
+    pub(crate) name: String,
     /// Whether a pod holds it.
-    pub held: bool,
-    /// Whether its holder has reported, and recently.
-    pub fresh: bool,
-    /// The phase that it obeys.
-    pub obeys: Option<Phase>,
-    /// Records that Supabase lacks.
-    pub backlog: i64,
+    pub(crate) held: bool,
+    /// Whether its holder has reported recently.
+    pub(crate) fresh: bool,
+    /// The phase that its sidecar obeys.
+    pub(crate) obeys: Option<Phase>,
+    /// Records that Supabase does not have yet.
+    pub(crate) backlog: i64,
     /// Records that Supabase refuses.
-    pub dead_letters: i64,
-    /// Whether its chain holds.
-    pub intact: bool,
+    pub(crate) dead_letters: i64,
+    /// Whether its chain is intact.
+    pub(crate) intact: bool,
     /// The boundary that its sidecar fixed.
-    pub boundary: Option<Boundary>,
+    pub(crate) boundary: Option<Boundary>,
 }
 
 impl Evidence {
-    /// What a strand's status shows; `fresh` as the operator judges its age.
-    pub fn of(strand: &BoboykaStrand, fresh: bool, intact: bool) -> Self {
+    /// Reads a strand's status; the caller judges whether it is `fresh` and `intact`.
+    pub(crate) fn of(strand: &BoboykaStrand, fresh: bool, intact: bool) -> Self {
         let status = strand.status.clone().unwrap_or_default();
         Self {
             name: strand.name_any(),
@@ -50,6 +49,12 @@ impl Evidence {
         }
     }
 
+    /// Whether the strand's sidecar is ready; `strand` is the strand that this shows.
+    pub(crate) fn is_ready(&self, strand: &BoboykaStrand) -> bool {
+        let status = strand.status.as_ref();
+        self.fresh && status.is_some_and(|status| status.ready)
+    }
+
     fn is_drained(&self, generation: i64) -> bool {
         let fixed = self.boundary.as_ref();
         let fixed = fixed.filter(|boundary| boundary.generation == generation);
@@ -57,48 +62,45 @@ impl Evidence {
     }
 }
 
-/// What is asked for.
+/// The phase that an integration asks for.
 #[derive(Clone, Copy, Debug)]
-pub struct Request {
+pub(crate) struct Request {
     /// The phase.
-    pub phase: Phase,
-    /// The generation of the integration that asks.
-    pub generation: i64,
-    /// Whether there is a Supabase.
-    pub has_supabase: bool,
+    pub(crate) phase: Phase,
+    /// The generation of the integration.
+    pub(crate) generation: i64,
+    /// Whether the integration names a Supabase.
+    pub(crate) has_supabase: bool,
     /// Whether nothing may change.
-    pub suspended: bool,
+    pub(crate) suspended: bool,
 }
 
-/// What is in force.
+/// The phase in force, and what the next one waits for.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Decision {
-    /// The phase.
-    pub phase: Phase,
-    /// The generation that brought it about.
-    pub generation: i64,
-    /// The change under way.
-    pub transition: Option<Transition>,
-    /// The phase before, when this decision changed it.
-    pub changed_from: Option<Phase>,
+pub(crate) struct Standing {
+    /// The phase in force.
+    pub(crate) phase: Phase,
+    /// The generation of the integration that brought it into force.
+    pub(crate) generation: i64,
+    /// The transition that waits for its gates.
+    pub(crate) transition: Option<Transition>,
 }
 
-/// Decides what is in force, from the request, the status so far and the strands.
-pub fn decide(
+/// Decides which phase is in force, from the request, the status so far and the strands.
+pub(crate) fn decide(
     request: Request,
     before: &IntegrationStatus,
     strands: &[Evidence],
     now: &Time,
-) -> Decision {
+) -> Standing {
     let (phase, generation) = match before.phase {
         Some(phase) => (phase, before.phase_generation.unwrap_or(request.generation)),
         None => (first_phase(request.phase, strands), request.generation),
     };
-    let here = Decision {
+    let here = Standing {
         phase,
         generation,
         transition: None,
-        changed_from: None,
     };
     let next = phase.step_to(request.phase).filter(|_| !request.suspended);
     let Some(next) = next else { return here };
@@ -108,11 +110,10 @@ pub fn decide(
         Vec::new()
     };
     if gates.iter().all(|gate| gate.passed) {
-        return Decision {
+        return Standing {
             phase: next,
             generation: request.generation,
             transition: None,
-            changed_from: Some(phase),
         };
     }
     let same = before.transition.as_ref();
@@ -120,7 +121,7 @@ pub fn decide(
     let since = same
         .and_then(|was| was.since.clone())
         .unwrap_or_else(|| now.clone());
-    Decision {
+    Standing {
         transition: Some(Transition {
             from: phase,
             to: next,
@@ -132,8 +133,8 @@ pub fn decide(
     }
 }
 
-/// What is in force for an integration that has no status yet: what is asked for, or, when strands of an earlier one
-/// are found, the least advanced phase that they obey.
+/// The phase in force of an integration without a status: the requested phase or, if strands of an earlier integration
+/// exist, the least advanced phase that they obey.
 fn first_phase(requested: Phase, strands: &[Evidence]) -> Phase {
     let obeyed = strands.iter().filter_map(|strand| strand.obeys).min();
     obeyed.map_or(requested, |obeyed| obeyed.min(requested))
@@ -144,7 +145,7 @@ fn gates(phase: Phase, request: Request, strands: &[Evidence]) -> Vec<Gate> {
     let mut gates = vec![gate(
         "Reported",
         strands.iter().filter(silent),
-        &format!("every sidecar that runs has reported and obeys {phase}"),
+        &format!("every running sidecar has reported and obeys {phase}"),
         |strand| match strand.obeys {
             _ if !strand.fresh => "has not reported".to_owned(),
             Some(obeys) => format!("obeys {obeys}"),
@@ -170,8 +171,8 @@ fn gates(phase: Phase, request: Request, strands: &[Evidence]) -> Vec<Gate> {
     gates.push(gate(
         "ChainIntact",
         strands.iter().filter(|strand| !strand.intact),
-        "every chain holds",
-        |_| "its chain does not hold".to_owned(),
+        "every chain is intact",
+        |_| "its chain is not intact".to_owned(),
     ));
     gates
 }
@@ -180,16 +181,16 @@ fn gate<'a>(
     name: &str,
     blocking: impl Iterator<Item = &'a Evidence>,
     passed: &str,
-    tell: impl Fn(&Evidence) -> String,
+    describe: impl Fn(&Evidence) -> String,
 ) -> Gate {
     let blocking: Vec<&Evidence> = blocking.collect();
-    let mut told: Vec<String> = blocking
+    let mut named: Vec<String> = blocking
         .iter()
         .take(NAMED_MAX)
-        .map(|strand| format!("{} ({})", strand.name, tell(strand)))
+        .map(|strand| format!("{} ({})", strand.name, describe(strand)))
         .collect();
     if blocking.len() > NAMED_MAX {
-        told.push(format!("and {} more", blocking.len() - NAMED_MAX));
+        named.push(format!("and {} more", blocking.len() - NAMED_MAX));
     }
     Gate {
         name: name.to_owned(),
@@ -197,7 +198,7 @@ fn gate<'a>(
         message: if blocking.is_empty() {
             passed.to_owned()
         } else {
-            format!("{} of the strands: {}", blocking.len(), told.join(", "))
+            format!("{} of the strands: {}", blocking.len(), named.join(", "))
         },
     }
 }

@@ -1,12 +1,11 @@
-//! The tasks of the process by name. None of them ends before the signal unless something is wrong: then the process
-//! ends too.
+//! The tasks of the process, by name. A task that ends before the signal ends the process.
 
 use std::collections::HashMap;
 use std::future::Future;
 
 use tokio::task::{Id, JoinError, JoinSet};
 
-use crate::RunError;
+use crate::error::RunError;
 
 /// All tasks.
 #[derive(Debug, Default)]
@@ -26,7 +25,7 @@ impl Tasks {
         self.names.insert(handle.id(), name);
     }
 
-    /// Returns when a task ends that should not: why.
+    /// Waits until a task ends, which none should; returns why.
     pub(crate) async fn failed(&mut self) -> RunError {
         match self.set.join_next_with_id().await {
             None => RunError::TaskEnded("none was started"),
@@ -36,7 +35,7 @@ impl Tasks {
         }
     }
 
-    /// Waits for all tasks after the signal; what the first of them failed with, if any did.
+    /// Waits for all tasks after the signal; returns the first failure, if there is one.
     pub(crate) async fn ended(&mut self) -> Option<RunError> {
         let mut failure = None;
         while let Some(ended) = self.set.join_next_with_id().await {

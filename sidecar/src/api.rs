@@ -1,14 +1,15 @@
-//! The HTTP API on localhost: routes and the one state that handlers share.
+//! The HTTP API on localhost: its routes.
 
 mod body;
 mod cursor;
-pub(crate) mod error;
+mod error;
 mod guard;
 mod ingest;
 mod mirror;
 mod read;
 pub(crate) mod requests;
 mod splitter;
+mod state;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -19,30 +20,9 @@ use axum::Router;
 use axum::http::{Method, Uri};
 use axum::middleware;
 use axum::routing::{get, post};
-use boboyka_mirror::Mirror;
-use boboyka_store::Store;
-use body::Bodies;
-use error::{ApiError, Code};
-use requests::Requests;
 
-/// What handlers work with.
-pub(crate) struct Api {
-    pub(crate) store: Store,
-    pub(crate) mirror: Mirror,
-    pub(crate) bodies: Bodies,
-    pub(crate) requests: Requests,
-}
-
-impl Api {
-    pub(crate) fn new(store: Store, mirror: Mirror) -> Self {
-        Self {
-            store,
-            mirror,
-            bodies: Bodies::new(),
-            requests: Requests::default(),
-        }
-    }
-}
+use self::error::{ApiError, Code};
+pub(crate) use self::state::Api;
 
 /// All routes of the API.
 pub(crate) fn router(api: Arc<Api>) -> Router {

@@ -1,8 +1,9 @@
 //! The sidecar's place in a cluster: it watches its own integration and its own strand, nothing else.
 //!
 //! Whatever the API server does, the sidecar goes on: what is known counts until something else is heard. No
-//! connectivity, a refusal, a resource or its definition that is gone: each is said once and tried again for ever.
+//! connectivity, a refusal, a resource or its definition that is gone: each is logged once and tried again for ever.
 
+mod assignment;
 mod backoff;
 mod client;
 mod read;
@@ -12,39 +13,16 @@ mod trouble;
 mod watch;
 
 use boboyka_crds::{BoboykaIntegration, BoboykaStrand};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Client;
 use tokio::sync::watch::{Receiver, Sender, channel};
 
+pub(crate) use self::assignment::Assignment;
 pub(crate) use self::backoff::Backoff;
-pub(crate) use self::trouble::Trouble;
+pub(crate) use self::trouble::{Trouble, reason};
 
+use crate::config::Membership;
 use crate::integration::Integration;
 use tokio_util::sync::CancellationToken;
-
-/// Where in the cluster this sidecar belongs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Membership {
-    /// The namespace.
-    pub namespace: String,
-    /// Its integration.
-    pub integration: String,
-    /// Its strand.
-    pub strand: String,
-    /// Its pod's UID.
-    pub pod_uid: String,
-}
-
-/// What the strand's resource says to its sidecar.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Assignment {
-    /// The pod that holds the strand: only its sidecar reports.
-    pub(crate) holder_uid: Option<String>,
-    /// The seq whose block the operator wants to see again.
-    pub(crate) witnessed_seq: Option<u64>,
-    /// What was reported last, perhaps by an earlier holder: since when things are as they are.
-    pub(crate) conditions: Vec<Condition>,
-}
 
 /// What is known of the cluster, kept up to date.
 #[derive(Clone)]
@@ -142,7 +120,7 @@ impl ClusterWatch {
                 phase,
                 generation,
                 transition = heard.transition,
-                "the integration asks for this"
+                "the integration has changed"
             );
             self.integration.send_replace(heard);
         }
@@ -153,19 +131,15 @@ impl ClusterWatch {
         self.assignment.send_if_modified(|known| {
             if known.holder_uid != heard.holder_uid {
                 let held = heard.holder_uid.as_ref() == Some(&self.membership.pod_uid);
-                tracing::info!(held, holder = heard.holder_uid, "the strand's holder");
+                tracing::info!(
+                    held,
+                    holder = heard.holder_uid,
+                    "the strand's holder has changed"
+                );
             }
             let new = *known != heard;
             *known = heard;
             new
         });
     }
-}
-
-/// Why the API server did not do it, in words that stay the same while the reason does.
-pub(crate) fn told(error: &kube::Error) -> String {
-    if let kube::Error::Api(status) = error {
-        return format!("{} ({})", status.message, status.code);
-    }
-    boboyka_store::causes(error)
 }

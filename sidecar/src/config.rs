@@ -7,7 +7,7 @@ use std::time::Duration;
 use boboyka_crds::{names, quantity};
 use clap::{Args, Parser, Subcommand};
 
-use crate::cluster::Membership;
+use crate::log::LogFormat;
 
 /// Takes Boboyka's records on localhost, keeps each in a hash-chained strand before it answers, and
 /// mirrors them to Supabase.
@@ -26,6 +26,15 @@ pub struct Cli {
     /// What to do instead of serving.
     #[command(subcommand)]
     pub command: Option<Command>,
+    /// How log lines look: auto is text on a terminal and JSON anywhere else.
+    #[arg(
+        long,
+        global = true,
+        env = "BOBOYKA_LOG_FORMAT",
+        value_enum,
+        default_value_t
+    )]
+    pub log_format: LogFormat,
     /// How to serve.
     #[command(flatten)]
     pub serve: Serve,
@@ -102,6 +111,19 @@ pub fn supabase_variables() -> (Option<String>, Option<String>) {
     (variable(SUPABASE_URL), variable(SUPABASE_KEY))
 }
 
+/// Where in the cluster this sidecar belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// The namespace.
+    pub namespace: String,
+    /// Its integration.
+    pub integration: String,
+    /// Its strand.
+    pub strand: String,
+    /// Its pod's UID.
+    pub pod_uid: String,
+}
+
 /// Some of the variables that place a sidecar in a cluster are set, others are not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{set} is set but {missing} is not: a sidecar in a cluster needs both")]
@@ -127,12 +149,12 @@ fn membership_from(
     let mut missing = None;
     let mut take = |name| {
         let value = variable(name);
-        let place = if value.is_some() {
+        let first = if value.is_some() {
             &mut set
         } else {
             &mut missing
         };
-        place.get_or_insert(name);
+        first.get_or_insert(name);
         value.unwrap_or_default()
     };
     let membership = Membership {

@@ -1,6 +1,6 @@
 //! The command line: serve; verify a strand offline, wait for a sidecar, drain a strand.
 
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{Write, stderr, stdout};
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -8,12 +8,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use boboyka_sidecar::config::{Cli, Command, Serve};
-use boboyka_sidecar::{RunError, command, run};
-use boboyka_store::causes;
+use boboyka_sidecar::{RunError, command, log};
+use boboyka_store::{causes, verify_offline};
 use clap::Parser;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    log::start(cli.log_format);
     let ended = match cli.command {
         None => serve(cli.serve),
         Some(Command::Drain(strand)) => within_runtime(command::drain(strand)),
@@ -37,11 +38,10 @@ fn serve(serve: Serve) -> anyhow::Result<()> {
         serve.listen,
         serve.strand.data_dir.display()
     );
-    within_runtime(run(serve, || say(&mut stdout(), &greeting)))
+    within_runtime(command::run(serve, || say(&mut stdout(), &greeting)))
 }
 
 fn within_runtime(work: impl Future<Output = Result<(), RunError>>) -> anyhow::Result<()> {
-    start_log();
     // The one TLS provider; libraries are built to take what is installed here.
     let installed = rustls::crypto::ring::default_provider().install_default();
     anyhow::ensure!(
@@ -66,8 +66,7 @@ fn wait(observe: SocketAddr, timeout: Duration) -> ExitCode {
 }
 
 fn verify(data_dir: &Path) -> ExitCode {
-    start_log();
-    let verdict = match boboyka_store::verify_offline(data_dir, |_| ControlFlow::Continue(())) {
+    let verdict = match verify_offline(data_dir, |_| ControlFlow::Continue(())) {
         Ok(verdict) => verdict,
         Err(error) => {
             say(
@@ -91,21 +90,6 @@ fn verify(data_dir: &Path) -> ExitCode {
         &format!("ok: {records} records{behind}, head {hash}"),
     );
     ExitCode::SUCCESS
-}
-
-fn start_log() {
-    // What the watch of the cluster meets is said once, by ourselves.
-    let quiet = "info,kube_runtime=error,kube_client=error";
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(quiet));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(stderr);
-    if stderr().is_terminal() {
-        log.init();
-    } else {
-        log.json().init();
-    }
 }
 
 /// Writes a line; a reader that has gone away is no reason to stop.

@@ -2,7 +2,7 @@
 
 use boboyka_crds::{MirrorMode, MirrorTable};
 use boboyka_mirror::{Mode, Settings, TableSettings};
-use boboyka_strand::RecordType;
+use boboyka_strand::{PerType, RecordType};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -48,7 +48,7 @@ fn settings_of(integration: &Integration) -> Settings {
     Settings {
         ack_timeout: integration.ack_timeout,
         batch_rows: integration.batch_rows,
-        tables: RecordType::ALL.map(|record_type| {
+        tables: PerType::from_fn(|record_type: RecordType| {
             let table = integration.tables.get(record_type.name());
             table.map_or_else(TableSettings::default, table_settings)
         }),

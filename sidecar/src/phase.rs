@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use boboyka_store::{Place, Store};
+use boboyka_store::{Store, View, causes};
 use boboyka_strand::Seq;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::integration::Integration;
 
-/// How soon a phase that the store could not take is offered again, and how often the lanes are looked at
-/// while they drain to a boundary.
-const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// How soon a phase that the store could not take is offered again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
-/// A strand's place in a change of phase under way.
+/// How far a strand has come in a change of phase under way: the boundary that it fixed, and whether the lanes
+/// have drained to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Boundary {
+pub struct TransitionProgress {
     /// The integration's generation that asks for the change.
     pub generation: i64,
     /// The head when this was first seen.
@@ -33,55 +33,60 @@ pub async fn follow(
     store: Store,
     integration: watch::Receiver<Integration>,
     shutdown: CancellationToken,
-) -> (watch::Receiver<Option<Boundary>>, JoinHandle<()>) {
+) -> (watch::Receiver<Option<TransitionProgress>>, JoinHandle<()>) {
     let (boundary, receiver) = watch::channel(None);
     let mut follower = Follower {
         store,
         integration,
         boundary,
-        at: None,
+        fixed: None,
     };
-    let waits = follower.step().await;
-    (receiver, tokio::spawn(follower.run(waits, shutdown)))
+    let pending = follower.step().await;
+    (receiver, tokio::spawn(follower.run(pending, shutdown)))
 }
 
 struct Follower {
     store: Store,
     integration: watch::Receiver<Integration>,
-    boundary: watch::Sender<Option<Boundary>>,
-    /// The boundary's place.
-    at: Option<(i64, Place)>,
+    boundary: watch::Sender<Option<TransitionProgress>>,
+    /// The strand when the boundary was fixed, and the generation that it was fixed for.
+    fixed: Option<(i64, View)>,
+}
+
+/// What a follower waits for besides the next edit.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pending {
+    /// The lanes drain to the boundary.
+    drains: bool,
+    /// The store has not taken the phase yet.
+    refused: bool,
 }
 
 impl Follower {
-    async fn run(mut self, mut waits: bool, shutdown: CancellationToken) {
+    async fn run(mut self, mut pending: Pending, shutdown: CancellationToken) {
+        let mut view = self.store.watch_view();
         loop {
-            let look = async {
-                if waits {
-                    tokio::time::sleep(LOOK_INTERVAL).await;
-                } else {
-                    std::future::pending::<()>().await;
-                }
-            };
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 changed = self.integration.changed() => if changed.is_err() {
                     // Nothing changes any more.
                     return shutdown.cancelled().await;
                 },
-                () = look => {}
+                Ok(()) = view.changed(), if pending.drains => {}
+                () = tokio::time::sleep(RETRY_INTERVAL), if pending.refused => {}
             }
-            waits = self.step().await;
+            view.mark_unchanged();
+            pending = self.step().await;
         }
     }
 
-    /// Does what is to be done now; whether there is more to do soon.
-    async fn step(&mut self) -> bool {
+    /// Does what is to be done now.
+    async fn step(&mut self) -> Pending {
         let integration = self.integration.borrow_and_update().clone();
         // The boundary first: it must not lie behind the change that it is for.
-        let drains = self.watch_boundary(&integration);
-        let obeys = self.obey(&integration).await;
-        drains || !obeys
+        let drains = self.watch_transition(&integration);
+        let refused = !self.obey(&integration).await;
+        Pending { drains, refused }
     }
 
     /// Whether the store obeys what is in force.
@@ -89,34 +94,36 @@ impl Follower {
         let Some(wanted) = integration.in_force else {
             return true;
         };
-        if self
-            .store
-            .phase()
-            .is_some_and(|state| state.phase == wanted.phase)
-        {
+        let obeyed = self.store.view().phase.map(|state| state.phase);
+        if obeyed == Some(wanted.phase) {
             return true;
         }
         match self.store.set_phase(wanted.phase, wanted.generation).await {
             Ok(_) => true,
             Err(error) => {
                 let phase = wanted.phase.as_str();
-                tracing::warn!(%error, phase, "the phase {phase} could not be put into force yet");
+                let error = causes(&error);
+                tracing::warn!(
+                    error,
+                    phase,
+                    "could not put the phase {phase} into force; trying again"
+                );
                 false
             }
         }
     }
 
     /// Fixes, watches or gives up the boundary; whether it is still to be watched.
-    fn watch_boundary(&mut self, integration: &Integration) -> bool {
-        let place = integration.transition.map(|generation| match self.at {
-            Some((known, place)) if known == generation => (generation, place),
-            _ => (generation, self.store.place()),
+    fn watch_transition(&mut self, integration: &Integration) -> bool {
+        let now = self.store.view();
+        self.fixed = integration.transition.map(|generation| match self.fixed {
+            Some((known, fixed)) if known == generation => (generation, fixed),
+            _ => (generation, now),
         });
-        self.at = place;
-        let boundary = place.map(|(generation, place)| Boundary {
+        let boundary = self.fixed.map(|(generation, fixed)| TransitionProgress {
             generation,
-            seq: place.seq,
-            drained: !integration.has_supabase || self.store.settled(&place),
+            seq: fixed.head.seq,
+            drained: !integration.has_supabase || now.has_settled(&fixed),
         });
         self.boundary.send_if_modified(|shown| {
             let changed = *shown != boundary;
@@ -141,7 +148,7 @@ mod tests {
     struct Following {
         store: Store,
         integration: watch::Sender<Integration>,
-        boundary: watch::Receiver<Option<Boundary>>,
+        boundary: watch::Receiver<Option<TransitionProgress>>,
         task: JoinHandle<()>,
         shutdown: CancellationToken,
         _folder: TempDir,
@@ -177,7 +184,10 @@ mod tests {
                 .send_modify(|integration| integration.transition = transition);
         }
 
-        async fn shown(&mut self, is_so: impl Fn(&Boundary) -> bool) -> Boundary {
+        async fn shown(
+            &mut self,
+            is_so: impl Fn(&TransitionProgress) -> bool,
+        ) -> TransitionProgress {
             let wait = self
                 .boundary
                 .wait_for(|shown| shown.as_ref().is_some_and(&is_so));
@@ -218,7 +228,7 @@ mod tests {
         assert_eq!(*following.boundary.borrow(), None);
         following.ask(Some(7));
         let fixed = following.shown(|_| true).await;
-        let expected = Boundary {
+        let expected = TransitionProgress {
             generation: 7,
             seq,
             drained: false,

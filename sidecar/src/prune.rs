@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use boboyka_store::Store;
+use boboyka_store::{Store, causes};
 use boboyka_strand::retention::Policy;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -38,13 +38,18 @@ async fn run(
         if policy.is_some() || asked != policy {
             match store.prune(policy, has_supabase).await {
                 Ok(()) => asked = policy,
-                Err(error) => tracing::warn!(%error, "nothing could be pruned"),
+                Err(error) => {
+                    tracing::warn!(
+                        error = causes(&error),
+                        "could not prune the strand; trying again"
+                    );
+                }
             }
         }
         tokio::select! {
             () = shutdown.cancelled() => return,
             changed = integration.changed() => if changed.is_err() {
-                // Whoever wrote it has ended, and so does the process.
+                // The task that wrote it has ended, and so does the process.
                 return shutdown.cancelled().await;
             },
             () = tokio::time::sleep(INTERVAL) => {}

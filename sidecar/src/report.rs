@@ -22,7 +22,7 @@ use tokio::time::MissedTickBehavior;
 
 use self::pace::Pacer;
 pub(crate) use self::snapshot::Source;
-use crate::cluster::{Backoff, Cluster, Trouble, told};
+use crate::cluster::{Backoff, Cluster, Trouble, reason};
 use tokio_util::sync::CancellationToken;
 
 /// How often the sidecar looks at itself: within the two seconds in which an edit is obeyed and seen to be.
@@ -79,11 +79,11 @@ impl Reporter {
                 return;
             };
             if let Err(reason) = self.send(client, &status).await {
-                tracing::warn!(reason, "the last report did not get through");
+                tracing::warn!(reason, "the API server did not take the last report");
             }
         };
         if tokio::time::timeout(limit, said).await.is_err() {
-            tracing::warn!("the last report was not answered in time");
+            tracing::warn!("the API server did not answer the last report in time");
         }
     }
 
@@ -93,7 +93,7 @@ impl Reporter {
             self.conditions = None;
             return;
         };
-        // Whoever hears from the API server need not wait for it.
+        // The API server answers the watches again, so it will take the report too.
         if self.cluster.heard() {
             self.backoff.reset();
             self.not_before = None;
@@ -114,7 +114,7 @@ impl Reporter {
         let sent = tokio::time::timeout(SEND_MAX, self.send(client, &status));
         let sent = sent
             .await
-            .unwrap_or_else(|_| Err("it was not answered in time".to_owned()));
+            .unwrap_or_else(|_| Err("the API server did not answer in time".to_owned()));
         match sent {
             Ok(()) => {
                 self.trouble.over();
@@ -167,6 +167,6 @@ impl Reporter {
         let sent = api
             .patch_status(&own.strand, &parameters, &Patch::Apply(&patch))
             .await;
-        sent.map(drop).map_err(|error| told(&error))
+        sent.map(drop).map_err(|error| reason(&error))
     }
 }

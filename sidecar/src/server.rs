@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use boboyka_store::causes;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -32,7 +33,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: Cance
                 Ok((stream, _)) => stream,
                 Err(error) => {
                     // Out of file descriptors, mostly: others must end first.
-                    tracing::warn!(%error, "could not accept a connection");
+                    tracing::warn!(error = causes(&error), "could not accept a connection");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     continue;
                 }
@@ -50,7 +51,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: Cance
         tokio::spawn(async move {
             let _slot = slot;
             if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
+                tracing::debug!(error = causes(&error), "a connection ended early");
             }
         });
     }
@@ -59,6 +60,6 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: Cance
         .await
         .is_err()
     {
-        tracing::warn!("some requests were still under way at the end");
+        tracing::warn!("the sidecar ended before it answered all requests");
     }
 }

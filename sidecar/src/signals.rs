@@ -1,6 +1,7 @@
 //! The signals to end, heard from the moment that somebody listens: what comes while the strand is still being opened is
 //! not lost.
 
+use boboyka_store::causes;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// SIGTERM and Ctrl-C.
@@ -30,7 +31,7 @@ impl Signals {
 
 fn hear(kind: SignalKind, name: &str) -> Option<Signal> {
     signal(kind)
-        .inspect_err(|error| tracing::error!(%error, "can't hear {name}"))
+        .inspect_err(|error| tracing::error!(error = causes(error), "could not listen for {name}"))
         .ok()
 }
 

@@ -6,20 +6,17 @@ use std::time::Duration;
 
 use boboyka_crds::MirrorTable;
 use boboyka_mirror::{Mirror, SupabaseSource};
-use boboyka_store::Store;
+use boboyka_store::{Store, causes};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use crate::cluster::{Cluster, Membership};
-use crate::config::Strand;
+use crate::cluster::Cluster;
+use crate::config::{Membership, Strand};
 use crate::integration::Integration;
 use crate::report::{Reporter, Source};
 use crate::{mirroring, phase, prune};
-
-/// How often it is looked whether the lanes have settled everything.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What the sidecar has to do with others.
 #[derive(Debug)]
@@ -128,28 +125,49 @@ impl Upkeep {
     /// Returns when one of the tasks has ended, which before the signal none does unless something is wrong with it.
     pub(crate) async fn task_ended(&mut self) {
         if let Some(Err(error)) = self.tasks.join_next().await {
-            tracing::error!(%error, "a task had failed");
+            tracing::error!(error = causes(&error), "a task of the sidecar failed");
         }
     }
 
     /// Whether nothing is left to mirror that can be mirrored.
     pub(crate) fn is_settled(&self) -> bool {
-        !self.mirror.configured() || self.store.settled(&self.store.place())
+        !self.mirror.configured() || self.store.view().is_settled()
     }
 
-    /// Whether nothing is left that the phase in force wants mirrored: the phase is heard of and obeyed, and Supabase
+    /// Whether nothing is left that the phase in force wants mirrored: the phase is known and obeyed, and Supabase
     /// has everything.
     pub(crate) fn owes_nothing(&self) -> bool {
         let in_force = self.integration.borrow().in_force;
-        let obeyed = self.store.phase().map(|state| state.phase);
-        in_force.is_some_and(|force| obeyed == Some(force.phase))
-            && self.store.settled(&self.store.place())
+        let view = self.store.view();
+        let obeyed = view.phase.map(|state| state.phase);
+        in_force.is_some_and(|force| obeyed == Some(force.phase)) && view.is_settled()
     }
 
     /// Returns once Supabase has everything.
     pub(crate) async fn settled(&self) {
-        while !self.is_settled() {
-            tokio::time::sleep(LOOK_INTERVAL).await;
+        self.until(|upkeep| upkeep.is_settled().then_some(())).await;
+    }
+
+    /// Looks at once, and again whenever the strand, the integration or the credentials have changed, until there is
+    /// an answer.
+    pub(crate) async fn until<T>(&self, look: impl Fn(&Self) -> Option<T>) -> T {
+        let mut view = self.store.watch_view();
+        let mut integration = self.integration.clone();
+        let mut source = self.mirror.watch_source();
+        loop {
+            // What changes during the look is looked at again.
+            view.mark_unchanged();
+            integration.mark_unchanged();
+            source.mark_seen();
+            if let Some(answer) = look(self) {
+                return answer;
+            }
+            tokio::select! {
+                Ok(()) = view.changed() => {}
+                // Fails once the watch of the cluster has ended, which is the end of the process.
+                Ok(()) = integration.changed() => {}
+                () = source.changed() => {}
+            }
         }
     }
 
@@ -168,7 +186,7 @@ impl Upkeep {
     pub(crate) async fn end(mut self, report_limit: Duration) {
         while let Some(ended) = self.tasks.join_next().await {
             if let Err(error) = ended {
-                tracing::error!(%error, "a task had failed");
+                tracing::error!(error = causes(&error), "a task of the sidecar failed");
             }
         }
         if let Some(reporter) = self.reporter
@@ -181,6 +199,6 @@ impl Upkeep {
 
 async fn joined(task: JoinHandle<()>, what: &str) {
     if let Err(error) = task.await {
-        tracing::error!(%error, "the task {what} failed");
+        tracing::error!(error = causes(&error), "the task {what} failed");
     }
 }

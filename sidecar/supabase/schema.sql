@@ -1,6 +1,18 @@
 -- The four Supabase tables that the sidecar mirrors the strand to. Run it in Supabase's SQL editor, or
--- with `psql -f schema.sql`. It may be run again at any time: it only adds what is missing, and it adds
--- all or nothing.
+-- with `psql -f schema.sql`. It may be run again at any time: it only adds what is missing. Each step
+-- stands alone: where one can't be done, a warning says why and what to run instead, and the others
+-- are done nevertheless. Nothing is dropped, and nobody who may read a table of yours loses that right.
+--
+-- A table takes one of two shapes. Yours decides by its unique keys, and `spec.supabase.mirror.tables`
+-- of an integration (or the sidecar's --mirror-tables) can name table, mode, key and columns:
+--   append  a row for each record: the history. The tables made here have this shape.
+--   latest  a row for each build, queue item or agent: its state. A table of yours with a unique key on
+--           build_id, queue_id or agent_id, such as a primary key, has this shape. To make one of
+--           these here a table of states, run before there are rows in it:
+--             alter table public.project_builds add constraint project_builds_build_id_key unique (build_id);
+--             select public.boboyka_guard('public.project_builds');
+--             grant update on public.project_builds to service_role;
+--           and for the others the same with build_queue (queue_id) and agent_health (agent_id).
 --
 -- What the columns are for, in every table:
 --   the record's own fields  typed, so that they can be filtered and joined. All may be null: the sidecar
@@ -11,15 +23,67 @@
 --                            once: without this key the mirror can't retry without doubling rows.
 --   strand, seq              which strand holds the record, and at which place.
 --   ingested_at_ms           when the sidecar took it, in milliseconds since 1970.
--- Those five are never null in the tables made here. In a table of yours that was there before they are
--- added but may be null, because its older rows have none: a null record_hash marks a row that did not
--- come through a strand.
---
--- A table of yours that was there before also gets row level security. The sidecar's service_role passes
--- it by; readers with the anon or authenticated role see no row until you give them a policy, such as
---   create policy "members read builds" on project_builds for select to authenticated using (true);
+-- In a table of yours that was there before, those five are added where they are missing and may be
+-- null, because its older rows have none: a null record_hash marks a row that did not come through a
+-- strand.
 
-begin;
+-- The guard of a table of states: an update with an older record leaves the row as it is. Records are
+-- ordered by time, then strand, then seq; within one strand that is the strand's own order. Updates that
+-- set none of these columns pass.
+create or replace function public.boboyka_newest_wins() returns trigger
+  language plpgsql set search_path = '' as $$
+declare
+  here jsonb := to_jsonb(old);
+  new_time bigint; old_time bigint; new_strand text; old_strand text; new_seq bigint; old_seq bigint;
+  there jsonb := to_jsonb(new);
+begin
+  new_time := (there ->> tg_argv[2])::bigint; old_time := (here ->> tg_argv[2])::bigint;
+  new_strand := there ->> tg_argv[0];         old_strand := here ->> tg_argv[0];
+  new_seq := (there ->> tg_argv[1])::bigint;  old_seq := (here ->> tg_argv[1])::bigint;
+  if old_time is null or new_time is null then
+    return new;
+  end if;
+  if row(new_time, new_strand collate "C", new_seq) < row(old_time, old_strand collate "C", old_seq) then
+    return null;
+  end if;
+  return new;
+end $$;
+
+-- Puts the guard on a table. The columns are those for strand, seq and ingested_at_ms.
+create or replace function public.boboyka_guard(
+  guarded regclass,
+  strand_column text default 'strand',
+  seq_column text default 'seq',
+  time_column text default 'ingested_at_ms'
+) returns void language plpgsql set search_path = '' as $$
+begin
+  if exists (
+    select from pg_catalog.pg_trigger
+    where tgrelid = guarded and tgfoid = 'public.boboyka_newest_wins()'::regprocedure
+  ) then
+    return;
+  end if;
+  execute format(
+    'create trigger boboyka_newest_wins before update on %s for each row execute function public.boboyka_newest_wins(%L, %L, %L)',
+    guarded, strand_column, seq_column, time_column
+  );
+end $$;
+
+-- Lets the sidecar see whether a table has the guard.
+create or replace function public.boboyka_has_guard(table_name text) returns boolean
+  language sql stable set search_path = '' as $$
+  select exists (
+    select from pg_catalog.pg_trigger t
+    join pg_catalog.pg_class c on c.oid = t.tgrelid
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = 'public' and c.relname = table_name and t.tgenabled in ('O', 'A')
+      and t.tgfoid = 'public.boboyka_newest_wins()'::regprocedure
+  )
+$$;
+
+revoke all on function public.boboyka_newest_wins() from public;
+revoke all on function public.boboyka_guard(regclass, text, text, text) from public;
+revoke all on function public.boboyka_has_guard(text) from public;
 
 create table if not exists public.project_builds (
   id bigint generated always as identity primary key,
@@ -36,131 +100,3 @@ create table if not exists public.project_builds (
   seq bigint not null,
   ingested_at_ms bigint not null
 );
-
-create table if not exists public.build_queue (
-  id bigint generated always as identity primary key,
-  queue_id text,
-  project_id text,
-  priority bigint,
-  status text,
-  enqueued_at_ms bigint,
-  dequeued_at_ms bigint,
-  payload jsonb not null,
-  record_hash text not null,
-  strand text not null,
-  seq bigint not null,
-  ingested_at_ms bigint not null
-);
-
-create table if not exists public.agent_health (
-  id bigint generated always as identity primary key,
-  agent_id text,
-  status text,
-  cpu_pct double precision,
-  memory_mb double precision,
-  checked_at_ms bigint,
-  payload jsonb not null,
-  record_hash text not null,
-  strand text not null,
-  seq bigint not null,
-  ingested_at_ms bigint not null
-);
-
-create table if not exists public.agent_audit_log (
-  id bigint generated always as identity primary key,
-  agent_id text,
-  event text,
-  actor text,
-  timestamp_ms bigint,
-  metadata jsonb,
-  payload jsonb not null,
-  record_hash text not null,
-  strand text not null,
-  seq bigint not null,
-  ingested_at_ms bigint not null
-);
-
--- For tables that were there before: the columns they lack.
-
-alter table public.project_builds
-  add column if not exists project_id text,
-  add column if not exists build_id text,
-  add column if not exists status text,
-  add column if not exists agent_id text,
-  add column if not exists started_at_ms bigint,
-  add column if not exists completed_at_ms bigint,
-  add column if not exists output_url text,
-  add column if not exists payload jsonb,
-  add column if not exists record_hash text,
-  add column if not exists strand text,
-  add column if not exists seq bigint,
-  add column if not exists ingested_at_ms bigint;
-
-alter table public.build_queue
-  add column if not exists queue_id text,
-  add column if not exists project_id text,
-  add column if not exists priority bigint,
-  add column if not exists status text,
-  add column if not exists enqueued_at_ms bigint,
-  add column if not exists dequeued_at_ms bigint,
-  add column if not exists payload jsonb,
-  add column if not exists record_hash text,
-  add column if not exists strand text,
-  add column if not exists seq bigint,
-  add column if not exists ingested_at_ms bigint;
-
-alter table public.agent_health
-  add column if not exists agent_id text,
-  add column if not exists status text,
-  add column if not exists cpu_pct double precision,
-  add column if not exists memory_mb double precision,
-  add column if not exists checked_at_ms bigint,
-  add column if not exists payload jsonb,
-  add column if not exists record_hash text,
-  add column if not exists strand text,
-  add column if not exists seq bigint,
-  add column if not exists ingested_at_ms bigint;
-
-alter table public.agent_audit_log
-  add column if not exists agent_id text,
-  add column if not exists event text,
-  add column if not exists actor text,
-  add column if not exists timestamp_ms bigint,
-  add column if not exists metadata jsonb,
-  add column if not exists payload jsonb,
-  add column if not exists record_hash text,
-  add column if not exists strand text,
-  add column if not exists seq bigint,
-  add column if not exists ingested_at_ms bigint;
-
--- The key that makes the mirror idempotent, and the index by which a strand and its copy are compared.
-
-create unique index if not exists project_builds_record_hash_key on public.project_builds (record_hash);
-create unique index if not exists build_queue_record_hash_key on public.build_queue (record_hash);
-create unique index if not exists agent_health_record_hash_key on public.agent_health (record_hash);
-create unique index if not exists agent_audit_log_record_hash_key on public.agent_audit_log (record_hash);
-
-create index if not exists project_builds_strand_seq_idx on public.project_builds (strand, seq);
-create index if not exists build_queue_strand_seq_idx on public.build_queue (strand, seq);
-create index if not exists agent_health_strand_seq_idx on public.agent_health (strand, seq);
-create index if not exists agent_audit_log_strand_seq_idx on public.agent_audit_log (strand, seq);
-
--- The sidecar inserts, and reads back to compare; nothing may be changed or deleted through it. Grants
--- are spelt out because newer Supabase projects give none by themselves. Identity columns need none.
-
-grant usage on schema public to service_role;
-grant select, insert on
-  public.project_builds, public.build_queue, public.agent_health, public.agent_audit_log
-  to service_role;
-
--- No policies: nobody but the service_role, which passes row level security by, sees or writes a row.
-
-alter table public.project_builds enable row level security;
-alter table public.build_queue enable row level security;
-alter table public.agent_health enable row level security;
-alter table public.agent_audit_log enable row level security;
-
-commit;
-
--- PostgREST answers 404 for a table, and PGRST204 for a column, that it has not yet learnt of.
-notify pgrst, 'reload schema';

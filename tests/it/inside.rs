@@ -8,7 +8,7 @@ use std::time::Duration;
 use boboyka_crds::Phase;
 use boboyka_mirror::{Credentials, Mirror, SupabaseSource};
 use boboyka_sidecar::integration::{InForce, Integration, Retention};
-use boboyka_sidecar::phase::{Boundary, follow};
+use boboyka_sidecar::phase::{TransitionProgress, follow};
 use boboyka_sidecar::{mirroring, prune};
 use boboyka_store::{self as store, Appended, NewRecord, Options, PageQuery, Store};
 use boboyka_strand::{Record, RecordType, Seq};
@@ -26,7 +26,7 @@ pub(crate) struct Inside {
     pub(crate) store: Store,
     pub(crate) mirror: Mirror,
     pub(crate) integration: watch::Sender<Integration>,
-    pub(crate) boundary: watch::Receiver<Option<Boundary>>,
+    pub(crate) boundary: watch::Receiver<Option<TransitionProgress>>,
     tasks: Vec<JoinHandle<()>>,
     shutdown: CancellationToken,
 }
@@ -86,7 +86,7 @@ impl Inside {
 
     /// Waits until the lanes owe nothing in this phase.
     pub(crate) async fn drains(&self) {
-        let lanes = || self.mirror.lanes();
+        let lanes = || self.mirror.lanes(&self.store.view());
         let done = || async { lanes().iter().all(|lane| lane.backlog == 0) };
         wait_until(CONVERGE_LIMIT, done, || format!("{:?}", lanes())).await;
     }

@@ -53,7 +53,7 @@ async fn a_process_that_is_killed_in_the_middle_of_it() {
             pruned.prune(policy, false).await.unwrap();
         }
     });
-    let (mut phase, begun) = store.phase().map_or((Phase::DualWrite, 0), |state| {
+    let (mut phase, begun) = store.view().phase.map_or((Phase::DualWrite, 0), |state| {
         (state.phase, state.generation)
     });
     for generation in begun + 1.. {
@@ -102,7 +102,7 @@ fn check(folder: &Path, answered: Option<i64>) -> Seq {
     let mut set_aside = store.quarantined();
     set_aside.retain(|found| !found.reason.starts_with("half-written snapshots"));
     assert!(set_aside.is_empty(), "{set_aside:?}");
-    let state = store.phase();
+    let state = store.view().phase;
     let changes = changes(&store);
     for pair in changes.windows(2) {
         assert_eq!(pair[0].1["from"], pair[1].1["to"], "{pair:?}");
@@ -123,8 +123,8 @@ fn check(folder: &Path, answered: Option<i64>) -> Seq {
             "{answered} was answered, {generation} is in force"
         );
     }
-    let floor = store.floor().head.seq;
-    let kept = store.footprint();
+    let floor = store.view().floor.head.seq;
+    let kept = store.view().footprint;
     let files = std::fs::read_dir(folder.join("segments")).unwrap().count();
     assert_eq!(files, kept.segments, "files below the floor are left");
     store.close();

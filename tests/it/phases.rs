@@ -80,7 +80,10 @@ async fn forward_and_back_under_load_supabase_holds_exactly_what_the_phases_mirr
         tokio::time::sleep(Duration::from_millis(200)).await;
         written += load.end().await;
         inside.drains().await;
-        assert!(inside.store.head().seq > until, "nothing came after it");
+        assert!(
+            inside.store.view().head.seq > until,
+            "nothing came after it"
+        );
         agree(&inside, &supabase, until);
         // A restart in the middle changes nothing.
         inside.stop().await;
@@ -96,11 +99,11 @@ async fn forward_and_back_under_load_supabase_holds_exactly_what_the_phases_mirr
         assert_eq!(inside.enter(Phase::DualWrite, 3 * round + 3).await, None);
         written += load.end().await;
         inside.drains().await;
-        let head = inside.store.head().seq;
+        let head = inside.store.view().head.seq;
         agree(&inside, &supabase, head);
     }
     let changes = 9;
-    assert_eq!(inside.store.head().seq, written + changes);
+    assert_eq!(inside.store.view().head.seq, written + changes);
     let recorded = supabase.sql(
         "select string_agg(payload->'metadata'->>'to', ' ' order by seq) from agent_audit_log \
          where payload->>'event' = 'phase_changed'",

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use boboyka_crds::Phase;
 use boboyka_sidecar::integration::{InForce, Integration};
-use boboyka_store::{NewRecord, Options, Store, blocker_told};
-use boboyka_strand::RecordType;
+use boboyka_store::{NewRecord, Options, Store};
 use boboyka_strand::retention::Policy;
+use boboyka_strand::{PerType, RecordType};
 use boboyka_tests::process::wait_until;
 use boboyka_tests::{Sidecar, Supabase};
 use serde_json::{Value, json};
@@ -48,22 +48,22 @@ async fn under_a_rolling_size_the_disk_reaches_a_plateau_and_supabase_has_every_
         }
         inside.drains().await;
         let within = || async {
-            let footprint = inside.store.footprint();
+            let footprint = inside.store.view().footprint;
             footprint.segment_bytes + footprint.tail_bytes as u64 <= max
         };
         let told = || {
             format!(
                 "{:?} {:?}",
-                inside.store.footprint(),
-                inside.store.retention()
+                inside.store.view().footprint,
+                inside.store.view().retention
             )
         };
         wait_until(Duration::from_secs(30), within, told).await;
         measured.push(disk(folder.path()) / 1024);
     }
-    let floor = inside.store.floor();
+    let floor = inside.store.view().floor;
     assert!(floor.head.seq > n * 7 / 10, "{floor:?}");
-    assert_eq!(floor.unmirrored, [0; 4]);
+    assert_eq!(floor.unmirrored, PerType::default());
     // The second half takes no more than the first had come to.
     let (first, second) = measured.split_at(5);
     let (early, late) = (first.iter().max().unwrap(), second.iter().max().unwrap());
@@ -90,29 +90,41 @@ async fn while_supabase_is_down_nothing_it_lacks_is_pruned_and_afterwards_it_is(
     for first in (400..4_000).step_by(100) {
         append(&inside.store, (first..first + 100).map(noisy).collect()).await;
     }
-    let blocked = || async { inside.store.retention().blocked_by.is_some() };
+    let blocked = || async { inside.store.view().retention.blocked_by.is_some() };
     wait_until(Duration::from_secs(30), blocked, || {
         "it is not told".to_owned()
     })
     .await;
     // Two more looks, so that whatever would go had its chance.
     tokio::time::sleep(Duration::from_secs(7)).await;
-    let floor = inside.store.floor();
+    let floor = inside.store.view().floor;
     assert!(
-        floor.head.seq <= 400 && floor.unmirrored == [0; 4],
+        floor.head.seq <= 400 && floor.unmirrored == PerType::default(),
         "{floor:?}"
     );
-    let told = blocker_told(inside.store.retention().blocked_by.unwrap());
+    let told = inside
+        .store
+        .view()
+        .retention
+        .blocked_by
+        .unwrap()
+        .to_string();
     assert!(told.contains("has not mirrored it yet"), "{told}");
     for seq in floor.head.seq + 1..=4_000 {
         assert!(inside.store.block(seq).unwrap().is_some());
     }
     supabase.start_postgres();
-    let goes = || async { inside.store.floor().head.seq > 2_000 };
-    let told = || format!("{:?} {:?}", inside.mirror.lanes(), inside.store.retention());
+    let goes = || async { inside.store.view().floor.head.seq > 2_000 };
+    let told = || {
+        format!(
+            "{:?} {:?}",
+            inside.mirror.lanes(&inside.store.view()),
+            inside.store.view().retention
+        )
+    };
     wait_until(Duration::from_secs(90), goes, told).await;
     inside.drains().await;
-    assert_eq!(inside.store.floor().unmirrored, [0; 4]);
+    assert_eq!(inside.store.view().floor.unmirrored, PerType::default());
     let there: usize = RecordType::ALL
         .map(|lane| rows(&supabase, lane).len())
         .iter()
@@ -132,12 +144,12 @@ async fn a_cutover_prunes_by_age_and_a_return_goes_on_from_the_floor() {
     append(&inside.store, (200..400).map(noisy).collect()).await;
     inside.enter(Phase::CutOver, 2).await;
     append(&inside.store, (400..600).map(noisy).collect()).await;
-    let newest_gone = inside.store.head().seq;
+    let newest_gone = inside.store.view().head.seq;
     inside.retain(Some(Duration::from_secs(8)), None);
     let begun = Instant::now();
-    let goes = || async { inside.store.floor().head.seq >= newest_gone };
+    let goes = || async { inside.store.view().floor.head.seq >= newest_gone };
     wait_until(Duration::from_mins(1), goes, || {
-        format!("{:?}", inside.store.footprint())
+        format!("{:?}", inside.store.view().footprint)
     })
     .await;
     assert!(begun.elapsed() >= Duration::from_secs(7), "too early");
@@ -145,13 +157,13 @@ async fn a_cutover_prunes_by_age_and_a_return_goes_on_from_the_floor() {
     append(&inside.store, (600..700).map(noisy).collect()).await;
     inside.enter(Phase::DualWrite, 3).await;
     inside.drains().await;
-    let floor = inside.store.floor();
-    let lost: u64 = floor.unmirrored.iter().sum();
+    let floor = inside.store.view().floor;
+    let lost: u64 = floor.unmirrored.values().sum();
     assert_eq!(lost, floor.head.seq - 200, "{floor:?}");
     for record_type in RecordType::ALL {
         let (there, here) = (
             rows(&supabase, record_type),
-            inside.hashes(record_type, inside.store.head().seq),
+            inside.hashes(record_type, inside.store.view().head.seq),
         );
         // The two hundred from before the change, and all from the floor on.
         assert!(here.is_subset(&there), "{record_type}");
@@ -176,15 +188,15 @@ async fn pruned_strand(folder: &Path) -> (Vec<String>, u64) {
         .await;
         hashes.extend(appended.iter().map(|one| one.hash.to_string()));
     }
-    while store.footprint().tail_blocks >= 300 {
+    while store.view().footprint.tail_blocks >= 300 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let policy = Policy {
         max_age_ms: None,
-        max_size_bytes: Some(store.footprint().segment_bytes * 2 / 3),
+        max_size_bytes: Some(store.view().footprint.segment_bytes * 2 / 3),
     };
     store.prune(policy, false).await.unwrap();
-    let floor = store.floor().head.seq;
+    let floor = store.view().floor.head.seq;
     tokio::task::spawn_blocking(move || store.close())
         .await
         .unwrap();
@@ -290,8 +302,8 @@ async fn an_integration_without_supabase_waits_for_nobody() {
     for first in (0..3_000).step_by(100) {
         append(&inside.store, (first..first + 100).map(noisy).collect()).await;
     }
-    let goes = || async { inside.store.floor().head.seq > 1_000 };
-    let told = || format!("{:?}", inside.store.retention());
+    let goes = || async { inside.store.view().floor.head.seq > 1_000 };
+    let told = || format!("{:?}", inside.store.view().retention);
     wait_until(Duration::from_secs(30), goes, told).await;
     inside.stop().await;
 }

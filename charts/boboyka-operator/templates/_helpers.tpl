@@ -9,7 +9,7 @@ app.kubernetes.io/part-of: boboyka
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
 
-{{- /* An image of values `repository`, `tag`, `digest`: a list of the chart and them. */ -}}
+{{- /* The reference of an image. Argument: a list of the chart and of values with `repository`, `tag`, `digest`. */ -}}
 {{- define "boboyka.image" -}}
 {{- $chart := index . 0 }}{{ $image := index . 1 -}}
 {{- if $image.digest -}}
@@ -19,12 +19,12 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
 {{- end }}
 
-{{- /* The operator, as the API server names it. */ -}}
+{{- /* The user name of the operator at the API server. */ -}}
 {{- define "boboyka.user" -}}
 system:serviceaccount:{{ .Release.Namespace }}:{{ .Values.serviceAccount.name }}
 {{- end }}
 
-{{- /* The namespaces in which pods get a sidecar. */ -}}
+{{- /* Selects the namespaces in which pods get a sidecar. */ -}}
 {{- define "boboyka.namespaceSelector" -}}
 matchExpressions:
   - key: kubernetes.io/metadata.name
@@ -37,7 +37,7 @@ matchExpressions:
 {{- end }}
 {{- end }}
 
-{{- /* A policy's binding: it denies, and what it denies is in the audit log. */ -}}
+{{- /* The binding of a policy. It denies requests and records them in the audit log. */ -}}
 {{- define "boboyka.binding" -}}
 {{- $root := index . 0 }}{{ $name := index . 1 -}}
 apiVersion: admissionregistration.k8s.io/v1

@@ -1,7 +1,6 @@
-//! What becomes of a pod at admission: a patch that makes the sidecar its first init container. Pure: which strand it
-//! gets was chosen before.
+//! The patch that makes the sidecar a pod's first init container. Pure: the strand was chosen before.
 //!
-//! The pod is patched as JSON, never read into a type and written back: fields that are newer than we know stay.
+//! The pod is patched as JSON, never read into a type and written back, so fields of a newer Kubernetes stay.
 
 use boboyka_crds::names;
 use json_patch::Patch;
@@ -11,29 +10,21 @@ use serde_json::{Value, json};
 
 use crate::container::{self, USER};
 use crate::integration::{Storage, Validated};
+use crate::strands::held::Held;
 
-/// A strand as a pod holds it.
+/// What a pod has of the operator's when it arrives.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// The strand.
-    pub strand: String,
-    /// What ties the pod to it until it has a UID.
-    pub token: String,
-}
-
-/// What a pod says of itself before it is looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
-    /// Nothing of ours: it wants a strand.
+pub(super) enum Found {
+    /// Nothing: it needs a strand.
     Untouched,
-    /// It was through here before, in this admission or another's retry.
+    /// A sidecar: the API server asks again in the same admission, or a client retries with the answer.
     Injected(Held),
-    /// It carries something that only we may give.
+    /// Something that only the operator may set; its name.
     Forged(String),
 }
 
-/// Looks at what a pod has of ours already.
-pub fn look(pod: &DynamicObject) -> Found {
+/// Looks for what a pod has of the operator's.
+pub(super) fn look(pod: &DynamicObject) -> Found {
     let annotation = |name: &str| pod.annotations().get(name).cloned();
     let ours = |list: &str| {
         let containers = pod.data.pointer(list).and_then(Value::as_array);
@@ -61,8 +52,8 @@ pub fn look(pod: &DynamicObject) -> Found {
     }
 }
 
-/// The patch that gives a pod its sidecar, with the strand that it holds from now on.
-pub fn patch(pod: &DynamicObject, integration: &Validated, held: &Held) -> Patch {
+/// The patch that gives a pod its sidecar and the strand that it holds from now on.
+pub(super) fn patch(pod: &DynamicObject, integration: &Validated, held: &Held) -> Patch {
     let mut patch = Vec::new();
     let mut add =
         |path: String, value: Value| patch.push(json!({"op": "add", "path": path, "value": value}));
@@ -100,7 +91,7 @@ pub fn patch(pod: &DynamicObject, integration: &Validated, held: &Held) -> Patch
         if context.is_none_or(Value::is_null) {
             add("/spec/securityContext".to_owned(), json!({}));
         }
-        // The volume is root's until the kubelet gives it to a group that the sidecar is in.
+        // The volume belongs to root until the kubelet gives it to this group, which the sidecar is in.
         if context.and_then(|context| context.get("fsGroup")).is_none() {
             add("/spec/securityContext/fsGroup".to_owned(), json!(USER));
             if context

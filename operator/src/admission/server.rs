@@ -1,4 +1,4 @@
-//! The https server in front of the router. Its certificate can be changed while it serves.
+//! The https server in front of the router. Its certificate can change while it serves.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,20 +6,19 @@ use std::time::Duration;
 use axum::Router;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
+use tokio_util::sync::CancellationToken;
 
-use crate::shutdown::Shutdown;
-
-/// Until then a new connection has sent its first request.
+/// A new connection must send its first request within this time.
 const FIRST_REQUEST_MAX: Duration = Duration::from_secs(10);
-/// Reviews under way are answered before the end, if it takes no longer.
+/// Reviews in flight are answered within this time after the signal.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 
-/// Serves until the signal, then answers what is under way.
+/// Serves until the signal, then answers the reviews in flight.
 pub(crate) async fn serve(
     listener: std::net::TcpListener,
     tls: RustlsConfig,
     router: Router,
-    mut shutdown: Shutdown,
+    shutdown: CancellationToken,
 ) -> std::io::Result<()> {
     let handle = Handle::<SocketAddr>::new();
     // HTTP/1.1 is what API servers speak to webhooks.
@@ -31,7 +30,7 @@ pub(crate) async fn serve(
     tokio::pin!(serving);
     tokio::select! {
         ended = &mut serving => return ended,
-        () = shutdown.wait() => handle.graceful_shutdown(Some(DRAIN_MAX)),
+        () = shutdown.cancelled() => handle.graceful_shutdown(Some(DRAIN_MAX)),
     }
     serving.await
 }

@@ -1,7 +1,7 @@
-//! Objects of one kind by namespace and name, each as that which is read of it.
+//! Objects of one kind by namespace and name, of each only what is read.
 //!
-//! kube's store keeps whole objects, each with its metadata, and must go through all of them for those of one namespace.
-//! Pods and strands are too many for that: they are asked for at every admission.
+//! kube's store keeps whole objects and searches all of them for those of one namespace. Pods and strands are too many for
+//! that: every admission asks for them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -11,7 +11,7 @@ use kube::{Resource, ResourceExt as _};
 use tokio::sync::watch;
 
 /// Objects of one kind. Cheap to clone.
-pub struct Kept<T>(Arc<Inner<T>>);
+pub(crate) struct Kept<T>(Arc<Inner<T>>);
 
 struct Inner<T> {
     state: RwLock<State<T>>,
@@ -20,7 +20,7 @@ struct Inner<T> {
 
 struct State<T> {
     namespaces: HashMap<String, BTreeMap<String, Entry<T>>>,
-    /// Counts the lists that were begun: what the newest did not have is gone.
+    /// Counts the lists that were begun: objects that the newest list did not have are gone.
     list: u64,
 }
 
@@ -32,9 +32,9 @@ struct Entry<T> {
 /// What an event changed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Changed<T> {
-    /// It is there, as this.
+    /// It exists, as this.
     There(Arc<T>),
-    /// It was there, as this.
+    /// It existed, as this.
     Gone(Arc<T>),
 }
 
@@ -58,41 +58,42 @@ impl<T> Default for Kept<T> {
 }
 
 impl<T> Kept<T> {
-    /// One of them.
-    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<T>> {
+    /// One object.
+    pub(crate) fn get(&self, namespace: &str, name: &str) -> Option<Arc<T>> {
         let state = self.read();
         let entry = state.namespaces.get(namespace)?.get(name)?;
         Some(Arc::clone(&entry.one))
     }
 
-    /// Those of a namespace that are wanted, by name.
-    pub fn select(&self, namespace: &str, wanted: impl Fn(&T) -> bool) -> Vec<Arc<T>> {
+    /// The wanted objects of a namespace, by name.
+    pub(crate) fn select(&self, namespace: &str, wanted: impl Fn(&T) -> bool) -> Vec<Arc<T>> {
         let state = self.read();
         let entries = state.namespaces.get(namespace).into_iter().flatten();
         let found = entries.filter(|(_, entry)| wanted(&entry.one));
         found.map(|(_, entry)| Arc::clone(&entry.one)).collect()
     }
 
-    /// How many there are.
-    pub fn count(&self) -> usize {
+    /// How many objects there are.
+    pub(crate) fn count(&self) -> usize {
         self.read().namespaces.values().map(BTreeMap::len).sum()
     }
 
-    /// How many there are of which this is true.
-    pub fn count_if(&self, wanted: impl Fn(&T) -> bool) -> usize {
+    /// How many are wanted.
+    pub(crate) fn count_if(&self, wanted: impl Fn(&T) -> bool) -> usize {
         let state = self.read();
         let entries = state.namespaces.values().flat_map(BTreeMap::values);
         entries.filter(|entry| wanted(&entry.one)).count()
     }
 
-    /// Waits until all of them have been listed once.
-    pub async fn wait_until_listed(&self) {
+    /// Waits until all objects have been listed once.
+    pub(crate) async fn wait_until_listed(&self) {
         let mut listed = self.0.listed.subscribe();
         // The sender is behind `self`.
         let _ = listed.wait_for(|listed| *listed).await;
     }
 
-    /// Follows an event of the kind's watch; what changed, with its namespace. An object of which `read` makes nothing is not kept.
+    /// Follows an event of the kind's watch; returns what changed, with its namespace. An object that `read` can't read is
+    /// not kept.
     pub(super) fn follow<K: Resource>(
         &self,
         event: Event<K>,

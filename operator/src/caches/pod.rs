@@ -1,29 +1,29 @@
-//! A labelled pod as it is kept: pods are the many, so of each only what is read.
+//! A labelled pod as the caches keep it: there are many pods, so of each only what is read.
 
 use boboyka_crds::names;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
-/// A labelled pod that has not come to its end.
+/// A labelled pod that has not ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pod {
+pub(crate) struct Pod {
     /// Its integration.
-    pub integration: String,
+    pub(crate) integration: String,
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     /// Its UID.
-    pub uid: String,
+    pub(crate) uid: String,
     /// The strand that it was given.
-    pub strand: Option<String>,
-    /// What ties it to the strand.
-    pub token: Option<String>,
-    /// The image that its sidecar is to run.
-    pub image: Option<String>,
+    pub(crate) strand: Option<String>,
+    /// The token that ties it to the strand.
+    pub(crate) token: Option<String>,
+    /// The image that its sidecar should run.
+    pub(crate) image: Option<String>,
     /// Since when its sidecar is being moved to that image.
-    pub updating_since: Option<Time>,
-    /// Whether it was told to end.
-    pub terminating: bool,
-    /// Whether it is there to drain a strand.
-    pub drains: bool,
+    pub(crate) updating_since: Option<Time>,
+    /// Whether it is terminating.
+    pub(crate) terminating: bool,
+    /// Whether it drains a strand.
+    pub(crate) drains: bool,
 }
 
 impl Pod {

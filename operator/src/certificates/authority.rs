@@ -12,30 +12,30 @@ use rcgen::{
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-/// Clocks of API servers may be behind ours by so much.
+/// Clocks of API servers may be behind ours by this much.
 const SKEW: Duration = Duration::from_mins(5);
 
-/// Why there is no authority.
+/// Why there is no certificate authority.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
-    /// A certificate could not be made.
-    #[error("could not make a certificate")]
+    /// A certificate could not be generated.
+    #[error("could not generate a certificate")]
     Make(#[from] rcgen::Error),
-    /// What was made can't be served with.
-    #[error("could not serve with the certificate that was made")]
+    /// The server rejects the certificate.
+    #[error("could not serve with the generated certificate")]
     Serve(#[from] rustls::Error),
 }
 
-/// An authority with what is served under it.
+/// A certificate authority with the certificate under it.
 #[derive(Clone)]
 pub(super) struct Authority {
     /// The authority's certificate, for API servers.
     pub(super) pem: String,
-    /// When it was made.
+    /// When it was generated.
     pub(super) made: Timestamp,
     /// When it and the certificate under it expire.
     pub(super) expires: Timestamp,
-    /// What to serve with.
+    /// The server's TLS configuration.
     pub(super) tls: Arc<ServerConfig>,
 }
 
@@ -46,7 +46,7 @@ impl std::fmt::Debug for Authority {
 }
 
 impl Authority {
-    /// A new one for these names, from now on.
+    /// Generates an authority with a certificate for these names, valid from `now`.
     pub(super) fn make(
         names: &[String],
         lifetime: Duration,

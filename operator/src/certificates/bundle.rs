@@ -1,5 +1,5 @@
-//! What replicas publish and the bundle that follows from it. Every replica computes the same bundle from the same
-//! ConfigMap, so none undoes what another wrote.
+//! The authorities that replicas publish, and the CA bundle made of them. Pure. Every replica computes the same bundle from
+//! the same ConfigMap, so none undoes what another wrote.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,16 +10,16 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde::{Deserialize, Serialize};
 
-/// So long after an authority has expired it is taken away, also by a replica whose clock is ahead.
+/// An expired authority stays for this long, because the clock of the replica that removes it may be ahead.
 const CLOCKS_DIFFER: Duration = Duration::from_mins(1);
-/// Authorities in a bundle: two of each replica while they are renewed, and some of replicas that have just gone.
+/// The most authorities in a bundle: two of each replica during a renewal, and some of replicas that just ended.
 const AUTHORITIES_MAX: usize = 16;
 
 /// An authority as it is published.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Published {
-    /// When it expires; others take it away then.
+    /// When it expires; then other replicas remove it.
     pub(super) not_after: Timestamp,
     /// Its certificate.
     pub(super) pem: String,
@@ -30,8 +30,8 @@ pub(super) fn value(authorities: &[Published]) -> String {
     serde_json::to_string(authorities).unwrap_or_default()
 }
 
-/// The bundle that follows from the ConfigMap's data and from nothing else, not even from the time: the newest
-/// authorities. What is no certificate is left out: API servers would refuse all for one.
+/// The bundle of the newest authorities. It follows from the ConfigMap's data alone, not even from the time. A value that is
+/// no certificate is left out, because API servers would reject the whole bundle for it.
 pub(super) fn bundle(data: &BTreeMap<String, String>) -> Vec<String> {
     let mut authorities: Vec<_> = data
         .values()
@@ -48,7 +48,7 @@ pub(super) fn bundle(data: &BTreeMap<String, String>) -> Vec<String> {
         .collect()
 }
 
-/// The keys of the ConfigMap whose authorities have all expired, or that hold none.
+/// The keys of the ConfigMap without an authority that is still valid.
 pub(super) fn outdated(data: &BTreeMap<String, String>, now: Timestamp) -> Vec<&String> {
     let lives = |value: &String| {
         serde_json::from_str::<Vec<Published>>(value).is_ok_and(|all| {
@@ -60,7 +60,7 @@ pub(super) fn outdated(data: &BTreeMap<String, String>, now: Timestamp) -> Vec<&
     outdated.map(|(key, _)| key).collect()
 }
 
-/// The bundle as the webhook configuration has it.
+/// The bundle as the text in the webhook configuration.
 pub(super) fn joined(bundle: &[String]) -> String {
     bundle.iter().fold(String::new(), |mut text, pem| {
         text.push_str(pem.trim_end());
@@ -69,7 +69,7 @@ pub(super) fn joined(bundle: &[String]) -> String {
     })
 }
 
-/// Whether an authority is in a bundle, however it is written there.
+/// Whether a bundle has an authority, however its text is formatted.
 pub(super) fn has(bundle: &[u8], pem: &str) -> bool {
     let Ok(wanted) = CertificateDer::from_pem_slice(pem.as_bytes()) else {
         return false;

@@ -1,4 +1,4 @@
-//! What the webhook configuration says, and what it has to say.
+//! The CA bundle in the webhook configuration: what it has, and what it needs. Pure.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::bundle;
 
-/// The namespace that the configuration sends API servers to, if that is another one.
+/// The namespace of the operator that the configuration names, if it is another one.
 pub(super) fn other_namespace(
     hook: &MutatingWebhookConfiguration,
     namespace: &str,
@@ -28,8 +28,8 @@ pub(super) fn trusts(hook: Option<&MutatingWebhookConfiguration>, pem: &str) -> 
     bundles.peek().is_some() && bundles.all(|bundle| bundle::has(bundle, pem))
 }
 
-/// Whether every webhook of the configuration has exactly what follows from the published authorities.
-pub(super) fn is_told(
+/// Whether every webhook of the configuration has exactly the bundle of the published authorities.
+pub(super) fn has_bundle(
     hook: &MutatingWebhookConfiguration,
     data: &BTreeMap<String, String>,
 ) -> bool {
@@ -37,8 +37,11 @@ pub(super) fn is_told(
     bundles_of(Some(hook)).all(|bundle| bundle == wanted.as_bytes())
 }
 
-/// What to apply so that it is told, and nothing else; only if it is still what was seen.
-pub(super) fn told(hook: &MutatingWebhookConfiguration, data: &BTreeMap<String, String>) -> Value {
+/// What to apply so that every webhook has the bundle. It applies only to the version that was seen.
+pub(super) fn with_bundle(
+    hook: &MutatingWebhookConfiguration,
+    data: &BTreeMap<String, String>,
+) -> Value {
     let text = STANDARD.encode(bundle::joined(&bundle::bundle(data)));
     let webhooks = hook.webhooks.iter().flatten();
     let webhooks: Vec<_> = webhooks

@@ -1,4 +1,4 @@
-//! When a new authority is made and when the server begins to use it, with time as an argument.
+//! When a new authority is generated and when the server begins to use it. Pure but for the keys: the time is an argument.
 //!
 //! The server never uses an authority that API servers have not known for a while, unless the one before has expired.
 
@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::authority::{Authority, AuthorityError};
 
-/// API servers take a changed webhook configuration into use within this time; shorter for short lives.
+/// API servers use a changed webhook configuration within this time; shorter for short lifetimes.
 const SETTLE_MAX: Duration = Duration::from_secs(10);
 
 /// The authorities of this replica.
@@ -20,7 +20,7 @@ pub(super) struct Rotation {
     next: Option<Next>,
 }
 
-/// What is served with next.
+/// The authority to serve with next.
 #[derive(Debug)]
 struct Next {
     authority: Authority,
@@ -44,7 +44,7 @@ impl Rotation {
         })
     }
 
-    /// The authority that is served under.
+    /// The authority in use.
     pub(super) fn serving(&self) -> &Authority {
         &self.serving
     }
@@ -55,8 +55,8 @@ impl Rotation {
         next.into_iter().chain([&self.serving])
     }
 
-    /// Makes a new authority when it is time, or when API servers can't be told of the one that is served under.
-    /// Whether there is a new one to publish.
+    /// Generates a new authority when it is due, or when the bundle leaves the present one out. Returns whether there is a
+    /// new one to publish.
     pub(super) fn renew(
         &mut self,
         crowded_out: bool,
@@ -74,7 +74,7 @@ impl Rotation {
         Ok(true)
     }
 
-    /// Serves with the next authority when API servers have known it for long enough. Whether the server has to change.
+    /// Uses the next authority once API servers have known it for long enough. Returns whether the server has to change.
     pub(super) fn switch(&mut self, trusted: impl Fn(&Authority) -> bool, now: Timestamp) -> bool {
         let settle = self.settle();
         let expired = now >= self.serving.expires;

@@ -1,229 +1,247 @@
-//! The one place that changes the cluster for an integration. Every write is tried; what fails is told and tried again.
+//! Applies a plan. Writer: through the ledger of strands, `label`, and the files below.
 //!
-//! A strand is freed only after the API server itself was asked about its pod: a cache that lags must not hand out a
-//! strand that is open.
+//! Every write of a plan is tried. A failure is recorded, and the next look plans the write again.
 
+mod objects;
 mod sidecars;
-mod strands;
-pub(super) mod workloads;
 
-use std::time::Instant;
+use std::sync::Arc;
 
-use boboyka_crds::names;
+use boboyka_crds::BoboykaStrand;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use k8s_openapi::api::rbac::v1::RoleBinding;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{Patch, PatchParams};
-use kube::{Api, Client, ResourceExt as _};
-use serde_json::json;
+use kube::{Client, ResourceExt as _};
 
-use super::observe::Workload;
-use super::plan::{Plan, StrandChange, WITNESS_INTERVAL};
+use super::label::label;
+use super::memory::Memory;
+use super::plan::Plan;
 use super::rollout::Rollout;
-use super::{Leader, Memory};
-use crate::build;
+use super::workload::Workload;
+use crate::causes::causes;
+use crate::clock::Moment;
 use crate::integration::Validated;
+use crate::strands::change::StrandChange;
+use crate::strands::ledger::Ledger;
+use crate::strands::witness;
+use crate::writes::{Outcome, is_conflict, is_outdated};
 
-/// Writes side by side: a fleet that starts at once is bound within seconds, and the API server is not flooded.
-const SIDE_BY_SIDE: usize = 8;
+/// Writes at a time: a fleet that starts at once is bound within seconds, and the API server is not flooded.
+const CONCURRENT_WRITES: usize = 8;
 
-/// What came of a plan.
-#[derive(Debug, Default)]
+/// A plan that was applied. Only [`apply`] makes one, and a status is made from one: it never claims what was not tried.
+#[derive(Debug)]
 pub(super) struct Applied {
-    /// What could not be done, and why, as "do this: reason".
-    pub(super) failures: Vec<String>,
-    /// Workloads that somebody else gave another integration's label.
-    pub(super) contested: Vec<String>,
+    rollout: Rollout,
+    failures: Vec<String>,
+    contested: Vec<String>,
 }
 
-type Outcome = Result<(), kube::Error>;
-
-/// Awaits writes, some at a time; their outcomes in the same order.
-async fn side_by_side(writes: Vec<BoxFuture<'_, Outcome>>) -> Vec<Outcome> {
-    futures_util::stream::iter(writes)
-        .buffered(SIDE_BY_SIDE)
-        .collect()
-        .await
-}
-
-impl Leader {
-    pub(super) async fn apply(
-        &self,
-        validated: &Validated,
-        plan: Plan,
-        rollout: &Rollout,
-        memory: &mut Memory,
-    ) -> Applied {
-        let Plan {
-            bind_role,
-            strands,
-            found,
-            unclaimed,
-            claims,
-            resized,
-            select,
-            deselect,
-        } = plan;
-        let mut applied = Applied::default();
-        let doer = &Doer {
-            client: self.client.clone(),
-            validated,
-        };
-        if bind_role {
-            let bound = doer.bind_role().await;
-            let ok = applied.note("bind the sidecars' role", bound);
-            memory.bound = ok.then(|| (Instant::now(), validated.generation));
-        }
-        let made = found.iter().map(|strand| doer.make(strand).boxed());
-        for outcome in side_by_side(made.collect()).await {
-            applied.note("make a strand again from its claim", outcome);
-        }
-        let changed = strands
-            .iter()
-            .map(|(strand, change)| doer.change(strand, change).boxed());
-        let outcomes = side_by_side(changed.collect()).await;
-        for ((strand, change), outcome) in strands.iter().zip(outcomes) {
-            let doing = format!("change the strand {}", strand.name_any());
-            if applied.note(&doing, outcome) && matches!(change, StrandChange::Witness(_)) {
-                let next = Instant::now() + WITNESS_INTERVAL;
-                memory
-                    .witness_due
-                    .extend(strand.uid().map(|uid| (uid, next)));
-            }
-        }
-        for strand in &unclaimed {
-            let claimed = doer.claim(strand).await;
-            applied.note(
-                &format!("make the claim of the strand {}", strand.name_any()),
-                claimed,
-            );
-        }
-        for (claim, owner) in &claims {
-            let owned = doer
-                .own::<PersistentVolumeClaim>(claim, owner.as_ref())
-                .await;
-            applied.note(&format!("change the owner of the claim {claim}"), owned);
-        }
-        if resized {
-            let resized = doer.resize().await;
-            applied.note("ask for larger volumes", resized);
-        }
-        self.apply_workloads(doer, &select, &deselect, memory, &mut applied)
-            .await;
-        let moved = doer.roll(rollout).await;
-        applied.note("move a sidecar to its new image", moved);
-        applied
+impl Applied {
+    /// The step that the rollout took.
+    pub(super) fn rollout(&self) -> &Rollout {
+        &self.rollout
     }
 
-    async fn apply_workloads(
-        &self,
-        doer: &Doer<'_>,
-        select: &[Workload],
-        deselect: &[Workload],
+    /// The writes that failed, each as `could not DO THIS: CAUSE`.
+    pub(super) fn failures(&self) -> &[String] {
+        &self.failures
+    }
+
+    /// Workloads on which another field manager set the label.
+    pub(super) fn contested(&self) -> &[String] {
+        &self.contested
+    }
+}
+
+/// Applies a plan.
+pub(super) async fn apply(
+    client: &Client,
+    validated: &Validated,
+    plan: Plan,
+    memory: &mut Memory,
+) -> Applied {
+    let Plan {
+        bind_role,
+        change,
+        drain,
+        recreate,
+        claim,
+        own_claims,
+        resize_claims,
+        select,
+        deselect,
+        rollout,
+    } = plan;
+    let mut work = Work {
+        client,
+        validated,
+        ledger: Ledger::new(client, validated),
+        failures: Vec::new(),
+        contested: Vec::new(),
+    };
+    if bind_role {
+        work.bind_role(memory).await;
+    }
+    work.recreate(&recreate).await;
+    work.change(&change, memory).await;
+    work.drain(&drain).await;
+    work.claim(&claim, &own_claims, resize_claims).await;
+    work.select(&select, memory).await;
+    work.deselect(&deselect, memory).await;
+    let rolled = sidecars::roll(client, validated, &rollout).await;
+    work.note(rolled, || "move a sidecar to its new image".to_owned());
+    Applied {
+        rollout,
+        failures: work.failures,
+        contested: work.contested,
+    }
+}
+
+/// The work on one integration, and what came of it so far.
+struct Work<'a> {
+    client: &'a Client,
+    validated: &'a Validated,
+    ledger: Ledger<'a>,
+    failures: Vec<String>,
+    contested: Vec<String>,
+}
+
+impl Work<'_> {
+    /// Whether a write succeeded. An object that is gone or changed meanwhile is no failure: the next look sees it.
+    fn note(&mut self, outcome: Outcome, doing: impl FnOnce() -> String) -> bool {
+        match outcome {
+            Ok(()) => true,
+            Err(error) if is_outdated(&error) => false,
+            Err(error) => {
+                let failure = format!("could not {}: {}", doing(), causes(&error));
+                self.failures.push(failure);
+                false
+            }
+        }
+    }
+
+    async fn bind_role(&mut self, memory: &mut Memory) {
+        let bound = objects::bind_role(self.client, self.validated).await;
+        let ok = self.note(bound, || "apply the sidecars' role binding".to_owned());
+        memory.bound = ok.then(|| (Moment::now().instant, self.validated.generation));
+    }
+
+    async fn recreate(&mut self, strands: &[BoboykaStrand]) {
+        let ledger = &self.ledger;
+        let writes = strands
+            .iter()
+            .map(|strand| async { ledger.make(strand).await.map(drop) }.boxed());
+        let outcomes = concurrently(writes.collect()).await;
+        for (strand, outcome) in strands.iter().zip(outcomes) {
+            let name = strand.name_any();
+            self.note(outcome, || format!("create strand {name} from its claim"));
+        }
+    }
+
+    async fn change(
+        &mut self,
+        changes: &[(Arc<BoboykaStrand>, StrandChange)],
         memory: &mut Memory,
-        applied: &mut Applied,
     ) {
-        for workload in select {
-            match workloads::label(
-                &doer.client,
-                &doer.validated.namespace,
-                workload,
-                Some(&doer.validated.name),
-            )
-            .await
-            {
+        let ledger = &self.ledger;
+        let writes = changes
+            .iter()
+            .map(|(strand, change)| ledger.change(strand, change).boxed());
+        let outcomes = concurrently(writes.collect()).await;
+        for ((strand, change), outcome) in changes.iter().zip(outcomes) {
+            let ok = self.note(outcome, || format!("change strand {}", strand.name_any()));
+            if ok && matches!(change, StrandChange::Witness(_)) {
+                let next = Moment::now().instant + witness::STORE_INTERVAL;
+                memory.store_due.extend(strand.uid().map(|uid| (uid, next)));
+            }
+        }
+    }
+
+    async fn drain(&mut self, strands: &[Arc<BoboykaStrand>]) {
+        for strand in strands {
+            let drained = match self.ledger.reserve(strand).await {
+                Ok(held) => objects::drain(self.client, self.validated, &held).await,
+                Err(error) => Err(error),
+            };
+            self.note(drained, || format!("drain strand {}", strand.name_any()));
+        }
+    }
+
+    async fn claim(
+        &mut self,
+        unclaimed: &[Arc<BoboykaStrand>],
+        own: &[(String, Option<OwnerReference>)],
+        resize: bool,
+    ) {
+        for strand in unclaimed {
+            let made = self.ledger.make_claim(strand).await;
+            let name = strand.name_any();
+            self.note(made, || format!("create the claim of strand {name}"));
+        }
+        for (claim, owner) in own {
+            let owned = self.ledger.own_claim(claim, owner.as_ref()).await;
+            self.note(owned, || format!("change the owner of claim {claim}"));
+        }
+        if resize {
+            let resized = self.ledger.resize_claims().await;
+            self.note(resized, || "request larger volumes".to_owned());
+        }
+    }
+
+    async fn select(&mut self, workloads: &[Workload], memory: &mut Memory) {
+        let (namespace, name) = (&self.validated.namespace, &self.validated.name);
+        for workload in workloads {
+            match label(self.client, namespace, workload, Some(name)).await {
                 Ok(generation) => {
                     memory.selected.insert(workload.uid.clone(), generation);
                 }
-                Err(kube::Error::Api(status)) if status.is_conflict() => {
-                    applied
-                        .contested
-                        .push(format!("{:?} {}", workload.kind, workload.name));
+                Err(error) if is_conflict(&error) => self.contested.push(workload.to_string()),
+                Err(error) => {
+                    self.note(Err(error), || format!("set the label on {workload}"));
                 }
-                Err(error) => drop(applied.note(&format!("label {}", workload.name), Err(error))),
             }
         }
-        for workload in deselect {
-            let gone = workloads::label(&doer.client, &doer.validated.namespace, workload, None)
-                .await
-                .map(drop);
-            applied.note(&format!("take the label off {}", workload.name), gone);
+    }
+
+    async fn deselect(&mut self, workloads: &[Workload], memory: &mut Memory) {
+        for workload in workloads {
+            let namespace = &self.validated.namespace;
+            let removed = label(self.client, namespace, workload, None).await;
+            self.note(removed.map(drop), || {
+                format!("remove the label from {workload}")
+            });
             memory.selected.remove(&workload.uid);
         }
     }
 }
 
+/// Awaits writes, some at a time; their outcomes in the same order.
+async fn concurrently(writes: Vec<BoxFuture<'_, Outcome>>) -> Vec<Outcome> {
+    futures_util::stream::iter(writes)
+        .buffered(CONCURRENT_WRITES)
+        .collect()
+        .await
+}
+
+#[cfg(test)]
 impl Applied {
-    /// Whether it was done; something that is gone meanwhile, or was changed by another, is seen at the next look.
-    fn note(&mut self, doing: &str, outcome: Outcome) -> bool {
-        match outcome {
-            Ok(()) => true,
-            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => false,
-            Err(error) => {
-                self.failures.push(format!("{doing}: {error}"));
-                false
-            }
+    /// A plan that was applied without failures.
+    pub(super) fn well(rollout: Rollout) -> Self {
+        Self {
+            rollout,
+            failures: Vec::new(),
+            contested: Vec::new(),
         }
     }
-}
 
-/// Writes for one integration.
-pub(super) struct Doer<'a> {
-    client: Client,
-    validated: &'a Validated,
-}
-
-impl Doer<'_> {
-    fn api<K>(&self) -> Api<K>
-    where
-        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
-    {
-        Api::namespaced(self.client.clone(), &self.validated.namespace)
-    }
-
-    async fn bind_role(&self) -> Outcome {
-        let Some(binding) = build::role_binding::new(self.validated) else {
-            return Ok(());
-        };
-        let name = build::role_binding::name(&self.validated.name);
-        let parameters = PatchParams::apply(names::OPERATOR_MANAGER).force();
-        self.api::<RoleBinding>()
-            .patch(&name, &parameters, &Patch::Apply(&binding))
-            .await
-            .map(drop)
-    }
-
-    /// Makes the integration the owner of an object, or not any more.
-    async fn own<K>(&self, name: &str, owner: Option<&OwnerReference>) -> Outcome
-    where
-        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
-            + Clone
-            + serde::de::DeserializeOwned
-            + std::fmt::Debug,
-    {
-        let api = self.api::<K>();
-        let found = api.get_metadata(name).await?;
-        let others = found
-            .metadata
-            .owner_references
-            .unwrap_or_default()
-            .into_iter();
-        let others = others.filter(|one| one.kind != "BoboykaIntegration");
-        let owners: Vec<OwnerReference> = others.chain(owner.cloned()).collect();
-        let change = json!({"metadata": {
-            "resourceVersion": found.metadata.resource_version, "ownerReferences": owners,
-        }});
-        api.patch(name, &merge_parameters(), &Patch::Merge(&change))
-            .await
-            .map(drop)
-    }
-}
-
-fn merge_parameters() -> PatchParams {
-    PatchParams {
-        field_manager: Some(names::OPERATOR_MANAGER.to_owned()),
-        ..PatchParams::default()
+    /// A plan of which this failed.
+    pub(super) fn badly(failures: &[&str], contested: &[&str]) -> Self {
+        let own = |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect();
+        Self {
+            failures: own(failures),
+            contested: own(contested),
+            ..Self::well(Rollout::Done)
+        }
     }
 }

@@ -1,115 +1,113 @@
-//! What is to be done for an integration, from what is there: a list of changes for `apply`. Pure.
+//! What is to be done for an integration, from what exists. Pure: the time is an argument.
 //!
-//! Strands are never deleted here, but for ephemeral ones whose pod is gone: they went with it.
+//! Strands are never deleted here, but for ephemeral strands whose pod is gone: they were lost with it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use boboyka_crds::{BoboykaStrand, BoboykaStrandSpec, HeadReference, Holder, names};
+use boboyka_crds::{BoboykaStrand, BoboykaStrandSpec, Holder, names};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use kube::ResourceExt as _;
 use kube::core::SelectorExt as _;
 
-use super::Memory;
-use super::observe::{Seen, Workload};
-use crate::build;
+use super::memory::Memory;
+use super::rollout::{self, Rollout};
+use super::seen::Seen;
+use super::workload::Workload;
 use crate::caches::Pod;
+use crate::clock::{Moment, elapsed};
 use crate::integration::{Storage, Validated};
-use crate::strands::read_slot;
+use crate::objects;
+use crate::strands::change::StrandChange;
+use crate::strands::{slot, witness};
 
-/// A role binding that somebody changed is put right after so long at the latest.
+/// The role binding is applied again after this long, in case somebody changed it.
 const BINDING_KEPT: Duration = Duration::from_mins(1);
-/// Heads of strands that stay with their pods are noted so often.
-pub(super) const WITNESS_INTERVAL: Duration = Duration::from_mins(10);
-/// A strand that nobody holds and whose last report is so old is drained: a pod that restarts is quicker.
+/// A strand that no pod holds is drained once its last report is this old: a pod that restarts is faster.
 const ABANDONED: Duration = Duration::from_secs(30);
-/// A strand this young may have its claim made by the admission that made it.
+/// The admission that created a strand may still be creating its claim for this long.
 const YOUNG: Duration = Duration::from_secs(5);
 
-/// A change of a strand.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum StrandChange {
-    /// The pod that was admitted with it is there.
-    Bind { pod_name: String, pod_uid: String },
-    /// A pod carries it although nobody holds it: it was made anew while the pod ran.
-    Adopt(Holder),
-    /// Its pod, of this name and UID, is gone.
-    Release { pod_name: String, pod_uid: String },
-    /// The pod that it was chosen for never came.
-    TakeBack { token: String },
-    /// Its newest head is worth remembering.
-    Witness(HeadReference),
-    /// It is owned by the integration, or not any more.
-    Own(Option<OwnerReference>),
-    /// It went with its pod.
-    Delete,
-    /// It has a backlog and nobody who mirrors it.
-    Drain,
-}
-
-/// What is to be done.
-#[derive(Debug, Default)]
+/// What is to be done for an integration; `apply` does it.
+#[must_use = "a plan does nothing until it is applied"]
+#[derive(Debug)]
 pub(super) struct Plan {
-    /// Whether the role binding is to be applied.
+    /// Whether to apply the role binding.
     pub(super) bind_role: bool,
-    /// Changes of strands that are there.
-    pub(super) strands: Vec<(Arc<BoboykaStrand>, StrandChange)>,
-    /// Strands to make again, from claims that are there.
-    pub(super) found: Vec<BoboykaStrand>,
-    /// Strands whose claim is missing.
-    pub(super) unclaimed: Vec<Arc<BoboykaStrand>>,
-    /// Claims to be owned by the integration, or not any more.
-    pub(super) claims: Vec<(String, Option<OwnerReference>)>,
-    /// Claims that are to ask for the size that is asked for now.
-    pub(super) resized: bool,
-    /// Workloads that are to get the label.
+    /// Changes of existing strands.
+    pub(super) change: Vec<(Arc<BoboykaStrand>, StrandChange)>,
+    /// Strands that a Job is to drain.
+    pub(super) drain: Vec<Arc<BoboykaStrand>>,
+    /// Strands to create again from their claims.
+    pub(super) recreate: Vec<BoboykaStrand>,
+    /// Strands whose claim is to be created.
+    pub(super) claim: Vec<Arc<BoboykaStrand>>,
+    /// Claims to be owned by the integration, or no longer.
+    pub(super) own_claims: Vec<(String, Option<OwnerReference>)>,
+    /// Whether claims are to request today's size.
+    pub(super) resize_claims: bool,
+    /// Workloads to set the label on.
     pub(super) select: Vec<Workload>,
-    /// Workloads that are to lose it.
+    /// Workloads to remove the label from.
     pub(super) deselect: Vec<Workload>,
+    /// The step that moves sidecars to their image.
+    pub(super) rollout: Rollout,
 }
 
-/// Plans.
+/// Plans. `grace` is how long a strand that was given at admission waits for its pod.
 pub(super) fn plan(
     validated: &Validated,
     seen: &Seen,
     memory: &Memory,
     grace: Duration,
-    now: &Time,
+    now: &Moment,
 ) -> Plan {
-    let mut plan = Plan {
-        bind_role: memory.bound.is_none_or(|(at, generation)| {
-            at.elapsed() > BINDING_KEPT || generation != validated.generation
-        }),
-        ..Plan::default()
-    };
-    plan.resized = memory
-        .bound
-        .is_none_or(|(_, generation)| generation != validated.generation);
-    let by_token: HashMap<&str, &Pod> = seen
-        .pods
-        .iter()
-        .filter_map(|pod| Some((pod.token.as_deref()?, &**pod)))
-        .collect();
     let owner = validated.owner_of_strands();
-    for strand in &seen.strands {
-        let held = held_change(strand, seen, &by_token, grace, now);
-        let change = held
-            .or_else(|| witness(strand, memory))
-            .or_else(|| drain(validated, strand, seen, now));
-        plan.strands
-            .extend(change.map(|change| (Arc::clone(strand), change)));
-        if !is_owned_as(&strand.metadata, owner.as_ref(), &validated.owner.name) {
-            plan.strands
-                .push((Arc::clone(strand), StrandChange::Own(owner.clone())));
-        }
+    let is_bound = |(_, generation): &(_, i64)| *generation == validated.generation;
+    let bound = memory.bound.filter(is_bound);
+    let is_recent = |(at, _)| now.instant.saturating_duration_since(at) <= BINDING_KEPT;
+    let (select, deselect) = workloads(validated, seen, memory);
+    Plan {
+        bind_role: !bound.is_some_and(is_recent),
+        change: changes(seen, memory, owner.as_ref(), validated, grace, now),
+        drain: drains(validated, seen, &now.time),
+        recreate: lost_strands(validated, seen, &now.time),
+        claim: unclaimed(seen, &now.time),
+        own_claims: claims_to_own(validated, seen, owner.as_ref()),
+        resize_claims: bound.is_none(),
+        select,
+        deselect,
+        rollout: rollout::next(validated, seen, &now.time),
     }
-    plan_claims(&mut plan, validated, seen, owner.as_ref(), now);
-    plan_workloads(&mut plan, validated, seen, memory);
-    plan
 }
 
-fn held_change(
+fn changes(
+    seen: &Seen,
+    memory: &Memory,
+    owner: Option<&OwnerReference>,
+    validated: &Validated,
+    grace: Duration,
+    now: &Moment,
+) -> Vec<(Arc<BoboykaStrand>, StrandChange)> {
+    let pods = seen.pods.iter();
+    let by_token = pods.filter_map(|pod| Some((pod.token.as_deref()?, &**pod)));
+    let by_token: HashMap<&str, &Pod> = by_token.collect();
+    let mut changes = Vec::new();
+    for strand in &seen.strands {
+        let change = holder_change(strand, seen, &by_token, grace, &now.time);
+        let change = change.or_else(|| head_to_store(strand, memory, now));
+        changes.extend(change.map(|change| (Arc::clone(strand), change)));
+        if !is_owned_as(&strand.metadata, owner, &validated.owner.name) {
+            changes.push((Arc::clone(strand), StrandChange::Own(owner.cloned())));
+        }
+    }
+    changes
+}
+
+/// The change that brings a strand's holder in line with its pod.
+fn holder_change(
     strand: &BoboykaStrand,
     seen: &Seen,
     by_token: &HashMap<&str, &Pod>,
@@ -123,12 +121,7 @@ fn held_change(
             .iter()
             .find(|pod| pod.strand.as_deref() == Some(&name));
         if let Some(pod) = carried {
-            return Some(StrandChange::Adopt(Holder {
-                token: pod.token.clone()?,
-                since: Some(now.clone()),
-                pod_name: Some(pod.name.clone()),
-                pod_uid: Some(pod.uid.clone()),
-            }));
+            return holder_of(pod, now).map(StrandChange::Adopt);
         }
         return strand
             .spec
@@ -140,7 +133,7 @@ fn held_change(
         .get(holder.token.as_str())
         .filter(|pod| pod.strand.as_deref() == Some(&name));
     match (&holder.pod_uid, pod) {
-        // A drained strand's Job may need another pod; its token is the Job's.
+        // The Job that drains a strand may start another pod; both carry the Job's token.
         (bound, Some(pod)) if bound.as_ref() != Some(&pod.uid) && !pod.terminating => {
             Some(StrandChange::Bind {
                 pod_name: pod.name.clone(),
@@ -165,118 +158,114 @@ fn held_change(
     }
 }
 
-/// Whether a Job that has not come to its end is there for a strand.
-fn is_draining(seen: &Seen, strand: &str) -> bool {
-    seen.drains.iter().any(|job| {
-        let finished = job
-            .status
-            .as_ref()
-            .and_then(|status| status.conditions.as_ref());
-        let finished = finished.is_some_and(|list| {
-            list.iter().any(|one| {
-                one.status == "True" && (one.type_ == "Complete" || one.type_ == "Failed")
-            })
-        });
-        !finished
-            && job
-                .labels()
-                .get(names::DRAIN_LABEL)
-                .is_some_and(|of| of == strand)
+/// A pod as the holder of the strand that it carries.
+fn holder_of(pod: &Pod, now: &Time) -> Option<Holder> {
+    Some(Holder {
+        token: pod.token.clone()?,
+        since: Some(now.clone()),
+        pod_name: Some(pod.name.clone()),
+        pod_uid: Some(pod.uid.clone()),
     })
 }
 
-/// A head is noted now and then, and at once when the strand is behind what it reported before: then what was seen must
-/// outlive this replica.
-fn witness(strand: &BoboykaStrand, memory: &Memory) -> Option<StrandChange> {
+/// Whether an unfinished Job drains a strand.
+fn is_draining(seen: &Seen, strand: &str) -> bool {
+    seen.drains.iter().any(|job| {
+        let of = job.labels().get(names::DRAIN_LABEL);
+        of.is_some_and(|of| of == strand) && !is_finished(job)
+    })
+}
+
+fn is_finished(job: &Job) -> bool {
+    let status = job.status.as_ref();
+    let mut conditions = status
+        .iter()
+        .flat_map(|status| &status.conditions)
+        .flatten();
+    conditions
+        .any(|one| one.status == "True" && matches!(one.type_.as_str(), "Complete" | "Failed"))
+}
+
+fn head_to_store(strand: &BoboykaStrand, memory: &Memory, now: &Moment) -> Option<StrandChange> {
     let uid = strand.uid()?;
-    let noted = strand.spec.witnessed.as_ref();
-    let head = strand
-        .status
-        .as_ref()
-        .and_then(|status| status.head.as_ref());
-    let seen = memory.heads.get(&uid);
-    if let (Some(seen), Some(head)) = (seen, head)
-        && (head.seq < seen.seq || (head.seq == seen.seq && head.hash != seen.hash))
-        && noted.is_none_or(|noted| noted.seq < seen.seq)
-    {
-        return Some(StrandChange::Witness(seen.clone()));
+    let due = memory.store_due.get(&uid);
+    let is_due = due.is_some_and(|due| *due <= now.instant);
+    witness::head_to_store(strand, memory.heads.get(&uid), is_due).map(StrandChange::Witness)
+}
+
+/// Strands with a backlog that nobody mirrors.
+fn drains(validated: &Validated, seen: &Seen, now: &Time) -> Vec<Arc<BoboykaStrand>> {
+    if validated.secret.is_none() || validated.suspended {
+        return Vec::new();
     }
-    let due = memory
-        .witness_due
-        .get(&uid)
-        .is_some_and(|due| *due <= Instant::now());
-    let newest = build::strand::witnessed(strand).filter(|newest| due && noted != Some(newest))?;
-    Some(StrandChange::Witness(newest))
+    let strands = seen.strands.iter();
+    let abandoned = strands.filter(|strand| {
+        let job = objects::drain::name(&strand.name_any());
+        is_abandoned(strand, seen, now) && !seen.drains.iter().any(|one| one.name_any() == job)
+    });
+    abandoned.cloned().collect()
 }
 
-fn drain(
-    validated: &Validated,
-    strand: &BoboykaStrand,
-    seen: &Seen,
-    now: &Time,
-) -> Option<StrandChange> {
-    let status = strand.status.as_ref()?;
-    let abandoned = strand.spec.holder.is_none()
+/// Whether a strand has a backlog and no pod, and none is on its way.
+fn is_abandoned(strand: &BoboykaStrand, seen: &Seen, now: &Time) -> bool {
+    let name = strand.name_any();
+    let carried = |pod: &Arc<Pod>| pod.strand.as_deref() == Some(&name);
+    let behind = strand.status.as_ref().filter(|status| status.backlog > 0);
+    strand.spec.holder.is_none()
         && strand.spec.claim_name.is_some()
-        && status.backlog > 0
-        && is_older(status.reported_at.as_ref(), ABANDONED, now);
-    let possible = validated.secret.is_some()
-        && !validated.suspended
-        && !seen
-            .drains
-            .iter()
-            .any(|job| job.name_any() == build::drain::name(&strand.name_any()));
-    (abandoned && possible).then_some(StrandChange::Drain)
+        && !seen.pods.iter().any(carried)
+        && behind.is_some_and(|status| is_older(status.reported_at.as_ref(), ABANDONED, now))
 }
 
-fn plan_claims(
-    plan: &mut Plan,
-    validated: &Validated,
-    seen: &Seen,
-    owner: Option<&OwnerReference>,
-    now: &Time,
-) {
-    let claimed: HashSet<&str> = seen
-        .claims
-        .iter()
-        .filter_map(|claim| claim.name.as_deref())
-        .collect();
-    let known: HashSet<String> = seen
-        .strands
-        .iter()
-        .map(|strand| strand.name_any())
-        .collect();
-    let unclaimed = seen.strands.iter().filter(|strand| {
+/// Strands whose claim is missing.
+fn unclaimed(seen: &Seen, now: &Time) -> Vec<Arc<BoboykaStrand>> {
+    let claims = seen.claims.iter();
+    let claimed: HashSet<&str> = claims.filter_map(|claim| claim.name.as_deref()).collect();
+    let strands = seen.strands.iter();
+    let unclaimed = strands.filter(|strand| {
         let claim = strand.spec.claim_name.as_deref();
         claim.is_some_and(|claim| !claimed.contains(claim))
             && strand.metadata.deletion_timestamp.is_none()
             && is_older(strand.metadata.creation_timestamp.as_ref(), YOUNG, now)
     });
-    plan.unclaimed = unclaimed.cloned().collect();
-    for claim in &seen.claims {
-        let strand = claim
-            .labels
-            .as_ref()
-            .and_then(|labels| labels.get(names::STRAND_LABEL));
-        let (Some(strand), None) = (strand, &claim.deletion_timestamp) else {
-            continue;
-        };
-        if !known.contains(strand)
-            && matches!(validated.storage, Storage::Claim { .. })
-            && is_older(claim.creation_timestamp.as_ref(), YOUNG, now)
-        {
-            plan.found
-                .push(strand_of_claim(validated, seen, strand, claim, now));
-        }
-        if let Some(name) = &claim.name
-            && !is_owned_as(claim, owner, &validated.owner.name)
-        {
-            plan.claims.push((name.clone(), owner.cloned()));
-        }
-    }
+    unclaimed.cloned().collect()
 }
 
-/// A strand as its claim tells of it, held by the pod that carries it, if one does.
+/// Claims on strands' volumes that are not being deleted, each with its strand.
+fn live_claims(seen: &Seen) -> impl Iterator<Item = (&ObjectMeta, &String)> {
+    let live = seen
+        .claims
+        .iter()
+        .filter(|claim| claim.deletion_timestamp.is_none());
+    live.filter_map(|claim| Some((claim, claim.labels.as_ref()?.get(names::STRAND_LABEL)?)))
+}
+
+fn claims_to_own(
+    validated: &Validated,
+    seen: &Seen,
+    owner: Option<&OwnerReference>,
+) -> Vec<(String, Option<OwnerReference>)> {
+    let wrong =
+        live_claims(seen).filter(|(claim, _)| !is_owned_as(claim, owner, &validated.owner.name));
+    wrong
+        .filter_map(|(claim, _)| Some((claim.name.clone()?, owner.cloned())))
+        .collect()
+}
+
+/// Strands that were deleted while their claims stayed.
+fn lost_strands(validated: &Validated, seen: &Seen, now: &Time) -> Vec<BoboykaStrand> {
+    if !matches!(validated.storage, Storage::Claim { .. }) {
+        return Vec::new();
+    }
+    let known: HashSet<String> = seen.strands.iter().map(|one| one.name_any()).collect();
+    let lost = live_claims(seen).filter(|(claim, strand)| {
+        !known.contains(*strand) && is_older(claim.creation_timestamp.as_ref(), YOUNG, now)
+    });
+    lost.map(|(claim, strand)| strand_of_claim(validated, seen, strand, claim, now))
+        .collect()
+}
+
+/// A strand as its claim describes it, held by the pod that carries it, if one does.
 fn strand_of_claim(
     validated: &Validated,
     seen: &Seen,
@@ -284,50 +273,43 @@ fn strand_of_claim(
     claim: &ObjectMeta,
     now: &Time,
 ) -> BoboykaStrand {
-    let slot = claim
-        .annotations
-        .as_ref()
-        .and_then(|all| all.get(names::SLOT_ANNOTATION));
-    let carrier = seen
-        .pods
-        .iter()
-        .find(|pod| pod.strand.as_deref() == Some(strand));
-    let holder = carrier.and_then(|pod| {
-        Some(Holder {
-            token: pod.token.clone()?,
-            since: Some(now.clone()),
-            pod_name: Some(pod.name.clone()),
-            pod_uid: Some(pod.uid.clone()),
-        })
-    });
+    let annotations = claim.annotations.as_ref();
+    let slot = annotations.and_then(|all| all.get(names::SLOT_ANNOTATION));
+    let mut pods = seen.pods.iter();
+    let carrier = pods.find(|pod| pod.strand.as_deref() == Some(strand));
     let spec = BoboykaStrandSpec {
-        slot: slot.and_then(|text| read_slot(text)),
-        holder,
+        slot: slot.and_then(|text| slot::read(text)),
+        holder: carrier.and_then(|pod| holder_of(pod, now)),
         ..BoboykaStrandSpec::default()
     };
-    build::strand::new(validated, strand, spec)
+    objects::strand::new(validated, strand, spec)
 }
 
-fn plan_workloads(plan: &mut Plan, validated: &Validated, seen: &Seen, memory: &Memory) {
+/// Workloads to set the label on, and workloads to remove it from.
+fn workloads(
+    validated: &Validated,
+    seen: &Seen,
+    memory: &Memory,
+) -> (Vec<Workload>, Vec<Workload>) {
+    let (mut select, mut deselect) = (Vec::new(), Vec::new());
     if validated.suspended {
-        return;
+        return (select, deselect);
     }
     for workload in &seen.workloads {
-        let wanted = validated
-            .selector
-            .as_ref()
-            .is_some_and(|selector| selector.matches(&workload.labels));
+        let selector = validated.selector.as_ref();
+        let wanted = selector.is_some_and(|selector| selector.matches(&workload.labels));
         let ours = workload.selected_by.as_deref() == Some(&validated.name);
         let current = memory.selected.get(&workload.uid) == Some(&workload.generation);
         if wanted && !(ours && current) {
-            plan.select.push(workload.clone());
+            select.push(workload.clone());
         } else if !wanted && ours {
-            plan.deselect.push(workload.clone());
+            deselect.push(workload.clone());
         }
     }
+    (select, deselect)
 }
 
-/// Whether an object is owned as it should be by an integration of this name; other owners don't count.
+/// Whether an object has the wanted owner among integrations of this name; other owners don't count.
 fn is_owned_as(meta: &ObjectMeta, owner: Option<&OwnerReference>, name: &str) -> bool {
     let owners = meta.owner_references.iter().flatten();
     let ours: Vec<&OwnerReference> = owners
@@ -340,7 +322,7 @@ fn is_owned_as(meta: &ObjectMeta, owner: Option<&OwnerReference>, name: &str) ->
 }
 
 fn is_older(since: Option<&Time>, age: Duration, now: &Time) -> bool {
-    since.is_none_or(|since| now.0 > since.0 && now.0.duration_since(since.0).unsigned_abs() > age)
+    since.is_none_or(|since| elapsed(since, now) > age)
 }
 
 #[cfg(test)]

@@ -1,45 +1,48 @@
-//! Moving sidecars to another image, in place: the image of a native sidecar may change in a running pod, and only its
-//! container is started again. One pod at a time; one that does not come up stops the rollout. Pure.
+//! The rollout of another image to running sidecars, in place. Pure.
+//!
+//! The image of a native sidecar may change in a running pod, and only its container restarts. One pod moves at a time,
+//! and a sidecar that does not become ready stops the rollout.
 
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::observe::Seen;
+use super::seen::Seen;
 use crate::caches::Pod;
+use crate::clock::elapsed;
 use crate::integration::Validated;
 
-/// A sidecar that is not up after so long with its new image has failed.
+/// A sidecar that is not ready with its new image within this time has failed.
 const LIMIT: Duration = Duration::from_mins(2);
 
 /// Where a rollout stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Rollout {
-    /// Every sidecar runs the image that is asked for.
+    /// Every sidecar runs the image that the integration asks for.
     Done,
-    /// This pod is next; so many are behind.
+    /// This pod is next; `left` sidecars, this one included, run another image.
     Next {
         pod: String,
         uid: String,
         left: usize,
     },
-    /// This pod is being moved; `apply` asks whether it is up.
+    /// This pod is being moved; `apply` asks whether its sidecar is ready.
     Moving {
         pod: String,
         uid: String,
         left: usize,
     },
-    /// This pod did not come up in time; should it come up after all, the rollout goes on.
+    /// This pod's sidecar was not ready in time; if it becomes ready after all, the rollout goes on.
     Stopped {
         pod: String,
         uid: String,
         left: usize,
     },
-    /// So many are behind, and nothing may change.
+    /// `left` sidecars run another image, and nothing may change.
     Suspended { left: usize },
 }
 
-/// The next step.
+/// The next step of the rollout.
 pub(super) fn next(validated: &Validated, seen: &Seen, now: &Time) -> Rollout {
     let pods = seen.pods.iter().map(|pod| &**pod);
     let sidecars = pods.filter(|pod| pod.image.is_some() && !pod.terminating && !pod.drains);
@@ -51,9 +54,7 @@ pub(super) fn next(validated: &Validated, seen: &Seen, now: &Time) -> Rollout {
     }
     if let Some(moving) = current.iter().find(|pod| pod.updating_since.is_some()) {
         let since = moving.updating_since.as_ref();
-        let late = since.is_some_and(|since| {
-            now.0 > since.0 && now.0.duration_since(since.0).unsigned_abs() > LIMIT
-        });
+        let late = since.is_some_and(|since| elapsed(since, now) > LIMIT);
         let (pod, uid) = (moving.name.clone(), moving.uid.clone());
         return if late {
             Rollout::Stopped { pod, uid, left }
@@ -61,7 +62,7 @@ pub(super) fn next(validated: &Validated, seen: &Seen, now: &Time) -> Rollout {
             Rollout::Moving { pod, uid, left }
         };
     }
-    // One that an earlier rollout left half moved comes first: it may be down.
+    // A pod that an earlier rollout left half moved comes first: its sidecar may be down.
     behind.sort_by_key(|pod| (pod.updating_since.is_none(), pod.name.clone()));
     behind.first().map_or(Rollout::Done, |pod| Rollout::Next {
         pod: pod.name.clone(),

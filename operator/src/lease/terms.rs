@@ -1,4 +1,4 @@
-//! The rules of the Lease, without a client or a clock: what a record allows at an instant.
+//! The rules of the Lease: what a record allows at an instant. Pure: no client, and the time is an argument.
 
 use std::time::Duration;
 
@@ -7,14 +7,17 @@ use k8s_openapi::api::coordination::v1::{Lease as Record, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use tokio::time::Instant;
 
+/// The Lease's name, in the operator's namespace.
+pub(super) const NAME: &str = "boboyka-operator";
+
 /// What the record allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// There is none: create it.
+    /// There is no Lease: create it.
     Create,
-    /// It is free, or its holder has been silent for too long: replace it.
+    /// The Lease is free, or its holder did not renew it in time: replace it.
     Take,
-    /// Somebody holds it; look again then.
+    /// Another replica holds the Lease: look again at this instant.
     Wait(Instant),
 }
 
@@ -23,9 +26,9 @@ pub(super) enum Step {
 pub(super) struct Terms {
     identity: String,
     duration: Duration,
-    /// The record that was seen last, by its version (`None`: it was gone), and since when it has not changed.
+    /// The version of the record that was last seen (`None`: it was gone), and since when it has not changed.
     seen: Option<(Option<String>, Instant)>,
-    /// When the renewal that succeeded last was begun.
+    /// When the last successful renewal began.
     renewed: Option<Instant>,
 }
 
@@ -39,18 +42,17 @@ impl Terms {
         }
     }
 
-    /// How often it is renewed, and asked for after a failure.
+    /// The time between two renewals, and before a retry.
     pub(super) fn pace(&self) -> Duration {
         self.duration / 5
     }
 
-    /// From then on a holder that could not renew must not lead any more.
-    pub(super) fn deadline(&self) -> Instant {
-        let renewed = self.renewed.unwrap_or_else(Instant::now);
-        renewed + self.duration * 2 / 3
+    /// When a holder that could not renew must stop leading.
+    pub(super) fn deadline(&self, now: Instant) -> Instant {
+        self.renewed.unwrap_or(now) + self.duration * 2 / 3
     }
 
-    /// Notes that a renewal has succeeded that was begun then.
+    /// Notes a successful renewal, which began at this instant.
     pub(super) fn renewed(&mut self, began: Instant) {
         self.renewed = Some(began);
     }
@@ -74,7 +76,7 @@ impl Terms {
             }
         };
         let Some(record) = record else {
-            // Whoever held it before somebody deleted it may not know yet.
+            // The holder may not know yet that somebody deleted the Lease.
             let until = since + self.duration;
             return if now >= until {
                 Step::Create
@@ -100,10 +102,10 @@ impl Terms {
         }
     }
 
-    /// The record with which this replica leads, in place of the one given. The times in it are for people.
+    /// The record that makes this replica the holder, in place of `before`. Its times are for people.
     pub(super) fn record(&self, before: Option<&Record>, now: Timestamp) -> Record {
         let mut record = before.cloned().unwrap_or_default();
-        record.metadata.name = Some(super::NAME.to_owned());
+        record.metadata.name = Some(NAME.to_owned());
         let spec = record.spec.get_or_insert_with(LeaseSpec::default);
         if spec.holder_identity.as_ref() != Some(&self.identity) {
             spec.acquire_time = Some(MicroTime(now));
@@ -117,7 +119,7 @@ impl Terms {
     }
 }
 
-/// The record that nobody holds, in place of the one given.
+/// The record without a holder, in place of `before`.
 pub(super) fn released(before: &Record) -> Record {
     let mut record = before.clone();
     if let Some(spec) = &mut record.spec {
@@ -206,7 +208,7 @@ mod tests {
         let Step::Wait(free) = other.next(Some(&held("a", "1")), now) else {
             panic!("it is held");
         };
-        assert!(leader.deadline() + DURATION / 3 <= free);
+        assert!(leader.deadline(now) + DURATION / 3 <= free);
     }
 
     #[test]

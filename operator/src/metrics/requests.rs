@@ -1,4 +1,4 @@
-//! Counting requests to the API server: a layer around the client's connection.
+//! A layer around the client's connection that counts requests to the API server.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -7,15 +7,15 @@ use axum::http::{Method, Request, Response, Uri};
 use futures_util::future::BoxFuture;
 use tower::{Layer, Service};
 
-use super::Metrics;
+use super::registry::Metrics;
 
-/// Counts what passes, by verb, resource and code.
+/// Counts requests by verb, resource and code.
 #[derive(Clone, Debug)]
-pub struct CountRequests(Arc<Metrics>);
+pub(crate) struct CountRequests(Arc<Metrics>);
 
 impl CountRequests {
     /// A layer that counts into these metrics.
-    pub fn new(metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
         Self(metrics)
     }
 }
@@ -33,7 +33,7 @@ impl<S> Layer<S> for CountRequests {
 
 /// The client's connection, counted.
 #[derive(Clone, Debug)]
-pub struct Counted<S> {
+pub(crate) struct Counted<S> {
     inner: S,
     metrics: Arc<Metrics>,
 }

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import email
+import re
 import subprocess
 import sys
 import tarfile
 import zipfile
 from pathlib import Path
 
-from conftest import Sidecar, run_script
+from conftest import ROOT
 
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent
@@ -46,28 +47,28 @@ def test_it_is_typed_by_mypy_and_pyright_also_where_it_is_used() -> None:
     assert 'incompatible type "int"' in done.stdout and "Found 1 error" in done.stdout, done.stdout
 
 
-def test_wheel_and_sdist_hold_both_packages_and_their_types(tmp_path: Path) -> None:
+def test_wheel_and_sdist_hold_both_packages_their_types_and_the_licence(tmp_path: Path) -> None:
     run(sys.executable, "-m", "build", "--outdir", str(tmp_path))
     wheel, sdist = next(tmp_path.glob("*.whl")), next(tmp_path.glob("*.tar.gz"))
-    names = zipfile.ZipFile(wheel).namelist()
-    for package in ("sapixdb_boboyka", "sapixdb_agent"):
-        assert f"{package}/__init__.py" in names and f"{package}/py.typed" in names
+    licence = (ROOT / "LICENSE").read_bytes()
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        for package in ("sapixdb_boboyka", "sapixdb_agent"):
+            assert f"{package}/__init__.py" in names and f"{package}/py.typed" in names
+        folder = next(name for name in names if name.endswith("/METADATA")).removesuffix("METADATA")
+        assert archive.read(f"{folder}licenses/LICENSE") == licence
+        metadata = email.message_from_bytes(archive.read(f"{folder}METADATA"))
+    assert metadata["License-Expression"] == "Apache-2.0" and metadata["License-File"] == "LICENSE"
+    classifiers = metadata.get_all("Classifier", [])
+    versions = [name.rpartition("3.")[2] for name in classifiers if ":: Python :: 3." in name]
+    assert versions == ["10", "11", "12", "13", "14"]
+    # An index refuses a licence that is given twice.
+    assert not any(name.startswith("License ::") for name in classifiers)
     with tarfile.open(sdist) as archive:
-        assert any(name.endswith("src/sapixdb_boboyka/py.typed") for name in archive.getnames())
+        ends = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"LICENSE", "README.md", "src/sapixdb_boboyka/py.typed"} <= ends
 
 
-def test_the_command_takes_and_shows_records(sidecar: Sidecar) -> None:
-    here = {"BOBOYKA_URL": sidecar.url}
-    command = ["-m", "sapixdb_boboyka"]
-    record = '{"agent_id": "a", "event": "deploy"}'
-    assert run_script([*command, "ingest", "audit_log", record], here).startswith("hash  ")
-    status = json.loads(run_script([*command, "status", "--json"], here))
-    assert status["event_counts"]["audit_log"] == 1
-    table = run_script([*command, "events", "--data"], here)
-    assert "audit_log" in table and '"event": "deploy"' in table
-    done = subprocess.run(
-        [sys.executable, *command, "--url", sidecar.url, "ingest", "audit_log", "{}"],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 1 and done.stderr.startswith("error: agent_id"), done.stderr
+def test_the_readme_has_no_link_that_holds_only_in_the_source_tree() -> None:
+    links = re.findall(r"\]\(([^)]*)\)", (PACKAGE / "README.md").read_text())
+    assert [link for link in links if not link.startswith(("https://", "#"))] == []

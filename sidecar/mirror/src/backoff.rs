@@ -1,37 +1,56 @@
-//! How long to wait after a failure: full jitter over a window that doubles from half a second to a
-//! minute, and `Retry-After` where the server names a time. Pure: randomness and the time of day are
-//! arguments.
+//! How long to wait after a failure: full jitter over a window that doubles, and `Retry-After` where the
+//! server names a time. Pure: randomness and the time of day are arguments.
 
 use std::time::{Duration, SystemTime};
 
-/// The first window: long enough for a connection pool to turn over, short enough to go unnoticed.
-pub const WINDOW_MIN: Duration = Duration::from_millis(500);
+/// Full jitter over a window that doubles with each failure in a row.
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule {
+    /// The window after the first failure.
+    pub first: Duration,
+    /// The longest window.
+    pub longest: Duration,
+    /// No delay is shorter, so that an unlucky draw is not a busy loop.
+    pub shortest_delay: Duration,
+}
 
-/// The last window: a lane that waits longer would look dead after Supabase is back.
-pub const WINDOW_MAX: Duration = Duration::from_mins(1);
-
-/// No wait is shorter, so that an unlucky draw is not a busy loop.
-const DELAY_MIN: Duration = Duration::from_millis(50);
+/// What a lane keeps to after failures of Supabase: long enough for a connection pool to turn over and short
+/// enough to go unnoticed at first, at last so short that a lane does not look dead after Supabase is back.
+pub(crate) const SUPABASE: Schedule = Schedule {
+    first: Duration::from_millis(500),
+    longest: Duration::from_mins(1),
+    shortest_delay: Duration::from_millis(50),
+};
 
 /// The longest `Retry-After` that is obeyed: a wrong clock somewhere must not stop a lane for a day.
-pub const RETRY_AFTER_MAX: Duration = Duration::from_mins(5);
+pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_mins(5);
 
-/// The wait before the next attempt. `failures` counts the attempts that failed in a row (from 1),
-/// `jitter` is drawn evenly from 0 to 1, `retry_after` is what the server asked for.
-pub fn delay(failures: u32, jitter: f64, retry_after: Option<Duration>) -> Duration {
-    let doublings = failures.saturating_sub(1).min(16);
-    let window = WINDOW_MIN.saturating_mul(1 << doublings).min(WINDOW_MAX);
-    let drawn = window.mul_f64(jitter.clamp(0.0, 1.0)).max(DELAY_MIN);
+impl Schedule {
+    /// The delay before the next attempt. `failures` counts the attempts that failed in a row (from 1),
+    /// `jitter` is drawn evenly from 0 to 1.
+    pub fn delay(&self, failures: u32, jitter: f64) -> Duration {
+        let doublings = failures.saturating_sub(1).min(16);
+        let window = self.first.saturating_mul(1 << doublings);
+        let window = window.min(self.longest);
+        window
+            .mul_f64(jitter.clamp(0.0, 1.0))
+            .max(self.shortest_delay)
+    }
+}
+
+/// The delay before a lane's next attempt; `retry_after` is what the server asked for.
+pub(crate) fn delay(failures: u32, jitter: f64, retry_after: Option<Duration>) -> Duration {
+    let drawn = SUPABASE.delay(failures, jitter);
     match retry_after {
         // Also `Retry-After: 0`, seen with Postgres down, has to respect our own floor.
-        Some(asked) => drawn.max(asked.min(RETRY_AFTER_MAX)).max(WINDOW_MIN),
+        Some(asked) => drawn.max(asked.min(RETRY_AFTER_MAX)).max(SUPABASE.first),
         None => drawn,
     }
 }
 
 /// A wait that doubles with every try, from `min` (at the first) to `max`; half of it is drawn, so that
 /// a fleet does not come back in step.
-pub fn growing(min: Duration, max: Duration, tries: u32, jitter: f64) -> Duration {
+pub(crate) fn growing(min: Duration, max: Duration, tries: u32, jitter: f64) -> Duration {
     let doublings = tries.saturating_sub(1).min(16);
     let whole = min.saturating_mul(1 << doublings).min(max);
     whole.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
@@ -39,7 +58,7 @@ pub fn growing(min: Duration, max: Duration, tries: u32, jitter: f64) -> Duratio
 
 /// Reads a `Retry-After` header: seconds or an HTTP date. A date in the past is zero seconds; what
 /// can't be read is none.
-pub fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {
+pub(crate) fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {
     let header = header.trim();
     if !header.is_empty() && header.bytes().all(|byte| byte.is_ascii_digit()) {
         return Some(Duration::from_secs(header.parse().unwrap_or(u64::MAX)));
@@ -54,7 +73,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{RETRY_AFTER_MAX, WINDOW_MAX, WINDOW_MIN, delay, retry_after};
+    use super::{RETRY_AFTER_MAX, SUPABASE, delay, retry_after};
 
     #[test]
     fn the_window_doubles_from_half_a_second_to_a_minute() {
@@ -69,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_zero_retry_after_gets_our_own_floor() {
-        assert_eq!(delay(1, 0.0, Some(Duration::ZERO)), WINDOW_MIN);
+        assert_eq!(delay(1, 0.0, Some(Duration::ZERO)), SUPABASE.first);
     }
 
     #[test]
@@ -110,7 +129,7 @@ mod tests {
         ) {
             let waited = delay(failures, jitter, asked.map(Duration::from_secs));
             prop_assert!(waited >= Duration::from_millis(50));
-            let longest = if asked.is_some() { RETRY_AFTER_MAX } else { WINDOW_MAX };
+            let longest = if asked.is_some() { RETRY_AFTER_MAX } else { SUPABASE.longest };
             prop_assert!(waited <= longest);
         }
     }

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 /// So many transient failures in a row open the breaker: fewer are a hiccup.
-pub const FAILURES_TO_OPEN: u32 = 5;
+pub(crate) const FAILURES_TO_OPEN: u32 = 5;
 
 /// The states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ enum State {
 
 /// Whether requests may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Breaker(State);
+pub(crate) struct Breaker(State);
 
 impl Default for Breaker {
     fn default() -> Self {
@@ -27,7 +27,7 @@ impl Default for Breaker {
 
 /// What may be sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leave {
+pub(crate) enum Leave {
     /// Batches.
     Batches,
     /// One preflight, whose result decides.
@@ -38,7 +38,7 @@ pub enum Leave {
 
 impl Breaker {
     /// What may be sent at `now`. An open breaker whose wait is over becomes half-open.
-    pub fn leave(&mut self, now: Instant) -> Leave {
+    pub(crate) fn leave(&mut self, now: Instant) -> Leave {
         match self.0 {
             State::Closed { .. } => Leave::Batches,
             State::HalfOpen => Leave::Probe,
@@ -51,7 +51,7 @@ impl Breaker {
     }
 
     /// A transient failure at `now`; should the breaker be open after it, it stays so for `delay`.
-    pub fn failed(&mut self, now: Instant, delay: Duration) {
+    pub(crate) fn failed(&mut self, now: Instant, delay: Duration) {
         let open = State::Open { until: now + delay };
         self.0 = match self.0 {
             State::Closed { failures } if failures + 1 < FAILURES_TO_OPEN => State::Closed {
@@ -62,19 +62,19 @@ impl Breaker {
     }
 
     /// An answer that shows Supabase working, also one that refuses a row.
-    pub fn answered(&mut self) {
+    pub(crate) fn answered(&mut self) {
         self.0 = State::Closed { failures: 0 };
     }
 
     /// Somebody asks for an attempt now: an open breaker goes half-open ahead of its time.
-    pub fn hurry(&mut self) {
+    pub(crate) fn hurry(&mut self) {
         if let State::Open { .. } = self.0 {
             self.0 = State::HalfOpen;
         }
     }
 
     /// Whether it is anything but closed.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         !matches!(self.0, State::Closed { .. })
     }
 }

@@ -2,11 +2,10 @@
 //! stable between versions; the status decides where the code says nothing or is missing (12.0.2
 //! answers an unknown table with `{}`). Pure; the classes' consequences are in `disposition`.
 
-use serde::Serialize;
+use enum_map::Enum;
 
 /// What follows from an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Enum)]
 pub enum Class {
     /// The row is in the table.
     Done,
@@ -31,7 +30,7 @@ pub enum Class {
 }
 
 impl Class {
-    /// All classes, in the order of [`Class::index`].
+    /// All classes.
     pub const ALL: [Self; 10] = [
         Self::Done,
         Self::Transient,
@@ -44,11 +43,6 @@ impl Class {
         Self::Dependency,
         Self::ReadOnly,
     ];
-
-    /// Its place in arrays with one element per class.
-    pub const fn index(self) -> usize {
-        self as usize
-    }
 
     /// The name in metrics.
     pub const fn name(self) -> &'static str {
@@ -69,7 +63,7 @@ impl Class {
 
 /// An answer, reduced to what decides its class.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Answer<'a> {
+pub(crate) struct Answer<'a> {
     /// The HTTP status.
     pub status: u16,
     /// `code` of the JSON body, when there is one.
@@ -81,7 +75,7 @@ pub struct Answer<'a> {
 }
 
 /// The class of an answer.
-pub fn classify(answer: &Answer<'_>) -> Class {
+pub(crate) fn classify(answer: &Answer<'_>) -> Class {
     if (200..300).contains(&answer.status) {
         return Class::Done;
     }
@@ -162,7 +156,7 @@ fn by_status(answer: &Answer<'_>) -> Class {
 
 /// Whether the answer with this code was about a row and stays the same whenever the row is sent: what
 /// makes a dead letter. Other refused rows are sent again by themselves.
-pub fn is_final(code: &str) -> bool {
+pub(crate) fn is_final(code: &str) -> bool {
     match code {
         "HTTP 413" | "54000" | "PGRST102" | NOT_KEPT => true,
         "23503" => false,
@@ -182,7 +176,7 @@ fn is_sqlstate(code: &str) -> bool {
 }
 
 /// The code of a row that the table accepted and did not keep, as a trigger can have it.
-pub const NOT_KEPT: &str = "not_kept";
+pub(crate) const NOT_KEPT: &str = "not_kept";
 
 #[cfg(test)]
 mod tests {
@@ -445,13 +439,6 @@ mod tests {
             "not_postgrest",
         ] {
             assert!(!is_final(code), "{code}");
-        }
-    }
-
-    #[test]
-    fn classes_are_indexed_in_the_order_of_the_list() {
-        for (index, class) in Class::ALL.into_iter().enumerate() {
-            assert_eq!(class.index(), index);
         }
     }
 }

@@ -13,7 +13,7 @@ use http::header::HeaderValue;
 use serde::Deserialize;
 
 /// Longest URL and key that are read: far more than Supabase's own, little enough to hold.
-pub const VALUE_MAX_BYTES: usize = 16 * 1024;
+pub(crate) const VALUE_MAX_BYTES: usize = 16 * 1024;
 
 /// Appended by the client, so tolerated at the end of a configured URL.
 const REST_PATH: &str = "/rest/v1";

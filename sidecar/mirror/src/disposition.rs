@@ -18,11 +18,11 @@ const FAULTS_TO_ASK: u32 = 5;
 
 /// So many refused rows in a row for one reason, none accepted between, mean that the table is wrong
 /// and not the records.
-pub const REFUSALS_TO_STOP: u32 = 100;
+pub(crate) const REFUSALS_TO_STOP: u32 = 100;
 
 /// What to do about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Disposition {
+pub(crate) enum Disposition {
     /// The row is there: go on.
     Accept,
     /// Send the first half alone.
@@ -43,7 +43,7 @@ pub enum Disposition {
 
 /// What a lane has put up with since a row was last settled.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Patience {
+pub(crate) struct Patience {
     /// Requests with one row alone, which is what its dead letter tells.
     tries: u32,
     resets: u32,
@@ -53,7 +53,12 @@ pub struct Patience {
 
 impl Patience {
     /// What to do about a failed request of so many rows and bytes.
-    pub fn disposition(&mut self, failure: &Failure, rows: usize, body_len: usize) -> Disposition {
+    pub(crate) fn disposition(
+        &mut self,
+        failure: &Failure,
+        rows: usize,
+        body_len: usize,
+    ) -> Disposition {
         let single = rows <= 1;
         self.tries += u32::from(single);
         if !failure.reset {
@@ -73,12 +78,12 @@ impl Patience {
     }
 
     /// How often the row at hand was sent alone.
-    pub fn tries(&self) -> u32 {
+    pub(crate) fn tries(&self) -> u32 {
         self.tries
     }
 
     /// A row was settled: all patience is there again.
-    pub fn settled(&mut self) {
+    pub(crate) fn settled(&mut self) {
         *self = Self::default();
     }
 
@@ -100,20 +105,20 @@ impl Patience {
 }
 
 /// The wait while the project takes no writes: somebody has to pay or to free space first.
-pub fn read_only_delay(jitter: f64) -> Duration {
+pub(crate) fn read_only_delay(jitter: f64) -> Duration {
     Duration::from_mins(1).mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
 }
 
 /// Counts refused rows in a row of one code.
 #[derive(Clone, Debug, Default)]
-pub struct Guard {
+pub(crate) struct Guard {
     code: String,
     run: u32,
 }
 
 impl Guard {
     /// A row was refused with this code; whether that makes too many.
-    pub fn refused(&mut self, code: &str) -> bool {
+    pub(crate) fn refused(&mut self, code: &str) -> bool {
         if self.code == code {
             self.run += 1;
         } else {
@@ -126,20 +131,15 @@ impl Guard {
     }
 
     /// A row was accepted.
-    pub fn accepted(&mut self) {
+    pub(crate) fn accepted(&mut self) {
         *self = Self::default();
-    }
-
-    /// The code of the run.
-    pub fn code(&self) -> &str {
-        &self.code
     }
 }
 
 /// How much goes into one request. What was too large is halved for the requests to come, and only
 /// after many have passed is more tried again.
 #[derive(Clone, Copy, Debug)]
-pub struct Limit {
+pub(crate) struct Limit {
     rows: usize,
     bytes: usize,
     rows_max: usize,
@@ -152,7 +152,7 @@ const PASSES_TO_RAISE: u32 = 64;
 
 impl Limit {
     /// The limit in calm weather.
-    pub fn new(rows_max: usize, bytes_max: usize) -> Self {
+    pub(crate) fn new(rows_max: usize, bytes_max: usize) -> Self {
         Self {
             rows: rows_max,
             bytes: bytes_max,
@@ -163,7 +163,7 @@ impl Limit {
     }
 
     /// Sets the most rows that a request may ever have: a change is obeyed at once.
-    pub fn set_rows_max(&mut self, rows_max: usize) {
+    pub(crate) fn set_rows_max(&mut self, rows_max: usize) {
         if rows_max != self.rows_max {
             self.rows_max = rows_max;
             self.rows = rows_max;
@@ -172,24 +172,24 @@ impl Limit {
     }
 
     /// Most rows of a request.
-    pub fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.rows
     }
 
     /// Most bytes of a request.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// A request of so many rows and bytes was too large.
-    pub fn shrink(&mut self, rows: usize, bytes: usize) {
+    pub(crate) fn shrink(&mut self, rows: usize, bytes: usize) {
         self.rows = (rows / 2).max(1);
         self.bytes = (bytes / 2).max(1);
         self.passed = 0;
     }
 
     /// A request passed.
-    pub fn passed(&mut self) {
+    pub(crate) fn passed(&mut self) {
         self.passed += 1;
         if self.passed >= PASSES_TO_RAISE {
             self.rows = self.rows.saturating_mul(2).min(self.rows_max);
@@ -308,7 +308,6 @@ mod tests {
             assert!(!guard.refused("22P02"));
         }
         assert!(guard.refused("22P02"));
-        assert_eq!(guard.code(), "22P02");
     }
 
     #[test]

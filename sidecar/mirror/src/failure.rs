@@ -18,7 +18,7 @@ const CODE_MAX_BYTES: usize = 16;
 
 /// Why a request failed. Holds neither a secret nor row data, so it may be logged and shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// What follows from it.
     pub class: Class,
     /// An SQLSTATE, a code of `PostgREST`'s, `HTTP 503`, or a word of ours.
@@ -35,7 +35,7 @@ pub struct Failure {
 
 impl Failure {
     /// A request without a usable answer.
-    pub fn network(code: &str, message: &str) -> Self {
+    pub(crate) fn network(code: &str, message: &str) -> Self {
         Self {
             class: Class::Transient,
             code: code.to_owned(),
@@ -47,7 +47,7 @@ impl Failure {
     }
 
     /// A table that is not what the settings ask for.
-    pub fn schema(message: &str) -> Self {
+    pub(crate) fn schema(message: &str) -> Self {
         Self {
             class: Class::Schema,
             ..Self::network("settings", message)
@@ -55,7 +55,7 @@ impl Failure {
     }
 
     /// A row that the table accepted and did not keep.
-    pub fn not_kept() -> Self {
+    pub(crate) fn not_kept() -> Self {
         let message =
             "the table accepted the record and kept no row of it; a trigger may discard it";
         Self {
@@ -65,17 +65,17 @@ impl Failure {
     }
 
     /// No connection.
-    pub fn unreachable() -> Self {
+    pub(crate) fn unreachable() -> Self {
         Self::network("unreachable", "supabase unreachable")
     }
 
     /// A connection to somebody whose certificate no known authority has signed.
-    pub fn untrusted() -> Self {
+    pub(crate) fn untrusted() -> Self {
         Self::network("untrusted", "supabase's certificate is not trusted")
     }
 
     /// No answer within the time allowed: the rows may be there or not.
-    pub fn timed_out() -> Self {
+    pub(crate) fn timed_out() -> Self {
         Self {
             ambiguous: true,
             ..Self::network("timeout", "supabase did not answer in time")
@@ -83,7 +83,7 @@ impl Failure {
     }
 
     /// The connection ended before the answer did.
-    pub fn reset() -> Self {
+    pub(crate) fn reset() -> Self {
         Self {
             reset: true,
             ambiguous: true,
@@ -92,7 +92,7 @@ impl Failure {
     }
 
     /// A web page where `PostgREST` should have answered.
-    pub fn not_postgrest() -> Self {
+    pub(crate) fn not_postgrest() -> Self {
         let message = "the supabase url answers with a web page";
         Self {
             class: Class::Schema,
@@ -102,7 +102,7 @@ impl Failure {
 
     /// The failure that an answer other than success tells. `body` is its (bounded) text, `sent` the
     /// rows that it answers: where the answer quotes a value, they tell whose it is.
-    pub fn from_answer(
+    pub(crate) fn from_answer(
         table: &str,
         status: u16,
         body: &[u8],
@@ -133,12 +133,12 @@ impl Failure {
 
     /// Whether a column of the request is not in the table, or filled by the table itself: an identity,
     /// a generated column, a view's expression.
-    pub fn is_unfillable_column(&self) -> bool {
+    pub(crate) fn is_unfillable_column(&self) -> bool {
         matches!(self.code.as_str(), "PGRST204" | "42703" | "428C9" | "0A000")
     }
 
     /// Whether somebody answered.
-    pub fn is_answer(&self) -> bool {
+    pub(crate) fn is_answer(&self) -> bool {
         !matches!(
             self.code.as_str(),
             "unreachable" | "untrusted" | "timeout" | "reset"
@@ -146,7 +146,7 @@ impl Failure {
     }
 
     /// Whether neither `PostgREST` nor the database said it, so that something in between may have.
-    pub fn is_of_a_gateway(&self) -> bool {
+    pub(crate) fn is_of_a_gateway(&self) -> bool {
         self.code.starts_with("HTTP ") || self.code == "not_postgrest"
     }
 }

@@ -12,7 +12,7 @@ use crate::table::{Layout, Mode};
 
 /// What rows can be sent to a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shape {
+pub(crate) struct Shape {
     /// A row for each record or for each key.
     pub mode: Mode,
     /// The columns that name a row in [`Mode::Latest`].
@@ -42,12 +42,12 @@ impl Default for Shape {
 
 impl Shape {
     /// Whether the table has all that the product's own SQL gives it.
-    pub fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.idempotent && self.lost_columns.is_empty()
     }
 
     /// Whether a column is filled.
-    pub fn has(&self, column: &str) -> bool {
+    pub(crate) fn has(&self, column: &str) -> bool {
         self.columns.iter().any(|name| &**name == column)
     }
 }
@@ -56,7 +56,7 @@ impl Shape {
 ///
 /// # Errors
 /// The failure, when no rows can be sent at all or not in the mode that was asked for.
-pub async fn preflight(supabase: &Supabase, layout: &Layout) -> Result<Shape, Failure> {
+pub(crate) async fn preflight(supabase: &Supabase, layout: &Layout) -> Result<Shape, Failure> {
     let (columns, lost_columns) = fillable(supabase, layout).await?;
     let shape = Shape {
         columns,

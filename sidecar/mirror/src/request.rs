@@ -23,11 +23,11 @@ use crate::row::Batch;
 use crate::table::Mode;
 
 /// The values of a row's key columns as JSON, in the key's order.
-pub type Key = String;
+pub(crate) type Key = String;
 
 /// One request's worth of rows.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub(crate) struct Request {
     /// The columns that it fills.
     pub columns: Vec<Arc<str>>,
     /// A JSON array of objects.
@@ -40,7 +40,7 @@ pub struct Request {
 
 /// The requests for a run of rows. Rows whose key was stored with a newer state, as `stored` tells, are
 /// left out.
-pub fn requests(
+pub(crate) fn requests(
     batch: &Batch,
     part: &Range<usize>,
     shape: &Shape,
@@ -58,7 +58,7 @@ pub fn requests(
 }
 
 /// The key of a row; `None` when one of its columns is absent or null, which no unique key compares.
-pub fn key_of(row: &[u8], key: &[Arc<str>]) -> Option<Key> {
+pub(crate) fn key_of(row: &[u8], key: &[Arc<str>]) -> Option<Key> {
     key_in(&members(row), key)
 }
 

@@ -20,7 +20,7 @@ use crate::table::Layout;
 /// hash that was forged.
 #[derive(Debug, thiserror::Error)]
 #[error("the payload of block {seq} can't be read")]
-pub struct RowError {
+pub(crate) struct RowError {
     /// The block.
     pub seq: Seq,
     /// Why not.
@@ -30,7 +30,7 @@ pub struct RowError {
 
 /// What is kept of a row beside its bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct RowMeta {
+pub(crate) struct RowMeta {
     /// The block's place.
     pub seq: Seq,
     /// The block's hash.
@@ -43,7 +43,7 @@ pub struct RowMeta {
 
 /// Rows ready to be sent, in the order of the strand. Any run of them is a body without rendering again.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub(crate) struct Batch {
     rows: Vec<RowMeta>,
     /// The rows' JSON, separated by commas.
     bytes: Vec<u8>,
@@ -51,7 +51,11 @@ pub struct Batch {
 
 impl Batch {
     /// Renders blocks as rows of a table.
-    pub fn render(layout: &Layout, strand: Uuid, blocks: &[Block]) -> Result<Self, RowError> {
+    pub(crate) fn render(
+        layout: &Layout,
+        strand: Uuid,
+        blocks: &[Block],
+    ) -> Result<Self, RowError> {
         let mut batch = Self::default();
         for block in blocks {
             if !batch.bytes.is_empty() {
@@ -72,23 +76,23 @@ impl Batch {
     }
 
     /// The rows in order.
-    pub fn rows(&self) -> &[RowMeta] {
+    pub(crate) fn rows(&self) -> &[RowMeta] {
         &self.rows
     }
 
     /// One row.
-    pub fn row(&self, at: usize) -> Option<RowMeta> {
+    pub(crate) fn row(&self, at: usize) -> Option<RowMeta> {
         self.rows.get(at).copied()
     }
 
     /// One row's JSON object.
-    pub fn json(&self, at: usize) -> &[u8] {
+    pub(crate) fn json(&self, at: usize) -> &[u8] {
         let range = self.start_of(at)..self.end_of(at + 1);
         self.bytes.get(range).unwrap_or_default()
     }
 
     /// A JSON array of some of the rows.
-    pub fn body(&self, rows: Range<usize>) -> Bytes {
+    pub(crate) fn body(&self, rows: Range<usize>) -> Bytes {
         let bytes = self
             .bytes
             .get(self.start_of(rows.start)..self.end_of(rows.end));
@@ -101,7 +105,7 @@ impl Batch {
     }
 
     /// How long [`Batch::body`] is.
-    pub fn body_len(&self, rows: Range<usize>) -> usize {
+    pub(crate) fn body_len(&self, rows: Range<usize>) -> usize {
         self.end_of(rows.end)
             .saturating_sub(self.start_of(rows.start))
             + 2
@@ -109,7 +113,7 @@ impl Batch {
 
     /// The rows from `start` that fit together into a body: at most `rows_max` and `bytes_max`, but
     /// always one when there is one.
-    pub fn run_from(&self, start: usize, rows_max: usize, bytes_max: usize) -> Range<usize> {
+    pub(crate) fn run_from(&self, start: usize, rows_max: usize, bytes_max: usize) -> Range<usize> {
         let most = self.rows.len().min(start.saturating_add(rows_max.max(1)));
         let mut end = self.rows.len().min(start + 1);
         while end < most && self.body_len(start..end + 1) <= bytes_max {

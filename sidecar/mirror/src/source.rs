@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use boboyka_store::causes;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +44,29 @@ pub(super) enum Configured {
     Off(Option<Arc<str>>),
     /// Yes.
     On(Arc<Supabase>),
+}
+
+/// Hears whenever the credentials change.
+#[derive(Clone, Debug)]
+pub struct SourceChanges(watch::Receiver<Configured>);
+
+impl SourceChanges {
+    pub(crate) fn of(configured: watch::Receiver<Configured>) -> Self {
+        Self(configured)
+    }
+
+    /// Returns after the next change since this was last asked, or since [`SourceChanges::mark_seen`]; never
+    /// once the mirror has ended.
+    pub async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Takes what is known now for seen.
+    pub fn mark_seen(&mut self) {
+        self.0.mark_unchanged();
+    }
 }
 
 /// What is wrong with a folder.
@@ -122,7 +146,8 @@ impl SourceWatch {
         let configured = match &read {
             Ok(credentials) => switch_on(credentials),
             Err(error) => {
-                tracing::warn!(%error, "the mirror is off: {error}");
+                let error = causes(error);
+                tracing::warn!(error, "the mirror is off: {error}");
                 Configured::Off(Some(error.to_string().into()))
             }
         };
@@ -144,10 +169,8 @@ fn switch_on(credentials: &Credentials) -> Configured {
             Configured::On(Arc::new(supabase))
         }
         Err(error) => {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "the mirror is off"
-            );
+            let reason = causes(&error);
+            tracing::error!(error = reason, "the mirror is off: {reason}");
             Configured::Off(Some(error.to_string().into()))
         }
     }

@@ -3,19 +3,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use boboyka_store::DeadLetter;
 use boboyka_strand::{RecordType, Seq};
-use serde::Serialize;
+use enum_map::EnumMap;
 
 use crate::classify::Class;
 use crate::preflight::Shape;
 use crate::table::Mode;
 
 /// How a lane is doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LaneState {
     /// No credentials.
     #[default]
@@ -122,7 +121,7 @@ impl LaneView {
 }
 
 /// One lane as `GET /v1/boboyka/mirror` shows it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct LaneStatus {
     /// The record type.
     pub record_type: RecordType,
@@ -165,15 +164,13 @@ pub struct LaneStatus {
 /// What a lane counts since the process started.
 #[derive(Debug, Default)]
 pub struct LaneCounters {
-    requests: [AtomicU64; Class::ALL.len()],
+    requests: EnumMap<Class, AtomicU64>,
     rows: AtomicU64,
 }
 
 impl LaneCounters {
     pub(super) fn count(&self, class: Class) {
-        if let Some(counter) = self.requests.get(class.index()) {
-            counter.fetch_add(1, Ordering::Relaxed);
-        }
+        self.requests[class].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn count_rows(&self, rows: usize) {
@@ -182,9 +179,7 @@ impl LaneCounters {
 
     /// Requests whose answer was of this class, preflights included.
     pub fn requests(&self, class: Class) -> u64 {
-        self.requests
-            .get(class.index())
-            .map_or(0, |counter| counter.load(Ordering::Relaxed))
+        self.requests[class].load(Ordering::Relaxed)
     }
 
     /// Rows accepted.
@@ -194,13 +189,9 @@ impl LaneCounters {
 }
 
 /// Milliseconds until `at`; 0 when it is past.
-pub(super) fn ms_until(at: Instant, now: Instant) -> u64 {
-    as_ms(at.saturating_duration_since(now))
-}
-
-/// Whole milliseconds of a duration.
-pub(super) fn as_ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+pub(crate) fn ms_until(at: Instant, now: Instant) -> u64 {
+    let left = at.saturating_duration_since(now).as_millis();
+    u64::try_from(left).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -208,13 +199,6 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::{LaneState, LaneView};
-
-    #[test]
-    fn states_have_one_name_on_the_wire_and_in_metrics() {
-        for state in LaneState::ALL {
-            assert_eq!(serde_json::to_value(state).unwrap(), state.name());
-        }
-    }
 
     #[test]
     fn an_ingest_waits_only_while_a_request_may_come_in_time() {

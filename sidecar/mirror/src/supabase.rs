@@ -39,7 +39,7 @@ const APIKEY: HeaderName = HeaderName::from_static("apikey");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// A client for one pair of credentials.
-pub struct Supabase {
+pub(crate) struct Supabase {
     client: Client,
     url: String,
     claims: Option<KeyClaims>,
@@ -48,7 +48,7 @@ pub struct Supabase {
 /// The client could not be made. Of the cause only the kind is told: it can't name the key, but
 /// nothing is gained by more.
 #[derive(Debug, thiserror::Error)]
-pub enum ClientError {
+pub(crate) enum ClientError {
     /// The process did not install a TLS provider first.
     #[error("no TLS provider is installed")]
     NoTlsProvider,
@@ -59,7 +59,7 @@ pub enum ClientError {
 
 /// What a row does that is there already.
 #[derive(Clone, Copy, Debug)]
-pub enum Conflict<'a> {
+pub(crate) enum Conflict<'a> {
     /// Nothing is known of it: the row is inserted again, or refused.
     None,
     /// The row with the same value of this column stays as it is.
@@ -70,7 +70,7 @@ pub enum Conflict<'a> {
 
 /// Where rows go and which of their columns are there.
 #[derive(Clone, Copy, Debug)]
-pub struct Target<'a> {
+pub(crate) struct Target<'a> {
     /// The table.
     pub table: &'a str,
     /// The columns to fill; other keys of a row are ignored.
@@ -81,7 +81,7 @@ pub struct Target<'a> {
 
 impl Supabase {
     /// A client; connects to nothing yet.
-    pub fn new(credentials: &Credentials) -> Result<Self, ClientError> {
+    pub(crate) fn new(credentials: &Credentials) -> Result<Self, ClientError> {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             return Err(ClientError::NoTlsProvider);
         }
@@ -103,18 +103,22 @@ impl Supabase {
     }
 
     /// What is wrong with the key by what it says of itself, in words that do not show it.
-    pub fn key_flaw(&self, now_ms: u64) -> Option<String> {
+    pub(crate) fn key_flaw(&self, now_ms: u64) -> Option<String> {
         self.claims.as_ref().and_then(|claims| claims.flaw(now_ms))
     }
 
     /// The base URL; safe to show.
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// Inserts rows (`body` is a JSON array of objects), all or none. Gives back how many were inserted
     /// or changed, where the server says so.
-    pub async fn insert(&self, target: Target<'_>, body: Bytes) -> Result<Option<u64>, Failure> {
+    pub(crate) async fn insert(
+        &self,
+        target: Target<'_>,
+        body: Bytes,
+    ) -> Result<Option<u64>, Failure> {
         let request = self
             .client
             .post(address(&self.url, target))
@@ -131,14 +135,14 @@ impl Supabase {
 
     /// Inserts no rows: fails as an insert would on key, grant, table, columns or unique key, and
     /// changes nothing.
-    pub async fn preflight(&self, target: Target<'_>) -> Result<(), Failure> {
+    pub(crate) async fn preflight(&self, target: Target<'_>) -> Result<(), Failure> {
         self.insert(target, Bytes::from_static(b"[]"))
             .await
             .map(drop)
     }
 
     /// Which of these values a column of the table has.
-    pub async fn present(
+    pub(crate) async fn present(
         &self,
         table: &str,
         column: &str,
@@ -160,7 +164,7 @@ impl Supabase {
     }
 
     /// Whether the table has the trigger of `schema.sql` that ignores a row older than the one there.
-    pub async fn has_guard(&self, table: &str) -> Result<bool, Failure> {
+    pub(crate) async fn has_guard(&self, table: &str) -> Result<bool, Failure> {
         let request = self
             .client
             .post(format!("{}/rest/v1/rpc/boboyka_has_guard", self.url));

@@ -5,11 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use boboyka_strand::RecordType;
-use serde::Serialize;
 
 /// Whether a table gets a row for each record, or one for each thing that records tell of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// A row for each record.
     Append,
@@ -42,7 +40,7 @@ pub struct TableSettings {
 
 /// The column for one field of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Column {
+pub(crate) struct Column {
     /// The field.
     pub field: String,
     /// The column.
@@ -51,7 +49,7 @@ pub struct Column {
 
 /// The columns that a row may have beside its record's fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnColumns {
+pub(crate) struct OwnColumns {
     /// The whole record.
     pub payload: Arc<str>,
     /// The block's hash: a unique key on it makes an insert harmless to repeat.
@@ -66,7 +64,7 @@ pub struct OwnColumns {
 
 /// A table as the lane fills it: the settings with the defaults of the record type.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layout {
+pub(crate) struct Layout {
     /// The table's name.
     pub table: Arc<str>,
     /// The mode that was asked for.
@@ -81,7 +79,7 @@ pub struct Layout {
 
 impl Layout {
     /// The layout of a record type's table.
-    pub fn new(record_type: RecordType, settings: &TableSettings) -> Self {
+    pub(crate) fn new(record_type: RecordType, settings: &TableSettings) -> Self {
         let renamed = &settings.columns;
         let column =
             |field: &str| -> Arc<str> { renamed.get(field).map_or(field, String::as_str).into() };
@@ -133,7 +131,7 @@ impl Layout {
     }
 
     /// All columns that a row may fill.
-    pub fn columns(&self) -> Vec<Arc<str>> {
+    pub(crate) fn columns(&self) -> Vec<Arc<str>> {
         let own = &self.own;
         let fields = self.fields.iter().map(|field| &field.name);
         fields

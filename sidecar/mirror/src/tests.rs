@@ -81,7 +81,11 @@ impl Running {
     }
 
     fn lane(&self) -> LaneStatus {
-        self.mirror.lanes().remove(LANE.index())
+        self.mirror
+            .lanes(&self.store.view())
+            .into_iter()
+            .find(|lane| lane.record_type == LANE)
+            .unwrap()
     }
 
     async fn wait_for(&self, what: &str, is_so: impl Fn(&LaneStatus) -> bool) -> LaneStatus {
@@ -354,14 +358,14 @@ async fn records_from_before_are_caught_up_once_a_folder_names_a_supabase() {
     let secrets = tempfile::tempdir().unwrap();
     let running = Running::start(SupabaseSource::Folder(secrets.path().to_owned())).await;
     let seq = running.ingest(agents("a", 1200)).await;
-    assert!(!running.mirror.enabled());
+    assert!(!running.mirror.enabled(&running.store.view()));
     assert_eq!(running.mirror.outcome(LANE, seq).await, Outcome::Disabled);
     let lane = running.lane();
     assert_eq!(lane.state, LaneState::Disabled);
     assert_eq!(lane.reason.unwrap(), "the supabase folder has no file url");
     write_folder(secrets.path(), &table.url(), "key");
     running.wait_until_drained().await;
-    assert!(running.mirror.enabled());
+    assert!(running.mirror.enabled(&running.store.view()));
     assert_eq!(running.mirror.supabase_url(), Some(table.url()));
     assert_eq!(running.mirror.outcome(LANE, seq).await, Outcome::Mirrored);
     assert_eq!(table.count(), 1200);

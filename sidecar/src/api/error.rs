@@ -3,7 +3,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use boboyka_store::{KeyConflict, ReadError, WriteError};
+use boboyka_store::{KeyConflict, ReadError, WriteError, causes};
 use boboyka_strand::RecordError;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -198,10 +198,7 @@ impl From<ReadError> for ApiError {
         if matches!(error, ReadError::Pruned { .. }) {
             return Self::new(Code::Pruned, error.to_string());
         }
-        tracing::error!(
-            error = boboyka_store::causes(&error),
-            "could not read the strand"
-        );
+        tracing::error!(error = causes(&error), "could not read the strand");
         match &error {
             ReadError::Damaged { .. } => Self::new(
                 Code::StrandDamaged,

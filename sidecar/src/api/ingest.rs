@@ -9,10 +9,10 @@ use boboyka_store::{Appended, IdempotencyKey, KEY_MAX_BYTES, KeyConflict, NewRec
 use boboyka_strand::{Record, RecordType};
 use serde::Serialize;
 
-use super::Api;
 use super::body;
 use super::error::{ApiError, Code};
 use super::splitter::{Format, Splitter};
+use super::state::Api;
 use super::wire::{IngestRequest, Receipt};
 
 /// The longest body of one record: its JSON may be longer than its `MessagePack`, escapes most of all.

@@ -5,30 +5,32 @@ use std::sync::Arc;
 
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
-use boboyka_mirror::{LaneStatus, RetryError};
+use boboyka_mirror::RetryError;
 use boboyka_strand::RecordType;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::Api;
 use super::error::{ApiError, Code};
+use super::state::Api;
+use super::wire::{LaneJson, RetryJson, lane_statuses};
 
 #[derive(Serialize)]
 struct MirrorStatus {
     enabled: bool,
     supabase_url: Option<String>,
     strand: Uuid,
-    lanes: Vec<LaneStatus>,
+    lanes: Vec<LaneJson>,
 }
 
 /// How the copy to Supabase stands.
 pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
     let status = tokio::task::spawn_blocking(move || -> Result<MirrorStatus, ApiError> {
+        let view = api.store.view();
         Ok(MirrorStatus {
-            enabled: api.mirror.enabled(),
+            enabled: api.mirror.enabled(&view),
             supabase_url: api.mirror.supabase_url(),
             strand: api.store.strand_id(),
-            lanes: api.mirror.lanes_with_dead_letters()?,
+            lanes: lane_statuses(api.mirror.lanes_with_dead_letters(&view)?),
         })
     });
     Ok(axum::Json(status.await.map_err(|_| ApiError::internal())??).into_response())
@@ -47,7 +49,7 @@ pub(super) async fn retry(
         .map(|name| name.parse().map_err(|_| bad_lane()))
         .transpose()?;
     let report = api.mirror.retry(lane).await.map_err(not_retried)?;
-    Ok(axum::Json(report).into_response())
+    Ok(axum::Json(RetryJson::from(report)).into_response())
 }
 
 fn not_retried(error: RetryError) -> ApiError {

@@ -16,9 +16,12 @@ use bytes::Bytes;
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use super::cursor;
 use super::error::ApiError;
-use super::wire::{Event, EventCounts, Events, HeadStatus, RecordView, Status, StrandStatus};
-use super::{Api, cursor};
+use super::state::Api;
+use super::wire::{
+    Event, EventCounts, Events, RecordView, Status, StrandStatus, VerdictJson, lane_statuses,
+};
 
 const LIMIT_DEFAULT: usize = 50;
 const LIMIT_MAX: usize = 1_000;
@@ -37,11 +40,8 @@ const PROGRESS_LINES: usize = 16;
 /// How the integration stands.
 pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
     let status = tokio::task::spawn_blocking(move || {
-        let counts = api.store.counts();
-        let head = api.store.head();
-        let floor = api.store.floor().head;
-        let footprint = api.store.footprint();
-        let phase = api.store.phase().map(|state| state.phase);
+        let view = api.store.view();
+        let phase = view.phase.map(|state| state.phase);
         Status {
             integration_phase: match phase.unwrap_or_default() {
                 Phase::DualWrite if api.mirror.configured() => PHASE_DUAL_WRITE,
@@ -49,30 +49,13 @@ pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, ApiE
                 Phase::MigrateInternals => PHASE_MIGRATE,
                 Phase::CutOver => PHASE_CUT_OVER,
             },
-            dual_write_enabled: api.mirror.enabled(),
+            dual_write_enabled: api.mirror.enabled(&view),
             supabase_url: api.mirror.supabase_url(),
-            event_counts: EventCounts(counts),
-            total_events: counts.iter().sum(),
-            strand: StrandStatus {
-                id: api.store.strand_id(),
-                head: HeadStatus {
-                    seq: head.seq,
-                    hash: head.hash,
-                    timestamp_ms: head.hlc.ms(),
-                },
-                floor: HeadStatus {
-                    seq: floor.seq,
-                    hash: floor.hash,
-                    timestamp_ms: floor.hlc.ms(),
-                },
-                segments: footprint.segments,
-                segment_bytes: footprint.segment_bytes,
-                tail_records: footprint.tail_blocks,
-                tail_bytes: footprint.tail_bytes,
-                quarantined: api.store.quarantined(),
-            },
-            mirror: api.mirror.lanes(),
-            retention: api.store.retention(),
+            event_counts: EventCounts(view.counts),
+            total_events: view.counts.values().sum(),
+            strand: StrandStatus::new(api.store.strand_id(), &view, api.store.quarantined()),
+            mirror: lane_statuses(api.mirror.lanes(&view)),
+            retention: view.retention.into(),
             version: env!("CARGO_PKG_VERSION"),
         }
     });
@@ -202,7 +185,7 @@ pub(super) async fn record(
         .map_err(|_| ApiError::parameter("hash", "must be a record_hash: 64 hexadecimal digits"))?;
     let found = tokio::task::spawn_blocking(move || -> Result<Response, ApiError> {
         let block = api.store.block_by_hash(&hash)?.ok_or_else(|| {
-            let floor = api.store.floor().head.seq;
+            let floor = api.store.view().floor.head.seq;
             let message = if floor == 0 {
                 "this strand has no record with that hash".to_owned()
             } else {
@@ -222,8 +205,9 @@ pub(super) async fn record(
 pub(super) async fn verify(State(api): State<Arc<Api>>) -> Response {
     let (lines, receiver) = mpsc::channel::<Bytes>(PROGRESS_LINES);
     tokio::task::spawn_blocking(move || {
-        let floor = api.store.floor().head.seq;
-        let total = api.store.head().seq - floor;
+        let view = api.store.view();
+        let floor = view.floor.head.seq;
+        let total = view.head.seq - floor;
         let mut told = Instant::now();
         let verdict = api.store.verify(|head| {
             if lines.is_closed() {
@@ -237,7 +221,7 @@ pub(super) async fn verify(State(api): State<Arc<Api>>) -> Response {
             }
             ControlFlow::Continue(())
         });
-        if let Ok(line) = serde_json::to_string(&verdict) {
+        if let Ok(line) = serde_json::to_string(&VerdictJson::from(verdict)) {
             let _ = lines.blocking_send(format!("{line}\n").into());
         }
     });

@@ -1,6 +1,6 @@
 //! Cuts a batch's body into the texts of its records while it arrives, so that no more of it is kept
 //! than the record that is not whole yet. Only the outline is looked at here: where a record ends.
-//! Whether it is JSON is for whoever takes it.
+//! Whether a record is JSON is for its parser to see.
 
 use super::error::ApiError;
 
@@ -15,7 +15,7 @@ pub(super) enum Format {
 
 /// Where in an array the next byte stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Position {
     Before,
     /// In an element, so many brackets deep.
     Element {
@@ -35,7 +35,7 @@ pub(super) struct Splitter {
     format: Format,
     /// What there is of the record that is not whole yet.
     pending: Vec<u8>,
-    place: Place,
+    position: Position,
     /// Bytes seen before the current part.
     offset: usize,
     elements: usize,
@@ -46,7 +46,7 @@ impl Splitter {
         Self {
             format,
             pending: Vec::new(),
-            place: Place::Before,
+            position: Position::Before,
             offset: 0,
             elements: 0,
         }
@@ -73,12 +73,14 @@ impl Splitter {
             }
             let skipped = after.get(1..).unwrap_or_default();
             self.offset += end + 1;
-            self.place = next;
+            self.position = next;
             rest = skipped;
         }
         self.offset += rest.len();
-        if matches!(self.place, Place::Element { .. } | Place::Text { .. })
-            || self.format == Format::Lines
+        if matches!(
+            self.position,
+            Position::Element { .. } | Position::Text { .. }
+        ) || self.format == Format::Lines
         {
             self.pending.extend_from_slice(rest);
         }
@@ -93,10 +95,10 @@ impl Splitter {
         self,
         mut take: impl FnMut(&[u8]) -> Result<(), ApiError>,
     ) -> Result<(), ApiError> {
-        match (self.format, self.place) {
+        match (self.format, self.position) {
             (Format::Lines, _) if self.pending.trim_ascii().is_empty() => Ok(()),
             (Format::Lines, _) => take(self.pending.trim_ascii()),
-            (Format::Array, Place::After) => Ok(()),
+            (Format::Array, Position::After) => Ok(()),
             (Format::Array, _) => Err(broken(self.offset, "the array does not end")),
         }
     }
@@ -114,48 +116,50 @@ impl Splitter {
         take(record)
     }
 
-    /// Where in `bytes` the current record ends, and the place after the byte that ends it.
-    fn end_of_record(&mut self, bytes: &[u8]) -> Result<Option<(usize, Place)>, ApiError> {
+    /// Where in `bytes` the current record ends, and the position after the byte that ends it.
+    fn end_of_record(&mut self, bytes: &[u8]) -> Result<Option<(usize, Position)>, ApiError> {
         match self.format {
             Format::Lines => {
                 let end = bytes.iter().position(|byte| *byte == b'\n');
-                Ok(end.map(|end| (end, Place::Before)))
+                Ok(end.map(|end| (end, Position::Before)))
             }
             Format::Array => self.end_of_element(bytes),
         }
     }
 
-    fn end_of_element(&mut self, bytes: &[u8]) -> Result<Option<(usize, Place)>, ApiError> {
-        const INSIDE: Place = Place::Element { depth: 0 };
+    fn end_of_element(&mut self, bytes: &[u8]) -> Result<Option<(usize, Position)>, ApiError> {
+        const INSIDE: Position = Position::Element { depth: 0 };
         for (at, byte) in bytes.iter().enumerate() {
             let here = self.offset + at;
-            self.place = match self.place {
-                place @ (Place::Before | Place::After) if byte.is_ascii_whitespace() => place,
+            self.position = match self.position {
+                position @ (Position::Before | Position::After) if byte.is_ascii_whitespace() => {
+                    position
+                }
                 // The bracket ends a record of no bytes, which is none.
-                Place::Before if *byte == b'[' => return Ok(Some((at, INSIDE))),
-                Place::Before => return Err(broken(here, "an array of records begins with [")),
-                Place::After => return Err(broken(here, "there is more after the array")),
-                Place::Text { depth, escaped } => match byte {
-                    b'"' if !escaped => Place::Element { depth },
-                    byte => Place::Text {
+                Position::Before if *byte == b'[' => return Ok(Some((at, INSIDE))),
+                Position::Before => return Err(broken(here, "an array of records begins with [")),
+                Position::After => return Err(broken(here, "there is more after the array")),
+                Position::Text { depth, escaped } => match byte {
+                    b'"' if !escaped => Position::Element { depth },
+                    byte => Position::Text {
                         depth,
                         escaped: !escaped && *byte == b'\\',
                     },
                 },
-                Place::Element { depth } => match (byte, depth) {
+                Position::Element { depth } => match (byte, depth) {
                     (b',' | b']', 0) => {
                         self.not_blank(bytes, at, *byte)?;
                         let last = *byte == b']';
-                        return Ok(Some((at, if last { Place::After } else { INSIDE })));
+                        return Ok(Some((at, if last { Position::After } else { INSIDE })));
                     }
                     (b'}', 0) => return Err(broken(here, "a bracket closes what none opened")),
-                    (b'"', depth) => Place::Text {
+                    (b'"', depth) => Position::Text {
                         depth,
                         escaped: false,
                     },
-                    (b'[' | b'{', depth) => Place::Element { depth: depth + 1 },
-                    (b']' | b'}', depth) => Place::Element { depth: depth - 1 },
-                    (_, depth) => Place::Element { depth },
+                    (b'[' | b'{', depth) => Position::Element { depth: depth + 1 },
+                    (b']' | b'}', depth) => Position::Element { depth: depth - 1 },
+                    (_, depth) => Position::Element { depth },
                 },
             };
         }

@@ -3,8 +3,8 @@
 use axum::body::Body;
 use axum::http::Request;
 use boboyka_crds::Phase;
-use boboyka_mirror::{Credentials, Settings, SupabaseSource};
-use boboyka_store::Options;
+use boboyka_mirror::{Credentials, Mirror, Settings, SupabaseSource};
+use boboyka_store::{Options, Store};
 use boboyka_strand::retention::Policy;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt;
 
-use super::{Api, Arc, Mirror, Router, Store};
+use super::{Api, Arc, Router};
 
 /// An API whose Supabase, if it has one, never answers.
 struct Running {
@@ -133,7 +133,7 @@ async fn what_retention_took_is_410_and_what_keeps_it_is_in_the_status() {
         max_size_bytes: Some(0),
     };
     running.store.set_phase(Phase::CutOver, 2).await.unwrap();
-    while running.store.footprint().segments == 0 {
+    while running.store.view().footprint.segments == 0 {
         running.ingest().await;
     }
     // The first record is still to be mirrored.
@@ -159,5 +159,5 @@ async fn what_retention_took_is_410_and_what_keeps_it_is_in_the_status() {
     let message = format!("the record was pruned: the strand begins after seq {floor}");
     let gone = json!({"error": "pruned", "code": "pruned", "message": message});
     assert_eq!((code, body), (410, gone));
-    assert_eq!(status["total_events"], running.store.head().seq);
+    assert_eq!(status["total_events"], running.store.view().head.seq);
 }

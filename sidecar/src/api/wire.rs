@@ -1,15 +1,21 @@
 //! JSON exactly as the public page prints it: names and their order. What the page does not have
-//! comes after what it has.
+//! comes after what it has. Types of other crates have their JSON here too, so that no store on a disk
+//! depends on it: the strand in `strand`, the mirror in `mirror`.
+
+mod mirror;
+mod strand;
 
 use std::borrow::Cow;
 
-use boboyka_mirror::{LaneStatus, Outcome};
-use boboyka_store::{Appended, Quarantined, RetentionStatus};
-use boboyka_strand::{Block, Hash, PayloadJson, RECORD_TYPES, RecordType, Seq};
-use serde::ser::SerializeMap;
-use serde::{Deserialize, Serialize, Serializer};
+use boboyka_mirror::Outcome;
+use boboyka_store::Appended;
+use boboyka_strand::{Block, Hash, PayloadJson, RecordType, Seq};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
+
+pub(super) use self::mirror::{LaneJson, RetryJson, lane_statuses};
+pub(super) use self::strand::{EventCounts, Status, StrandStatus, VerdictJson};
 
 /// What a caller posts.
 #[derive(Debug, Deserialize)]
@@ -158,54 +164,4 @@ fn hex(bytes: &[u8]) -> String {
         .iter()
         .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
         .collect()
-}
-
-/// Records per type, in the page's order.
-pub(super) struct EventCounts(pub(super) [u64; RECORD_TYPES]);
-
-impl Serialize for EventCounts {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(RECORD_TYPES))?;
-        for (record_type, count) in RecordType::ALL.into_iter().zip(self.0) {
-            map.serialize_entry(record_type.name(), &count)?;
-        }
-        map.end()
-    }
-}
-
-/// How the integration stands.
-#[derive(Serialize)]
-pub(super) struct Status {
-    pub(super) integration_phase: &'static str,
-    pub(super) dual_write_enabled: bool,
-    pub(super) supabase_url: Option<String>,
-    pub(super) event_counts: EventCounts,
-    pub(super) total_events: u64,
-    pub(super) strand: StrandStatus,
-    pub(super) mirror: Vec<LaneStatus>,
-    pub(super) retention: RetentionStatus,
-    pub(super) version: &'static str,
-}
-
-/// How the strand stands.
-#[derive(Serialize)]
-pub(super) struct StrandStatus {
-    pub(super) id: Uuid,
-    pub(super) head: HeadStatus,
-    /// The newest pruned block; seq 0 while nothing was pruned.
-    pub(super) floor: HeadStatus,
-    pub(super) segments: usize,
-    pub(super) segment_bytes: u64,
-    pub(super) tail_records: usize,
-    pub(super) tail_bytes: usize,
-    /// What was found damaged and set aside, until somebody has looked at it.
-    pub(super) quarantined: Vec<Quarantined>,
-}
-
-/// The newest block; seq 0 before the first.
-#[derive(Serialize)]
-pub(super) struct HeadStatus {
-    pub(super) seq: Seq,
-    pub(super) hash: Hash,
-    pub(super) timestamp_ms: u64,
 }

@@ -1,12 +1,15 @@
-//! How long to wait for the API server after a failure: full jitter over a window that doubles from half a second to ten
-//! seconds. Short, because an edit that was made meanwhile waits for it; jittered, because a whole fleet does.
+//! How long to wait for the API server after a failure. Short, because an edit that was made meanwhile waits for it;
+//! jittered, because a whole fleet does.
 
 use std::time::Duration;
 
-const WINDOW_MIN: Duration = Duration::from_millis(500);
-const WINDOW_MAX: Duration = Duration::from_secs(10);
-/// No wait is shorter, so that an unlucky draw is not a busy loop.
-const DELAY_MIN: Duration = Duration::from_millis(100);
+use boboyka_mirror::Schedule;
+
+const API_SERVER: Schedule = Schedule {
+    first: Duration::from_millis(500),
+    longest: Duration::from_secs(10),
+    shortest_delay: Duration::from_millis(100),
+};
 
 /// Counts failures in a row.
 #[derive(Debug, Default)]
@@ -18,9 +21,7 @@ impl Backoff {
     /// The wait after one more failure.
     pub(crate) fn next(&mut self) -> Duration {
         self.failures = self.failures.saturating_add(1);
-        window(self.failures)
-            .mul_f64(fastrand::f64())
-            .max(DELAY_MIN)
+        API_SERVER.delay(self.failures, fastrand::f64())
     }
 
     /// Forgets the failures.
@@ -29,24 +30,26 @@ impl Backoff {
     }
 }
 
-fn window(failures: u32) -> Duration {
-    let doublings = failures.saturating_sub(1).min(16);
-    WINDOW_MIN.saturating_mul(1 << doublings).min(WINDOW_MAX)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Backoff, WINDOW_MAX, window};
+    use std::time::Duration;
+
+    use super::{API_SERVER, Backoff};
 
     #[test]
     fn the_window_doubles_up_to_ten_seconds() {
-        let windows: Vec<_> = (1..=7).map(|n| window(n).as_millis()).collect();
+        let windows: Vec<_> = (1..=7)
+            .map(|n| API_SERVER.delay(n, 1.0).as_millis())
+            .collect();
         assert_eq!(windows, [500, 1000, 2000, 4000, 8000, 10_000, 10_000]);
     }
 
     #[test]
-    fn no_wait_is_longer_than_the_last_window() {
+    fn every_wait_is_bounded_and_a_success_begins_again() {
         let mut backoff = Backoff::default();
-        assert!((0..100).all(|_| backoff.next() <= WINDOW_MAX));
+        let bounds = API_SERVER.shortest_delay..=API_SERVER.longest;
+        assert!((0..100).all(|_| bounds.contains(&backoff.next())));
+        backoff.reset();
+        assert!(backoff.next() <= Duration::from_millis(500));
     }
 }

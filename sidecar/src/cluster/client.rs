@@ -1,6 +1,7 @@
 //! The client for the API server: the pod's projected token, which the client reads again as it is renewed; outside of a
 //! pod the kubeconfig. It never gives up: a token that is not there yet may come.
 
+use boboyka_store::causes;
 use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
 
@@ -32,12 +33,12 @@ async fn client() -> Result<Client, String> {
             let outside = Config::from_kubeconfig(&KubeConfigOptions::default()).await;
             outside.map_err(|error| {
                 format!(
-                    "not in a pod: {}; and: {}",
-                    boboyka_store::causes(&in_pod),
-                    boboyka_store::causes(&error)
+                    "no in-cluster configuration ({}) and no kubeconfig ({})",
+                    causes(&in_pod),
+                    causes(&error)
                 )
             })?
         }
     };
-    Client::try_from(config).map_err(|error| boboyka_store::causes(&error))
+    Client::try_from(config).map_err(|error| causes(&error))
 }

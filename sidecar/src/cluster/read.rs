@@ -8,7 +8,7 @@ use boboyka_crds::{MirrorTable, Phase, quantity, rules};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::Assignment;
+use super::assignment::Assignment;
 use crate::integration::{InForce, Integration, Pace, Retention};
 
 /// Status writes in a second that a fleet of sidecars stays below.

@@ -1,4 +1,6 @@
-//! Trouble that may last for hours: said once when it begins, once when its reason changes, once when it is over.
+//! Trouble that may last for hours: logged once when it begins, once when its reason changes, once when it is over.
+
+use boboyka_store::causes;
 
 /// One kind of trouble.
 #[derive(Debug)]
@@ -17,14 +19,14 @@ impl Trouble {
     /// It is there, for this reason.
     pub(crate) fn is(&mut self, reason: &str) {
         if self.note(reason) {
-            tracing::warn!(reason, "can't {}", self.what);
+            tracing::warn!(reason, "the sidecar can't {}: {reason}", self.what);
         }
     }
 
     /// It is not there, or not any more.
     pub(crate) fn over(&mut self) {
         if self.reason.take().is_some() {
-            tracing::info!("can {} again", self.what);
+            tracing::info!("the sidecar can {} again", self.what);
         }
     }
 
@@ -35,6 +37,14 @@ impl Trouble {
         }
         new
     }
+}
+
+/// Why the API server did not do it, in words that stay the same while the reason does.
+pub(crate) fn reason(error: &kube::Error) -> String {
+    if let kube::Error::Api(status) = error {
+        return format!("{} ({})", status.message, status.code);
+    }
+    causes(error)
 }
 
 #[cfg(test)]

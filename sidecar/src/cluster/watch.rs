@@ -10,7 +10,7 @@ use kube::{Api, Client, Resource};
 use serde_json::Value;
 
 use super::backoff::Backoff;
-use super::trouble::Trouble;
+use super::trouble::{Trouble, reason};
 
 /// A watch is begun anew after so many seconds: a connection that died silently is noticed soon after.
 const WATCH_SECONDS: u32 = 120;
@@ -47,7 +47,7 @@ pub(super) async fn follow<K: Resource<DynamicType = ()>>(
             }
             Ok(Event::Delete(_)) => trouble.is("it was deleted"),
             Err(error) => {
-                trouble.is(&told(&error));
+                trouble.is(&watch_reason(&error));
                 // The stream would go on at once.
                 tokio::time::sleep(backoff.next()).await;
             }
@@ -56,11 +56,11 @@ pub(super) async fn follow<K: Resource<DynamicType = ()>>(
 }
 
 /// Why, in words that stay the same while the reason does.
-fn told(error: &watcher::Error) -> String {
+fn watch_reason(error: &watcher::Error) -> String {
     match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => super::told(error),
+        | watcher::Error::WatchFailed(error) => reason(error),
         watcher::Error::WatchError(status) => format!("{} ({})", status.message, status.code),
         watcher::Error::NoResourceVersion => error.to_string(),
     }

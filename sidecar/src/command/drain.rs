@@ -6,16 +6,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::config::Strand;
+use crate::process::{RunError, close, open, outside, serve_health};
 use crate::signals::Signals;
 use crate::upkeep::Upkeep;
-use crate::{RunError, observed, open, outside};
 
 /// How long it waits to become the holder, whose report counts, once everything is mirrored.
 const HOLDER_LIMIT: Duration = Duration::from_secs(30);
 /// How long the report may take that says that everything is.
 const REPORT_LIMIT: Duration = Duration::from_secs(10);
-/// How often it is looked how far the lanes came.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Why there is nothing more to do.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +35,11 @@ pub async fn drain(strand: Strand) -> Result<(), RunError> {
         let shutdown = CancellationToken::new();
         let end = shutdown.clone().drop_guard();
         let mut upkeep = Upkeep::start(&store, &strand, outside, false, &shutdown).await;
-        observed(&strand, &store, &mut upkeep, &shutdown).await?;
-        tracing::info!(head = store.head().seq, "draining: no records are taken");
+        serve_health(&strand, &store, &mut upkeep, &shutdown).await?;
+        tracing::info!(
+            head = store.view().head.seq,
+            "the sidecar drains the strand and takes no records"
+        );
         let ended = tokio::select! {
             done = done(&upkeep) => Ok(done),
             () = signals.next() => Err(RunError::Interrupted),
@@ -50,36 +51,36 @@ pub async fn drain(strand: Strand) -> Result<(), RunError> {
         };
         drop(end);
         upkeep.end(REPORT_LIMIT).await;
-        crate::close(store).await;
+        close(store).await;
         ended
     };
     Box::pin(work.instrument(span)).await
 }
 
 async fn done(upkeep: &Upkeep) -> Done {
-    loop {
+    let look = |upkeep: &Upkeep| {
         let has_supabase = upkeep.integration.borrow().has_supabase;
         if !upkeep.mirror.configured() && !has_supabase {
-            return Done::NoSupabase;
+            return Some(Done::NoSupabase);
         }
-        if upkeep.owes_nothing() {
-            return Done::Settled;
-        }
-        tokio::time::sleep(LOOK_INTERVAL).await;
-    }
+        upkeep.owes_nothing().then_some(Done::Settled)
+    };
+    upkeep.until(look).await
 }
 
 async fn tell(done: Done, upkeep: &Upkeep) -> Result<(), RunError> {
     match done {
-        Done::NoSupabase => tracing::info!("no supabase is configured: there is nothing to drain"),
+        Done::NoSupabase => tracing::info!("the strand needs no drain: no supabase is configured"),
         Done::Settled => {
-            tracing::info!("drained: supabase has everything that it is to have");
+            tracing::info!(
+                "the strand is drained: supabase has every record that the phase mirrors"
+            );
             if tokio::time::timeout(HOLDER_LIMIT, upkeep.held())
                 .await
                 .is_err()
             {
                 tracing::warn!(
-                    "this pod does not hold the strand: it can't report that it is drained"
+                    "the sidecar can't report the drain: this pod does not hold the strand"
                 );
             }
         }

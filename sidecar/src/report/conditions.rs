@@ -2,12 +2,12 @@
 //! Pure. A condition that says nothing about this strand, such as Supabase's while nothing is mirrored, is left out.
 
 use boboyka_mirror::{LaneState, LaneStatus};
-use boboyka_store::blocker_told;
 use boboyka_strand::retention::Blocker;
+use enum_map::Enum;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
-use super::status::Snapshot;
+use super::snapshot::Snapshot;
 
 const REACHABLE: &str = "SupabaseReachable";
 const ACCEPTED: &str = "CredentialsAccepted";
@@ -16,8 +16,50 @@ const RETENTION: &str = "RetentionEnforced";
 /// Of a message, which repeats what Supabase answered.
 const MESSAGE_MAX: usize = 500;
 
+/// Every reason that a condition of a sidecar can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub(super) enum Reason {
+    /// Supabase answers, or its table took rows with these credentials.
+    RequestsAnswered,
+    /// Requests to Supabase fail.
+    RequestsFail,
+    /// Nothing was sent that would tell.
+    NotTried,
+    /// No credentials are mounted, or they can't be read.
+    CredentialsMissing,
+    /// Supabase refuses the key or a grant.
+    CredentialsRefused,
+    /// Retention keeps what its policy allows.
+    Enforced,
+    /// Retention has not run yet.
+    NotRunYet,
+    /// A lane has yet to mirror what the policy lets go.
+    WaitsForMirror,
+    /// A dead letter is in what the policy lets go.
+    WaitsForDeadLetters,
+    /// A return to an earlier phase would mirror what the policy lets go.
+    KeptForRollback,
+}
+
+impl Reason {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::RequestsAnswered => "RequestsAnswered",
+            Self::RequestsFail => "RequestsFail",
+            Self::NotTried => "NotTried",
+            Self::CredentialsMissing => "CredentialsMissing",
+            Self::CredentialsRefused => "CredentialsRefused",
+            Self::Enforced => "Enforced",
+            Self::NotRunYet => "NotRunYet",
+            Self::WaitsForMirror => "WaitsForMirror",
+            Self::WaitsForDeadLetters => "WaitsForDeadLetters",
+            Self::KeptForRollback => "KeptForRollback",
+        }
+    }
+}
+
 /// What is known of a condition: status, reason, message.
-type Finding = (&'static str, &'static str, String);
+type Finding = (&'static str, Reason, String);
 
 /// The conditions, with their times kept where they say the same as `before`.
 pub(super) fn conditions(
@@ -31,18 +73,19 @@ pub(super) fn conditions(
         found.push((REACHABLE, Some(reachable(snapshot, &lanes))));
         found.push((ACCEPTED, accepted(snapshot, &lanes)));
     }
-    if snapshot
-        .retention
-        .max_age_ms
-        .or(snapshot.retention.max_size_bytes)
-        .is_some()
-    {
+    let policy = snapshot.strand.retention;
+    if policy.max_age_ms.or(policy.max_size_bytes).is_some() {
         found.push((RETENTION, Some(retention(snapshot))));
     }
     let condition = |(kind, finding): (&str, Option<Finding>)| match (finding, earlier(kind)) {
         (Some(finding), earlier) => of(kind, finding, now, earlier),
         (None, Some(earlier)) => earlier.clone(),
-        (None, None) => of(kind, ("Unknown", "NotTried", String::new()), now, None),
+        (None, None) => of(
+            kind,
+            ("Unknown", Reason::NotTried, String::new()),
+            now,
+            None,
+        ),
     };
     found.into_iter().map(condition).collect()
 }
@@ -60,13 +103,13 @@ fn open(snapshot: &Snapshot) -> Vec<&LaneStatus> {
 
 fn reachable(snapshot: &Snapshot, lanes: &[&LaneStatus]) -> Finding {
     if snapshot.supabase_url.is_none() {
-        let message = "there are no credentials to try it with";
-        return ("Unknown", "NotTried", message.to_owned());
+        let message = "the sidecar has no credentials to try it with";
+        return ("Unknown", Reason::NotTried, message.to_owned());
     }
     if let Some(lane) = first(lanes, &[LaneState::Open, LaneState::BackingOff]) {
-        return ("False", "RequestsFail", told(lane));
+        return ("False", Reason::RequestsFail, message(lane));
     }
-    ("True", "RequestsAnswered", String::new())
+    ("True", Reason::RequestsAnswered, String::new())
 }
 
 /// `None` where nothing new is known.
@@ -74,37 +117,37 @@ fn accepted(snapshot: &Snapshot, lanes: &[&LaneStatus]) -> Option<Finding> {
     if snapshot.supabase_url.is_none() {
         let reason = lanes.first().and_then(|lane| lane.reason.clone());
         let message = reason.unwrap_or_else(|| "no credentials are mounted".to_owned());
-        return Some(("False", "CredentialsMissing", message));
+        return Some(("False", Reason::CredentialsMissing, message));
     }
     if let Some(lane) = first(lanes, &[LaneState::AuthFailed]) {
-        return Some(("False", "CredentialsRefused", told(lane)));
+        return Some(("False", Reason::CredentialsRefused, message(lane)));
     }
     let taken = [
         LaneState::Mirroring,
         LaneState::SchemaMismatch,
         LaneState::Refused,
     ];
-    first(lanes, &taken).map(|_| ("True", "RequestsAnswered", String::new()))
+    first(lanes, &taken).map(|_| ("True", Reason::RequestsAnswered, String::new()))
 }
 
 fn retention(snapshot: &Snapshot) -> Finding {
-    let retention = &snapshot.retention;
+    let retention = &snapshot.strand.retention;
     if let Some(blocker) = retention.blocked_by {
         let reason = match blocker {
-            Blocker::Lane(_) => "WaitsForMirror",
-            Blocker::DeadLetters(_) => "WaitsForDeadLetters",
-            Blocker::Rollback => "KeptForRollback",
+            Blocker::Lane(_) => Reason::WaitsForMirror,
+            Blocker::DeadLetters(_) => Reason::WaitsForDeadLetters,
+            Blocker::Rollback => Reason::KeptForRollback,
         };
-        return ("False", reason, blocker_told(blocker));
+        return ("False", reason, blocker.to_string());
     }
     if retention.last_run_ms.is_none() {
-        return ("Unknown", "NotRunYet", String::new());
+        return ("Unknown", Reason::NotRunYet, String::new());
     }
     let message = match retention.pruned_seq {
-        0 => "nothing had to be pruned yet".to_owned(),
-        seq => format!("pruned up to seq {seq}"),
+        0 => "retention had nothing to prune yet".to_owned(),
+        seq => format!("retention pruned the strand up to seq {seq}"),
     };
-    ("True", "Enforced", message)
+    ("True", Reason::Enforced, message)
 }
 
 fn first<'a>(lanes: &[&'a LaneStatus], states: &[LaneState]) -> Option<&'a LaneStatus> {
@@ -114,7 +157,7 @@ fn first<'a>(lanes: &[&'a LaneStatus], states: &[LaneState]) -> Option<&'a LaneS
         .find(|lane| states.contains(&lane.state))
 }
 
-fn told(lane: &LaneStatus) -> String {
+fn message(lane: &LaneStatus) -> String {
     format!(
         "{}: {}",
         lane.table,
@@ -132,7 +175,7 @@ fn of(
     Condition {
         type_: kind.to_owned(),
         status: status.to_owned(),
-        reason: reason.to_owned(),
+        reason: reason.as_str().to_owned(),
         message: message.chars().take(MESSAGE_MAX).collect(),
         last_transition_time: since
             .map_or(Time(now), |earlier| earlier.last_transition_time.clone()),

@@ -6,23 +6,41 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use boboyka_crds::{Boundary, Chain};
-use boboyka_mirror::Mirror;
-use boboyka_store::{Quarantined, Store};
+use boboyka_mirror::{LaneStatus, Mirror};
+use boboyka_store::{Quarantined, Store, View, causes};
 use boboyka_strand::{Hash, Seq};
 use tokio::sync::watch;
+use uuid::Uuid;
 
-use super::status::Snapshot;
-use crate::phase;
+use crate::phase::TransitionProgress;
 
 /// What must be read off the disk is looked at so often.
 const DISK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What the sidecar sees of itself.
+#[derive(Clone, Debug)]
+pub(super) struct Snapshot {
+    /// Whether it takes records.
+    pub(super) ready: bool,
+    pub(super) strand_id: Uuid,
+    pub(super) strand: View,
+    /// The block that the operator asked for, if the strand has it.
+    pub(super) witnessed: Option<(Seq, Hash)>,
+    pub(super) lanes: Vec<LaneStatus>,
+    pub(super) chain: Chain,
+    pub(super) boundary: Option<Boundary>,
+    /// Whether the integration names a Supabase.
+    pub(super) has_supabase: bool,
+    pub(super) supabase_url: Option<String>,
+    pub(super) disk_bytes: u64,
+}
 
 /// What is looked at.
 #[derive(Clone)]
 pub(crate) struct Source {
     store: Store,
     mirror: Mirror,
-    boundary: watch::Receiver<Option<phase::Boundary>>,
+    boundary: watch::Receiver<Option<TransitionProgress>>,
     data_dir: PathBuf,
     /// Whether this sidecar takes records at all.
     takes_records: bool,
@@ -50,7 +68,7 @@ impl Source {
     pub(crate) fn new(
         store: Store,
         mirror: Mirror,
-        boundary: watch::Receiver<Option<phase::Boundary>>,
+        boundary: watch::Receiver<Option<TransitionProgress>>,
         data_dir: PathBuf,
         takes_records: bool,
     ) -> Self {
@@ -65,7 +83,7 @@ impl Source {
         }
     }
 
-    /// What is seen now. None when a thread for it failed, which is tried again.
+    /// What is seen now. None when the thread for it failed; the next look tries again.
     pub(super) async fn look(
         &mut self,
         running: bool,
@@ -85,19 +103,15 @@ impl Source {
     fn look_now(&mut self, running: bool, has_supabase: bool, asked: Option<Seq>) -> Snapshot {
         let disk = self.disk();
         let boundary = *self.boundary.borrow();
-        // The head after the figures that must not be ahead of it.
-        let (lanes, counts, floor) = (self.mirror.lanes(), self.store.counts(), self.store.floor());
+        let strand = self.store.view();
         Snapshot {
             ready: running && self.takes_records && !self.store.is_poisoned(),
             strand_id: self.store.strand_id(),
-            floor: floor.head,
             witnessed: asked
-                .filter(|seq| *seq > floor.head.seq)
-                .and_then(|seq| Some((seq, self.hash_of(seq)?))),
-            counts,
-            lanes,
+                .filter(|seq| *seq > strand.floor.head.seq)
+                .and_then(|seq| Some((seq, self.hash_of(seq, strand.head.seq)?))),
+            lanes: self.mirror.lanes(&strand),
             chain: disk.chain,
-            phase: self.store.phase(),
             boundary: boundary.map(|boundary| Boundary {
                 generation: boundary.generation,
                 seq: i64::try_from(boundary.seq).unwrap_or(i64::MAX),
@@ -106,8 +120,7 @@ impl Source {
             has_supabase,
             supabase_url: self.mirror.supabase_url(),
             disk_bytes: disk.bytes,
-            retention: self.store.retention(),
-            head: self.store.head(),
+            strand,
         }
     }
 
@@ -126,16 +139,15 @@ impl Source {
     }
 
     /// The hash of a block; looked up once, and again once the strand has grown up to it.
-    fn hash_of(&mut self, seq: Seq) -> Option<Hash> {
-        let head = self.store.head().seq;
+    fn hash_of(&mut self, seq: Seq, head: Seq) -> Option<Hash> {
         if let Some(known) = self.witnessed.filter(|known| known.seq == seq)
             && (known.head >= seq || head < seq)
         {
             return known.hash;
         }
         let found = self.store.block(seq).unwrap_or_else(|error| {
-            let error = boboyka_store::causes(&error);
-            tracing::warn!(seq, error, "the block at {seq} can't be read");
+            let error = causes(&error);
+            tracing::warn!(seq, error, "could not read the block {seq}");
             None
         });
         let hash = found.map(|block| block.hash);

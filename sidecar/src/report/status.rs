@@ -1,38 +1,13 @@
 //! A report: from what the sidecar sees of itself to its strand's status. Pure.
 
-use boboyka_crds::{self as crds, Boundary, Chain, HeadReference, StrandStatus};
+use boboyka_crds::{self as crds, HeadReference, StrandStatus};
 use boboyka_mirror::LaneStatus;
-use boboyka_store::{PhaseState, RetentionStatus};
-use boboyka_strand::{Hash, Head, RECORD_TYPES, RecordType, Seq};
+use boboyka_strand::{Hash, Seq};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
-use uuid::Uuid;
 
 use super::conditions::conditions;
-
-/// What the sidecar sees of itself.
-#[derive(Clone, Debug)]
-pub(super) struct Snapshot {
-    /// Whether it takes records.
-    pub(super) ready: bool,
-    pub(super) strand_id: Uuid,
-    pub(super) head: Head,
-    /// The newest pruned block; seq 0 when nothing was pruned.
-    pub(super) floor: Head,
-    /// The block that the operator asked for, if the strand has it.
-    pub(super) witnessed: Option<(Seq, Hash)>,
-    /// Records of each type, pruned ones too.
-    pub(super) counts: [u64; RECORD_TYPES],
-    pub(super) lanes: Vec<LaneStatus>,
-    pub(super) chain: Chain,
-    pub(super) phase: Option<PhaseState>,
-    pub(super) boundary: Option<Boundary>,
-    /// Whether the integration names a Supabase.
-    pub(super) has_supabase: bool,
-    pub(super) supabase_url: Option<String>,
-    pub(super) disk_bytes: u64,
-    pub(super) retention: RetentionStatus,
-}
+use super::snapshot::Snapshot;
 
 /// The strand's status, as the sidecar of this pod says it now. `before` are the conditions that were said last.
 pub(super) fn status(
@@ -41,18 +16,20 @@ pub(super) fn status(
     now: Timestamp,
     before: &[Condition],
 ) -> StrandStatus {
-    let by_type = RecordType::ALL.into_iter().zip(snapshot.counts);
-    let lanes = &snapshot.lanes;
+    let (strand, lanes) = (&snapshot.strand, &snapshot.lanes);
+    let (head, floor) = (strand.head, strand.floor.head);
     StrandStatus {
         pod_uid: Some(pod_uid.to_owned()),
         reported_at: Some(Time(now)),
         ready: snapshot.ready,
         strand_id: Some(snapshot.strand_id.to_string()),
-        head: Some(reference(snapshot.head.seq, snapshot.head.hash)),
-        floor: (snapshot.floor.seq > 0).then(|| reference(snapshot.floor.seq, snapshot.floor.hash)),
+        head: Some(reference(head.seq, head.hash)),
+        floor: (floor.seq > 0).then(|| reference(floor.seq, floor.hash)),
         witnessed: snapshot.witnessed.map(|(seq, hash)| reference(seq, hash)),
-        records: number(snapshot.counts.iter().sum()),
-        records_by_type: by_type
+        records: number(strand.counts.values().sum()),
+        records_by_type: strand
+            .counts
+            .into_iter()
             .map(|(kind, count)| (kind.name().to_owned(), number(count)))
             .collect(),
         lanes: lanes.iter().map(lane).collect(),
@@ -60,8 +37,8 @@ pub(super) fn status(
         lag_ms: number(lanes.iter().map(|lane| lane.lag_ms).max().unwrap_or(0)),
         dead_letters: number(lanes.iter().map(|lane| lane.dead_lettered).sum()),
         chain: Some(snapshot.chain.clone()),
-        phase: snapshot.phase.map(|state| state.phase),
-        phase_generation: snapshot.phase.map(|state| state.generation),
+        phase: strand.phase.map(|state| state.phase),
+        phase_generation: strand.phase.map(|state| state.generation),
         boundary: snapshot.boundary.clone(),
         supabase_url: snapshot.supabase_url.clone(),
         disk_bytes: number(snapshot.disk_bytes),

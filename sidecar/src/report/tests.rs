@@ -2,15 +2,18 @@ use std::time::{Duration, Instant};
 
 use boboyka_crds::{Boundary, Chain, Phase, StrandStatus};
 use boboyka_mirror::{LaneState, LaneStatus};
-use boboyka_store::RetentionStatus;
+use boboyka_store::{Floor, Footprint, RetentionStatus, View};
 use boboyka_strand::retention::Blocker;
-use boboyka_strand::{Hash, Head, RecordType};
+use boboyka_strand::{Hash, Head, PerType, RecordType};
+use enum_map::EnumMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use uuid::Uuid;
 
+use super::conditions::Reason;
 use super::pace::Pacer;
-use super::status::{Snapshot, health, same, status};
+use super::snapshot::Snapshot;
+use super::status::{health, same, status};
 use crate::integration::Pace;
 
 fn head(seq: u64) -> Head {
@@ -44,14 +47,29 @@ fn lane(record_type: RecordType, state: LaneState, backlog: u64) -> LaneStatus {
     }
 }
 
+fn strand() -> View {
+    View {
+        head: head(9),
+        floor: Floor::default(),
+        counts: PerType::from_array([4, 3, 2, 0]),
+        phase: None,
+        marks: PerType::default(),
+        retention: RetentionStatus::default(),
+        footprint: Footprint {
+            segments: 0,
+            segment_bytes: 0,
+            tail_blocks: 9,
+            tail_bytes: 900,
+        },
+    }
+}
+
 fn snapshot() -> Snapshot {
     Snapshot {
         ready: true,
         strand_id: Uuid::nil(),
-        head: head(9),
-        floor: Head::EMPTY,
+        strand: strand(),
         witnessed: Some((4, head(4).hash)),
-        counts: [4, 3, 2, 0],
         lanes: RecordType::ALL
             .map(|kind| lane(kind, LaneState::Mirroring, 1))
             .into(),
@@ -59,7 +77,6 @@ fn snapshot() -> Snapshot {
             intact: true,
             reason: None,
         },
-        phase: None,
         boundary: Some(Boundary {
             generation: 3,
             seq: 8,
@@ -68,7 +85,6 @@ fn snapshot() -> Snapshot {
         has_supabase: true,
         supabase_url: Some("https://x.supabase.co".to_owned()),
         disk_bytes: 4096,
-        retention: RetentionStatus::default(),
     }
 }
 
@@ -114,7 +130,13 @@ fn a_report_sums_up_the_lanes_and_counts_by_type() {
     assert_eq!(status.boundary.unwrap().seq, 8);
     assert_eq!(status.pod_uid.unwrap(), "uid");
     let pruned = report(&Snapshot {
-        floor: head(5),
+        strand: View {
+            floor: Floor {
+                head: head(5),
+                ..Floor::default()
+            },
+            ..strand()
+        },
         witnessed: None,
         ..snapshot()
     });
@@ -122,69 +144,124 @@ fn a_report_sums_up_the_lanes_and_counts_by_type() {
     assert_eq!(pruned.witnessed, None);
 }
 
-#[test]
-fn conditions_say_what_stands_between_the_strand_and_supabase() {
-    use LaneState::{AuthFailed, Closed, Mirroring, Open};
-    let (reachable, accepted) = ("SupabaseReachable", "CredentialsAccepted");
-    let well = with_states([Mirroring; 4]);
-    assert_eq!(said(&well, reachable), Some(is("True", "RequestsAnswered")));
-    assert_eq!(said(&well, accepted), Some(is("True", "RequestsAnswered")));
-    let refused = with_states([Mirroring, AuthFailed, Mirroring, Mirroring]);
-    assert_eq!(
-        said(&refused, reachable),
-        Some(is("True", "RequestsAnswered"))
-    );
-    assert_eq!(
-        said(&refused, accepted),
-        Some(is("False", "CredentialsRefused"))
-    );
-    let away = with_states([Open; 4]);
-    assert_eq!(said(&away, reachable), Some(is("False", "RequestsFail")));
-    assert_eq!(said(&away, accepted), Some(is("Unknown", "NotTried")));
-    let missing = Snapshot {
-        supabase_url: None,
-        ..with_states([LaneState::Disabled; 4])
-    };
-    assert_eq!(said(&missing, reachable), Some(is("Unknown", "NotTried")));
-    assert_eq!(
-        said(&missing, accepted),
-        Some(is("False", "CredentialsMissing"))
-    );
-    let none = Snapshot {
-        has_supabase: false,
-        ..missing
-    };
-    assert_eq!(said(&none, reachable), None);
-    assert_eq!(said(&with_states([Closed; 4]), accepted), None);
+/// A strand whose retention stands like this.
+fn with_retention(retention: RetentionStatus) -> Snapshot {
+    Snapshot {
+        strand: View {
+            retention,
+            ..strand()
+        },
+        ..snapshot()
+    }
 }
 
-#[test]
-fn retention_that_has_to_wait_says_for_what() {
-    let retention = |retention| {
-        said(
-            &Snapshot {
-                retention,
-                ..snapshot()
-            },
-            "RetentionEnforced",
-        )
+/// One whose policy has run and is blocked by this.
+fn blocked_by(blocker: Blocker) -> Snapshot {
+    with_retention(RetentionStatus {
+        max_age_ms: Some(1),
+        last_run_ms: Some(1),
+        blocked_by: Some(blocker),
+        ..RetentionStatus::default()
+    })
+}
+
+/// A sidecar, and the condition that it reports then: kind, status, reason.
+fn cases() -> Vec<(Snapshot, &'static str, &'static str, &'static str)> {
+    use LaneState::{AuthFailed, BackingOff, Disabled, Mirroring, Open, Refused, SchemaMismatch};
+    let (reachable, accepted) = ("SupabaseReachable", "CredentialsAccepted");
+    let enforced = "RetentionEnforced";
+    let missing = || Snapshot {
+        supabase_url: None,
+        ..with_states([Disabled; 4])
     };
+    let refused = || with_states([Mirroring, AuthFailed, Mirroring, Mirroring]);
+    let one_mismatch = || with_states([SchemaMismatch, Open, Open, Open]);
     let set = RetentionStatus {
         max_age_ms: Some(1),
         ..RetentionStatus::default()
     };
-    assert_eq!(retention(RetentionStatus::default()), None);
-    assert_eq!(retention(set), Some(is("Unknown", "NotRunYet")));
     let ran = RetentionStatus {
         last_run_ms: Some(1),
         ..set
     };
-    assert_eq!(retention(ran), Some(is("True", "Enforced")));
-    let blocked = RetentionStatus {
-        blocked_by: Some(Blocker::Rollback),
-        ..ran
+    vec![
+        (snapshot(), reachable, "True", "RequestsAnswered"),
+        (snapshot(), accepted, "True", "RequestsAnswered"),
+        (refused(), reachable, "True", "RequestsAnswered"),
+        (refused(), accepted, "False", "CredentialsRefused"),
+        (
+            with_states([Refused; 4]),
+            accepted,
+            "True",
+            "RequestsAnswered",
+        ),
+        (one_mismatch(), reachable, "False", "RequestsFail"),
+        (one_mismatch(), accepted, "True", "RequestsAnswered"),
+        (with_states([Open; 4]), reachable, "False", "RequestsFail"),
+        (
+            with_states([BackingOff; 4]),
+            reachable,
+            "False",
+            "RequestsFail",
+        ),
+        (with_states([Open; 4]), accepted, "Unknown", "NotTried"),
+        (missing(), reachable, "Unknown", "NotTried"),
+        (missing(), accepted, "False", "CredentialsMissing"),
+        (with_retention(set), enforced, "Unknown", "NotRunYet"),
+        (with_retention(ran), enforced, "True", "Enforced"),
+        (
+            blocked_by(Blocker::Lane(RecordType::AuditLog)),
+            enforced,
+            "False",
+            "WaitsForMirror",
+        ),
+        (
+            blocked_by(Blocker::DeadLetters(RecordType::AuditLog)),
+            enforced,
+            "False",
+            "WaitsForDeadLetters",
+        ),
+        (
+            blocked_by(Blocker::Rollback),
+            enforced,
+            "False",
+            "KeptForRollback",
+        ),
+    ]
+}
+
+#[test]
+fn conditions_say_what_stands_between_the_strand_and_supabase_and_what_retention_waits_for() {
+    for (snapshot, kind, status, reason) in cases() {
+        let expected = Some(is(status, reason));
+        assert_eq!(said(&snapshot, kind), expected, "{kind}: {snapshot:?}");
+    }
+}
+
+#[test]
+fn every_reason_is_reported_in_one_of_the_cases() {
+    let reported: Vec<_> = cases()
+        .iter()
+        .filter_map(|(snapshot, kind, ..)| Some(said(snapshot, kind)?.1))
+        .collect();
+    for (reason, ()) in EnumMap::<Reason, ()>::default() {
+        let name = reason.as_str();
+        assert!(reported.iter().any(|one| one == name), "{name}");
+    }
+}
+
+#[test]
+fn a_condition_that_says_nothing_about_the_strand_is_left_out() {
+    let none = Snapshot {
+        supabase_url: None,
+        has_supabase: false,
+        ..with_states([LaneState::Disabled; 4])
     };
-    assert_eq!(retention(blocked), Some(is("False", "KeptForRollback")));
+    assert_eq!(said(&none, "SupabaseReachable"), None);
+    let closed = with_states([LaneState::Closed; 4]);
+    assert_eq!(said(&closed, "CredentialsAccepted"), None);
+    let without_policy = with_retention(RetentionStatus::default());
+    assert_eq!(said(&without_policy, "RetentionEnforced"), None);
 }
 
 #[test]
@@ -208,8 +285,8 @@ fn a_condition_keeps_its_time_while_it_says_the_same() {
 fn what_moves_by_itself_is_no_change_of_health() {
     let before = report(&snapshot());
     let mut later = snapshot();
-    later.head = head(30);
-    later.counts = [9, 9, 9, 3];
+    later.strand.head = head(30);
+    later.strand.counts = PerType::from_array([9, 9, 9, 3]);
     later.disk_bytes = 1;
     later.lanes[0].mark = 29;
     later.lanes[0].backlog = 5;
@@ -260,7 +337,10 @@ fn figures_come_at_the_interval_and_nothing_new_six_times_as_seldom() {
     let one = report(&snapshot());
     pacer.sent(one.clone(), PACE, start);
     let more = report(&Snapshot {
-        head: head(10),
+        strand: View {
+            head: head(10),
+            ..strand()
+        },
         ..snapshot()
     });
     assert!(!pacer.is_due(&more, PACE, after(9), 0.0));

@@ -1,27 +1,30 @@
 //! The anchor: floor and phase in a file of their own beside the tail, so that a strand whose tail is lost
 //! still knows where it begins and what it obeys. The tail has the last word; this is its copy.
 //!
-//! Layout: `MessagePack` of strand id, floor and phase; the first 8 bytes of its BLAKE3.
+//! Layout: `MessagePack` of strand id, floor and phase (see `stored`); the first 8 bytes of its BLAKE3.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::checksum::checksum;
+use crate::error::causes;
+use crate::files;
 use crate::floor::Floor;
-use crate::phase::StoredPhase;
+use crate::phase::RecordedPhase;
+use crate::stored::Stored as _;
 
 const FILE: &str = "anchor";
 const CHECK_LEN: usize = 8;
 
 /// What must outlive the tail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Anchor {
     pub(crate) strand: Uuid,
     pub(crate) floor: Floor,
-    pub(crate) phase: Option<StoredPhase>,
+    pub(crate) phase: Option<RecordedPhase>,
 }
 
 impl Anchor {
@@ -32,13 +35,15 @@ impl Anchor {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => {
-                tracing::error!(%error, path = %path.display(), "could not read the anchor");
+                let (error, file) = (causes(&error), path.display().to_string());
+                tracing::error!(error, file, "could not read the anchor {file}");
                 return None;
             }
         };
         let anchor = decode(&bytes);
         if anchor.is_none() {
-            tracing::error!(path = %path.display(), "the anchor is damaged");
+            let file = path.display().to_string();
+            tracing::error!(file, "the anchor {file} is damaged and not used");
         }
         anchor
     }
@@ -47,35 +52,28 @@ impl Anchor {
     /// full gets room by pruning.
     pub(crate) fn keep(&self, data_dir: &Path) {
         if let Err(error) = self.write(data_dir) {
-            tracing::error!(%error, "the anchor could not be written; the next start tries again");
+            let error = causes(&error);
+            tracing::error!(
+                error,
+                "could not write the anchor; the next start tries again"
+            );
         }
     }
 
-    /// After a crash the file is the old one or this one.
     fn write(&self, data_dir: &Path) -> io::Result<()> {
-        let (path, unfinished) = (data_dir.join(FILE), data_dir.join("anchor.unfinished"));
-        let mut bytes = rmp_serde::to_vec(self).map_err(io::Error::other)?;
-        let check = check(&bytes);
+        let mut bytes = self.to_bytes().map_err(io::Error::other)?;
+        let check = checksum::<CHECK_LEN>(&bytes);
         bytes.extend_from_slice(&check);
-        let mut file = File::create(&unfinished)?;
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, &path)?;
-        File::open(data_dir)?.sync_all()
+        files::replace(&data_dir.join(FILE), &bytes)
     }
 }
 
 fn decode(bytes: &[u8]) -> Option<Anchor> {
     let (content, found) = bytes.split_last_chunk::<CHECK_LEN>()?;
-    if *found != check(content) {
+    if *found != checksum(content) {
         return None;
     }
-    rmp_serde::from_slice(content).ok()
-}
-
-fn check(content: &[u8]) -> [u8; CHECK_LEN] {
-    let hash = blake3::hash(content);
-    hash.as_bytes().first_chunk().copied().unwrap_or_default()
+    Anchor::from_bytes(content).ok()
 }
 
 #[cfg(test)]
@@ -90,7 +88,7 @@ mod tests {
         assert_eq!(Anchor::read(dir.path()), None);
         let anchor = Anchor {
             strand: Uuid::new_v4(),
-            floor: Floor::NONE,
+            floor: Floor::default(),
             phase: None,
         };
         anchor.write(dir.path()).unwrap();

@@ -1,49 +1,79 @@
 //! The store's second thread: sealing segments and unlinking pruned files take long, and no append waits for
 //! them.
 
-use std::path::Path;
 use std::sync::mpsc::Receiver;
 
 use boboyka_strand::retention::Policy;
-use tokio::sync::oneshot;
-use uuid::Uuid;
 
-use crate::Shared;
-use crate::error::WriteError;
-use crate::queue::Job;
+use crate::error::causes;
+use crate::job::{Job, Waiter};
+use crate::pruned;
 use crate::seal::{self, SealTask};
+use crate::shared::Shared;
+use crate::state::State;
 
 /// Tasks that may wait: one seal at a time, and the sweeps of the few who prune.
 pub(crate) const TASKS_MAX: usize = 4;
 
 /// One task of the thread.
 pub(crate) enum Task {
-    /// Seal the tail's older part; the writer hears of the result through its queue.
+    /// Seal the tail's older part; the writer receives the result through its queue.
     Seal(SealTask),
     /// Unlink what was pruned, then answer.
     Sweep {
         policy: Policy,
-        replies: Vec<oneshot::Sender<Result<(), WriteError>>>,
+        waiters: Vec<Waiter>,
     },
 }
 
 /// Works until the writer, which sends the tasks, has ended.
-pub(crate) fn work(shared: &Shared, tasks: &Receiver<Task>, segments_folder: &Path, strand: Uuid) {
+pub(crate) fn work(shared: &Shared, tasks: &Receiver<Task>) {
     for task in tasks {
         match task {
             Task::Seal(task) => {
-                let job = seal::seal(&task, segments_folder, strand)
+                let job = seal::seal(&task, &shared.segments_folder, shared.strand)
                     .map_or(Job::SealFailed, |segment| Job::Sealed(Box::new(segment)));
                 if shared.queue.push(job).is_err() {
-                    tracing::debug!("the store closes before it has catalogued a new segment");
+                    tracing::debug!("the store closed before it catalogued a new segment");
                 }
             }
-            Task::Sweep { policy, replies } => {
-                shared.sweep(policy);
-                for reply in replies {
-                    let _ = reply.send(Ok(()));
+            Task::Sweep { policy, waiters } => {
+                sweep(shared, policy);
+                for waiter in waiters {
+                    let _ = waiter.send(Ok(()));
                 }
             }
         }
     }
+}
+
+/// Unlinks what lies below the floor. The next sweep and the next start try again what fails.
+fn sweep(shared: &Shared, policy: Policy) {
+    let paths = shared.change(State::take_retired);
+    if paths.is_empty() {
+        return;
+    }
+    let (mut freed_bytes, mut left) = (0, Vec::new());
+    for path in paths {
+        match shared.pruned_index.retire(&path) {
+            Ok(bytes) => freed_bytes += bytes,
+            Err(error) => {
+                let file = path.display().to_string();
+                tracing::error!(
+                    file,
+                    error = causes(&error),
+                    "could not unlink the pruned segment {file}"
+                );
+                left.push(path);
+            }
+        }
+    }
+    let budget = pruned::budget(policy.max_size_bytes);
+    if let Err(error) = shared.pruned_index.finish(&shared.segments_folder, budget) {
+        tracing::error!(
+            error = causes(&error),
+            "could not finish pruning; the next run tries again"
+        );
+    }
+    shared.change(|state| state.swept(freed_bytes, left));
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use boboyka_strand::{ChainError, Seq};
 
+use crate::stored::Unreadable;
+
 /// Why a store can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -59,6 +61,12 @@ pub enum TailError {
         /// Why not.
         why: String,
     },
+}
+
+impl From<Unreadable> for TailError {
+    fn from(Unreadable { what, why }: Unreadable) -> Self {
+        Self::Value { what, why }
+    }
 }
 
 /// Why nothing was appended.

@@ -9,8 +9,8 @@ use boboyka_strand::Seq;
 
 use crate::error::ReadError;
 use crate::key::{IdempotencyKey, KEY_WINDOW};
-use crate::memory::TailRun;
 use crate::segment::{Bloom, Segment};
+use crate::tail_run::TailRun;
 
 #[derive(Default)]
 pub(crate) struct Keys {

@@ -1,5 +1,4 @@
-//! The strand as readers see it: the sealed segments' catalogue and the tail, in memory, and the phase
-//! that counts for what is in them: whoever sees a change of phase's record sees the phase too.
+//! The blocks as readers find them: floor, catalogue of segments and tail, in memory.
 //!
 //! The tail is held compressed, as it was written, with what is needed to find a block in it. It is
 //! bounded: what outgrows the bounds of `seal` moves into a segment.
@@ -7,72 +6,33 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use boboyka_strand::{Block, Hash, Head, RECORD_TYPES, RecordType, Seq, run};
+use boboyka_strand::{Hash, Head, PerType, Seq};
 
-use crate::error::TailError;
 use crate::floor::Floor;
-use crate::key::IdempotencyKey;
-use crate::phase::PhaseState;
 use crate::segment::Segment;
-
-/// What the tail knows of a block without decoding it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct TailEntry {
-    pub(crate) hash: Hash,
-    pub(crate) ms: u64,
-    pub(crate) record_type: RecordType,
-    pub(crate) key: Option<IdempotencyKey>,
-}
-
-/// A run in the tail: what one commit, or a part of a large one, appended.
-#[derive(Debug)]
-pub(crate) struct TailRun {
-    pub(crate) before: Head,
-    pub(crate) head: Head,
-    pub(crate) entries: Box<[TailEntry]>,
-    /// As it lies on the disk: see `tail_run`.
-    pub(crate) bytes: Box<[u8]>,
-    /// In how many pieces it lies there.
-    pub(crate) pieces: u8,
-}
-
-impl TailRun {
-    pub(crate) fn first_seq(&self) -> Seq {
-        self.before.seq + 1
-    }
-
-    /// Its blocks, their chain recomputed.
-    pub(crate) fn blocks(&self) -> Result<Vec<Block>, TailError> {
-        let unpacked = crate::tail_run::unpack(&self.bytes)?;
-        run::decode(&unpacked.run).map_err(|error| TailError::Value {
-            what: "run",
-            why: error.to_string(),
-        })
-    }
-}
+use crate::tail_run::TailRun;
 
 /// Floor, segments and tail, without a gap between them.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     floor: Floor,
-    phase: Option<PhaseState>,
     segments: Vec<Arc<Segment>>,
+    segment_bytes: u64,
     tail: VecDeque<Arc<TailRun>>,
     tail_blocks: usize,
     tail_bytes: usize,
-    counts: [u64; RECORD_TYPES],
+    counts: PerType<u64>,
 }
 
 impl Memory {
     pub(crate) fn new(floor: Floor, segments: Vec<Arc<Segment>>) -> Self {
         let mut counts = floor.counts;
         for segment in &segments {
-            for (count, more) in counts.iter_mut().zip(segment.meta.counts) {
-                *count += u64::from(more);
-            }
+            segment.meta.add_to(&mut counts);
         }
         Self {
             floor,
+            segment_bytes: bytes_of(&segments),
             segments,
             counts,
             ..Self::default()
@@ -82,9 +42,7 @@ impl Memory {
     /// Adds what was appended.
     pub(crate) fn push(&mut self, run: Arc<TailRun>) {
         for entry in &run.entries {
-            if let Some(count) = self.counts.get_mut(entry.record_type.index()) {
-                *count += 1;
-            }
+            self.counts[entry.record_type] += 1;
         }
         self.tail_blocks += run.entries.len();
         self.tail_bytes += run.bytes.len();
@@ -99,6 +57,7 @@ impl Memory {
         let sealed: Vec<_> = self.tail.drain(..end).collect();
         self.tail_blocks -= sealed.iter().map(|run| run.entries.len()).sum::<usize>();
         self.tail_bytes -= sealed.iter().map(|run| run.bytes.len()).sum::<usize>();
+        self.segment_bytes += segment.file_len;
         self.segments.push(segment);
         sealed
     }
@@ -107,19 +66,12 @@ impl Memory {
     pub(crate) fn prune(&mut self, floor: Floor) {
         let seq = floor.head.seq;
         self.segments.retain(|segment| segment.meta.head.seq > seq);
+        self.segment_bytes = bytes_of(&self.segments);
         self.floor = floor;
     }
 
     pub(crate) fn floor(&self) -> &Floor {
         &self.floor
-    }
-
-    pub(crate) fn phase(&self) -> Option<PhaseState> {
-        self.phase
-    }
-
-    pub(crate) fn set_phase(&mut self, phase: Option<PhaseState>) {
-        self.phase = phase;
     }
 
     /// Whether the strand holds this block, or held it. What is sealed or pruned was checked before.
@@ -142,6 +94,11 @@ impl Memory {
         &self.segments
     }
 
+    /// Bytes in the segments' files.
+    pub(crate) fn segment_bytes(&self) -> u64 {
+        self.segment_bytes
+    }
+
     pub(crate) fn tail(&self) -> &VecDeque<Arc<TailRun>> {
         &self.tail
     }
@@ -155,7 +112,7 @@ impl Memory {
     }
 
     /// Records of each type ever appended, pruned ones too.
-    pub(crate) fn counts(&self) -> [u64; RECORD_TYPES] {
+    pub(crate) fn counts(&self) -> PerType<u64> {
         self.counts
     }
 
@@ -174,4 +131,8 @@ impl Memory {
         let at = self.tail.partition_point(|run| run.head.seq < seq);
         self.tail.get(at).filter(|run| run.first_seq() <= seq)
     }
+}
+
+fn bytes_of(segments: &[Arc<Segment>]) -> u64 {
+    segments.iter().map(|segment| segment.file_len).sum()
 }

@@ -10,35 +10,33 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use boboyka_strand::{Head, RECORD_TYPES, RecordType, run};
+use boboyka_strand::{Head, PerType, RecordType, run};
 use uuid::Uuid;
 
 use self::catalogue::{catalogue, finish_pruning};
 use crate::anchor::Anchor;
-use crate::error::causes;
-use crate::error::{OpenError, TailError};
+use crate::error::{OpenError, TailError, causes};
+use crate::files::{failed, sync_folder};
 use crate::floor::Floor;
 use crate::keys::{Keys, is_forgotten};
 use crate::lane::Mark;
-use crate::memory::{Memory, TailRun};
-use crate::phase::StoredPhase;
+use crate::memory::Memory;
+use crate::phase::RecordedPhase;
 use crate::pruned::PrunedIndex;
-use crate::quarantine::{Quarantine, failed, sync_folder};
+use crate::quarantine::Quarantine;
 use crate::segment::follow_run;
+use crate::state::State;
 use crate::tail::{FoundRun, Tail};
-use crate::tail_run;
+use crate::tail_run::{self, TailEntry, TailRun};
 use crate::witness::Witness;
-use crate::writer::entry;
 
 /// A data folder, opened.
 pub(crate) struct Opened {
     pub(crate) tail: Tail,
-    pub(crate) memory: Memory,
+    pub(crate) state: State,
     pub(crate) keys: Keys,
-    pub(crate) head: Head,
     pub(crate) strand: Uuid,
     pub(crate) witness: Witness,
-    pub(crate) marks: [Mark; RECORD_TYPES],
     pub(crate) segments_folder: PathBuf,
 }
 
@@ -98,19 +96,17 @@ pub(crate) fn open(
         memory.push(Arc::new(run));
     }
     let marks = read_marks(&tail, head, &floor).map_err(broken)?;
-    let stored = settle_phase(&tail, anchor.as_ref(), &mut memory).map_err(broken)?;
+    let recorded = settle_phase(&tail, anchor.as_ref(), &memory).map_err(broken)?;
     tail.commit().map_err(broken)?;
-    keep_anchor(data_dir, strand, floor, stored, anchor.as_ref());
+    keep_anchor(data_dir, strand, floor, recorded, anchor.as_ref());
     let witness = Witness::open(data_dir)?;
     tell_what_is_lost(&witness, head, &tail_folder, quarantine)?;
     Ok(Opened {
         tail,
-        memory,
+        state: State::new(memory, recorded.map(|recorded| recorded.state), marks),
         keys,
-        head,
         strand,
         witness,
-        marks,
         segments_folder,
     })
 }
@@ -135,24 +131,23 @@ fn floor_of(tail: &Tail, anchor: Option<&Anchor>) -> Result<Floor, TailError> {
 fn settle_phase(
     tail: &Tail,
     anchor: Option<&Anchor>,
-    memory: &mut Memory,
-) -> Result<Option<StoredPhase>, TailError> {
+    memory: &Memory,
+) -> Result<Option<RecordedPhase>, TailError> {
     let kept = tail.phase()?;
     let Some(found) = kept.or_else(|| anchor.and_then(|anchor| anchor.phase)) else {
         return Ok(None);
     };
     let phase = found.in_force(|seq, hash| memory.holds(seq, &hash));
-    memory.set_phase(phase);
-    let stored = phase.map(|state| StoredPhase {
+    let recorded = phase.map(|state| RecordedPhase {
         state,
         record: found.record.filter(|_| state == found.state),
         before: found.before.filter(|_| state == found.state),
     });
-    match stored {
-        Some(stored) => tail.put_phase(&stored)?,
+    match recorded {
+        Some(recorded) => tail.put_phase(&recorded)?,
         None => tail.remove_phase()?,
     }
-    Ok(stored)
+    Ok(recorded)
 }
 
 /// Brings the tail's copy of floor and phase in line with it.
@@ -160,7 +155,7 @@ fn keep_anchor(
     data_dir: &Path,
     strand: Uuid,
     floor: Floor,
-    phase: Option<StoredPhase>,
+    phase: Option<RecordedPhase>,
     found: Option<&Anchor>,
 ) {
     let anchor = Anchor {
@@ -168,7 +163,7 @@ fn keep_anchor(
         floor,
         phase,
     };
-    let needed = phase.is_some() || floor != Floor::NONE;
+    let needed = phase.is_some() || floor != Floor::default();
     if needed && found != Some(&anchor) {
         anchor.keep(data_dir);
     }
@@ -233,7 +228,11 @@ fn check_run(before: Head, raw: &FoundRun) -> Result<TailRun, String> {
     let run = run::read(&unpacked.run).map_err(|error| error.to_string())?;
     let head = follow_run(before, &run, unpacked.prefixes.iter().copied())
         .map_err(|error| error.to_string())?;
-    let mut entries: Vec<_> = run.blocks.iter().map(|block| entry(block, None)).collect();
+    let mut entries: Vec<_> = run
+        .blocks
+        .iter()
+        .map(|block| TailEntry::of(block, None))
+        .collect();
     for (position, key) in unpacked.keys {
         if let Some(entry) = entries.get_mut(position) {
             entry.key = Some(key);
@@ -287,27 +286,27 @@ fn set_aside(
 
 /// The lanes' marks, none beyond the head: what was set aside must be mirrored anew when its seqs are
 /// given out again.
-fn read_marks(tail: &Tail, head: Head, floor: &Floor) -> Result<[Mark; RECORD_TYPES], TailError> {
-    let mut marks = [Mark::default(); RECORD_TYPES];
-    let pruned = floor.counts.iter().zip(&floor.unmirrored);
-    let lanes = RecordType::ALL.into_iter().zip(&mut marks).zip(pruned);
-    for ((lane, mark), (counted, unmirrored)) in lanes {
-        *mark = tail.mark(lane)?;
+fn read_marks(tail: &Tail, head: Head, floor: &Floor) -> Result<PerType<Mark>, TailError> {
+    let mut marks = PerType::<Mark>::default();
+    for lane in RecordType::ALL {
+        let mut mark = tail.mark(lane)?;
         if mark.seq < floor.head.seq {
             // What was pruned and mirrored is mirrored, also when the mark of it was not durable yet.
             mark.seq = floor.head.seq;
-            mark.mirrored = counted.saturating_sub(*unmirrored);
+            mark.mirrored = floor.counts[lane].saturating_sub(floor.unmirrored[lane]);
         }
         mark.dead_lettered = tail.letters_len(lane);
         if mark.seq > head.seq {
+            let (lane, mark, head) = (lane.name(), mark.seq, head.seq);
             tracing::error!(
-                lane = lane.name(),
-                mark = mark.seq,
-                head = head.seq,
-                "mark set back"
+                lane,
+                mark,
+                head,
+                "the mark of lane {lane} is set back from {mark} to the head, {head}"
             );
-            mark.seq = head.seq;
         }
+        mark.seq = mark.seq.min(head.seq);
+        marks[lane] = mark;
     }
     Ok(marks)
 }

@@ -1,63 +1,29 @@
-//! The phase that a strand obeys, as it is kept: with the seq up to which its records are mirrored, and
-//! the strand's own record of the change.
+//! The phase that a strand obeys: with the seq up to which its records are mirrored, and the strand's own
+//! record of the change.
 //!
 //! Phase and record become durable together or not at all. The phase is put before the record and
-//! names it: one whose record the strand does not hold gives way to the phase before.
+//! names it: a phase whose record the strand does not hold gives way to the phase before.
 
 use boboyka_crds::Phase;
-use boboyka_strand::{Hash, RECORD_TYPES, Record, RecordError, RecordType, Seq};
-use serde::{Deserialize, Serialize};
+use boboyka_strand::{Hash, PerType, Record, RecordError, RecordType, Seq};
 use serde_json::json;
-use tokio::sync::{oneshot, watch};
-
-use crate::Store;
-use crate::error::WriteError;
-use crate::queue::Job;
 
 /// The phase that a strand obeys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PhaseState {
     /// The phase.
     pub phase: Phase,
-    /// The integration's generation that brought it about.
+    /// The integration's generation that put it into force.
     pub generation: i64,
-    /// The last seq that is mirrored; everything is when it is `None`.
+    /// The last seq that is mirrored; `None` while everything is.
     pub mirror_until: Option<Seq>,
-    /// Records of each type up to there, in the order of [`RecordType::ALL`].
-    pub(crate) counts: [u64; RECORD_TYPES],
+    /// Records of each type up to there.
+    pub(crate) counts: PerType<u64>,
 }
 
-impl Store {
-    /// Puts a phase into force: records appended from now on are mirrored or not as it says. A change is
-    /// recorded in the strand itself, in the same commit. Answers when both are durable; a phase that is
-    /// in force already is left as it is.
-    ///
-    /// # Errors
-    /// [`WriteError`] when nothing changed.
-    pub async fn set_phase(&self, phase: Phase, generation: i64) -> Result<PhaseState, WriteError> {
-        let (reply, done) = oneshot::channel();
-        self.shared.queue.push(Job::Phase {
-            phase,
-            generation,
-            reply,
-        })?;
-        done.await.unwrap_or(Err(WriteError::Poisoned))
-    }
-
-    /// The phase in force; `None` while the strand has recorded none.
-    pub fn phase(&self) -> Option<PhaseState> {
-        self.shared.memory().phase()
-    }
-
-    /// Changes whenever the phase does.
-    pub fn watch_phase(&self) -> watch::Receiver<Option<PhaseState>> {
-        self.shared.phase.subscribe()
-    }
-}
-
-/// The phase as it lies in the tail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct StoredPhase {
+/// A phase with what proves that the strand has recorded it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RecordedPhase {
     pub(crate) state: PhaseState,
     /// The record of the change; a strand's first phase needs none when it is the one it begins with.
     pub(crate) record: Option<(Seq, Hash)>,
@@ -65,8 +31,8 @@ pub(crate) struct StoredPhase {
     pub(crate) before: Option<PhaseState>,
 }
 
-impl StoredPhase {
-    /// The phase that counts, when `holds` tells whether the strand holds a block.
+impl RecordedPhase {
+    /// The phase that counts; `holds` says whether the strand holds a block.
     pub(crate) fn in_force(&self, holds: impl FnOnce(Seq, Hash) -> bool) -> Option<PhaseState> {
         match self.record {
             Some((seq, hash)) if !holds(seq, hash) => self.before,
@@ -81,10 +47,10 @@ pub(crate) fn next(
     phase: Phase,
     generation: i64,
     head_seq: Seq,
-    counts: [u64; RECORD_TYPES],
+    counts: PerType<u64>,
 ) -> PhaseState {
     let (mirror_until, counts) = match before.map(|state| (state.mirror_until, state.counts)) {
-        _ if phase.mirrors() => (None, [0; RECORD_TYPES]),
+        _ if phase.mirrors() => (None, PerType::default()),
         Some((Some(until), counts)) => (Some(until), counts),
         _ => (Some(head_seq), counts),
     };

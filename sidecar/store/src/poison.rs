@@ -48,7 +48,8 @@ pub(crate) struct PoisonOnPanic(pub(crate) Poison, pub(crate) &'static str);
 impl Drop for PoisonOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.set(format!("the store's {} panicked", self.1));
+            self.0
+                .set(format!("the store's {} thread panicked", self.1));
         }
     }
 }

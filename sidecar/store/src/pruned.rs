@@ -4,14 +4,14 @@
 //! A file for each pruned segment, `pruned/<first seq, 20 digits>.idx`: its hash index as it was. Files are
 //! synced before their segment is unlinked.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use boboyka_strand::{Hash, Seq};
 
-use crate::error::OpenError;
-use crate::quarantine::{failed, sync_folder};
+use crate::error::{OpenError, causes};
+use crate::files::{self, failed, sync_folder};
 use crate::segment::{HASH_ENTRY_LEN, Segment};
 
 /// What all files together take at most.
@@ -49,7 +49,12 @@ impl PrunedIndex {
         // An index that can't be kept makes a later answer less telling; the disk is given back all
         // the same.
         if let Err(error) = self.keep(path) {
-            tracing::warn!(%error, path = %path.display(), "the hash index of a pruned segment is lost");
+            let (error, file) = (causes(&error), path.display().to_string());
+            tracing::warn!(
+                error,
+                file,
+                "could not keep the hash index of the pruned segment {file}"
+            );
         }
         let bytes = fs::metadata(path).map_or(0, |file| file.len());
         match fs::remove_file(path) {
@@ -63,13 +68,7 @@ impl PrunedIndex {
         let segment = Segment::discover(path)?;
         let entries = segment.read_hash_index()?;
         fs::create_dir_all(&self.folder)?;
-        let name = self.file_of(segment.meta.first_seq());
-        let unfinished = name.with_extension("unfinished");
-        let mut file = File::create(&unfinished)?;
-        file.write_all(&entries)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, &name)?;
-        File::open(&self.folder)?.sync_all()
+        files::replace(&self.file_of(segment.meta.first_seq()), &entries)
     }
 
     /// Makes what was retired durable, and the index fit into its budget.

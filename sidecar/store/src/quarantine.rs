@@ -6,12 +6,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::Serialize;
-
 use crate::error::OpenError;
+use crate::files::{failed, sync_folder};
 
 /// Something that was set aside.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantined {
     /// The folder under the data folder where it lies.
     pub folder: String,
@@ -95,18 +94,7 @@ impl Quarantine {
     }
 }
 
-/// Makes the names in a folder durable.
-pub(crate) fn sync_folder(folder: &Path) -> Result<(), OpenError> {
-    let handle = fs::File::open(folder).map_err(failed("open", folder))?;
-    handle.sync_all().map_err(failed("sync", folder))
-}
-
-/// Wraps an I/O error with what was being done to which path.
-pub(crate) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
-    let path = path.to_owned();
-    move |source| OpenError::Io {
-        doing,
-        path,
-        source,
-    }
+/// What lies in a data folder's quarantine, oldest first.
+pub fn quarantined_in(data_dir: &Path) -> Vec<Quarantined> {
+    Quarantine::of(data_dir).list()
 }

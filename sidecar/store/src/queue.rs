@@ -2,74 +2,16 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use boboyka_crds::Phase;
-use boboyka_strand::retention::Policy;
-use boboyka_strand::{Record, RecordType, Seq};
 use tokio::sync::oneshot;
 
+use crate::append::NewRecord;
 use crate::error::WriteError;
-use crate::key::IdempotencyKey;
-use crate::lane::{DeadLetter, Mark};
-use crate::phase::PhaseState;
-use crate::segment::Segment;
-use crate::{Appended, KeyConflict};
+use crate::job::{AppendReply, Job};
 
 /// The most records that may wait: some commits' worth, so that a full queue means a stalled disk.
 const WAITING_RECORDS_MAX: usize = 20_000;
 /// The most payload bytes that may wait.
 const WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
-
-/// A record on its way into the strand.
-#[derive(Clone, Debug)]
-pub struct NewRecord {
-    /// The record.
-    pub record: Record,
-    /// The caller's key, for sending it again safely.
-    pub key: Option<IdempotencyKey>,
-}
-
-pub(crate) type AppendReply = Result<Vec<Result<Appended, KeyConflict>>, WriteError>;
-
-/// One thing for the writer to do.
-pub(crate) enum Job {
-    Append {
-        records: Vec<NewRecord>,
-        reply: oneshot::Sender<AppendReply>,
-    },
-    Lane {
-        change: LaneChange,
-        reply: oneshot::Sender<Result<(), WriteError>>,
-    },
-    Phase {
-        phase: Phase,
-        generation: i64,
-        reply: oneshot::Sender<PhaseReply>,
-    },
-    Prune {
-        policy: Policy,
-        has_supabase: bool,
-        reply: oneshot::Sender<Result<(), WriteError>>,
-    },
-    Sealed(Box<Segment>),
-    SealFailed,
-}
-
-pub(crate) type PhaseReply = Result<PhaseState, WriteError>;
-
-/// A change of what is kept of a lane.
-pub(crate) enum LaneChange {
-    Advance {
-        lane: RecordType,
-        mark: Mark,
-        letters: Vec<DeadLetter>,
-    },
-    Resolve {
-        lane: RecordType,
-        seq: Seq,
-        mark: Mark,
-    },
-    Replace(DeadLetter),
-}
 
 #[derive(Default)]
 struct Waiting {
@@ -88,7 +30,10 @@ pub(crate) struct Queue {
 
 impl Queue {
     /// Queues an append, unless too much waits already. An empty queue takes whatever comes.
-    pub(crate) fn append(&self, records: Vec<NewRecord>) -> Result<AppendReceiver, WriteError> {
+    pub(crate) fn append(
+        &self,
+        records: Vec<NewRecord>,
+    ) -> Result<oneshot::Receiver<AppendReply>, WriteError> {
         let bytes: usize = records.iter().map(|new| new.record.payload().len()).sum();
         let mut waiting = self.lock();
         if waiting.closed {
@@ -147,5 +92,3 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-pub(crate) type AppendReceiver = oneshot::Receiver<AppendReply>;

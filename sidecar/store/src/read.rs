@@ -1,15 +1,14 @@
-//! Reading the strand: single blocks, pages from the newest back, a lane's next blocks.
-//!
-//! All of it is blocking: callers on an async runtime cross over with `spawn_blocking`.
+//! Reading the strand: single blocks, pages from the newest back, a lane's next blocks. All of it blocks.
 
 use std::sync::Arc;
 
-use boboyka_strand::{Block, Hash, RECORD_TYPES, RecordType, Seq};
+use boboyka_strand::{Block, Hash, PerType, RecordType, Seq};
 
 use crate::error::ReadError;
-use crate::memory::{Memory, TailRun};
+use crate::memory::Memory;
 use crate::segment::{Frame, Segment};
-use crate::{Shared, Store};
+use crate::shared::Shared;
+use crate::tail_run::TailRun;
 
 /// Which blocks a page is of.
 #[derive(Clone, Copy, Debug)]
@@ -35,178 +34,159 @@ pub struct LaneRead {
     pub scanned_to: Seq,
 }
 
-impl Store {
-    /// The block with this seq.
-    ///
-    /// # Errors
-    /// When it was pruned, or what holds it can't be read.
-    pub fn block(&self, seq: Seq) -> Result<Option<Block>, ReadError> {
-        self.shared.block(seq)
+/// The block with this hash.
+pub(crate) fn block_by_hash(shared: &Shared, hash: &Hash) -> Result<Option<Block>, ReadError> {
+    let (run, segments) = {
+        let state = shared.state();
+        let memory = state.memory();
+        let holds = |run: &&Arc<TailRun>| run.entries.iter().any(|e| e.hash == *hash);
+        (
+            memory.tail().iter().find(holds).cloned(),
+            memory.segments().to_vec(),
+        )
+    };
+    if let Some(run) = run {
+        return Ok(run.blocks()?.into_iter().find(|block| block.hash == *hash));
     }
-
-    /// The block with this hash.
-    ///
-    /// # Errors
-    /// When it was pruned, as far as that is remembered, or what might hold it can't be read.
-    pub fn block_by_hash(&self, hash: &Hash) -> Result<Option<Block>, ReadError> {
-        let (run, segments) = {
-            let memory = self.shared.memory();
-            let holds = |run: &&Arc<TailRun>| run.entries.iter().any(|e| e.hash == *hash);
-            (
-                memory.tail().iter().find(holds).cloned(),
-                memory.segments().to_vec(),
-            )
-        };
-        if let Some(run) = run {
-            return Ok(run.blocks()?.into_iter().find(|block| block.hash == *hash));
-        }
-        let mut damage = None;
-        for segment in segments.iter().rev() {
-            match find_in(segment, hash) {
-                Ok(Some(block)) => return Ok(Some(block)),
-                Ok(None) => {}
-                Err(_) if self.shared.is_pruned(segment) => {}
-                // The block may well be in a segment that can be read.
-                Err(error) => damage = Some(error),
-            }
-        }
-        match damage {
-            Some(error) => Err(error),
-            None if self.shared.pruned_index.find(hash).is_some() => Err(self.shared.below()),
-            None => Ok(None),
+    let mut damage = None;
+    for segment in segments.iter().rev() {
+        match find_in(segment, hash) {
+            Ok(Some(block)) => return Ok(Some(block)),
+            Ok(None) => {}
+            Err(_) if is_pruned(shared, segment) => {}
+            // The block may well be in a segment that can be read.
+            Err(error) => damage = Some(error),
         }
     }
-
-    /// A page of blocks, newest first.
-    ///
-    /// # Errors
-    /// When a part of the strand that the page touches can't be read.
-    pub fn page(&self, query: &PageQuery) -> Result<Vec<Block>, ReadError> {
-        let (runs, segments) = {
-            let memory = self.shared.memory();
-            (tail_page(&memory, query), memory.segments().to_vec())
-        };
-        let mut page = Vec::new();
-        for run in runs {
-            let full = take_newest(&mut page, run.blocks()?, query);
-            if full {
-                return Ok(page);
-            }
-        }
-        let reachable =
-            segments.partition_point(|segment| segment.meta.before.seq + 1 < query.before);
-        for segment in segments.iter().take(reachable).rev() {
-            if segment.meta.head.hlc.ms() < query.since_ms {
-                break;
-            }
-            if !has(&segment.meta.counts, query.record_type) {
-                continue;
-            }
-            match segment_page(&mut page, segment, query) {
-                Ok(false) => {}
-                Ok(true) => break,
-                // Pruned on the way, and with it all that is older.
-                Err(_) if self.shared.is_pruned(segment) => break,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(page)
-    }
-
-    /// A lane's blocks after a seq that the phase mirrors, oldest first; at least one when there is one.
-    ///
-    /// # Errors
-    /// When a part of the strand in between can't be read: a lane never skips.
-    pub fn read_lane(
-        &self,
-        lane: RecordType,
-        after: Seq,
-        max_records: usize,
-        max_payload_bytes: usize,
-    ) -> Result<LaneRead, ReadError> {
-        let (segments, tail, until) = self.shared.lane_parts(after);
-        let mut read = LaneScan {
-            lane,
-            after,
-            until,
-            max_records,
-            max_payload_bytes,
-            bytes: 0,
-            found: Vec::new(),
-        };
-        for segment in segments.iter().filter(|s| has(&s.meta.counts, Some(lane))) {
-            match read.take_segment(segment) {
-                Ok(None) => {}
-                Ok(Some(scanned_to)) => return Ok(read.up_to(scanned_to)),
-                // Pruned on the way: nobody waits for it any more.
-                Err(_) if self.shared.is_pruned(segment) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        for run in tail
-            .iter()
-            .filter(|run| run.entries.iter().any(|e| e.record_type == lane))
-        {
-            if let Some(scanned_to) = read.take(run.blocks()?) {
-                return Ok(read.up_to(scanned_to));
-            }
-        }
-        Ok(read.up_to(until))
+    match damage {
+        Some(error) => Err(error),
+        None if shared.pruned_index.find(hash).is_some() => Err(below(shared)),
+        None => Ok(None),
     }
 }
 
-impl Shared {
-    pub(crate) fn block(&self, seq: Seq) -> Result<Option<Block>, ReadError> {
-        let (run, segment) = {
-            let memory = self.memory();
-            (memory.run_of(seq).cloned(), memory.segment_of(seq).cloned())
-        };
-        if let Some(run) = run {
-            return Ok(run
-                .blocks()?
-                .into_iter()
-                .find(|block| block.header.seq == seq));
-        }
-        match segment {
-            Some(segment) => block_in(&segment, seq).map_err(|error| {
-                if self.is_pruned(&segment) {
-                    self.below()
-                } else {
-                    error
-                }
-            }),
-            None if (1..=self.memory().floor().head.seq).contains(&seq) => Err(self.below()),
-            None => Ok(None),
+/// A page of blocks, newest first.
+pub(crate) fn page(shared: &Shared, query: &PageQuery) -> Result<Vec<Block>, ReadError> {
+    let (runs, segments) = {
+        let state = shared.state();
+        let memory = state.memory();
+        (tail_page(memory, query), memory.segments().to_vec())
+    };
+    let mut page = Vec::new();
+    for run in runs {
+        let full = take_newest(&mut page, run.blocks()?, query);
+        if full {
+            return Ok(page);
         }
     }
-
-    /// What a lane has to read after a seq, and up to where: phase and blocks as of one moment, so that no
-    /// record is seen without the phase that it was appended in.
-    fn lane_parts(&self, after: Seq) -> (Vec<Arc<Segment>>, Vec<Arc<TailRun>>, Seq) {
-        let memory = self.memory();
-        let first = memory
-            .segments()
-            .partition_point(|segment| segment.meta.head.seq <= after);
-        let first_run = memory.tail().partition_point(|run| run.head.seq <= after);
-        let until = memory.phase().and_then(|phase| phase.mirror_until);
-        let head = memory.head().seq;
-        (
-            memory.segments().iter().skip(first).cloned().collect(),
-            memory.tail().iter().skip(first_run).cloned().collect(),
-            until.map_or(head, |until| until.min(head)),
-        )
-    }
-
-    /// Whether a segment that could not be read has been pruned since it was looked up.
-    pub(crate) fn is_pruned(&self, segment: &Segment) -> bool {
-        segment.meta.head.seq <= self.memory().floor().head.seq
-    }
-
-    /// What whoever asks for a pruned record is told.
-    fn below(&self) -> ReadError {
-        ReadError::Pruned {
-            floor: self.memory().floor().head.seq,
+    let reachable = segments.partition_point(|segment| segment.meta.before.seq + 1 < query.before);
+    for segment in segments.iter().take(reachable).rev() {
+        if segment.meta.head.hlc.ms() < query.since_ms {
+            break;
         }
+        if !has(&segment.meta.counts, query.record_type) {
+            continue;
+        }
+        match segment_page(&mut page, segment, query) {
+            Ok(false) => {}
+            Ok(true) => break,
+            // Pruned on the way, and with it all that is older.
+            Err(_) if is_pruned(shared, segment) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(page)
+}
+
+/// A lane's blocks after a seq that the phase mirrors, oldest first; at least one when there is one.
+pub(crate) fn read_lane(
+    shared: &Shared,
+    lane: RecordType,
+    after: Seq,
+    max_records: usize,
+    max_payload_bytes: usize,
+) -> Result<LaneRead, ReadError> {
+    let (segments, tail, until) = lane_parts(shared, after);
+    let mut read = LaneScan {
+        lane,
+        after,
+        until,
+        max_records,
+        max_payload_bytes,
+        bytes: 0,
+        found: Vec::new(),
+    };
+    for segment in segments.iter().filter(|s| has(&s.meta.counts, Some(lane))) {
+        match read.take_segment(segment) {
+            Ok(None) => {}
+            Ok(Some(scanned_to)) => return Ok(read.up_to(scanned_to)),
+            // Pruned on the way: nobody waits for it any more.
+            Err(_) if is_pruned(shared, segment) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    for run in tail
+        .iter()
+        .filter(|run| run.entries.iter().any(|e| e.record_type == lane))
+    {
+        if let Some(scanned_to) = read.take(run.blocks()?) {
+            return Ok(read.up_to(scanned_to));
+        }
+    }
+    Ok(read.up_to(until))
+}
+
+/// The block with a seq.
+pub(crate) fn block(shared: &Shared, seq: Seq) -> Result<Option<Block>, ReadError> {
+    let (run, segment) = {
+        let state = shared.state();
+        let memory = state.memory();
+        (memory.run_of(seq).cloned(), memory.segment_of(seq).cloned())
+    };
+    if let Some(run) = run {
+        return Ok(run
+            .blocks()?
+            .into_iter()
+            .find(|block| block.header.seq == seq));
+    }
+    match segment {
+        Some(segment) => block_in(&segment, seq).map_err(|error| {
+            if is_pruned(shared, &segment) {
+                below(shared)
+            } else {
+                error
+            }
+        }),
+        None if (1..=shared.state().floor().head.seq).contains(&seq) => Err(below(shared)),
+        None => Ok(None),
+    }
+}
+
+/// What a lane has to read after a seq, and up to where: phase and blocks as of one moment, so that no
+/// record is seen without the phase that it was appended in.
+fn lane_parts(shared: &Shared, after: Seq) -> (Vec<Arc<Segment>>, Vec<Arc<TailRun>>, Seq) {
+    let state = shared.state();
+    let memory = state.memory();
+    let first = memory
+        .segments()
+        .partition_point(|segment| segment.meta.head.seq <= after);
+    let first_run = memory.tail().partition_point(|run| run.head.seq <= after);
+    (
+        memory.segments().iter().skip(first).cloned().collect(),
+        memory.tail().iter().skip(first_run).cloned().collect(),
+        state.view().mirrored_end(),
+    )
+}
+
+/// Whether a segment that could not be read has been pruned since it was looked up.
+fn is_pruned(shared: &Shared, segment: &Segment) -> bool {
+    segment.meta.head.seq <= shared.state().floor().head.seq
+}
+
+/// The answer to a question for a pruned record.
+fn below(shared: &Shared) -> ReadError {
+    ReadError::Pruned {
+        floor: shared.state().floor().head.seq,
     }
 }
 
@@ -356,17 +336,13 @@ fn find_in(segment: &Segment, hash: &Hash) -> Result<Option<Block>, ReadError> {
 
 /// Whether counts per type have any of a type.
 fn has<N: Copy + Default + PartialEq>(
-    counts: &[N; RECORD_TYPES],
+    counts: &PerType<N>,
     record_type: Option<RecordType>,
 ) -> bool {
-    record_type.is_none_or(|kind| {
-        counts
-            .get(kind.index())
-            .is_some_and(|count| *count != N::default())
-    })
+    record_type.is_none_or(|kind| counts[kind] != N::default())
 }
 
 fn last_of(frame: &Frame) -> Seq {
-    let blocks: u64 = frame.counts.iter().copied().map(u64::from).sum();
+    let blocks: u64 = frame.counts.values().copied().map(u64::from).sum();
     frame.first_seq + blocks - 1
 }

@@ -8,11 +8,11 @@ use boboyka_strand::Seq;
 use boboyka_strand::retention::Policy;
 use uuid::Uuid;
 
-use crate::Options;
-use crate::error::causes;
-use crate::error::{OpenError, ReadError};
-use crate::memory::{Memory, TailRun};
+use crate::error::{OpenError, ReadError, causes};
+use crate::memory::Memory;
+use crate::options::Options;
 use crate::segment::{SEGMENT_MAX_BLOCKS, Segment, SegmentWriter};
+use crate::tail_run::TailRun;
 
 /// A tail older than this is sealed even when it is short …
 const SEAL_AGE: Duration = Duration::from_hours(1);

@@ -14,17 +14,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use boboyka_strand::{RecordType, Seq};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use self::key::{letter_key, read_run_key, run_key};
-use crate::error::{OpenError, TailError};
+use crate::error::{OpenError, TailError, causes};
+use crate::files::failed;
 use crate::floor::Floor;
 use crate::lane::{DeadLetter, Mark};
-use crate::phase::StoredPhase;
-use crate::quarantine::{Quarantine, failed};
+use crate::phase::RecordedPhase;
+use crate::quarantine::Quarantine;
 use crate::segment::Segment;
+use crate::stored::Stored;
 
 /// sled's segment size, fixed when a tail is created.
 const ENGINE_SEGMENT_BYTES: usize = 4 * 1024 * 1024;
@@ -93,7 +93,7 @@ impl Tail {
             });
         }
         let snapshots = files(folder, |name| name.starts_with("snap."));
-        let why = told(&first);
+        let why = causes(&first);
         if !snapshots.is_empty() {
             let reason = format!("snapshots with which the tail's engine did not open: {why}");
             quarantine.take(&snapshots, &reason)?;
@@ -169,7 +169,7 @@ impl Tail {
         Ok(())
     }
 
-    pub(crate) fn put_phase(&self, phase: &StoredPhase) -> Result<(), TailError> {
+    pub(crate) fn put_phase(&self, phase: &RecordedPhase) -> Result<(), TailError> {
         put(&self.engine, PHASE.as_bytes(), phase)
     }
 
@@ -178,9 +178,9 @@ impl Tail {
         Ok(())
     }
 
-    pub(crate) fn phase(&self) -> Result<Option<StoredPhase>, TailError> {
+    pub(crate) fn phase(&self) -> Result<Option<RecordedPhase>, TailError> {
         let found = self.engine.get(PHASE)?;
-        found.map(|bytes| read(&bytes, "phase")).transpose()
+        found.map(|bytes| read(&bytes)).transpose()
     }
 
     pub(crate) fn put_floor(&self, floor: &Floor) -> Result<(), TailError> {
@@ -189,7 +189,7 @@ impl Tail {
 
     pub(crate) fn floor(&self) -> Result<Option<Floor>, TailError> {
         let found = self.engine.get(FLOOR)?;
-        found.map(|bytes| read(&bytes, "floor")).transpose()
+        found.map(|bytes| read(&bytes)).transpose()
     }
 
     /// Puts a run in as many pieces as it needs and says how many.
@@ -254,7 +254,7 @@ impl Tail {
 
     /// The catalogue, oldest segment first.
     pub(crate) fn segments(&self) -> Result<Vec<Segment>, TailError> {
-        values(self.segments.iter(), "catalogue entry", usize::MAX)
+        values(self.segments.iter(), usize::MAX)
     }
 
     pub(crate) fn put_mark(&self, lane: RecordType, mark: Mark) -> Result<(), TailError> {
@@ -263,7 +263,7 @@ impl Tail {
 
     pub(crate) fn mark(&self, lane: RecordType) -> Result<Mark, TailError> {
         let found = self.marks.get([lane.code()])?;
-        found.map_or(Ok(Mark::default()), |bytes| read(&bytes, "mark"))
+        found.map_or(Ok(Mark::default()), |bytes| read(&bytes))
     }
 
     pub(crate) fn put_letter(&self, letter: &DeadLetter) -> Result<(), TailError> {
@@ -285,7 +285,7 @@ impl Tail {
         seq: Seq,
     ) -> Result<Option<DeadLetter>, TailError> {
         let found = self.letters.get(letter_key(lane, seq))?;
-        found.map(|bytes| read(&bytes, "dead letter")).transpose()
+        found.map(|bytes| read(&bytes)).transpose()
     }
 
     /// A lane's dead letters after `after`, oldest first.
@@ -297,7 +297,7 @@ impl Tail {
     ) -> Result<Vec<DeadLetter>, TailError> {
         let from = letter_key(lane, after.saturating_add(1));
         let to = letter_key(lane, Seq::MAX);
-        values(self.letters.range(from..=to), "dead letter", limit)
+        values(self.letters.range(from..=to), limit)
     }
 
     /// How many dead letters a lane has.
@@ -343,12 +343,6 @@ fn is_damage(error: &TailError) -> bool {
     }
 }
 
-/// An error and its cause in one line.
-fn told(error: &TailError) -> String {
-    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
-    format!("{error}{}", cause.unwrap_or_default())
-}
-
 fn files(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();
@@ -362,30 +356,19 @@ fn files(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     found
 }
 
-fn put(tree: &sled::Tree, key: &[u8], value: &impl Serialize) -> Result<(), TailError> {
-    let bytes = rmp_serde::to_vec(value).map_err(|error| TailError::Value {
-        what: "value",
-        why: error.to_string(),
-    })?;
-    tree.insert(key, bytes)?;
+fn put<T: Stored>(tree: &sled::Tree, key: &[u8], value: &T) -> Result<(), TailError> {
+    tree.insert(key, value.to_bytes()?)?;
     Ok(())
 }
 
-fn read<T: DeserializeOwned>(bytes: &[u8], what: &'static str) -> Result<T, TailError> {
-    rmp_serde::from_slice(bytes).map_err(|error| TailError::Value {
-        what,
-        why: error.to_string(),
-    })
+fn read<T: Stored>(bytes: &[u8]) -> Result<T, TailError> {
+    Ok(T::from_bytes(bytes)?)
 }
 
-fn values<T: DeserializeOwned>(
-    entries: sled::Iter,
-    what: &'static str,
-    limit: usize,
-) -> Result<Vec<T>, TailError> {
+fn values<T: Stored>(entries: sled::Iter, limit: usize) -> Result<Vec<T>, TailError> {
     entries
         .values()
         .take(limit)
-        .map(|value| read(&value?, what))
+        .map(|value| read(&value?))
         .collect()
 }

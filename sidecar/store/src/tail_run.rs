@@ -4,7 +4,7 @@
 //! Layout, numbers big-endian: count of blocks (u16); that many hash prefixes (u32 each); count of keys
 //! (u16); that many of position (u16) and key (10 bytes); the LZ4 block with its length before it.
 
-use boboyka_strand::{Block, Head, run};
+use boboyka_strand::{Block, Hash, Head, RecordType, Seq, run};
 
 use crate::error::TailError;
 use crate::key::IdempotencyKey;
@@ -28,6 +28,54 @@ pub(crate) struct Unpacked {
     pub(crate) keys: Vec<(usize, IdempotencyKey)>,
     /// The run, decompressed.
     pub(crate) run: Vec<u8>,
+}
+
+/// What the tail knows of a block without decoding it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TailEntry {
+    pub(crate) hash: Hash,
+    pub(crate) ms: u64,
+    pub(crate) record_type: RecordType,
+    pub(crate) key: Option<IdempotencyKey>,
+}
+
+/// A run in the tail: what one commit, or a part of a large one, appended.
+#[derive(Debug)]
+pub(crate) struct TailRun {
+    pub(crate) before: Head,
+    pub(crate) head: Head,
+    pub(crate) entries: Box<[TailEntry]>,
+    /// As it lies on the disk.
+    pub(crate) bytes: Box<[u8]>,
+    /// In how many pieces it lies there.
+    pub(crate) pieces: u8,
+}
+
+impl TailEntry {
+    /// What the tail keeps in memory of a block.
+    pub(crate) fn of(block: &Block, key: Option<IdempotencyKey>) -> Self {
+        Self {
+            hash: block.hash,
+            ms: block.header.timestamp_hlc.ms(),
+            record_type: block.header.record_type,
+            key,
+        }
+    }
+}
+
+impl TailRun {
+    pub(crate) fn first_seq(&self) -> Seq {
+        self.before.seq + 1
+    }
+
+    /// Its blocks, their chain recomputed.
+    pub(crate) fn blocks(&self) -> Result<Vec<Block>, TailError> {
+        let unpacked = unpack(&self.bytes)?;
+        run::decode(&unpacked.run).map_err(|error| TailError::Value {
+            what: "run",
+            why: error.to_string(),
+        })
+    }
 }
 
 /// The bytes of a run that follows `before`.

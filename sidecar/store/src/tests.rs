@@ -1,5 +1,6 @@
 //! Tests of the store on a real folder, with small segments so that sealing happens often.
 
+mod fixtures;
 mod phases;
 mod pruning;
 mod pruning_crashes;
@@ -11,7 +12,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use boboyka_crds::Phase;
-use boboyka_strand::Record;
+use boboyka_strand::retention::Policy;
+use boboyka_strand::{Block, Hash, PerType, Record, RecordType, Seq};
 
 use crate::*;
 
@@ -49,13 +51,13 @@ async fn fill(store: &Store, from: u64, to: u64) {
 /// Sealing runs beside the writer; nudges it along until so many segments are there.
 async fn wait_for_segments(store: &Store, segments: usize) {
     for n in 0..500 {
-        if store.footprint().segments >= segments {
+        if store.view().footprint.segments >= segments {
             return;
         }
         store.append(vec![record(n)]).await.unwrap();
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("{:?}", store.footprint());
+    panic!("{:?}", store.view().footprint);
 }
 
 fn verdict(store: &Store) -> Verdict {
@@ -63,7 +65,7 @@ fn verdict(store: &Store) -> Verdict {
 }
 
 fn everything(store: &Store) -> PageQuery {
-    let before = store.head().seq + 1;
+    let before = store.view().head.seq + 1;
     PageQuery {
         record_type: None,
         before,
@@ -79,7 +81,7 @@ async fn what_was_appended_is_found_by_seq_by_hash_in_pages_and_after_a_restart(
     let store = Store::open(options(dir.path())).unwrap();
     fill(&store, 0, 3_000).await;
     wait_for_segments(&store, 4).await;
-    let head = store.head();
+    let head = store.view().head;
     for seq in [1, 256, 257, 600, 601, 1_500, head.seq] {
         let block = store.block(seq).unwrap().unwrap();
         assert_eq!(block.header.seq, seq);
@@ -87,12 +89,12 @@ async fn what_was_appended_is_found_by_seq_by_hash_in_pages_and_after_a_restart(
     }
     assert_eq!(store.block(head.seq + 1).unwrap(), None);
     assert_eq!(store.block_by_hash(&Hash::ZERO).unwrap(), None);
-    let counts = store.counts();
+    let counts = store.view().counts;
     store.close();
     drop(store);
 
     let store = Store::open(options(dir.path())).unwrap();
-    assert_eq!((store.head(), store.counts()), (head, counts));
+    assert_eq!((store.view().head, store.view().counts), (head, counts));
     assert_eq!(verdict(&store).verified, head.seq);
     assert!(verdict(&store).ok);
     let mut query = PageQuery {
@@ -115,7 +117,7 @@ async fn what_was_appended_is_found_by_seq_by_hash_in_pages_and_after_a_restart(
         let Some(last) = page.last() else { break };
         query.before = last.header.seq;
     }
-    assert_eq!(seen, counts[RecordType::AuditLog.index()]);
+    assert_eq!(seen, counts[RecordType::AuditLog]);
     assert!(store.quarantined().is_empty());
 }
 
@@ -131,7 +133,7 @@ async fn a_lane_reads_every_record_of_its_type_once_and_in_order() {
             .read_lane(RecordType::AgentHealth, after, 70, 4_000)
             .unwrap();
         if read.blocks.is_empty() {
-            assert_eq!(read.scanned_to, store.head().seq);
+            assert_eq!(read.scanned_to, store.view().head.seq);
             break;
         }
         seqs.extend(read.blocks.iter().map(|block| block.header.seq));
@@ -139,7 +141,7 @@ async fn a_lane_reads_every_record_of_its_type_once_and_in_order() {
     }
     assert_eq!(
         seqs.len() as u64,
-        store.counts()[RecordType::AgentHealth.index()]
+        store.view().counts[RecordType::AgentHealth]
     );
     assert!(seqs.iter().zip(seqs.iter().skip(1)).all(|(a, b)| a < b));
 }
@@ -161,11 +163,11 @@ async fn a_key_gives_the_first_receipt_again_in_the_tail_in_a_segment_and_after_
         })
     );
     assert_eq!(first[2], Err(KeyConflict::OtherContent));
-    assert_eq!(store.head().seq, 1);
+    assert_eq!(store.view().head.seq, 1);
     fill(&store, 0, 2_000).await;
     wait_for_segments(&store, 2).await;
     for _ in 0..2 {
-        let head = store.head();
+        let head = store.view().head;
         let again = store
             .append(vec![keyed(7, "k"), keyed(9, "k")])
             .await
@@ -178,7 +180,7 @@ async fn a_key_gives_the_first_receipt_again_in_the_tail_in_a_segment_and_after_
             })
         );
         assert_eq!(again[1], Err(KeyConflict::OtherContent));
-        assert_eq!(store.head(), head);
+        assert_eq!(store.view().head, head);
     }
     store.close();
     drop(store);
@@ -259,8 +261,16 @@ async fn a_lost_tail_is_quarantined_and_the_strand_goes_on_from_its_segments() {
     let store = Store::open(options(dir.path())).unwrap();
     fill(&store, 0, 2_000).await;
     wait_for_segments(&store, 3).await;
-    let sealed = store.shared.memory().segments().last().unwrap().meta.head;
-    let (strand, before) = (store.strand_id(), store.head());
+    let sealed = store
+        .shared
+        .state()
+        .memory()
+        .segments()
+        .last()
+        .unwrap()
+        .meta
+        .head;
+    let (strand, before) = (store.strand_id(), store.view().head);
     store.close();
     drop(store);
     let log = dir.path().join("tail/db");
@@ -268,7 +278,7 @@ async fn a_lost_tail_is_quarantined_and_the_strand_goes_on_from_its_segments() {
     fs::write(&log, vec![0x5a; usize::try_from(len).unwrap()]).unwrap();
 
     let store = Store::open(options(dir.path())).unwrap();
-    assert_eq!((store.head(), store.strand_id()), (sealed, strand));
+    assert_eq!((store.view().head, store.strand_id()), (sealed, strand));
     let quarantined = store.quarantined();
     assert_eq!(quarantined.len(), 2, "{quarantined:?}");
     let acknowledged = format!("although seq {}", before.seq);
@@ -283,7 +293,7 @@ async fn a_lost_tail_is_quarantined_and_the_strand_goes_on_from_its_segments() {
             .exists()
     );
     fill(&store, 0, 100).await;
-    assert_eq!(store.head().seq, sealed.seq + 100);
+    assert_eq!(store.view().head.seq, sealed.seq + 100);
     assert!(verdict(&store).ok);
 }
 
@@ -292,7 +302,7 @@ async fn half_written_and_damaged_snapshots_are_set_aside_and_nothing_is_lost() 
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(options(dir.path())).unwrap();
     fill(&store, 0, 300).await;
-    let head = store.head();
+    let head = store.view().head;
     store.close();
     drop(store);
     // The engine writes its snapshot when it opens, so one start more is needed to have one.
@@ -318,7 +328,7 @@ async fn half_written_and_damaged_snapshots_are_set_aside_and_nothing_is_lost() 
     }
     fs::write(tail.join("snap.0000000000000001.generating"), b"").unwrap();
     let store = Store::open(options(dir.path())).unwrap();
-    assert_eq!(store.head(), head);
+    assert_eq!(store.view().head, head);
     assert!(verdict(&store).ok);
     assert!(!store.quarantined().is_empty());
 }
@@ -352,7 +362,7 @@ async fn marks_and_dead_letters_survive_a_restart() {
     drop(store);
     let store = Store::open(options(dir.path())).unwrap();
     assert_eq!(
-        store.mark(lane),
+        store.view().marks[lane],
         Mark {
             seq: 8,
             mirrored: 3,
@@ -361,7 +371,7 @@ async fn marks_and_dead_letters_survive_a_restart() {
     );
     assert_eq!(store.dead_letters(lane, 0, 10).unwrap(), vec![letter(6)]);
     assert_eq!(store.dead_letter(lane, 4).unwrap(), None);
-    assert_eq!(store.mark(RecordType::AgentHealth), Mark::default());
+    assert_eq!(store.view().marks[RecordType::AgentHealth], Mark::default());
 }
 
 #[test]

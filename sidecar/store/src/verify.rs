@@ -1,20 +1,16 @@
 //! Checking a whole strand, from its floor to its head.
 
-use std::fs;
 use std::ops::ControlFlow;
-use std::path::Path;
 
 use boboyka_strand::{Break, ChainError, Head, run};
-use serde::Serialize;
 
 use crate::error::causes;
-use crate::quarantine::failed;
-use crate::segment::Segment;
+use crate::segment::{Segment, follow_run};
+use crate::shared::Shared;
 use crate::tail_run;
-use crate::{OpenError, Options, Shared, Store};
 
 /// What a check of the chain came to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// Whether every block holds.
     pub ok: bool,
@@ -30,40 +26,44 @@ pub struct Verdict {
     pub reason: Option<String>,
 }
 
-impl Store {
-    /// Re-hashes every block that was in the strand when the check began, from the floor on. `progress`
-    /// hears now and then how far it came, and may end it; then the verdict is of what was checked.
-    /// Blocking.
-    pub fn verify(&self, mut progress: impl FnMut(Head) -> ControlFlow<()>) -> Verdict {
-        let target = self.head();
-        let mut walk = Walk::from(self.floor().head);
-        let mut ended = false;
-        let mut progress = |head| {
-            let flow = progress(head);
-            ended |= flow.is_break();
-            flow
-        };
-        while walk.at.seq < target.seq {
-            match self.shared.verify_next(&walk, &mut progress) {
-                Ok(next) => walk.step_to(next),
-                // What was pruned meanwhile need not hold any more: the strand begins behind it.
-                Err(_) if walk.at.seq < self.floor().head.seq => walk.skip_to(self.floor().head),
-                Err(error) => return walk.broken(&error),
+/// Re-hashes every block that was in the strand when the check began, from the floor on. `progress`
+/// hears now and then how far it came, and may end it; then the verdict is of what was checked.
+///
+pub(crate) fn verify(
+    shared: &Shared,
+    mut progress: impl FnMut(Head) -> ControlFlow<()>,
+) -> Verdict {
+    let view = shared.view();
+    let target = view.head;
+    let mut walk = Walk::from(view.floor.head);
+    let mut ended = false;
+    let mut progress = |head| {
+        let flow = progress(head);
+        ended |= flow.is_break();
+        flow
+    };
+    while walk.at.seq < target.seq {
+        match verify_next(shared, &walk, &mut progress) {
+            Ok(next) => walk.step_to(next),
+            // What was pruned meanwhile need not hold any more: the strand begins behind it.
+            Err(_) if walk.at.seq < shared.state().floor().head.seq => {
+                walk.skip_to(shared.state().floor().head);
             }
-            if progress(walk.at).is_break() {
-                break;
-            }
+            Err(error) => return walk.broken(&error),
         }
-        if !ended && walk.at.seq == target.seq && walk.at != target {
-            let reason = Break::Hash {
-                expected: target.hash,
-                found: walk.at.hash,
-            };
-            let seq = walk.at.seq;
-            return walk.broken(&ChainError { seq, reason });
+        if progress(walk.at).is_break() {
+            break;
         }
-        walk.whole()
     }
+    if !ended && walk.at.seq == target.seq && walk.at != target {
+        let reason = Break::Hash {
+            expected: target.hash,
+            found: walk.at.hash,
+        };
+        let seq = walk.at.seq;
+        return walk.broken(&ChainError { seq, reason });
+    }
+    walk.whole()
 }
 
 /// A check on its way.
@@ -129,89 +129,35 @@ impl Walk {
     }
 }
 
-/// Checks a strand that no process has open, on a copy of its tail: the data folder is only read.
-///
-/// # Errors
-/// When a process has it open, or it can't be read. A chain that breaks is a verdict, not an error.
-pub fn verify_offline(
-    data_dir: &Path,
-    progress: impl FnMut(Head) -> ControlFlow<()>,
-) -> Result<Verdict, OpenError> {
-    Store::check_unused(data_dir)?;
-    let copy = std::env::temp_dir().join(format!("boboyka-verify-{}", uuid::Uuid::new_v4()));
-    let verdict = copy_folder(data_dir, &copy).and_then(|()| {
-        let store = Store::open(Options {
-            min_free_bytes: 0,
-            ..Options::new(&copy)
-        })?;
-        let before = crate::quarantined_in(data_dir).len();
-        let mut verdict = store.verify(progress);
-        let fresh = crate::quarantined_in(&copy).into_iter().nth(before);
-        if let (true, Some(set_aside)) = (verdict.ok, fresh) {
-            verdict.ok = false;
-            verdict.broken_seq = Some(verdict.head.seq + 1);
-            verdict.reason = Some(set_aside.reason);
-        }
-        store.close();
-        Ok(verdict)
-    });
-    if let Err(error) = fs::remove_dir_all(&copy) {
-        tracing::warn!(%error, folder = %copy.display(), "could not remove the copy");
+/// Checks the segment or the run that comes next. A run that was sealed meanwhile is found again in
+/// its segment, which is checked as a whole.
+fn verify_next(
+    shared: &Shared,
+    walk: &Walk,
+    progress: &mut dyn FnMut(Head) -> ControlFlow<()>,
+) -> Result<Head, ChainError> {
+    let at = walk.at;
+    let (segment, run) = {
+        let state = shared.state();
+        let memory = state.memory();
+        (
+            memory.segment_of(at.seq + 1).cloned(),
+            memory.run_of(at.seq + 1).cloned(),
+        )
+    };
+    if let Some(segment) = segment {
+        return segment.verify(walk.before(&segment), progress);
     }
-    verdict
-}
-
-/// Copies a data folder; segments, which never change and may be many, are linked where that works.
-fn copy_folder(from: &Path, to: &Path) -> Result<(), OpenError> {
-    fs::create_dir_all(to).map_err(failed("create", to))?;
-    for entry in fs::read_dir(from).map_err(failed("read", from))? {
-        let entry = entry.map_err(failed("read", from))?;
-        let (path, target) = (entry.path(), to.join(entry.file_name()));
-        if path.is_dir() {
-            copy_folder(&path, &target)?;
-        } else if path.extension().is_some_and(|extension| extension == "seg") {
-            std::os::unix::fs::symlink(
-                fs::canonicalize(&path).map_err(failed("read", &path))?,
-                &target,
-            )
-            .map_err(failed("link", &target))?;
-        } else {
-            fs::copy(&path, &target).map_err(failed("copy", &path))?;
-        }
-    }
-    Ok(())
-}
-
-impl Shared {
-    /// Checks the segment or the run that comes next. A run that was sealed meanwhile is found again in
-    /// its segment, which is checked as a whole.
-    fn verify_next(
-        &self,
-        walk: &Walk,
-        progress: &mut dyn FnMut(Head) -> ControlFlow<()>,
-    ) -> Result<Head, ChainError> {
-        let at = walk.at;
-        let (segment, run) = {
-            let memory = self.memory();
-            (
-                memory.segment_of(at.seq + 1).cloned(),
-                memory.run_of(at.seq + 1).cloned(),
-            )
-        };
-        if let Some(segment) = segment {
-            return segment.verify(walk.before(&segment), progress);
-        }
-        let seq = at.seq + 1;
-        let unreadable = |why: String| ChainError {
-            seq,
-            reason: Break::Unreadable(why),
-        };
-        let run = run.ok_or(ChainError {
-            seq,
-            reason: Break::Missing,
-        })?;
-        let unpacked = tail_run::unpack(&run.bytes).map_err(|error| unreadable(causes(&error)))?;
-        let found = run::read(&unpacked.run).map_err(|error| unreadable(error.to_string()))?;
-        crate::segment::follow_run(at, &found, unpacked.prefixes.into_iter())
-    }
+    let seq = at.seq + 1;
+    let unreadable = |why: String| ChainError {
+        seq,
+        reason: Break::Unreadable(why),
+    };
+    let run = run.ok_or(ChainError {
+        seq,
+        reason: Break::Missing,
+    })?;
+    let unpacked = tail_run::unpack(&run.bytes).map_err(|error| unreadable(causes(&error)))?;
+    let found = run::read(&unpacked.run).map_err(|error| unreadable(error.to_string()))?;
+    follow_run(at, &found, unpacked.prefixes.into_iter())
 }

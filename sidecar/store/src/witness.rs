@@ -14,11 +14,13 @@ use std::path::{Path, PathBuf};
 
 use boboyka_strand::{Hash, Head, Seq};
 
+use crate::checksum::checksum;
 use crate::error::OpenError;
-use crate::quarantine::failed;
+use crate::files::failed;
 
 const FILE: &str = "acknowledged";
 const LEN: usize = 48;
+const CHECK_LEN: usize = 8;
 
 /// What the file says: seq and hash of a block.
 pub(crate) type Acknowledged = (Seq, Hash);
@@ -70,23 +72,15 @@ fn encode(head: &Head) -> [u8; LEN] {
     let (seq, hash) = content.split_at_mut(8);
     seq.copy_from_slice(&head.seq.to_be_bytes());
     hash.copy_from_slice(head.hash.as_bytes());
-    check.copy_from_slice(&digest(content));
+    check.copy_from_slice(&checksum::<CHECK_LEN>(content));
     bytes
 }
 
 fn decode(bytes: &[u8; LEN]) -> Option<Acknowledged> {
-    let (content, check) = bytes.split_last_chunk()?;
+    let (content, check) = bytes.split_last_chunk::<CHECK_LEN>()?;
     let (seq, hash) = content.split_first_chunk()?;
     let hash: [u8; 32] = hash.try_into().ok()?;
-    (*check == digest(content)).then(|| (Seq::from_be_bytes(*seq), Hash::from_bytes(hash)))
-}
-
-fn digest(content: &[u8]) -> [u8; 8] {
-    let mut first = [0; 8];
-    for (to, from) in first.iter_mut().zip(blake3::hash(content).as_bytes()) {
-        *to = *from;
-    }
-    first
+    (*check == checksum(content)).then(|| (Seq::from_be_bytes(*seq), Hash::from_bytes(hash)))
 }
 
 #[cfg(test)]

@@ -9,24 +9,18 @@
 
 mod check;
 mod encode;
+mod entry;
 mod error;
 mod json;
+mod limits;
 mod number;
 
 pub use error::RecordError;
 pub use json::PayloadJson;
+pub use limits::{DEPTH_MAX, PAYLOAD_MAX_BYTES, TYPE_TAG};
 
 use crate::hash::Hash;
 use crate::record_type::RecordType;
-
-/// The key under which a payload carries its record type's name; callers may not send it.
-pub const TYPE_TAG: &str = "_boboyka_type";
-
-/// The longest payload, in bytes of `MessagePack`.
-pub const PAYLOAD_MAX_BYTES: usize = 1024 * 1024;
-
-/// The deepest nesting of objects and lists: far more than people write, far less than a stack holds.
-pub const DEPTH_MAX: usize = 64;
 
 /// A record that passed every check, ready to be appended.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,10 +4,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use enum_map::{Enum, EnumMap};
 use serde::{Deserialize, Serialize};
 
 /// One of the four kinds of record that Boboyka sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enum, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum RecordType {
@@ -63,8 +66,8 @@ const fn optional(name: &'static str, kind: FieldKind) -> Field {
     }
 }
 
-/// How many record types there are.
-pub const RECORD_TYPES: usize = 4;
+/// One value for each record type; in the order of [`RecordType::ALL`].
+pub type PerType<T> = EnumMap<RecordType, T>;
 
 struct Definition {
     name: &'static str,
@@ -143,8 +146,8 @@ static AUDIT_LOG: Definition = Definition {
 pub struct UnknownRecordType;
 
 impl RecordType {
-    /// All four, in the page's order, which is also the order of [`RecordType::index`].
-    pub const ALL: [Self; RECORD_TYPES] = [
+    /// All four, in the public page's order.
+    pub const ALL: [Self; 4] = [
         Self::ProjectBuild,
         Self::BuildQueueItem,
         Self::AgentHealth,
@@ -186,11 +189,6 @@ impl RecordType {
         self as u8
     }
 
-    /// Its place in arrays with one element per record type: 0 to 3.
-    pub const fn index(self) -> usize {
-        self as usize - 1
-    }
-
     /// The type that a block header's number stands for.
     pub fn from_code(code: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.code() == code)
@@ -211,5 +209,17 @@ impl FromStr for RecordType {
 impl fmt::Display for RecordType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PerType, RecordType};
+
+    #[test]
+    fn values_per_type_come_in_the_order_of_the_list_and_of_the_codes() {
+        let names = PerType::from_fn(|kind: RecordType| kind.name()).into_array();
+        assert_eq!(names, RecordType::ALL.map(RecordType::name));
+        assert_eq!(RecordType::ALL.map(RecordType::code), [1, 2, 3, 4]);
     }
 }

@@ -3,8 +3,10 @@
 //! The invariant: `pruned ≤ mirrored ≤ head` while there is a Supabase and the phase mirrors or may go
 //! back to mirroring; `pruned ≤ head` after that, but never what the mirror still owes.
 
+use std::fmt;
+
 use crate::block::Seq;
-use crate::record_type::{RECORD_TYPES, RecordType};
+use crate::record_type::{PerType, RecordType};
 
 /// When the oldest part of a strand may go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,6 +70,17 @@ pub enum Blocker {
     Rollback,
 }
 
+/// Why the strand keeps what its policy lets go, in a few words.
+impl fmt::Display for Blocker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lane(lane) => write!(f, "the lane {lane} has not mirrored it yet"),
+            Self::DeadLetters(lane) => write!(f, "the lane {lane} has a dead letter in it"),
+            Self::Rollback => f.write_str("a return to DualWrite would mirror it"),
+        }
+    }
+}
+
 /// How far pruning may go, and what keeps it from going further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
@@ -80,7 +93,7 @@ pub struct Limit {
 /// How far pruning may go. `mirror_until` is the last seq that the phase mirrors, if it ends.
 pub fn limit(
     claim: Claim,
-    lanes: &[LaneProgress; RECORD_TYPES],
+    lanes: &PerType<LaneProgress>,
     mirror_until: Option<Seq>,
     head: Seq,
 ) -> Limit {
@@ -96,7 +109,7 @@ pub fn limit(
             };
         }
     };
-    for (lane, progress) in RecordType::ALL.into_iter().zip(lanes) {
+    for (lane, progress) in lanes {
         if claim != Claim::Head && progress.owed > 0 {
             lower(progress.mark, Blocker::Lane(lane));
         } else if claim == Claim::Rollback && progress.unmirrored > 0 {
@@ -170,7 +183,7 @@ mod tests {
     }
 
     fn to_head() -> Limit {
-        limit(Claim::Head, &Default::default(), None, 100)
+        limit(Claim::Head, &PerType::default(), None, 100)
     }
 
     fn owing(mark: Seq) -> LaneProgress {
@@ -209,8 +222,8 @@ mod tests {
 
     #[test]
     fn what_a_lane_owes_stays_and_the_lane_is_named() {
-        let mut lanes = [LaneProgress::default(); RECORD_TYPES];
-        lanes[2] = owing(35);
+        let mut lanes = PerType::<LaneProgress>::default();
+        lanes[RecordType::AgentHealth] = owing(35);
         for claim in [Claim::Rollback, Claim::Owed] {
             let limit = limit(claim, &lanes, None, 100);
             let blocker = Some(Blocker::Lane(RecordType::AgentHealth));
@@ -223,9 +236,9 @@ mod tests {
 
     #[test]
     fn a_rollback_needs_all_behind_the_boundary_and_a_cutover_does_not() {
-        let mut lanes = [LaneProgress::default(); RECORD_TYPES];
+        let mut lanes = PerType::<LaneProgress>::default();
         // An idle lane's mark lags; all that the phase mirrors is settled all the same.
-        lanes[3] = LaneProgress {
+        lanes[RecordType::AuditLog] = LaneProgress {
             mark: 7,
             owed: 0,
             unmirrored: 9,
@@ -238,8 +251,8 @@ mod tests {
 
     #[test]
     fn a_dead_letter_stays_as_long_as_it_may_be_sent_again() {
-        let mut lanes = [LaneProgress::default(); RECORD_TYPES];
-        lanes[0].oldest_letter = Some(21);
+        let mut lanes = PerType::<LaneProgress>::default();
+        lanes[RecordType::ProjectBuild].oldest_letter = Some(21);
         let kept = limit(Claim::Rollback, &lanes, None, 100);
         let blocker = Some(Blocker::DeadLetters(RecordType::ProjectBuild));
         assert_eq!((kept.seq, kept.blocker), (20, blocker));
@@ -280,7 +293,7 @@ mod tests {
                 Piece { last_seq: at, newest_ms: at * 20, bytes: *bytes }
             }).collect();
             let head = at + 3;
-            let limit = limit(claim, &lanes, mirror_until, head);
+            let limit = limit(claim, &PerType::from_array(lanes), mirror_until, head);
             let policy = Policy { max_age_ms, max_size_bytes };
             let cut = cut(policy, &pieces, tail_bytes, limit, now_ms);
             let floor = pieces[..cut.pieces].last().map_or(0, |piece| piece.last_seq);

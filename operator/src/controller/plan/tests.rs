@@ -1,19 +1,28 @@
 //! What follows from what is there: each change for its reason, and none without one.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use boboyka_crds::StrandStatus;
+use boboyka_crds::{HeadReference, StrandStatus};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
 use super::*;
+use crate::controller::workload::WorkloadKind;
 use crate::integration::tests::validated;
 
 const GRACE: Duration = Duration::from_mins(1);
 
 fn at(seconds_ago: i64) -> Time {
     Time(Timestamp::from_second(1_800_000_000 - seconds_ago).unwrap())
+}
+
+fn now() -> Moment {
+    Moment {
+        time: at(0),
+        instant: Instant::now(),
+    }
 }
 
 fn strand(change: impl FnOnce(&mut BoboykaStrand)) -> BoboykaStrand {
@@ -74,13 +83,13 @@ fn seen(strand: BoboykaStrand, pods: Vec<Pod>) -> Seen {
 }
 
 fn planned(seen: &Seen, spec: &serde_json::Value) -> Plan {
-    plan(&validated(spec), seen, &Memory::default(), GRACE, &at(0))
+    plan(&validated(spec), seen, &Memory::default(), GRACE, &now())
 }
 
 fn changes(seen: &Seen) -> Vec<StrandChange> {
     let spec = json!({"supabase": {"secretRef": {"name": "s"}}});
     planned(seen, &spec)
-        .strands
+        .change
         .into_iter()
         .map(|(_, change)| change)
         .collect()
@@ -123,7 +132,7 @@ fn a_strand_made_anew_is_adopted_by_the_pod_that_carries_it() {
     );
     let mut nothing = seen(strand(|_| {}), vec![pod("t")]);
     nothing.strands.clear();
-    let made = planned(&nothing, &json!({})).found;
+    let made = planned(&nothing, &json!({})).recreate;
     assert_eq!(made[0].spec.slot.as_ref().unwrap().key, "0");
     assert_eq!(
         made[0].spec.holder.as_ref().unwrap().pod_name.as_deref(),
@@ -142,19 +151,24 @@ fn an_abandoned_backlog_is_drained_once_it_is_old_enough() {
             });
         })
     };
-    assert_eq!(changes(&seen(behind(31), vec![])), [StrandChange::Drain]);
-    assert_eq!(
-        changes(&seen(behind(5), vec![])),
-        [],
-        "its next pod may be on its way"
-    );
-    let without = planned(&seen(behind(31), vec![]), &json!({})).strands;
-    assert!(without.is_empty(), "there is nowhere to drain to");
+    let mirrored = json!({"supabase": {"secretRef": {"name": "s"}}});
+    let drained = |seconds_ago, spec: &serde_json::Value| {
+        planned(&seen(behind(seconds_ago), vec![]), spec)
+            .drain
+            .len()
+    };
+    assert_eq!(drained(31, &mirrored), 1);
+    assert_eq!(drained(5, &mirrored), 0, "its next pod may be on its way");
+    assert_eq!(drained(31, &json!({})), 0, "there is nowhere to drain to");
     let suspended = json!({"supabase": {"secretRef": {"name": "s"}}, "suspend": true});
+    assert_eq!(drained(31, &suspended), 0);
+    let mut draining = seen(behind(31), vec![]);
+    let name = objects::drain::name("boboyka-0");
+    let job: Job = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
+    draining.drains = vec![Arc::new(job)];
     assert!(
-        planned(&seen(behind(31), vec![]), &suspended)
-            .strands
-            .is_empty()
+        planned(&draining, &mirrored).drain.is_empty(),
+        "a Job is there"
     );
 }
 
@@ -169,22 +183,22 @@ fn owners_follow_what_is_asked_for() {
     let delete = json!({"storage": {"reclaim": "Delete"}});
     let taken = planned(&seen(strand(|_| {}), vec![]), &delete);
     assert!(
-        matches!(&taken.strands[..], [(_, StrandChange::Own(Some(owner)))] if owner.uid == "u-1")
+        matches!(&taken.change[..], [(_, StrandChange::Own(Some(owner)))] if owner.uid == "u-1")
     );
-    assert!(taken.claims[0].1.is_some());
+    assert!(taken.own_claims[0].1.is_some());
     let retained = planned(&seen(strand(|_| {}), vec![]), &json!({}));
-    assert!(retained.strands.is_empty() && retained.claims.is_empty());
+    assert!(retained.change.is_empty() && retained.own_claims.is_empty());
 }
 
 #[test]
 fn a_claim_that_is_missing_is_made_but_not_while_admission_makes_it() {
-    let mut lacking = seen(strand(|_| {}), vec![]);
-    lacking.claims.clear();
-    assert_eq!(planned(&lacking, &json!({})).unclaimed.len(), 1);
-    lacking.strands = vec![Arc::new(strand(|strand| {
+    let mut missing = seen(strand(|_| {}), vec![]);
+    missing.claims.clear();
+    assert_eq!(planned(&missing, &json!({})).claim.len(), 1);
+    missing.strands = vec![Arc::new(strand(|strand| {
         strand.metadata.creation_timestamp = Some(at(1));
     }))];
-    assert!(planned(&lacking, &json!({})).unclaimed.is_empty());
+    assert!(planned(&missing, &json!({})).claim.is_empty());
 }
 
 #[test]
@@ -205,14 +219,14 @@ fn a_head_that_went_back_is_kept_for_those_who_lead_later() {
         heads: [("s-1".to_owned(), head(9, "bb"))].into(),
         ..Memory::default()
     };
-    let plan = plan(&validated(&json!({})), &seen, &memory, GRACE, &at(0));
-    assert_eq!(plan.strands[0].1, StrandChange::Witness(head(9, "bb")));
+    let plan = plan(&validated(&json!({})), &seen, &memory, GRACE, &now());
+    assert_eq!(plan.change[0].1, StrandChange::Witness(head(9, "bb")));
 }
 
 #[test]
 fn workloads_are_labelled_by_the_selector_and_set_free_without_it() {
     let workload = |name: &str, team: &str, by: Option<&str>| Workload {
-        kind: super::super::observe::WorkloadKind::Deployment,
+        kind: WorkloadKind::Deployment,
         name: name.to_owned(),
         uid: name.to_owned(),
         generation: 1,
@@ -233,4 +247,57 @@ fn workloads_are_labelled_by_the_selector_and_set_free_without_it() {
     let names = |list: &[Workload]| list.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
     assert_eq!(names(&plan.select), ["new"]);
     assert_eq!(names(&plan.deselect), ["former"]);
+}
+
+#[test]
+fn a_head_is_stored_once_it_is_due() {
+    let reporting = strand(|strand| {
+        strand.spec.holder = Some(held(Some("u"), 900));
+        strand.status = Some(StrandStatus {
+            head: Some(HeadReference {
+                seq: 3,
+                hash: "aa".to_owned(),
+            }),
+            ..StrandStatus::default()
+        });
+    });
+    let seen = seen(reporting, vec![pod("t")]);
+    let now = now();
+    for (due, stored) in [(now.instant, 1), (now.instant + GRACE, 0)] {
+        let memory = Memory {
+            store_due: [("s-1".to_owned(), due)].into(),
+            ..Memory::default()
+        };
+        let plan = plan(&validated(&json!({})), &seen, &memory, GRACE, &now);
+        assert_eq!(plan.change.len(), stored);
+    }
+}
+
+#[test]
+fn the_role_binding_is_applied_for_a_new_generation_and_now_and_then() {
+    let now = now();
+    let later = Moment {
+        time: at(0),
+        instant: now.instant + BINDING_KEPT + Duration::from_secs(1),
+    };
+    // The integration is of generation 3.
+    for (bound, when, binds, resizes) in [
+        (None, &now, true, true),
+        (Some((now.instant, 3)), &now, false, false),
+        (Some((now.instant, 2)), &now, true, true),
+        (Some((now.instant, 3)), &later, true, false),
+    ] {
+        let memory = Memory {
+            bound,
+            ..Memory::default()
+        };
+        let plan = plan(
+            &validated(&json!({})),
+            &Seen::default(),
+            &memory,
+            GRACE,
+            when,
+        );
+        assert_eq!((plan.bind_role, plan.resize_claims), (binds, resizes));
+    }
 }

@@ -1,14 +1,23 @@
-//! What a status says of typical days, and of bad ones.
+//! What a status says of good days and of bad ones.
 
+mod cases;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use boboyka_crds::{BoboykaStrandSpec, Chain, HeadReference, Holder, StrandStatus};
+use boboyka_crds::{BoboykaStrand, BoboykaStrandSpec, HeadReference, Holder, Phase, StrandStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
-use crate::integration::tests::validated;
-use crate::phases::{Request, decide};
+use crate::caches::Pod;
+use crate::controller::apply::Applied;
+use crate::controller::rollout::Rollout;
+use crate::controller::seen::Seen;
+use crate::integration::tests::{integration, validated};
+use crate::phases::decide;
+pub(in crate::controller) use cases::cases;
 
 fn now() -> Time {
     Time(Timestamp::from_second(1_800_000_000).unwrap())
@@ -21,6 +30,7 @@ fn head(seq: i64, hash: &str) -> HeadReference {
     }
 }
 
+/// A strand on a good day, but for a change.
 fn strand(change: impl FnOnce(&mut BoboykaStrand)) -> BoboykaStrand {
     let mut strand = BoboykaStrand::new("boboyka-0", BoboykaStrandSpec::default());
     strand.spec.holder = Some(Holder {
@@ -36,155 +46,239 @@ fn strand(change: impl FnOnce(&mut BoboykaStrand)) -> BoboykaStrand {
         head: Some(head(7, "aa")),
         records: 7,
         phase: Some(Phase::DualWrite),
-        chain: Some(Chain {
-            intact: true,
-            reason: None,
-        }),
+        chain: serde_json::from_value(json!({"intact": true})).unwrap(),
         ..StrandStatus::default()
     });
     change(&mut strand);
     strand
 }
 
-fn told(
-    spec: &serde_json::Value,
+/// The same with a change of its report.
+fn reporting(change: impl FnOnce(&mut StrandStatus)) -> BoboykaStrand {
+    strand(|strand| change(strand.status.as_mut().unwrap()))
+}
+
+/// A day: what the integration asks for, what is seen, what was applied, and the status before.
+struct Day {
+    spec: Value,
     strands: Vec<BoboykaStrand>,
-    before: &IntegrationStatus,
-) -> IntegrationStatus {
-    let validated = validated(spec);
-    let seen = Seen {
-        strands: strands.into_iter().map(Arc::new).collect(),
-        fleet: 1,
-        ..Seen::default()
-    };
-    let evidence = seen.evidence(before, &now());
-    let request = Request {
-        phase: validated.phase,
-        generation: validated.generation,
-        has_supabase: validated.secret.is_some(),
-        suspended: validated.suspended,
-    };
-    let decision = decide(request, before, &evidence, &now());
-    let facts = Facts {
-        validated: &validated,
-        seen: &seen,
-        evidence: &evidence,
-        decision: &decision,
-        rollout: &Rollout::Done,
-        applied: &Applied::default(),
-        now: &now(),
-    };
-    status(&facts, before)
+    pods: Vec<Pod>,
+    applied: Applied,
+    before: IntegrationStatus,
 }
 
-fn condition(status: &IntegrationStatus, kind: &str) -> Option<(String, String)> {
-    let found = status.conditions.iter().find(|one| one.type_ == kind)?;
-    Some((found.status.clone(), found.reason.clone()))
+/// A good day with Supabase and one strand.
+fn day() -> Day {
+    Day {
+        spec: mirrored(),
+        strands: vec![strand(|_| {})],
+        pods: Vec::new(),
+        applied: Applied::well(Rollout::Done),
+        before: IntegrationStatus::default(),
+    }
 }
 
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "it is compared with what may be absent"
-)]
-fn is(status: &str, reason: &str) -> Option<(String, String)> {
-    Some((status.to_owned(), reason.to_owned()))
+fn mirrored() -> Value {
+    json!({"supabase": {"secretRef": {"name": "s"}}})
 }
 
-const MIRRORED: &str = r#"{"supabase": {"secretRef": {"name": "s"}}}"#;
+impl Day {
+    fn status(self) -> IntegrationStatus {
+        let validated = validated(&self.spec);
+        let seen = Seen {
+            strands: self.strands.into_iter().map(Arc::new).collect(),
+            pods: self.pods.into_iter().map(Arc::new).collect(),
+            fleet: 1,
+            ..Seen::default()
+        };
+        let now = now();
+        let evidence = seen.evidence(&self.before, &now);
+        let standing = decide(validated.request(), &self.before, &evidence, &now);
+        let facts = Facts::new(&validated, &seen, &evidence, &standing, &self.applied, &now);
+        status(&facts, &self.before)
+    }
+}
 
-fn mirrored() -> serde_json::Value {
-    serde_json::from_str(MIRRORED).unwrap()
+fn condition(status: &IntegrationStatus, kind: ConditionType) -> Option<(&str, &str)> {
+    let mut conditions = status.conditions.iter();
+    let found = conditions.find(|one| one.type_ == kind.as_str())?;
+    Some((&found.status, &found.reason))
+}
+
+/// A condition that is true or false for one of the operator's own reasons.
+fn because(holds: bool, reason: Reason) -> (&'static str, &'static str) {
+    (if holds { "True" } else { "False" }, reason.as_str())
 }
 
 #[test]
-fn a_good_day() {
-    let status = told(
-        &mirrored(),
-        vec![strand(|_| {})],
-        &IntegrationStatus::default(),
-    );
-    assert_eq!(condition(&status, "Ready"), is("True", "AsExpected"));
-    assert_eq!(
-        condition(&status, "MirrorCaughtUp"),
-        is("True", "AsExpected")
-    );
-    assert_eq!(
-        (
-            condition(&status, "Reconciling"),
-            condition(&status, "Stalled")
-        ),
-        (None, None)
-    );
+fn every_condition_is_given_with_every_reason() {
+    for (kind, holds, reason, status) in cases() {
+        let wanted = Some(because(holds, reason));
+        assert_eq!(
+            condition(&status, kind),
+            wanted,
+            "{kind} {reason}: {status:#?}"
+        );
+        let conditions = status.conditions.iter();
+        for one in conditions {
+            assert!(!one.message.is_empty(), "{} has no message", one.type_);
+        }
+    }
+}
+
+#[test]
+fn no_reason_and_no_condition_is_without_a_case() {
+    let (mut reasons, mut kinds) = (BTreeSet::new(), BTreeSet::new());
+    for (kind, _, reason, _) in cases() {
+        reasons.insert(reason);
+        kinds.insert(kind);
+    }
+    // Events have it; the sidecars report the three others.
+    reasons.insert(Reason::PhaseInForce);
+    kinds.extend(REPORTED);
+    assert_eq!(reasons, Reason::ALL.iter().copied().collect());
+    assert_eq!(kinds, ConditionType::ALL.iter().copied().collect());
+}
+
+const REPORTED: [ConditionType; 3] = [
+    ConditionType::CredentialsAccepted,
+    ConditionType::SupabaseReachable,
+    ConditionType::RetentionEnforced,
+];
+
+/// A strand whose sidecar reports a condition.
+fn saying(name: &str, kind: ConditionType, status: &str, message: &str) -> BoboykaStrand {
+    let mut strand = reporting(|report| {
+        report.conditions = vec![Condition {
+            type_: kind.to_string(),
+            status: status.to_owned(),
+            reason: format!("Because{status}"),
+            message: message.to_owned(),
+            observed_generation: None,
+            last_transition_time: now(),
+        }];
+    });
+    strand.metadata.name = Some(name.to_owned());
+    strand
+}
+
+#[test]
+fn a_condition_of_the_sidecars_is_false_if_one_of_them_says_so() {
+    for kind in REPORTED {
+        assert_eq!(
+            condition(&day().status(), kind),
+            None,
+            "nothing is known yet"
+        );
+        let good = saying("boboyka-0", kind, "True", "");
+        let unknown = saying("boboyka-1", kind, "Unknown", "");
+        let bad = saying("boboyka-2", kind, "False", "no key");
+        let of = |strands: Vec<BoboykaStrand>| Day { strands, ..day() }.status();
+        let status = of(vec![good.clone(), unknown.clone()]);
+        assert_eq!(condition(&status, kind), Some(("True", "BecauseTrue")));
+        let status = of(vec![good, bad.clone(), unknown]);
+        assert_eq!(condition(&status, kind), Some(("False", "BecauseFalse")));
+        let found = status
+            .conditions
+            .iter()
+            .find(|one| one.type_ == kind.as_str());
+        assert_eq!(found.unwrap().message, "boboyka-2: no key");
+        let mut free = bad;
+        free.spec.holder = None;
+        assert_eq!(condition(&of(vec![free]), kind), None, "it reports no more");
+    }
+}
+
+#[test]
+fn refused_credentials_keep_it_from_being_ready_and_an_unreachable_supabase_does_not() {
+    let status = |kind| {
+        let strands = vec![saying("boboyka-0", kind, "False", "no")];
+        Day { strands, ..day() }.status()
+    };
+    let refused = status(ConditionType::CredentialsAccepted);
+    let ready = condition(&refused, ConditionType::Ready);
+    assert_eq!(ready, Some(("False", "BecauseFalse")));
+    let away = status(ConditionType::SupabaseReachable);
+    let ready = condition(&away, ConditionType::Ready);
+    assert_eq!(ready, Some(because(true, Reason::AsExpected)));
+}
+
+#[test]
+fn a_good_day_counts_and_stays_the_same() {
+    let status = day().status();
+    assert_eq!(condition(&status, ConditionType::Reconciling), None);
+    assert_eq!(condition(&status, ConditionType::Stalled), None);
     assert_eq!(status.strands.summary.as_deref(), Some("1/1"));
     assert_eq!((status.records, status.observed_generation), (7, Some(3)));
-    let again = told(&mirrored(), vec![strand(|_| {})], &status);
+    let before = status.clone();
+    let again = Day { before, ..day() }.status();
     assert_eq!(again, status, "the same facts give the same status");
 }
 
 #[test]
 fn a_phase_that_waits_says_for_what() {
-    let before = told(
-        &mirrored(),
-        vec![strand(|_| {})],
-        &IntegrationStatus::default(),
-    );
     let mut spec = mirrored();
     spec["phase"] = json!("MigrateInternals");
-    let behind = strand(|strand| strand.status.as_mut().unwrap().backlog = 4);
-    let status = told(&spec, vec![behind], &before);
+    let day = Day {
+        spec,
+        strands: vec![reporting(|status| status.backlog = 4)],
+        before: day().status(),
+        ..day()
+    };
+    let status = day.status();
     assert_eq!(status.phase, Some(Phase::DualWrite));
-    assert_eq!(condition(&status, "Ready"), is("False", "PhaseGateClosed"));
-    assert_eq!(
-        condition(&status, "Reconciling"),
-        is("True", "PhaseGateClosed")
-    );
     let transition = status.transition.unwrap();
-    let drained = transition
-        .gates
-        .iter()
-        .find(|gate| gate.name == "Drained")
-        .unwrap();
-    assert!(
-        drained.message.contains("boboyka-0 (4 records wait)"),
-        "{}",
-        drained.message
-    );
+    let mut gates = transition.gates.iter();
+    let drained = gates.find(|gate| gate.name == "Drained").unwrap();
+    let message = &drained.message;
+    assert!(message.contains("boboyka-0 (4 records wait)"), "{message}");
 }
 
 #[test]
-fn a_strand_that_went_back_or_was_written_anew_is_never_silent() {
-    let went_back = strand(|strand| strand.spec.witnessed = Some(head(9, "cc")));
-    let forked_at_head = strand(|strand| strand.spec.witnessed = Some(head(7, "bb")));
-    let forked_below = strand(|strand| {
-        strand.spec.witnessed = Some(head(5, "dd"));
-        strand.status.as_mut().unwrap().witnessed = Some(head(5, "ee"));
-    });
+fn a_strand_that_follows_what_was_seen_is_intact() {
     let followed = strand(|strand| {
         strand.spec.witnessed = Some(head(5, "dd"));
         strand.status.as_mut().unwrap().witnessed = Some(head(5, "dd"));
     });
-    for (strand, reason) in [
-        (went_back, "HeadWentBack"),
-        (forked_at_head, "HeadForked"),
-        (forked_below, "HeadForked"),
-    ] {
-        let status = told(&mirrored(), vec![strand], &IntegrationStatus::default());
-        assert_eq!(condition(&status, "ChainIntact"), is("False", reason));
-        assert_eq!(condition(&status, "Ready"), is("False", reason));
-    }
-    let status = told(&mirrored(), vec![followed], &IntegrationStatus::default());
-    assert_eq!(condition(&status, "ChainIntact"), is("True", "AsExpected"));
+    let strands = vec![followed];
+    let status = Day { strands, ..day() }.status();
+    let intact = condition(&status, ConditionType::ChainIntact);
+    assert_eq!(intact, Some(because(true, Reason::AsExpected)));
 }
 
 #[test]
-fn a_sidecar_that_says_nothing_is_not_ready() {
-    let silent = strand(|strand| {
-        strand.status.as_mut().unwrap().reported_at =
-            Some(Time(Timestamp::from_second(1_799_999_000).unwrap()));
-    });
-    let status = told(&mirrored(), vec![silent], &IntegrationStatus::default());
-    assert_eq!(condition(&status, "Ready"), is("False", "SidecarsNotReady"));
+fn a_sidecar_that_stopped_reporting_is_not_ready() {
+    let long_ago = Time(Timestamp::from_second(1_799_999_000).unwrap());
+    let silent = reporting(|status| status.reported_at = Some(long_ago));
+    let strands = vec![silent];
+    let status = Day { strands, ..day() }.status();
+    let ready = condition(&status, ConditionType::Ready);
+    assert_eq!(ready, Some(because(false, Reason::SidecarsNotReady)));
     assert_eq!(status.strands.summary.as_deref(), Some("0/1"));
+}
+
+#[test]
+fn an_invalid_specification_leaves_the_phase_in_force() {
+    let before = day().status();
+    let one = integration(&json!({}));
+    let status = invalid(&one, &before, "spec.phase: no", &now());
+    assert_eq!(status.phase, Some(Phase::DualWrite));
+    assert_eq!(status.conditions[0].message, "spec.phase: no");
+}
+
+#[test]
+fn the_time_of_a_transition_stays_while_the_status_stays() {
+    let before = day().status();
+    let later = Time(Timestamp::from_second(1_800_000_100).unwrap());
+    let mut conditions = Conditions::after(&before.conditions, Some(4), &later);
+    conditions.set(ConditionType::Ready, Finding::yes(Reason::NoPods, "none"));
+    conditions.set(
+        ConditionType::ChainIntact,
+        Finding::no(Reason::ChainBroken, "no"),
+    );
+    let list = conditions.list();
+    let times: Vec<&Time> = list.iter().map(|one| &one.last_transition_time).collect();
+    assert_eq!(times, [&later, &now()], "sorted by type");
 }
 
 #[test]
@@ -196,7 +290,9 @@ fn ages_are_coarse() {
 }
 
 #[test]
-fn a_large_fleet_reports_less_often() {
+fn a_large_fleet_reports_less_often_and_many_integrations_write_less_often() {
     assert_eq!(interval(3), 10);
     assert_eq!(interval(2000), 200);
+    assert_eq!(pace(3), Duration::from_secs(1));
+    assert_eq!(pace(50), Duration::from_secs(10));
 }

@@ -1,4 +1,4 @@
-"""The three Boboyka calls with plain dictionaries, as a SapixDB client has them."""
+"""The three Boboyka calls of a SapixDB client, with plain dictionaries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["SapixClient"]
 
 
 class SapixClient:
-    """Speaks to the sidecar; gives its JSON as it is. Errors are those of `sapixdb_boboyka`."""
+    """A client of the sidecar that returns its JSON unchanged. It raises the errors of `sapixdb_boboyka`."""
 
     def __init__(self, url: str | None = None, *, timeout: float = 10.0, retry: Retry = Retry()) -> None:
         self._client = BoboykaClient(url, timeout=timeout, retry=retry)
@@ -27,17 +27,17 @@ class SapixClient:
         await self._client.aclose()
 
     async def boboyka_ingest(self, record_type: str, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Takes a record; its receipt, when it is durable."""
+        """Writes a record and returns its receipt when the record is durable."""
         return await self._json(_core.ingest(record_type, data, None))
 
     async def boboyka_status(self) -> dict[str, Any]:
-        """Phase, Supabase, records by type."""
+        """Returns phase, Supabase URL, and records by type."""
         return await self._json(_core.STATUS)
 
     async def boboyka_events(
         self, limit: int = 50, record_type: str | None = None, cursor: str | None = None
     ) -> dict[str, Any]:
-        """A page of records, newest first."""
+        """Returns a page of records, newest first."""
         return await self._json(_core.events(limit, record_type, cursor, None, None, False))
 
     async def _json(self, call: _core.Call) -> dict[str, Any]:

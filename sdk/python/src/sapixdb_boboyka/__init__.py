@@ -6,6 +6,7 @@ in the background for callers that must not wait.
 
 from ._async_client import BoboykaClient
 from ._core import RecordLike, Retry
+from ._queue import RecorderCounts
 from ._recorder import Recorder
 from ._sync_client import BoboykaSyncClient
 from .errors import (
@@ -44,6 +45,7 @@ __all__ = [
     "NotReachable",
     "RecordLike",
     "Recorder",
+    "RecorderCounts",
     "RecorderFull",
     "Retry",
     "TooBusy",

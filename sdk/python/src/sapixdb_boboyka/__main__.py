@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import os
+import signal
 import sys
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 from ._core import Retry
 from ._sync_client import BoboykaSyncClient
@@ -17,20 +20,20 @@ TYPES = ("project_build", "build_queue_item", "agent_health", "audit_log")
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="sapixdb-boboyka", description="Asks the sidecar beside this machine's agents."
+        prog="sapixdb-boboyka", description="Sends records to the sidecar on this machine and reads them."
     )
-    parser.add_argument("--url", help="the sidecar (BOBOYKA_URL, http://localhost:7475)")
+    parser.add_argument("--url", help="the sidecar (default: BOBOYKA_URL, or http://localhost:7475)")
     commands = parser.add_subparsers(dest="command", required=True)
-    status = commands.add_parser("status", help="phase, Supabase, records by type")
-    events = commands.add_parser("events", help="the newest records")
+    status = commands.add_parser("status", help="show phase, Supabase and number of records by type")
+    events = commands.add_parser("events", help="list the newest records")
     events.add_argument("--limit", type=int, default=20)
     events.add_argument("--type", choices=TYPES, dest="record_type")
-    events.add_argument("--data", action="store_true", help="with the records themselves")
-    ingest = commands.add_parser("ingest", help="takes one record")
+    events.add_argument("--data", action="store_true", help="include the data of the records")
+    ingest = commands.add_parser("ingest", help="write one record")
     ingest.add_argument("record_type", choices=TYPES)
     ingest.add_argument("data", help="a JSON object, or - to read it from standard input")
     for command in (status, events, ingest):
-        command.add_argument("--json", action="store_true", help="JSON instead of a table")
+        command.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser
 
 
@@ -62,34 +65,78 @@ def _events(client: BoboykaSyncClient, arguments: argparse.Namespace) -> tuple[A
 
 
 def _ingest(client: BoboykaSyncClient, arguments: argparse.Namespace) -> tuple[Any, str]:
-    text = sys.stdin.read() if arguments.data == "-" else arguments.data
-    try:
-        data = json.loads(text)
-    except ValueError as error:
-        raise BoboykaError(f"data is not JSON: {error}") from error
-    receipt = client.ingest(arguments.record_type, data)
+    receipt = client._ingest_json(arguments.record_type, _record(arguments.data))
     rows: list[tuple[str, ...]] = [("hash", receipt.record_hash), ("seq", str(receipt.seq))]
     if receipt.dual_write.enabled:
         rows.append(("mirrored", "yes" if receipt.dual_write.ok else str(receipt.dual_write.error)))
     return asdict(receipt), _table(rows)
 
 
+def _record(argument: str) -> bytes:
+    """The record as it was written: reading it into Python would round its numbers and drop what is there
+    twice, and the sidecar is to see both."""
+    try:
+        text = (_standard_input() if argument == "-" else os.fsencode(argument)).decode("utf-8-sig")
+        json.loads(text, parse_int=str, parse_float=str, parse_constant=_refuse)
+    except OSError as error:
+        raise BoboykaError(f"standard input can't be read: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise BoboykaError(f"data is not JSON: {error}") from error
+    return text.encode()
+
+
+def _standard_input() -> bytes:
+    # As bytes, for JSON is UTF-8 whatever the terminal is.
+    with open(0, "rb", closefd=False) as stdin:
+        return stdin.read()
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")
+
+
+def _run(arguments: argparse.Namespace) -> str:
+    """What the command prints."""
+    # A person waits less patiently than an agent.
+    with BoboykaSyncClient(arguments.url, retry=Retry(attempts=3)) as client:
+        if arguments.command == "status":
+            answer, table = _status(client)
+        elif arguments.command == "events":
+            answer, table = _events(client, arguments)
+        else:
+            answer, table = _ingest(client, arguments)
+    return json.dumps(answer, ensure_ascii=not _is_unicode()) if arguments.json else table
+
+
+def _is_unicode() -> bool:
+    return str(getattr(sys.stdout, "encoding", "")).lower().startswith("utf")
+
+
+def _print(text: str) -> None:
+    output = cast(Any, sys.stdout)
+    if isinstance(output, io.TextIOWrapper):
+        # A terminal that can't show a character gets its escape instead of an error.
+        output.reconfigure(errors="backslashreplace")
+    print(text, flush=True)
+
+
 def main() -> int:
-    """Runs the command; its exit status."""
+    """Runs the command; its exit status: 1 for an error, 128 and more where a signal would have ended it."""
     arguments = _parser().parse_args()
     try:
-        # A person waits less patiently than an agent.
-        with BoboykaSyncClient(arguments.url, retry=Retry(attempts=3)) as client:
-            if arguments.command == "status":
-                answer, table = _status(client)
-            elif arguments.command == "events":
-                answer, table = _events(client, arguments)
-            else:
-                answer, table = _ingest(client, arguments)
+        _print(_run(arguments))
     except BoboykaError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(json.dumps(answer, ensure_ascii=False) if arguments.json else table)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except OSError as error:
+        # Python flushes the output once more at its end, which must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if isinstance(error, BrokenPipeError):
+            return 128 + signal.SIGPIPE
+        print(f"error: the output can't be written: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

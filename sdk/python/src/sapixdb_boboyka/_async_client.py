@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
+import functools
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 import httpx
 
 from . import _core
-from ._core import Call, RecordLike, Retry
-from .errors import BoboykaError, NotReachable, UnexpectedAnswer
+from ._connections import AsyncConnections
+from ._core import Answer, Call, RecordLike, Retry
+from .errors import BoboykaError, InvalidRecord
 from .models import (
     BoboykaEvent,
     BoboykaStatusResponse,
@@ -21,14 +22,15 @@ from .models import (
 
 
 class BoboykaClient:
-    """Speaks to the sidecar beside this process.
+    """A client of the sidecar on this machine.
 
-    `url`: the sidecar's address; else `BOBOYKA_URL`, else `http://localhost:7475`. `timeout`: seconds for
-    one try. `retry`: how often a call is tried again while the sidecar is away or busy; `Retry(attempts=1)`
-    never does. Connections are kept, so make one client and use it for long.
+    `url`: address of the sidecar; default `BOBOYKA_URL`, or `http://localhost:7475`. `timeout`: seconds per
+    attempt. `retry`: how often to repeat a call while the sidecar is away or busy; `Retry(attempts=1)`
+    never repeats. The client keeps connections open, so create one and share it: each process, also a
+    forked one, and each event loop gets its own connections.
 
-    Every method raises a `BoboykaError`: `NotReachable` when no sidecar answers, `TooBusy` and
-    `Unavailable` when it can't take more now, `InvalidRecord` when it refuses what was sent.
+    Every method can raise a `BoboykaError`: `NotReachable` if no sidecar answers, `TooBusy` or
+    `Unavailable` if it can't accept records now, `InvalidRecord` if it rejects the record.
     """
 
     def __init__(
@@ -38,10 +40,15 @@ class BoboykaClient:
         timeout: float = 10.0,
         retry: Retry = Retry(),
     ) -> None:
-        self._url = _core.base_url(url)
+        self._url = _core.address(url)
+        self._timeout = timeout
         self._retry = retry
-        # A proxy of the environment is for the world outside, the sidecar is on this machine.
-        self._http = httpx.AsyncClient(base_url=self._url, timeout=timeout, trust_env=False)
+        self._connections = AsyncConnections(self._url, timeout)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What reaches another process connects anew.
+        make = functools.partial(type(self), str(self._url), timeout=self._timeout, retry=self._retry)
+        return make, ()
 
     async def __aenter__(self) -> BoboykaClient:
         return self
@@ -51,7 +58,7 @@ class BoboykaClient:
 
     async def aclose(self) -> None:
         """Closes the connections."""
-        await self._http.aclose()
+        await self._connections.aclose()
 
     async def ingest(
         self,
@@ -60,10 +67,10 @@ class BoboykaClient:
         *,
         idempotency_key: str | None = None,
     ) -> IngestResponse:
-        """Takes a record of any type; returns when it is durable.
+        """Writes a record of any type and returns its receipt when the record is durable.
 
-        `idempotency_key`: 1 to 255 bytes; the same key with the same record gives the same receipt for
-        24 hours and appends nothing. Without one the client makes one, for its own tries.
+        `idempotency_key`: 1 to 255 bytes. For 24 hours, the same key with the same record returns the same
+        receipt and appends nothing. By default the client generates a key for its own retries.
         """
         call = _core.ingest(record_type, data, idempotency_key)
         return IngestResponse.from_json(_core.decode(await self._send(call)))
@@ -81,9 +88,10 @@ class BoboykaClient:
         idempotency_key: str | None = None,
         **more: Any,
     ) -> IngestResponse:
-        """A build run. `status`: queued, running, succeeded or failed. Times in milliseconds since 1970;
-        `more`: fields of your own, kept as they are."""
+        """Writes the state of a build run. `status`: queued, running, succeeded or failed. Times are
+        milliseconds since 1970. `more`: fields of your own, kept unchanged."""
         data = _core.given(
+            more,
             project_id=project_id,
             build_id=build_id,
             status=status,
@@ -91,7 +99,6 @@ class BoboykaClient:
             started_at_ms=started_at_ms,
             completed_at_ms=completed_at_ms,
             output_url=output_url,
-            **more,
         )
         return await self.ingest("project_build", data, idempotency_key=idempotency_key)
 
@@ -107,16 +114,16 @@ class BoboykaClient:
         idempotency_key: str | None = None,
         **more: Any,
     ) -> IngestResponse:
-        """An item of the build queue. `status`: waiting, processing or done. Times in milliseconds since
-        1970; `more`: fields of your own, kept as they are."""
+        """Writes the state of an item of the build queue. `status`: waiting, processing or done. Times are
+        milliseconds since 1970. `more`: fields of your own, kept unchanged."""
         data = _core.given(
+            more,
             queue_id=queue_id,
             project_id=project_id,
             priority=priority,
             status=status,
             enqueued_at_ms=enqueued_at_ms,
             dequeued_at_ms=dequeued_at_ms,
-            **more,
         )
         return await self.ingest("build_queue_item", data, idempotency_key=idempotency_key)
 
@@ -131,16 +138,16 @@ class BoboykaClient:
         idempotency_key: str | None = None,
         **more: Any,
     ) -> IngestResponse:
-        """A snapshot of an agent's health. `status`: healthy, degraded or unhealthy. `cpu_pct`: per cent;
-        `memory_mb`: MiB; `checked_at_ms`: milliseconds since 1970, now unless given; `more`: fields of your
-        own, kept as they are."""
+        """Writes a snapshot of an agent's health. `status`: healthy, degraded or unhealthy.
+        `cpu_pct`: percent. `memory_mb`: MiB. `checked_at_ms`: milliseconds since 1970, default now. `more`:
+        fields of your own, kept unchanged."""
         data = _core.given(
+            more,
             agent_id=agent_id,
             status=status,
             cpu_pct=cpu_pct,
             memory_mb=memory_mb,
             checked_at_ms=_core.now_ms() if checked_at_ms is None else checked_at_ms,
-            **more,
         )
         return await self.ingest("agent_health", data, idempotency_key=idempotency_key)
 
@@ -155,15 +162,15 @@ class BoboykaClient:
         idempotency_key: str | None = None,
         **more: Any,
     ) -> IngestResponse:
-        """An action that somebody may ask about. `timestamp_ms`: milliseconds since 1970, now unless given;
-        `more`: fields of your own, kept as they are."""
+        """Writes an auditable action of an agent. `timestamp_ms`: milliseconds since 1970, default now.
+        `more`: fields of your own, kept unchanged."""
         data = _core.given(
+            more,
             agent_id=agent_id,
             event=event,
             actor=actor,
             timestamp_ms=_core.now_ms() if timestamp_ms is None else timestamp_ms,
             metadata=metadata,
-            **more,
         )
         return await self.ingest("audit_log", data, idempotency_key=idempotency_key)
 
@@ -173,26 +180,27 @@ class BoboykaClient:
         *,
         batch_size: int = _core.BATCH_RECORDS,
     ) -> list[IngestResponse | BoboykaError]:
-        """Takes many records, in order, in as few requests as `batch_size` allows.
+        """Writes many records, in order, in as few requests as `batch_size` allows.
 
-        Gives a receipt or an error for each, in order. A batch that could not be sent gives its error
-        for each of its records, and for all that come after: nothing more is tried. Each record carries
-        a key of its own, so a batch that is tried again after a crash of the sidecar doubles nothing.
+        Returns a receipt or an error for each, in order, and an error for anything that is not a record. If
+        a batch could not be sent, its records and all later ones get its error, and the client sends
+        nothing more. Each record has a key of its own, so a batch that is sent again after a crash of the
+        sidecar duplicates nothing.
         """
-        results: list[IngestResponse | BoboykaError] = []
+        many = _core.Many(records, batch_size)
         failure: BoboykaError | None = None
-        for batch in _core.batches(records, batch_size):
-            if failure is None:
-                try:
-                    results += _core.batch_results(batch, await self._send(batch.call))
-                    continue
-                except BoboykaError as error:
-                    failure = error
-            results += [failure] * batch.size
-        return results
+        for lines in many.batches():
+            answers: list[Answer] = []
+            try:
+                if failure is None:
+                    await self._send_lines(lines, answers)
+            except BoboykaError as error:
+                failure = error
+            many.answer(answers, failure)
+        return many.answers()
 
     async def status(self) -> BoboykaStatusResponse:
-        """Phase, whether there is a Supabase, and how many records of each type there are."""
+        """Returns phase, Supabase URL, and the number of records of each type."""
         return BoboykaStatusResponse.from_json(await self._status())
 
     async def events(
@@ -205,7 +213,7 @@ class BoboykaClient:
         until_ms: int | None = None,
         include_data: bool = False,
     ) -> EventsResponse:
-        """A page of records, newest first.
+        """Returns a page of records, newest first.
 
         `limit`: 1 to 1000; `cursor`: the `next_cursor` of the page before, with the same filters; times in
         milliseconds since 1970, both inclusive.
@@ -214,15 +222,15 @@ class BoboykaClient:
         return EventsResponse.from_json(_core.decode(await self._send(call)))
 
     async def build_events(self, limit: int = 50) -> EventsResponse:
-        """The newest `project_build` events."""
+        """Returns the newest `project_build` events."""
         return await self.events(limit, "project_build")
 
     async def health_events(self, limit: int = 50) -> EventsResponse:
-        """The newest `agent_health` events."""
+        """Returns the newest `agent_health` events."""
         return await self.events(limit, "agent_health")
 
     async def audit_events(self, limit: int = 50) -> EventsResponse:
-        """The newest `audit_log` events."""
+        """Returns the newest `audit_log` events."""
         return await self.events(limit, "audit_log")
 
     async def iter_events(
@@ -234,7 +242,7 @@ class BoboykaClient:
         include_data: bool = False,
         page_size: int = 500,
     ) -> AsyncIterator[BoboykaEvent]:
-        """Every event, newest first, each once, also while new ones arrive (those are left out)."""
+        """Yields every event once, newest first. Events that arrive in the meantime are left out."""
         cursor: str | None = None
         while True:
             page = await self.events(
@@ -251,8 +259,28 @@ class BoboykaClient:
             if cursor is None:
                 return
 
+    async def _ingest_json(self, record_type: str, data: bytes) -> IngestResponse:
+        """Takes a record whose data is JSON already."""
+        return IngestResponse.from_json(_core.decode(await self._send(_core.ingest_json(record_type, data))))
+
     async def _status(self) -> Json:
         return _core.decode(await self._send(_core.STATUS))
+
+    async def _send_lines(self, lines: list[bytes], answers: list[Answer]) -> None:
+        """Sends records as one batch and adds an answer for each.
+
+        A batch that is refused as a whole is halved until the record that it is refused for stands alone.
+        """
+        try:
+            answers += _core.batch_answers(len(lines), await self._send(_core.batch(lines)))
+            return
+        except InvalidRecord as error:
+            if len(lines) == 1:
+                answers.append(error)
+                return
+        middle = len(lines) // 2
+        await self._send_lines(lines[:middle], answers)
+        await self._send_lines(lines[middle:], answers)
 
     async def _send(self, call: Call) -> bytes:
         """The body of the answer, after as many tries as allowed."""
@@ -260,23 +288,23 @@ class BoboykaClient:
         while True:
             tried += 1
             last = tried >= self._retry.attempts
+            http = self._connections.here()
             try:
-                answer = await self._http.request(
+                answer = await http.request(
                     call.method,
                     call.path,
                     params=call.params,
                     content=call.content,
                     headers=call.headers,
                 )
-            except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-                raise UnexpectedAnswer(f"{self._url} is no address of a sidecar") from error
-            except httpx.TransportError as error:
-                if last:
-                    raise NotReachable(self._url, type(error).__name__) from error
-                await asyncio.sleep(self._retry.wait(tried))
+            except Exception as error:
+                # Whatever httpx raises, callers meet one family of errors.
+                if last or not isinstance(error, httpx.TransportError):
+                    raise _core.failure(self._url, error) from error
+                await self._connections.sleep(self._retry.wait(tried))
                 continue
             retry_after = answer.headers.get("retry-after")
             if last or not _core.may_try_again(answer.status_code):
                 _core.check(answer.status_code, answer.content, retry_after)
                 return answer.content
-            await asyncio.sleep(self._retry.wait(tried, _core.seconds(retry_after)))
+            await self._connections.sleep(self._retry.wait(tried, _core.seconds(retry_after)))

@@ -6,6 +6,7 @@ Both clients, the asynchronous and the synchronous one, are thin shells around t
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import time
@@ -14,11 +15,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import httpx
+
+from . import _encode
 from .errors import (
     AnswerError,
     BoboykaError,
     IdempotencyConflict,
     InvalidRecord,
+    NotReachable,
     TooBusy,
     Unavailable,
     UnexpectedAnswer,
@@ -27,28 +32,33 @@ from .models import IngestResponse, Json
 
 DEFAULT_URL = "http://localhost:7475"
 
-RecordLike = tuple[str, Mapping[str, Any]] | Mapping[str, Any]
-"""`(record_type, data)`, or a mapping with `record_type`, `data` and perhaps `idempotency_key`."""
+RecordLike = tuple[str, Mapping[str, Any]] | tuple[str, Mapping[str, Any], str] | Mapping[str, Any]
+"""`(record_type, data)`, `(record_type, data, idempotency_key)`, or a mapping with these names, where the key
+may be left out."""
+
+Answer = IngestResponse | BoboykaError
 
 # The sidecar takes 10,000 records and 16 MiB; less keeps its memory and a repeated batch small.
 BATCH_RECORDS = 1_000
-_BATCH_BYTES = 4 * 1024 * 1024
+BATCH_BYTES = _encode.RECORD_BYTES
 
-_NOT_NOW = frozenset({429, 502, 503, 504})
+_NOT_NOW = frozenset({408, 429, 502, 503, 504})
+# A sidecar asks for a second or two; whatever asks for more is no reason to stand still.
+_RETRY_AFTER_MAX = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often and how patiently a call is tried again. Safe, since every ingest carries a key."""
+    """How often to repeat a call and how long to wait. Safe, because every ingest carries a key."""
 
     attempts: int = 8
-    """Tries in all, at least 1."""
+    """Number of attempts in all, at least 1."""
     first_wait: float = 0.1
-    """Seconds before the second try; doubles with each, and is drawn at random below that."""
+    """Seconds before the second attempt. Doubles with each attempt; the wait is half of it to all of it."""
     longest_wait: float = 2.0
 
     def wait(self, tried: int, at_least: float = 0.0) -> float:
-        """Seconds to wait after so many tries."""
+        """Seconds to wait after `tried` attempts."""
         most = min(self.longest_wait, self.first_wait * 2 ** (tried - 1))
         return max(at_least, random.uniform(most / 2, most))
 
@@ -64,9 +74,32 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-def base_url(given: str | None) -> str:
+def address(given: str | None) -> httpx.URL:
     """The sidecar's address: the argument, else `BOBOYKA_URL`, else localhost."""
-    return (given or os.environ.get("BOBOYKA_URL") or DEFAULT_URL).rstrip("/")
+    source = "the client's argument" if given else "BOBOYKA_URL"
+    text = given or os.environ.get("BOBOYKA_URL") or DEFAULT_URL
+    try:
+        url = httpx.URL(text)
+    except (httpx.InvalidURL, TypeError, UnicodeError) as error:
+        raise BoboykaError(f"{source} is not a URL: {error}; an example is {DEFAULT_URL}") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise BoboykaError(f"{source} is not an http URL with a host; an example is {DEFAULT_URL}")
+    return url
+
+
+def shown(url: httpx.URL) -> str:
+    """An address for messages: without the password that it may hold."""
+    return str(url.copy_with(userinfo=b"")).rstrip("/")
+
+
+def failure(url: httpx.URL, error: Exception) -> BoboykaError:
+    """What a request that got no answer means."""
+    if isinstance(error, httpx.TransportError):
+        return NotReachable(shown(url), type(error).__name__)
+    what = f"{type(error).__name__}: {error}"
+    if isinstance(error, httpx.DecodingError):
+        return UnexpectedAnswer(f"the answer of {shown(url)} can't be decoded ({what}); who listens there?")
+    return BoboykaError(f"the request to {shown(url)} failed ({what})")
 
 
 def new_key() -> str:
@@ -77,10 +110,17 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def ingest(record_type: str, data: Mapping[str, Any], key: str | None) -> Call:
-    content = _encode({"record_type": record_type, "data": data})
-    headers = {"content-type": "application/json", "idempotency-key": key or new_key()}
-    return Call("POST", "/v1/boboyka/ingest", content=content, headers=headers)
+def ingest(record_type: object, data: object, key: object) -> Call:
+    return _ingest(_encode.record(record_type, data, new_key() if key is None else key))
+
+
+def ingest_json(record_type: str, data: bytes) -> Call:
+    """For data that is JSON already and must arrive as it is written."""
+    return _ingest(_encode.record_of_json(record_type, data, new_key()))
+
+
+def _ingest(content: bytes) -> Call:
+    return Call("POST", "/v1/boboyka/ingest", content=content, headers={"content-type": "application/json"})
 
 
 def events(
@@ -106,56 +146,75 @@ def events(
 STATUS = Call("GET", "/v1/boboyka/status")
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Some records of an `ingest_many`, in order."""
-
-    call: Call
-    size: int
-
-
-def batches(records: Iterable[RecordLike], most: int) -> Iterator[Batch]:
-    """Cuts records into batches; each record gets a key, unless it has one."""
-    if not 1 <= most <= 10_000:
-        raise ValueError(f"batch_size must be 1 to 10000, not {most}")
-    prefix, lines, size = new_key(), list[bytes](), 0
-    for number, record in enumerate(records):
-        line = _encode(_with_key(record, f"{prefix}-{number}")) + b"\n"
-        if lines and (len(lines) == most or size + len(line) > _BATCH_BYTES):
-            yield _batch(lines)
-            lines, size = [], 0
-        lines.append(line)
-        size += len(line)
-    if lines:
-        yield _batch(lines)
+def line(given: object, key: str) -> bytes:
+    """An element of `ingest_many` as a line of a batch; `key` is for one that has none."""
+    try:
+        record_type, data, own = _encode.parts(given)
+    except InvalidRecord:
+        raise
+    except Exception as error:
+        # A mapping of the caller's can raise anything.
+        why = f"the record can't be read: {type(error).__name__}: {error} (not_a_record)"
+        raise InvalidRecord(422, "not_a_record", why) from error
+    return _encode.record(record_type, data, key if own is None else own)
 
 
-def _batch(lines: list[bytes]) -> Batch:
+class Many:
+    """The records of an `ingest_many` on their way to their answers."""
+
+    def __init__(self, records: Iterable[RecordLike], batch_size: int) -> None:
+        if not 1 <= batch_size <= 10_000:
+            raise ValueError(f"batch_size must be 1 to 10000, not {batch_size}")
+        self._records, self._batch_size = records, batch_size
+        self._answers: list[Answer | None] = []
+        self._places: list[int] = []
+
+    def batches(self) -> Iterator[list[bytes]]:
+        """The records as lines, cut into batches. What is no record is answered here."""
+        prefix, lines, size = new_key(), list[bytes](), 0
+        for place, given in enumerate(self._records):
+            self._answers.append(None)
+            try:
+                text = line(given, f"{prefix}-{place}")
+            except InvalidRecord as error:
+                self._answers[place] = error
+                continue
+            if lines and (len(lines) == self._batch_size or size + len(text) > BATCH_BYTES):
+                yield lines
+                lines, size, self._places = [], 0, []
+            lines.append(text)
+            self._places.append(place)
+            size += len(text)
+        if lines:
+            yield lines
+
+    def answer(self, answers: list[Answer], failure: BoboykaError | None) -> None:
+        """Takes the answers to the latest batch; `failure` is for those that got none."""
+        for number, place in enumerate(self._places):
+            self._answers[place] = answers[number] if number < len(answers) else failure
+
+    def answers(self) -> list[Answer]:
+        return [answer for answer in self._answers if answer is not None]
+
+
+def batch(lines: list[bytes]) -> Call:
     headers = {"content-type": "application/x-ndjson"}
-    call = Call("POST", "/v1/boboyka/ingest/batch", content=b"".join(lines), headers=headers)
-    return Batch(call, len(lines))
+    content = b"\n".join(lines) + b"\n"
+    return Call("POST", "/v1/boboyka/ingest/batch", content=content, headers=headers)
 
 
-def _with_key(record: RecordLike, key: str) -> Mapping[str, Any]:
-    if isinstance(record, tuple):
-        record_type, data = record
-        return {"record_type": record_type, "data": data, "idempotency_key": key}
-    return {"idempotency_key": key, **record}
-
-
-def batch_results(batch: Batch, body: bytes) -> list[IngestResponse | BoboykaError]:
-    """One receipt or error per record, in order."""
+def batch_answers(size: int, body: bytes) -> list[Answer]:
+    """One receipt or error for each record, in order."""
     lines = body.splitlines()
-    if len(lines) != batch.size:
-        raise UnexpectedAnswer(f"{len(lines)} answers to {batch.size} records")
-    results: list[IngestResponse | BoboykaError] = []
-    for line in lines:
-        answer = decode(line)
-        if "record_hash" in answer:
-            results.append(IngestResponse.from_json(answer))
-        else:
-            results.append(_refusal(_STATUS_OF.get(str(answer.get("code")), 422), answer, None))
-    return results
+    if len(lines) != size:
+        raise UnexpectedAnswer(f"{len(lines)} answers to {size} records")
+    return [_answer(decode(text)) for text in lines]
+
+
+def _answer(answer: Json) -> Answer:
+    if "record_hash" in answer:
+        return IngestResponse.from_json(answer)
+    return _refusal(_STATUS_OF.get(str(answer.get("code")), 422), answer, None)
 
 
 # A line of a batch's answer has no status of its own.
@@ -179,10 +238,7 @@ def _refusal(status: int, answer: Json, retry_after: str | None) -> BoboykaError
         return UnexpectedAnswer(f"status {status} without a sidecar's error; who listens there?")
     parts = (status, code, f"{message} ({code})", name if isinstance(name, str) else None)
     if status == 429:
-        try:
-            return TooBusy(*parts, retry_after=float(retry_after or 1))
-        except ValueError:
-            return TooBusy(*parts)
+        return TooBusy(*parts, retry_after=seconds(retry_after) or 1.0)
     if status == 409 and code == "idempotency_conflict":
         return IdempotencyConflict(*parts)
     if status in (400, 413, 415, 422):
@@ -199,30 +255,22 @@ def may_try_again(status: int) -> bool:
 def seconds(retry_after: str | None) -> float:
     """A `Retry-After` in seconds; 0 when there is none that can be read."""
     try:
-        return max(0.0, float(retry_after or 0))
+        found = float(retry_after or 0)
     except ValueError:
         return 0.0
+    return min(max(0.0, found), _RETRY_AFTER_MAX) if math.isfinite(found) else 0.0
 
 
 def decode(body: bytes) -> Json:
     try:
         found = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnexpectedAnswer("the answer is not JSON") from error
     if not isinstance(found, dict):
         raise UnexpectedAnswer("the answer is not a JSON object")
     return cast(Json, found)
 
 
-def _encode(value: Mapping[str, Any]) -> bytes:
-    try:
-        # NaN and infinity are no JSON: better refused here, by name, than by the sidecar.
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        return text.encode()
-    except (TypeError, ValueError) as error:
-        raise InvalidRecord(422, "not_json", f"the record can't be written as JSON: {error}") from error
-
-
-def given(**fields: Any) -> dict[str, Any]:
-    """The fields that were given."""
-    return {name: value for name, value in fields.items() if value is not None}
+def given(own: Mapping[str, Any], **known: Any) -> dict[str, Any]:
+    """The known fields that were given, and the caller's own, whatever they hold."""
+    return {name: value for name, value in known.items() if value is not None} | dict(own)

@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-import atexit
+import functools
 import logging
-import threading
-import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import _core
+from . import _at_exit, _core
 from ._core import Retry
+from ._process import PerProcess
+from ._queue import Queue, RecorderCounts
 from ._sync_client import BoboykaSyncClient
-from .errors import BoboykaError, IdempotencyConflict, InvalidRecord, NotFlushed, RecorderFull
+from .errors import BoboykaError, NotFlushed
 
 _log = logging.getLogger("sapixdb_boboyka")
 
-Queued = tuple[str, dict[str, object], str]
-
 
 def _log_refusal(record_type: str, error: BoboykaError) -> None:
-    _log.error("a %s record was refused: %s", record_type, error)
+    _log.error("the sidecar refused a %s record: %s", record_type, error)
 
 
 class Recorder:
     """Takes records at once and writes them from a thread of its own, in order, in batches.
 
-    `max_waiting`: records that may wait; one more raises `RecorderFull`. `on_refused(record_type, error)` is
-    called, on that thread, for each record that the sidecar refuses for what it is; by default it is logged.
-    While the sidecar is away the records wait. `close` (also at the end of a `with`, and of the process)
-    writes what waits, and raises `NotFlushed` with what it could not: nothing is dropped silently.
+    `max_waiting`, `max_waiting_bytes`: how many records, and bytes of their JSON, may wait; what exceeds them
+    raises `RecorderFull`. `on_refused(record_type, error)` is called, on that thread, for each record that
+    the sidecar refuses for what it is; by default it is logged. While the sidecar is away the records wait
+    and a warning is logged. `close` (also at the end of a `with`) writes what waits, and raises `NotFlushed`
+    with what it could not.
+
+    Each process has a queue and a thread of its own, so a recorder that was made before a fork works in the
+    child. A process that ends, also a `multiprocessing` child, writes what waits for up to 10 s and logs how
+    many records it could not write. So it does on SIGTERM, where the application had no handler when the
+    recorder was made or first used, in the main thread. `os._exit` and SIGKILL lose what waits: call `flush`
+    before.
     """
 
     def __init__(
@@ -38,17 +42,15 @@ class Recorder:
         url: str | None = None,
         *,
         max_waiting: int = 10_000,
+        max_waiting_bytes: int = 64 * 1024 * 1024,
         on_refused: Callable[[str, BoboykaError], None] = _log_refusal,
     ) -> None:
-        self._client = BoboykaSyncClient(url, retry=Retry(attempts=1))
-        self._max_waiting = max_waiting
+        self._url = str(_core.address(url))
+        self._limits = (max_waiting, max_waiting_bytes)
         self._on_refused = on_refused
-        self._waiting: deque[Queued] = deque()
-        self._changed = threading.Condition()
-        self._deadline: float | None = None
-        self._thread = threading.Thread(target=self._work, name="boboyka-recorder", daemon=True)
-        self._thread.start()
-        atexit.register(self._close_at_exit)
+        self._closed = False
+        self._queue = PerProcess(self._make_queue)
+        _at_exit.handle_sigterm()
 
     def __enter__(self) -> Recorder:
         return self
@@ -56,95 +58,57 @@ class Recorder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        make = functools.partial(
+            type(self),
+            self._url,
+            max_waiting=self._limits[0],
+            max_waiting_bytes=self._limits[1],
+            on_refused=self._on_refused,
+        )
+        return make, ()
+
     def record(self, record_type: str, data: Mapping[str, Any]) -> None:
-        """Queues a record; raises `RecorderFull` when too many wait, `BoboykaError` after `close`."""
-        with self._changed:
-            if self._deadline is not None:
-                raise BoboykaError("the recorder is closed")
-            if len(self._waiting) >= self._max_waiting:
-                raise RecorderFull(f"{self._max_waiting} records wait already")
-            # A copy: what the caller changes later is another record.
-            self._waiting.append((record_type, dict(data), _core.new_key()))
-            self._changed.notify_all()
+        """Queues a record as it is now: later changes of `data` don't reach it.
+
+        Raises `InvalidRecord` for what is no JSON, `RecorderFull` when too much waits, `BoboykaError` after
+        `close`.
+        """
+        if self._closed:
+            raise BoboykaError("the recorder is closed")
+        line = _core.line((record_type, data), _core.new_key())
+        self._queue.get().put(record_type, line)
+
+    @property
+    def counts(self) -> RecorderCounts:
+        """What became of this process's records so far."""
+        queue = self._queue.peek()
+        return queue.counts() if queue else RecorderCounts(0, 0, 0, 0)
 
     def flush(self, timeout: float = 30.0) -> bool:
-        """Waits until everything queued so far is written or refused; whether it is."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._waiting, timeout)
+        """Waits, `timeout` seconds at most, until everything queued so far is written or refused; whether
+        it is. Within `on_refused` it does not wait."""
+        queue = self._queue.peek()
+        return queue is None or queue.flush(timeout)
 
     def close(self, timeout: float = 10.0) -> None:
-        """Writes what waits, for at most `timeout` seconds; raises `NotFlushed` for what is left."""
-        with self._changed:
-            already = self._deadline is not None
-            if not already:
-                self._deadline = time.monotonic() + timeout
-            self._changed.notify_all()
-        atexit.unregister(self._close_at_exit)
-        self._thread.join()
-        self._client.close()
-        if self._waiting and not already:
-            raise NotFlushed(list(self._waiting))
+        """Writes what waits, for at most `timeout` seconds; raises `NotFlushed` for what is left.
 
-    def _close_at_exit(self) -> None:
-        try:
-            self.close()
-        except NotFlushed as error:
-            _log.critical("%s", error)
+        Within `on_refused` it returns at once: the thread writes the rest, and the end of the process waits
+        for it.
+        """
+        self._closed = True
+        queue = self._queue.peek()
+        if queue is None:
+            return
+        queue.begin_close(timeout)
+        if queue.wait_closed():
+            _at_exit.forget(queue)
+            if rest := queue.take_rest():
+                raise NotFlushed(rest)
 
-    def _work(self) -> None:
-        tried = 0
-        while batch := self._next_batch():
-            try:
-                done = self._write(batch)
-            except Exception:
-                # The thread must outlive whatever a caller's function does.
-                _log.exception("the recorder failed in a way that it should not")
-                done = 0
-            with self._changed:
-                for _ in range(done):
-                    self._waiting.popleft()
-                tried = 0 if done else tried + 1
-                if done:
-                    self._changed.notify_all()
-                else:
-                    self._changed.wait_for(self._is_late, Retry().wait(min(tried, 8)))
-
-    def _next_batch(self) -> list[Queued]:
-        """The oldest records; none when there is nothing more to do."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._deadline is not None)
-            if self._is_late():
-                return []
-            return [self._waiting[n] for n in range(min(len(self._waiting), _core.BATCH_RECORDS))]
-
-    def _is_late(self) -> bool:
-        return self._deadline is not None and time.monotonic() >= self._deadline
-
-    def _write(self, batch: list[Queued]) -> int:
-        """Sends records; how many of them, from the first, are settled."""
-        records = [
-            {"record_type": record_type, "data": data, "idempotency_key": key}
-            for record_type, data, key in batch
-        ]
-        try:
-            results = self._client.ingest_many(records)
-        except InvalidRecord:
-            results = self._one_by_one(records)
-        settled = 0
-        for (record_type, _, _), result in zip(batch, results, strict=True):
-            if isinstance(result, (InvalidRecord, IdempotencyConflict)):
-                self._on_refused(record_type, result)
-            elif isinstance(result, BoboykaError):
-                break
-            settled += 1
-        return settled
-
-    def _one_by_one(self, records: list[dict[str, Any]]) -> list[Any]:
-        """For a batch with a record that is no JSON at all: it is refused, the rest goes on."""
-        results: list[Any] = []
-        for record in records:
-            try:
-                results += self._client.ingest_many([record])
-            except InvalidRecord as error:
-                results.append(error)
-        return results
+    def _make_queue(self) -> Queue:
+        queue = Queue(BoboykaSyncClient(self._url, retry=Retry(attempts=1)), *self._limits, self._on_refused)
+        _at_exit.watch(queue)
+        _at_exit.handle_sigterm()
+        return queue

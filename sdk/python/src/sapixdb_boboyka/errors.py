@@ -1,17 +1,31 @@
-"""All that can go wrong, in one family: catch `BoboykaError` for everything."""
+"""The errors of the client. All of them derive from `BoboykaError`."""
 
 from __future__ import annotations
 
+from typing import Any
+
+
+def _restored(kind: type[BoboykaError], args: tuple[Any, ...], state: dict[str, Any]) -> BoboykaError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
 
 class BoboykaError(Exception):
-    """The root of the family."""
+    """The base class of all errors."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is pickled as a call with its message alone, which is not what most of these take;
+        # and pickled they are, on their way out of a process pool.
+        return _restored, (type(self), self.args, self.__dict__)
 
 
 class NotReachable(BoboykaError):
     """No sidecar answered, after all attempts.
 
-    Whether a record of an ingest was taken is not known; sending it again with the same
-    idempotency key is safe.
+    The sidecar may have written the record of an ingest. Sending it again with the same idempotency key
+    is safe.
     """
 
     def __init__(self, url: str, why: str) -> None:
@@ -23,10 +37,10 @@ class NotReachable(BoboykaError):
 
 
 class AnswerError(BoboykaError):
-    """The sidecar answered that it did not do it. Nothing was written.
+    """The sidecar answered with an error and wrote nothing.
 
-    `status` is HTTP's, `code` the sidecar's own (its API document lists them), `field` names what
-    the error is about, if anything.
+    `status`: HTTP status. `code`: error code of the sidecar, as listed in its API document. `field`: the
+    field, parameter or header that the error is about, or None.
     """
 
     def __init__(self, status: int, code: str, message: str, field: str | None = None) -> None:
@@ -38,7 +52,7 @@ class AnswerError(BoboykaError):
 
 
 class InvalidRecord(AnswerError):
-    """The record is not what its type demands; `field` names the field. Sending it again is in vain."""
+    """The record is invalid; `field` names the field. Sending it again can't succeed."""
 
 
 class IdempotencyConflict(AnswerError):
@@ -78,9 +92,10 @@ class RecorderFull(BoboykaError):
 class NotFlushed(BoboykaError):
     """The recorder was closed before everything was written.
 
-    `records` holds what was not known to be written, as `(record_type, data, idempotency_key)`.
+    `records` holds what is not known to be written, as `(record_type, data, idempotency_key)`:
+    `ingest_many` takes them as they are, and doubles none.
     """
 
-    def __init__(self, records: list[tuple[str, dict[str, object], str]]) -> None:
+    def __init__(self, records: list[tuple[str, dict[str, Any], str]]) -> None:
         super().__init__(f"{len(records)} records were not written before the recorder was closed")
         self.records = records

@@ -67,7 +67,7 @@ class IngestResponse:
                 prev_hash=json["prev_hash"],
                 record_id=json["record_id"],
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise _unexpected("a receipt", error) from error
 
 
@@ -92,7 +92,7 @@ class BoboykaStatusResponse:
                 event_counts=json["event_counts"],
                 total_events=json["total_events"],
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise _unexpected("a status", error) from error
 
 
@@ -140,7 +140,7 @@ class EventsResponse:
                 for event in json["events"]
             ]
             return cls(events, json["next_cursor"])
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise _unexpected("a page of events", error) from error
 
 

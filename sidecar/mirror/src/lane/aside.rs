@@ -17,7 +17,7 @@ use crate::backoff;
 use crate::request::Key;
 
 /// The first pause: what a row misses is often only a moment late.
-const PAUSE_MIN: Duration = Duration::from_secs(1);
+pub(super) const PAUSE_MIN: Duration = Duration::from_secs(1);
 
 /// The last pause.
 const PAUSE_MAX: Duration = Duration::from_mins(5);

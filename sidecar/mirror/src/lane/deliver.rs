@@ -5,8 +5,9 @@ use std::future::Future;
 use std::ops::Range;
 use std::time::Instant;
 
+use super::doubt::Doubt;
+use super::task::{GRACE, Lane};
 use super::work::Work;
-use super::{GRACE, Lane, doubt::Doubt};
 use crate::classify::Class;
 use crate::failure::Failure;
 use crate::preflight::Shape;

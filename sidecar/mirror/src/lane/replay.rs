@@ -6,20 +6,19 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use boboyka_store::{DeadLetter, ReadError, Store};
-use boboyka_strand::{Block, Seq};
+use boboyka_store::{DeadLetter, ReadError, Store, causes, now_ms};
+use boboyka_strand::{Block, RecordType, Seq};
 
 use super::aside::Asides;
 use super::deliver::Delivered;
-use super::settle::now_ms;
+use super::task::Lane;
 use super::turn::LoadError;
 use super::work::Work;
-use super::{Lane, Retry};
-use crate::RetryReport;
 use crate::classify::is_final;
 use crate::disposition::Disposition;
 use crate::failure::Failure;
 use crate::request::key_of;
+use crate::retry::{Retry, RetryReport};
 use crate::row::Batch;
 use crate::table::{Layout, Mode};
 
@@ -43,7 +42,7 @@ impl Lane {
     pub(super) async fn retry(&mut self, retry: Retry) {
         let mut report = RetryReport::default();
         self.hurry();
-        let phase_known = self.store.phase().is_some();
+        let phase_known = self.store.view().phase.is_some();
         if self.supabase.is_some()
             && phase_known
             && self.look_at_table().await
@@ -157,9 +156,7 @@ impl Lane {
     /// Some dead letters and their rows. A record that retention took is left out.
     async fn page(
         &mut self,
-        letters: impl FnOnce(&Store, boboyka_strand::RecordType) -> Result<Vec<DeadLetter>, ReadError>
-        + Send
-        + 'static,
+        letters: impl FnOnce(&Store, RecordType) -> Result<Vec<DeadLetter>, ReadError> + Send + 'static,
     ) -> Result<Page, Stopped> {
         let (store, record_type) = (self.store.clone(), self.record_type);
         let layout = Arc::clone(&self.layout);
@@ -279,7 +276,7 @@ impl Lane {
             .replace_dead_letter(letter)
             .await
             .map_err(|error| {
-                tracing::warn!(%error, "dead letters could not be updated");
+                tracing::warn!(error = causes(&error), "could not update dead letters");
                 Stopped
             })?;
         report.retried += 1;

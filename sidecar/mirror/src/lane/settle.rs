@@ -2,21 +2,21 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use boboyka_store::{DeadLetter, Mark, WriteError};
+use boboyka_store::{DeadLetter, Mark, WriteError, causes, now_ms};
 use boboyka_strand::Seq;
 use futures_util::future::try_join_all;
 
 use super::deliver::Delivered;
-use super::{Lane, Pause};
+use super::task::{Lane, Pause};
 use crate::backoff;
 use crate::classify::{Class, is_final};
 use crate::disposition::{self, Disposition};
 use crate::failure::Failure;
 use crate::request::key_of;
 use crate::row::RowMeta;
-use crate::status::{LaneState, as_ms};
+use crate::status::LaneState;
 use crate::table::Mode;
 
 /// The first wait after a refused key or grant: a clock that is a second off, or a gateway's hiccup,
@@ -96,7 +96,7 @@ impl Lane {
             .map(|seq| self.store.resolve_dead_letter(self.record_type, *seq));
         // A letter that could not be resolved stays one, and its row is ignored when it is sent again.
         if let Err(error) = try_join_all(resolved).await {
-            tracing::warn!(%error, "dead letters could not be updated");
+            tracing::warn!(error = causes(&error), "could not update dead letters");
             return false;
         }
         if let Some(asides) = self.asides.as_mut() {
@@ -305,7 +305,7 @@ impl Lane {
         let key = shape
             .zip(work)
             .and_then(|(shape, work)| key_of(work.batch.json(at), &shape.key));
-        let again = again.then(|| Instant::now() + backoff::WINDOW_MIN);
+        let again = again.then(|| Instant::now() + super::aside::PAUSE_MIN);
         if let Some(asides) = self.asides.as_mut() {
             asides.add(row.seq, row.ms, key, again);
         }
@@ -346,10 +346,4 @@ impl Lane {
             }
         }
     }
-}
-
-pub(super) fn now_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, as_ms)
 }

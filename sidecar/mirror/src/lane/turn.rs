@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use boboyka_store::{Mark, ReadError};
+use boboyka_store::{Mark, ReadError, causes};
 use boboyka_strand::Seq;
 
 use super::deliver::{Delivered, last_seq};
 use super::scan::Look;
+use super::task::{Lane, Pause, Rest};
 use super::work::Work;
-use super::{Lane, Pause, Rest};
 use crate::breaker::Leave;
 use crate::classify::{Class, NOT_KEPT};
 use crate::failure::Failure;
@@ -276,8 +276,8 @@ impl Lane {
         let table = self.table();
         tracing::error!(
             %table,
-            error = error as &dyn std::error::Error,
-            "lane {table} can't read"
+            error = causes(error),
+            "lane {table} could not read the strand"
         );
         self.pause = Some(Pause {
             state: LaneState::BackingOff,

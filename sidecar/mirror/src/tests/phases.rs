@@ -50,7 +50,7 @@ async fn a_lane_ends_exactly_at_the_boundary_and_a_return_sends_the_rest() {
         let reason = format!("the phase MigrateInternals mirrors nothing after seq {until}");
         assert_eq!(lane.reason, Some(reason));
         assert_eq!((lane.backlog, lane.lag_ms), (0, 0));
-        assert!(!running.mirror.enabled() && running.mirror.configured());
+        assert!(!running.mirror.enabled(&running.store.view()) && running.mirror.configured());
         let after = running.ingest(["late".to_owned()]).await;
         let told = running.mirror.outcome(LANE, after).await;
         assert_eq!(told, Outcome::Disabled);
@@ -62,7 +62,7 @@ async fn a_lane_ends_exactly_at_the_boundary_and_a_return_sends_the_rest() {
         let until = running.put_in_force(Phase::DualWrite, 2 * round + 2).await;
         assert_eq!(until, None);
         running.wait_until_drained().await;
-        let head = running.store.head().seq;
+        let head = running.store.view().head.seq;
         assert_eq!(rows(&table), running.hashes_to(head));
         let told = running.mirror.outcome(LANE, after).await;
         assert_eq!(told, Outcome::Mirrored);
@@ -122,12 +122,7 @@ async fn settings_that_change_count_from_the_next_batch_and_the_next_ingest_on()
     let running = Running::to(&table).await;
     running.ingest(agents("a", 100)).await;
     running.wait_until_drained().await;
-    let requests = || {
-        running
-            .mirror
-            .counters(LANE)
-            .requests(crate::classify::Class::Done)
-    };
+    let requests = || running.mirror.counters(LANE).requests(crate::Class::Done);
     let before = requests();
     running.settings.send_modify(|settings| {
         settings.batch_rows = 10;

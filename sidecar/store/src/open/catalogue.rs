@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use boboyka_strand::Seq;
 
 use crate::error::{OpenError, TailError};
+use crate::files::{UNFINISHED, failed};
 use crate::floor::Floor;
 use crate::pruned::{self, PrunedIndex};
-use crate::quarantine::{Quarantine, failed};
+use crate::quarantine::Quarantine;
 use crate::segment::Segment;
 use crate::tail::Tail;
 
@@ -105,7 +106,7 @@ fn segment_files(folder: &Path) -> Result<BTreeMap<Seq, PathBuf>, OpenError> {
             .file_name()
             .and_then(|name| name.to_str())
             .unwrap_or_default();
-        if name.ends_with(".unfinished") {
+        if path.extension().is_some_and(|end| end == UNFINISHED) {
             // Its blocks are still in the tail: the file never had a name of its own.
             fs::remove_file(&path).map_err(failed("remove", &path))?;
         } else if let Some(seq) = name.strip_suffix(".seg").and_then(|seq| seq.parse().ok()) {

@@ -7,13 +7,15 @@ use std::path::Path;
 
 use boboyka_strand::{Block, Break, ChainError, Hash, Seq, run};
 
-use super::search::SortedIndex;
-use super::{
-    Bloom, END_MAGIC, Footer, Frame, HASH_ENTRY_LEN, HEADER_BYTES, KEY_ENTRY_LEN, MAGIC, Segment,
+use super::bloom::Bloom;
+use super::format::{
+    END_MAGIC, Footer, Frame, HASH_ENTRY_LEN, HEADER_BYTES, KEY_ENTRY_LEN, MAGIC, Segment,
     TRAILER_BYTES, TRAILER_LEN,
 };
+use super::search::SortedIndex;
 use crate::error::ReadError;
 use crate::key::IdempotencyKey;
+use crate::stored::Stored as _;
 
 /// The longest footer that is read: one of a full segment of one-block frames is far below.
 const FOOTER_MAX_BYTES: u64 = 16 * 1024 * 1024;
@@ -198,7 +200,7 @@ impl OpenSegment<'_> {
     }
 
     pub(super) fn unreadable(frame: &Frame, why: String) -> ReadError {
-        let blocks: u64 = frame.counts.iter().copied().map(u64::from).sum();
+        let blocks: u64 = frame.counts.values().copied().map(u64::from).sum();
         let last = frame.first_seq + blocks.saturating_sub(1);
         let source = ChainError {
             seq: frame.first_seq,
@@ -219,7 +221,7 @@ fn footer_between(file: &File, at: u64, end: u64) -> io::Result<Footer> {
         .ok_or_else(|| malformed("its footer lies outside of the file"))?;
     let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
     file.read_exact_at(&mut bytes, at)?;
-    rmp_serde::from_slice(&bytes).map_err(|error| malformed(&error.to_string()))
+    Footer::from_bytes(&bytes).map_err(|error| malformed(&error.to_string()))
 }
 
 fn malformed(why: &str) -> io::Error {

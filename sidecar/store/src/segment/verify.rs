@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 
 use boboyka_strand::{Block, Break, ChainError, Hash, Head, run};
 
+use super::format::{DIGEST_CONTEXT, Segment, TRAILER_LEN};
 use super::read::OpenSegment;
 use super::search::begins;
-use super::{DIGEST_CONTEXT, Segment, TRAILER_LEN};
-use crate::error::ReadError;
+use crate::error::{ReadError, causes};
 
 /// The digest and the magic behind it.
 const AFTER_DIGESTED: u64 = TRAILER_LEN - 8;
@@ -139,14 +139,8 @@ fn broken_at(seq: u64, error: ReadError) -> ChainError {
     match error {
         ReadError::Damaged { source, .. } => source,
         other @ (ReadError::Io { .. } | ReadError::Pruned { .. } | ReadError::Tail(_)) => {
-            let reason = Break::Unreadable(with_cause(&other));
+            let reason = Break::Unreadable(causes(&other));
             ChainError { seq, reason }
         }
     }
-}
-
-fn with_cause(error: &dyn std::error::Error) -> String {
-    error
-        .source()
-        .map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }

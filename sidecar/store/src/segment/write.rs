@@ -1,16 +1,20 @@
 //! Writing a segment: blocks in, a synced file out. Until the file has its final name, nobody knows it.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use boboyka_strand::{Block, Hash, Head, RECORD_TYPES, run};
+use boboyka_strand::{Block, Hash, Head, PerType, run};
 use uuid::Uuid;
 
-use super::{Bloom, DIGEST_CONTEXT, END_MAGIC, Footer, Frame, MAGIC, Segment, SegmentMeta};
+use super::bloom::Bloom;
+use super::format::{
+    DIGEST_CONTEXT, END_MAGIC, Footer, Frame, HASH_ENTRY_LEN, MAGIC, Segment, SegmentMeta,
+};
 use crate::error::OpenError;
+use crate::files::{self, failed};
 use crate::key::IdempotencyKey;
-use crate::quarantine::{failed, sync_folder};
+use crate::stored::Stored as _;
 
 /// Blocks per frame: what one lookup has to decompress.
 const FRAME_BLOCKS: usize = 256;
@@ -36,8 +40,7 @@ pub(crate) struct SegmentWriter {
 impl SegmentWriter {
     /// Begins the segment that follows `before`.
     pub(crate) fn create(folder: &Path, strand: Uuid, before: Head) -> Result<Self, OpenError> {
-        let name = Segment::file_name(before.seq + 1);
-        let unfinished = folder.join(format!("{name}.unfinished"));
+        let unfinished = files::unfinished(&folder.join(Segment::file_name(before.seq + 1)));
         let file = File::create(&unfinished).map_err(failed("create", &unfinished))?;
         let compressor =
             zstd::bulk::Compressor::new(ZSTD_LEVEL).map_err(failed("compress for", &unfinished))?;
@@ -45,7 +48,7 @@ impl SegmentWriter {
             strand,
             before,
             head: before,
-            counts: [0; RECORD_TYPES],
+            counts: PerType::default(),
             keys: 0,
             payload_bytes: 0,
             sealed_at_ms: 0,
@@ -77,9 +80,7 @@ impl SegmentWriter {
         let position = u16::try_from(self.hashes.len()).unwrap_or(u16::MAX);
         self.hashes.push((block.hash.prefix(), position));
         self.keys.extend(key.map(|key| (key, position)));
-        if let Some(count) = self.meta.counts.get_mut(block.header.record_type.index()) {
-            *count += 1;
-        }
+        self.meta.counts[block.header.record_type] += 1;
         self.pending_bytes += block.payload.len();
         self.pending.push(block);
         if self.pending.len() >= FRAME_BLOCKS || self.pending_bytes >= FRAME_PAYLOAD_BYTES {
@@ -100,7 +101,8 @@ impl SegmentWriter {
             meta: self.meta.clone(),
             frames,
         };
-        let footer = rmp_serde::to_vec(&footer)
+        let footer = footer
+            .to_bytes()
             .map_err(|error| failed("encode", &self.unfinished)(io::Error::other(error)))?;
         self.write(&footer)?;
         self.write(&footer_at.to_be_bytes())?;
@@ -108,7 +110,8 @@ impl SegmentWriter {
         self.write(digest.as_bytes())?;
         self.write(END_MAGIC)?;
         let file_len = self.file.at;
-        self.file.sync().map_err(failed("sync", &self.unfinished))?;
+        let file = self.file.flushed();
+        let file = file.map_err(failed("write", &self.unfinished))?;
         let segment = Segment {
             meta: self.meta,
             digest,
@@ -116,8 +119,8 @@ impl SegmentWriter {
             path: PathBuf::new(),
         };
         let segment = segment.in_folder(&self.folder);
-        fs::rename(&self.unfinished, segment.path()).map_err(failed("rename", segment.path()))?;
-        sync_folder(&self.folder)?;
+        files::put_in_place(file, &self.unfinished, segment.path())
+            .map_err(failed("finish", segment.path()))?;
         Ok(segment)
     }
 
@@ -125,11 +128,9 @@ impl SegmentWriter {
         let (Some(first), Some(last)) = (self.pending.first(), self.pending.last()) else {
             return Ok(());
         };
-        let mut counts = [0u16; RECORD_TYPES];
+        let mut counts = PerType::<u16>::default();
         for block in &self.pending {
-            if let Some(count) = counts.get_mut(block.header.record_type.index()) {
-                *count += 1;
-            }
+            counts[block.header.record_type] += 1;
         }
         let raw = run::encode(&self.meta.head, &self.pending);
         let packed = self
@@ -154,7 +155,7 @@ impl SegmentWriter {
 
     fn write_indexes(&mut self) -> Result<(), OpenError> {
         self.hashes.sort_unstable();
-        let mut bytes = Vec::with_capacity(self.hashes.len() * super::HASH_ENTRY_LEN);
+        let mut bytes = Vec::with_capacity(self.hashes.len() * HASH_ENTRY_LEN);
         for (prefix, position) in &self.hashes {
             bytes.extend_from_slice(&prefix.to_be_bytes());
             bytes.extend_from_slice(&position.to_be_bytes());
@@ -209,8 +210,8 @@ impl HashingFile {
         Hash::from_bytes(*self.hasher.finalize().as_bytes())
     }
 
-    fn sync(&mut self) -> io::Result<()> {
+    fn flushed(&mut self) -> io::Result<&File> {
         self.file.flush()?;
-        self.file.get_ref().sync_all()
+        Ok(self.file.get_ref())
     }
 }

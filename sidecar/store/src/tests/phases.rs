@@ -5,7 +5,7 @@ use boboyka_strand::PayloadJson;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::phase::StoredPhase;
+use crate::phase::RecordedPhase;
 
 fn data(block: &Block) -> Value {
     serde_json::to_value(PayloadJson(&block.payload)).unwrap()
@@ -38,11 +38,11 @@ fn changes(store: &Store) -> Vec<(Seq, Value)> {
 async fn a_change_of_phase_is_recorded_once_and_outlives_sealing_and_restarts() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(options(dir.path())).unwrap();
-    assert_eq!(store.phase(), None);
+    assert_eq!(store.view().phase, None);
     fill(&store, 0, 10).await;
     let first = store.set_phase(Phase::DualWrite, 1).await.unwrap();
     assert_eq!((first.generation, first.mirror_until), (1, None));
-    assert_eq!(store.head().seq, 10, "a strand begins with DualWrite");
+    assert_eq!(store.view().head.seq, 10, "a strand begins with DualWrite");
     let again = store.set_phase(Phase::DualWrite, 2).await.unwrap();
     assert_eq!(again, first);
 
@@ -54,7 +54,7 @@ async fn a_change_of_phase_is_recorded_once_and_outlives_sealing_and_restarts() 
     );
     fill(&store, 0, 2_000).await;
     wait_for_segments(&store, 2).await;
-    let before_cut_over = store.head().seq;
+    let before_cut_over = store.view().head.seq;
     let cut_over = store.set_phase(Phase::CutOver, 4).await.unwrap();
     assert_eq!(cut_over.mirror_until, Some(10), "the boundary stays");
     assert_eq!(*store.watch_phase().borrow(), Some(cut_over));
@@ -62,7 +62,7 @@ async fn a_change_of_phase_is_recorded_once_and_outlives_sealing_and_restarts() 
     drop(store);
 
     let store = Store::open(options(dir.path())).unwrap();
-    assert_eq!(store.phase(), Some(cut_over));
+    assert_eq!(store.view().phase, Some(cut_over));
     let back = store.set_phase(Phase::DualWrite, 5).await.unwrap();
     assert_eq!(back.mirror_until, None);
     let change = |from: &str, to: &str, generation: u64, boundary_seq: Seq| {
@@ -97,7 +97,7 @@ async fn a_phase_whose_record_is_not_in_the_strand_gives_way_to_the_one_before()
     let dual_write = store.set_phase(Phase::DualWrite, 1).await.unwrap();
     fill(&store, 0, 10).await;
     // What a crash leaves that cut the commit short: the phase is there, its record is not.
-    let cut_short = StoredPhase {
+    let cut_short = RecordedPhase {
         state: PhaseState {
             phase: Phase::CutOver,
             mirror_until: Some(10),
@@ -112,7 +112,7 @@ async fn a_phase_whose_record_is_not_in_the_strand_gives_way_to_the_one_before()
     drop(store);
     for _ in 0..2 {
         let store = Store::open(options(dir.path())).unwrap();
-        assert_eq!(store.phase(), Some(dual_write));
+        assert_eq!(store.view().phase, Some(dual_write));
         // Another block in the record's place does not bring the phase back.
         fill(&store, 0, 3).await;
         store.close();
@@ -129,7 +129,7 @@ async fn a_nearly_full_disk_takes_a_change_of_phase() {
     .unwrap();
     assert!(store.append(vec![record(1)]).await.is_err());
     let state = store.set_phase(Phase::MigrateInternals, 2).await.unwrap();
-    assert_eq!((state.mirror_until, store.head().seq), (Some(0), 1));
+    assert_eq!((state.mirror_until, store.view().head.seq), (Some(0), 1));
 }
 
 #[tokio::test]
@@ -154,7 +154,8 @@ async fn no_lane_reads_a_record_from_behind_the_boundary_also_under_load() {
         tokio::task::spawn_blocking(move || {
             let (mut after, mut newest) = (0, 0);
             while store
-                .phase()
+                .view()
+                .phase
                 .unwrap()
                 .mirror_until
                 .is_none_or(|until| after < until)
@@ -175,19 +176,23 @@ async fn no_lane_reads_a_record_from_behind_the_boundary_also_under_load() {
     let until = state.mirror_until.unwrap();
     let (scanned_to, newest) = reader.await.unwrap();
     assert_eq!(scanned_to, until);
-    assert!(newest <= until && store.head().seq > until + 1);
+    assert!(newest <= until && store.view().head.seq > until + 1);
     assert_eq!(changes(&store)[0].0, until + 1);
     for lane in RecordType::ALL {
         let read = store.read_lane(lane, 0, 10_000, 1 << 30).unwrap();
         assert!(read.blocks.iter().all(|block| block.header.seq <= until));
-        assert_eq!(store.backlog(lane), read.blocks.len() as u64, "{lane}");
+        assert_eq!(
+            store.view().backlog(lane),
+            read.blocks.len() as u64,
+            "{lane}"
+        );
     }
     // Back in DualWrite everything is there to be read, the change itself too.
     store.set_phase(Phase::DualWrite, 3).await.unwrap();
     let lane = RecordType::AuditLog;
     let read = store.read_lane(lane, until, 10_000, 1 << 30).unwrap();
     assert_eq!(read.blocks.first().unwrap().header.seq, until + 1);
-    assert_eq!(store.backlog(lane), store.counts()[lane.index()]);
+    assert_eq!(store.view().backlog(lane), store.view().counts[lane]);
 }
 
 #[tokio::test]
@@ -195,10 +200,13 @@ async fn a_place_is_settled_once_its_records_are_however_far_an_idle_lanes_mark_
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(options(dir.path())).unwrap();
     store.set_phase(Phase::DualWrite, 1).await.unwrap();
-    assert!(store.settled(&store.place()), "nothing is settled at once");
+    assert!(
+        store.view().has_settled(&store.view()),
+        "nothing is settled at once"
+    );
     fill(&store, 0, 10).await;
-    let place = store.place();
-    assert!(!store.settled(&place));
+    let place = store.view();
+    assert!(!store.view().has_settled(&place));
     let mirrored = |seq, mirrored| Mark {
         seq,
         mirrored,
@@ -208,24 +216,27 @@ async fn a_place_is_settled_once_its_records_are_however_far_an_idle_lanes_mark_
         .advance(RecordType::AuditLog, mirrored(10, 5), vec![])
         .await
         .unwrap();
-    assert!(!store.settled(&place));
+    assert!(!store.view().has_settled(&place));
     // The other two lanes have no record and their marks stay at 0.
     store
         .advance(RecordType::AgentHealth, mirrored(9, 5), vec![])
         .await
         .unwrap();
-    assert!(store.settled(&place));
+    assert!(store.view().has_settled(&place));
     fill(&store, 0, 1).await;
-    assert!(store.settled(&place) && !store.settled(&store.place()));
+    assert!(store.view().has_settled(&place) && !store.view().has_settled(&store.view()));
     // What the phase does not mirror is not waited for.
     store.set_phase(Phase::MigrateInternals, 2).await.unwrap();
     fill(&store, 0, 4).await;
-    assert!(!store.settled(&store.place()), "one from before is owed");
+    assert!(
+        !store.view().has_settled(&store.view()),
+        "one from before is owed"
+    );
     store
         .advance(RecordType::AgentHealth, mirrored(11, 6), vec![])
         .await
         .unwrap();
-    assert!(store.settled(&store.place()));
+    assert!(store.view().has_settled(&store.view()));
 }
 
 #[tokio::test]
@@ -240,6 +251,6 @@ async fn a_strand_that_lost_its_tail_still_obeys_its_phase_and_knows_its_boundar
     drop(store);
     fs::remove_dir_all(dir.path().join("tail")).unwrap();
     let store = Store::open(options(dir.path())).unwrap();
-    assert_eq!(store.phase(), Some(state));
+    assert_eq!(store.view().phase, Some(state));
     assert_eq!(changes(&store).len(), 1);
 }

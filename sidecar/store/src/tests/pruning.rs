@@ -23,10 +23,10 @@ pub(super) async fn strand_in(dir: &Path, phase: Phase) -> Store {
 
 /// Waits until nothing is being sealed.
 async fn wait_until_sealed(store: &Store) {
-    while store.footprint().tail_blocks >= store.shared.options.seal_blocks {
+    while store.view().footprint.tail_blocks >= store.shared.options.seal_blocks {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert!(store.footprint().segments >= 4);
+    assert!(store.view().footprint.segments >= 4);
 }
 
 /// Settles a lane up to a seq, as a lane does that has sent all of its records.
@@ -53,8 +53,8 @@ async fn mirror_all_to(store: &Store, seq: Seq) {
 }
 
 pub(super) fn ends(store: &Store) -> Vec<Seq> {
-    let memory = store.shared.memory();
-    let segments = memory.segments().iter();
+    let state = store.shared.state();
+    let segments = state.memory().segments().iter();
     segments.map(|segment| segment.meta.head.seq).collect()
 }
 
@@ -66,15 +66,20 @@ fn segment_files(dir: &Path) -> usize {
 async fn what_is_pruned_is_gone_from_the_disk_and_told_and_the_rest_holds_from_the_floor() {
     let dir = tempfile::tempdir().unwrap();
     let store = strand_in(dir.path(), Phase::DualWrite).await;
-    let counts = store.counts();
+    let counts = store.view().counts;
     let ends = ends(&store);
     let first = store.block(1).unwrap().unwrap();
     let last_gone = store.block(ends[1]).unwrap().unwrap();
-    let footprint = store.footprint();
+    let footprint = store.view().footprint;
     // All but what the two oldest segments take.
     let sizes: Vec<u64> = {
-        let memory = store.shared.memory();
-        memory.segments().iter().map(|s| s.file_len).collect()
+        let state = store.shared.state();
+        state
+            .memory()
+            .segments()
+            .iter()
+            .map(|s| s.file_len)
+            .collect()
     };
     let size = footprint.segment_bytes + footprint.tail_bytes as u64 - sizes[0] - sizes[1];
     let policy = Policy {
@@ -84,20 +89,20 @@ async fn what_is_pruned_is_gone_from_the_disk_and_told_and_the_rest_holds_from_t
     let before = segment_files(dir.path());
     store.prune(policy, false).await.unwrap();
 
-    let floor = store.floor();
+    let floor = store.view().floor;
     assert_eq!((floor.head.seq, floor.head.hash), (ends[1], last_gone.hash));
-    assert_eq!(floor.counts.iter().sum::<u64>(), ends[1]);
+    assert_eq!(floor.counts.values().sum::<u64>(), ends[1]);
     assert_eq!(segment_files(dir.path()), before - 2);
-    let status = store.retention();
+    let status = store.view().retention;
     assert_eq!(status.freed_bytes, sizes[0] + sizes[1]);
     assert_eq!((status.pruned_seq, status.blocked_by), (ends[1], None));
-    assert_eq!(store.counts(), counts, "pruned records count too");
+    assert_eq!(store.view().counts, counts, "pruned records count too");
     store.close();
     drop(store);
 
     let store = Store::open(options(dir.path())).unwrap();
-    assert_eq!((store.floor(), store.counts()), (floor, counts));
-    let head = store.head();
+    assert_eq!((store.view().floor, store.view().counts), (floor, counts));
+    let head = store.view().head;
     let whole = verdict(&store);
     assert!(whole.ok, "{whole:?}");
     assert_eq!(
@@ -132,50 +137,50 @@ async fn while_there_is_something_to_mirror_nothing_unmirrored_goes() {
     let store = strand_in(dir.path(), Phase::DualWrite).await;
     let ends = ends(&store);
     store.prune(EVERYTHING, true).await.unwrap();
-    assert_eq!(store.floor(), Floor::NONE);
-    let blocked = store.retention().blocked_by;
+    assert_eq!(store.view().floor, Floor::default());
+    let blocked = store.view().retention.blocked_by;
     assert_eq!(blocked, Some(Blocker::Lane(RecordType::AgentHealth)));
 
     mirror_to(&store, RecordType::AgentHealth, ends[2]).await;
     store.prune(EVERYTHING, true).await.unwrap();
-    let blocked = store.retention().blocked_by;
+    let blocked = store.view().retention.blocked_by;
     assert_eq!(blocked, Some(Blocker::Lane(RecordType::AuditLog)));
 
     mirror_to(&store, RecordType::AuditLog, ends[1] + 5).await;
     store.prune(EVERYTHING, true).await.unwrap();
-    assert_eq!(store.floor().head.seq, ends[1]);
-    assert_eq!(store.floor().unmirrored, [0; RECORD_TYPES]);
+    assert_eq!(store.view().floor.head.seq, ends[1]);
+    assert_eq!(store.view().floor.unmirrored, PerType::default());
 
     // A dead letter may be sent again, so its record stays.
     mirror_all_to_the_end(&store).await;
     let lane = RecordType::AuditLog;
     let letter = dead_letter(lane, ends[2] + 2);
     store
-        .advance(lane, store.mark(lane), vec![letter])
+        .advance(lane, store.view().marks[lane], vec![letter])
         .await
         .unwrap();
     store.prune(EVERYTHING, true).await.unwrap();
-    assert_eq!(store.floor().head.seq, ends[2]);
-    let blocked = store.retention().blocked_by;
+    assert_eq!(store.view().floor.head.seq, ends[2]);
+    let blocked = store.view().retention.blocked_by;
     assert_eq!(blocked, Some(Blocker::DeadLetters(lane)));
     store.resolve_dead_letter(lane, ends[2] + 2).await.unwrap();
     store.prune(EVERYTHING, true).await.unwrap();
-    assert_eq!(store.floor().head.seq, *ends.last().unwrap());
-    assert_eq!(store.retention().blocked_by, None);
+    assert_eq!(store.view().floor.head.seq, *ends.last().unwrap());
+    assert_eq!(store.view().retention.blocked_by, None);
 }
 
 async fn mirror_all_to_the_end(store: &Store) {
-    let floor = store.floor();
+    let floor = store.view().floor;
     for lane in RecordType::ALL {
         let read = store.read_lane(lane, floor.head.seq, 1 << 20, 1 << 30);
         let left = read.unwrap().blocks.len() as u64;
         let mark = Mark {
-            seq: store.head().seq,
-            mirrored: floor.counts[lane.index()] + left,
+            seq: store.view().head.seq,
+            mirrored: floor.counts[lane] + left,
             dead_lettered: 0,
         };
         store.advance(lane, mark, vec![]).await.unwrap();
-        assert_eq!(store.backlog(lane), 0);
+        assert_eq!(store.view().backlog(lane), 0);
     }
 }
 
@@ -213,14 +218,14 @@ async fn a_lane_with_few_records_holds_up_only_what_it_has_not_mirrored() {
         .unwrap();
     fill(&store, 0, 2_500).await;
     store.append(rare()).await.unwrap();
-    let unmirrored = store.head().seq;
+    let unmirrored = store.view().head.seq;
     fill(&store, 0, 600).await;
     wait_until_sealed(&store).await;
-    mirror_all_to(&store, store.head().seq).await;
+    mirror_all_to(&store, store.view().head.seq).await;
     let ends = ends(&store);
     store.prune(EVERYTHING, true).await.unwrap();
-    let floor = store.floor().head.seq;
-    let blocked = store.retention().blocked_by;
+    let floor = store.view().floor.head.seq;
+    let blocked = store.view().retention.blocked_by;
     assert_eq!(blocked, Some(Blocker::Lane(RecordType::ProjectBuild)));
     assert!(
         floor < unmirrored && ends.contains(&floor),
@@ -240,26 +245,41 @@ async fn what_a_rollback_would_mirror_stays_until_the_cutover_and_then_is_counte
     wait_until_sealed(&store).await;
     let ends = ends(&store);
     store.prune(EVERYTHING, true).await.unwrap();
-    assert_eq!(store.floor(), Floor::NONE, "the lanes owe what was before");
+    assert_eq!(
+        store.view().floor,
+        Floor::default(),
+        "the lanes owe what was before"
+    );
     mirror_all_to(&store, 1_500).await;
     store.prune(EVERYTHING, true).await.unwrap();
-    assert_eq!(store.floor().head.seq, ends[1], "{ends:?}");
-    assert_eq!(store.retention().blocked_by, Some(Blocker::Rollback));
+    assert_eq!(store.view().floor.head.seq, ends[1], "{ends:?}");
+    assert_eq!(store.view().retention.blocked_by, Some(Blocker::Rollback));
 
     store.set_phase(Phase::CutOver, 3).await.unwrap();
     store.prune(EVERYTHING, true).await.unwrap();
-    let floor = store.floor();
+    let floor = store.view().floor;
     assert_eq!(floor.head.seq, *ends.last().unwrap());
-    assert_eq!(floor.unmirrored.iter().sum::<u64>(), floor.head.seq - 1_500);
-    assert_eq!(store.mark(RecordType::AuditLog).seq, floor.head.seq);
-    assert!(RecordType::ALL.iter().all(|lane| store.backlog(*lane) == 0));
+    assert_eq!(
+        floor.unmirrored.values().sum::<u64>(),
+        floor.head.seq - 1_500
+    );
+    assert_eq!(store.view().marks[RecordType::AuditLog].seq, floor.head.seq);
+    assert!(
+        RecordType::ALL
+            .iter()
+            .all(|lane| store.view().backlog(*lane) == 0)
+    );
 
     // A return goes on from the floor, and the backlog is what there is to read.
     store.set_phase(Phase::DualWrite, 4).await.unwrap();
     for lane in RecordType::ALL {
-        let mark = store.mark(lane).seq;
+        let mark = store.view().marks[lane].seq;
         let read = store.read_lane(lane, mark, 1 << 20, 1 << 30).unwrap();
-        assert_eq!(store.backlog(lane), read.blocks.len() as u64, "{lane}");
+        assert_eq!(
+            store.view().backlog(lane),
+            read.blocks.len() as u64,
+            "{lane}"
+        );
     }
 }
 
@@ -269,13 +289,16 @@ async fn backlogs_after_a_cutovers_pruning_are_right_after_a_restart_too() {
     let store = strand_in(dir.path(), Phase::CutOver).await;
     store.prune(EVERYTHING, true).await.unwrap();
     store.set_phase(Phase::DualWrite, 4).await.unwrap();
-    let backlogs = RecordType::ALL.map(|lane| store.backlog(lane));
+    let backlogs = RecordType::ALL.map(|lane| store.view().backlog(lane));
     store.close();
     drop(store);
     let store = Store::open(options(dir.path())).unwrap();
-    assert_eq!(RecordType::ALL.map(|lane| store.backlog(lane)), backlogs);
+    assert_eq!(
+        RecordType::ALL.map(|lane| store.view().backlog(lane)),
+        backlogs
+    );
     for (lane, backlog) in RecordType::ALL.into_iter().zip(backlogs) {
-        let mark = store.mark(lane).seq;
+        let mark = store.view().marks[lane].seq;
         let read = store.read_lane(lane, mark, 1 << 20, 1 << 30).unwrap();
         assert_eq!(backlog, read.blocks.len() as u64, "{lane}");
     }
@@ -294,21 +317,24 @@ async fn a_cutover_takes_dead_letters_along_but_nothing_that_a_lane_still_owes()
     mirror_to(&store, RecordType::AgentHealth, 1_500).await;
     mirror_to(&store, lane, ends[0] + 10).await;
     let mark = Mark {
-        mirrored: store.mark(lane).mirrored - 1,
-        ..store.mark(lane)
+        mirrored: store.view().marks[lane].mirrored - 1,
+        ..store.view().marks[lane]
     };
     store
         .advance(lane, mark, vec![dead_letter(lane, 4)])
         .await
         .unwrap();
     store.prune(EVERYTHING, true).await.unwrap();
-    assert_eq!(store.floor().head.seq, ends[0]);
-    assert_eq!(store.retention().blocked_by, Some(Blocker::Lane(lane)));
+    assert_eq!(store.view().floor.head.seq, ends[0]);
+    assert_eq!(store.view().retention.blocked_by, Some(Blocker::Lane(lane)));
     assert_eq!(store.dead_letters(lane, 0, 10).unwrap(), []);
-    assert_eq!(store.mark(lane).dead_lettered, 0);
-    assert_eq!(store.floor().unmirrored[lane.index()], 1);
-    let read = store.read_lane(lane, store.mark(lane).seq, 1 << 20, 1 << 30);
-    assert_eq!(store.backlog(lane), read.unwrap().blocks.len() as u64);
+    assert_eq!(store.view().marks[lane].dead_lettered, 0);
+    assert_eq!(store.view().floor.unmirrored[lane], 1);
+    let read = store.read_lane(lane, store.view().marks[lane].seq, 1 << 20, 1 << 30);
+    assert_eq!(
+        store.view().backlog(lane),
+        read.unwrap().blocks.len() as u64
+    );
 }
 
 #[tokio::test]
@@ -340,18 +366,18 @@ async fn an_idle_strands_tail_is_sealed_and_pruned_by_its_age() {
         max_size_bytes: None,
     };
     let begun = std::time::Instant::now();
-    while store.floor().head.seq < 20 {
+    while store.view().floor.head.seq < 20 {
         assert!(
             begun.elapsed() < Duration::from_secs(30),
             "{:?}",
-            store.footprint()
+            store.view().footprint
         );
         store.prune(policy, false).await.unwrap();
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(begun.elapsed() >= Duration::from_millis(5_900));
     assert!(verdict(&store).ok);
-    assert_eq!((verdict(&store).verified, store.head().seq), (0, 20));
+    assert_eq!((verdict(&store).verified, store.view().head.seq), (0, 20));
     fill(&store, 0, 1).await;
     assert_eq!(verdict(&store).verified, 1);
 }
@@ -365,8 +391,8 @@ async fn whoever_reads_while_the_floor_rises_is_told_of_pruning_and_never_of_dam
             let store = store.clone();
             tokio::task::spawn_blocking(move || {
                 let mut told = 0;
-                while store.floor().head.seq < 6_000 {
-                    let (head, seq) = (store.head().seq, store.floor().head.seq + 1);
+                while store.view().floor.head.seq < 6_000 {
+                    let (head, seq) = (store.view().head.seq, store.view().floor.head.seq + 1);
                     match store.block(seq) {
                         Ok(Some(block)) => assert_eq!(block.header.seq, seq),
                         Ok(None) => assert!(seq > head, "{seq} is not there"),
@@ -390,7 +416,7 @@ async fn whoever_reads_while_the_floor_rises_is_told_of_pruning_and_never_of_dam
         })
         .collect();
     let mut n = 0;
-    while store.floor().head.seq < 6_000 {
+    while store.view().floor.head.seq < 6_000 {
         fill(&store, n, n + 300).await;
         n += 300;
         store.prune(EVERYTHING, false).await.unwrap();

@@ -2,6 +2,8 @@
 
 use super::pruning::{EVERYTHING, ends, strand_in};
 use super::*;
+use crate::quarantine::Quarantine;
+use crate::tail::Tail;
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -30,9 +32,9 @@ fn files(folder: &Path) -> Vec<String> {
 }
 
 /// Opens a folder as a crash left it and checks that the pruning up to `floor` is finished.
-async fn finishes(dir: &Path, floor: Floor, counts: [u64; RECORD_TYPES]) {
+async fn finishes(dir: &Path, floor: Floor, counts: PerType<u64>) {
     let store = Store::open(options(dir)).unwrap();
-    assert_eq!((store.floor(), store.counts()), (floor, counts));
+    assert_eq!((store.view().floor, store.view().counts), (floor, counts));
     assert!(store.quarantined().is_empty(), "{:?}", store.quarantined());
     let below = format!("{:020}.seg", floor.head.seq + 1);
     let left = files(&dir.join("segments"));
@@ -51,12 +53,12 @@ async fn finishes(dir: &Path, floor: Floor, counts: [u64; RECORD_TYPES]) {
 async fn files_left_below_the_floor_are_unlinked_and_never_adopted() {
     let dir = tempfile::tempdir().unwrap();
     let store = strand_in(dir.path(), Phase::DualWrite).await;
-    let (counts, segments) = (store.counts(), dir.path().join("segments"));
+    let (counts, segments) = (store.view().counts, dir.path().join("segments"));
     let kept = tempfile::tempdir().unwrap();
     copy(&segments, kept.path());
     let first = store.block(1).unwrap().unwrap();
     store.prune(EVERYTHING, false).await.unwrap();
-    let floor = store.floor();
+    let floor = store.view().floor;
     store.close();
     drop(store);
     // The crash came before anything was unlinked, in the middle of it, and before the index was kept.
@@ -85,10 +87,10 @@ async fn files_left_below_the_floor_are_unlinked_and_never_adopted() {
 async fn entries_left_below_the_floor_are_removed_from_the_catalogue_and_not_missed() {
     let dir = tempfile::tempdir().unwrap();
     let store = strand_in(dir.path(), Phase::DualWrite).await;
-    let gone: Vec<_> = store.shared.memory().segments().to_vec();
-    let counts = store.counts();
+    let gone: Vec<_> = store.shared.state().memory().segments().to_vec();
+    let counts = store.view().counts;
     store.prune(EVERYTHING, false).await.unwrap();
-    let floor = store.floor();
+    let floor = store.view().floor;
     // The floor is the first thing that a commit puts: this is one that got no further.
     for segment in &gone {
         store.shared.tail.put_segment(segment).unwrap();
@@ -102,7 +104,7 @@ async fn entries_left_below_the_floor_are_removed_from_the_catalogue_and_not_mis
 #[tokio::test]
 async fn a_crash_of_the_very_first_start_is_no_damage() {
     let dir = tempfile::tempdir().unwrap();
-    let quarantine = quarantine::Quarantine::of(dir.path());
+    let quarantine = Quarantine::of(dir.path());
     let tail = dir.path().join("tail");
     for _ in 0..2 {
         drop(Tail::open(&tail, false, &quarantine).unwrap());
@@ -118,7 +120,7 @@ async fn a_crash_of_the_very_first_start_is_no_damage() {
 async fn before_the_floor_is_durable_nothing_has_happened() {
     let dir = tempfile::tempdir().unwrap();
     let store = strand_in(dir.path(), Phase::DualWrite).await;
-    let counts = store.counts();
+    let counts = store.view().counts;
     store.close();
     drop(store);
     // What retiring leaves first of all: an index, half-written.
@@ -129,7 +131,7 @@ async fn before_the_floor_is_durable_nothing_has_happened() {
     )
     .unwrap();
     fs::write(dir.path().join("anchor.unfinished"), b"x").unwrap();
-    finishes(dir.path(), Floor::NONE, counts).await;
+    finishes(dir.path(), Floor::default(), counts).await;
 }
 
 #[tokio::test]
@@ -138,10 +140,10 @@ async fn a_strand_that_lost_its_tail_still_knows_its_floor_and_what_was_pruned()
     let store = strand_in(dir.path(), Phase::CutOver).await;
     let policy = Policy {
         max_age_ms: None,
-        max_size_bytes: Some(store.footprint().segment_bytes),
+        max_size_bytes: Some(store.view().footprint.segment_bytes),
     };
     store.prune(policy, true).await.unwrap();
-    let floor = store.floor();
+    let floor = store.view().floor;
     let strand = store.strand_id();
     let sealed = *ends(&store).last().unwrap();
     assert!(floor.head.seq > 0 && sealed > floor.head.seq);
@@ -149,9 +151,9 @@ async fn a_strand_that_lost_its_tail_still_knows_its_floor_and_what_was_pruned()
     drop(store);
     fs::remove_dir_all(dir.path().join("tail")).unwrap();
     let store = Store::open(options(dir.path())).unwrap();
-    assert_eq!((store.floor(), store.strand_id()), (floor, strand));
-    assert_eq!(store.head().seq, sealed);
-    assert_eq!(store.counts().iter().sum::<u64>(), sealed);
+    assert_eq!((store.view().floor, store.strand_id()), (floor, strand));
+    assert_eq!(store.view().head.seq, sealed);
+    assert_eq!(store.view().counts.values().sum::<u64>(), sealed);
     assert!(verdict(&store).ok);
 }
 
@@ -162,7 +164,7 @@ async fn an_offline_check_of_a_pruned_strand_begins_at_its_floor_and_changes_not
     let left_by_crash = tempfile::tempdir().unwrap();
     copy(&dir.path().join("segments"), left_by_crash.path());
     store.prune(EVERYTHING, false).await.unwrap();
-    let (floor, head) = (store.floor().head, store.head());
+    let (floor, head) = (store.view().floor.head, store.view().head);
     store.close();
     drop(store);
     copy(left_by_crash.path(), &dir.path().join("segments"));
@@ -182,13 +184,13 @@ async fn the_memory_of_pruned_hashes_is_bounded_and_the_oldest_go_first() {
     let oldest = store.block(1).unwrap().unwrap();
     let mut newest = oldest.clone();
     // 6 bytes a record, and 64 KiB for the smallest strand: some 11,000 records.
-    while store.floor().head.seq < 14_000 {
+    while store.view().floor.head.seq < 14_000 {
         fill(&store, 0, 1_000).await;
-        let before = store.floor().head.seq;
+        let before = store.view().floor.head.seq;
         newest = store.block(before + 1).unwrap().unwrap();
         store.prune(EVERYTHING, false).await.unwrap();
     }
-    assert!(store.floor().head.seq >= newest.header.seq);
+    assert!(store.view().floor.head.seq >= newest.header.seq);
     let bytes: u64 = fs::read_dir(dir.path().join("pruned"))
         .unwrap()
         .map(|entry| entry.unwrap().metadata().unwrap().len())

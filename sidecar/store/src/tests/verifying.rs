@@ -8,7 +8,7 @@ async fn a_run_that_is_sealed_after_it_was_checked_is_no_break() {
     let store = Store::open(options(dir.path())).unwrap();
     fill(&store, 0, 500).await;
     let (reached, mut wait) = tokio::sync::mpsc::channel(1);
-    let (go_on, gone_on) = mpsc::channel();
+    let (go_on, gone_on) = std::sync::mpsc::channel();
     let checking = {
         let store = store.clone();
         tokio::task::spawn_blocking(move || {

@@ -1,18 +1,17 @@
 //! What one commit is made of, and who is to hear of it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use boboyka_strand::record_id::RecordIds;
 use boboyka_strand::{Head, Record};
 use tokio::sync::oneshot;
 
 use super::draft::Draft;
-use super::prune::Pruning;
-use crate::Appended;
+use crate::append::Appended;
+use crate::clock::now_ms;
 use crate::error::{TailError, WriteError};
+use crate::job::{AppendReply, PhaseReply, Waiter};
 use crate::key::IdempotencyKey;
-use crate::phase::StoredPhase;
-use crate::queue::{AppendReply, PhaseReply};
+use crate::phase::RecordedPhase;
+use crate::pruning::Pruning;
 use crate::segment::Segment;
 
 pub(super) type Answer = (oneshot::Sender<AppendReply>, AppendReply);
@@ -25,7 +24,7 @@ pub(super) struct Commit {
     ids: RecordIds,
     pub(super) now_ms: u64,
     pub(super) sealed: Vec<Segment>,
-    pub(super) phase: Option<StoredPhase>,
+    pub(super) phase: Option<RecordedPhase>,
     pub(super) prune: Option<Pruning>,
     pub(super) answers: Vec<Answer>,
     pub(super) replies: Replies,
@@ -35,9 +34,9 @@ pub(super) struct Commit {
 /// Those who wait for anything but an append.
 #[derive(Default)]
 pub(super) struct Replies {
-    pub(super) done: Vec<oneshot::Sender<Result<(), WriteError>>>,
+    pub(super) done: Vec<Waiter>,
     /// They hear of it once the files are gone too.
-    pub(super) pruned: Vec<oneshot::Sender<Result<(), WriteError>>>,
+    pub(super) pruned: Vec<Waiter>,
     pub(super) phase: Vec<(oneshot::Sender<PhaseReply>, PhaseReply)>,
     /// Something was put into the tail.
     put: bool,
@@ -86,8 +85,8 @@ impl Commit {
 }
 
 impl Replies {
-    /// Tells everybody that it is durable, but those who wait for a sweep: they are given back.
-    pub(super) fn succeed(self) -> Vec<oneshot::Sender<Result<(), WriteError>>> {
+    /// Tells everybody that it is durable, and gives back those who wait for a sweep.
+    pub(super) fn succeed(self) -> Vec<Waiter> {
         for reply in self.done {
             let _ = reply.send(Ok(()));
         }
@@ -106,11 +105,4 @@ impl Replies {
             let _ = reply.send(Err(WriteError::Poisoned));
         }
     }
-}
-
-fn now_ms() -> u64 {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }

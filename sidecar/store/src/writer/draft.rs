@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use boboyka_strand::{Block, Head, RECORD_TYPES};
+use boboyka_strand::{Block, Head, PerType};
 
 use crate::error::ReadError;
 use crate::key::IdempotencyKey;
-use crate::memory::{TailEntry, TailRun};
-use crate::tail_run::{self, RUN_MAX_BLOCKS, RUN_MAX_PAYLOAD_BYTES};
+use crate::tail_run::{self, RUN_MAX_BLOCKS, RUN_MAX_PAYLOAD_BYTES, TailEntry, TailRun};
 
 /// Records in the order in which they became blocks, cut into runs.
 pub(super) struct Draft {
@@ -17,7 +16,7 @@ pub(super) struct Draft {
     keys: Vec<Option<IdempotencyKey>>,
     payload_bytes: usize,
     /// Blocks of each type.
-    pub(super) counts: [u64; RECORD_TYPES],
+    pub(super) counts: PerType<u64>,
 }
 
 impl Draft {
@@ -28,15 +27,13 @@ impl Draft {
             blocks: Vec::new(),
             keys: Vec::new(),
             payload_bytes: 0,
-            counts: [0; RECORD_TYPES],
+            counts: PerType::default(),
         }
     }
 
     /// Adds a block, for which there is room.
     pub(super) fn push(&mut self, block: Block, key: Option<IdempotencyKey>) {
-        if let Some(count) = self.counts.get_mut(block.header.record_type.index()) {
-            *count += 1;
-        }
+        self.counts[block.header.record_type] += 1;
         self.payload_bytes += block.payload.len();
         self.blocks.push(block);
         self.keys.push(key);
@@ -62,7 +59,7 @@ impl Draft {
             .blocks
             .iter()
             .zip(&self.keys)
-            .map(|(block, key)| entry(block, *key));
+            .map(|(block, key)| TailEntry::of(block, *key));
         let run = TailRun {
             before,
             head: *head,
@@ -89,15 +86,5 @@ impl Draft {
         blocks
             .map(|blocks| blocks.into_iter().find(|block| block.header.seq == seq))
             .transpose()
-    }
-}
-
-/// What the tail keeps in memory of a block.
-pub(crate) fn entry(block: &Block, key: Option<IdempotencyKey>) -> TailEntry {
-    TailEntry {
-        hash: block.hash,
-        ms: block.header.timestamp_hlc.ms(),
-        record_type: block.header.record_type,
-        key,
     }
 }

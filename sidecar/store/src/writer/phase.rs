@@ -2,10 +2,10 @@
 
 use boboyka_crds::Phase;
 
-use super::Writer;
 use super::commit::Commit;
-use crate::error::WriteError;
-use crate::phase::{self, PhaseState, StoredPhase};
+use super::thread::Writer;
+use crate::error::{WriteError, causes};
+use crate::phase::{self, PhaseState, RecordedPhase};
 
 impl Writer {
     /// Takes a change of phase into the commit; the state that will be in force. A phase that is in
@@ -16,10 +16,8 @@ impl Writer {
         to: Phase,
         generation: i64,
     ) -> Result<PhaseState, WriteError> {
-        let (before, mut counts) = {
-            let memory = self.shared.memory();
-            (memory.phase(), memory.counts())
-        };
+        let view = self.shared.view();
+        let (before, mut counts) = (view.phase, view.counts);
         if commit.phase.is_some() {
             // One change a commit: what a crash leaves of it must be told by one record.
             return Err(WriteError::QueueFull);
@@ -27,8 +25,8 @@ impl Writer {
         if let Some(state) = before.filter(|state| state.phase == to) {
             return Ok(state);
         }
-        for (count, drafted) in counts.iter_mut().zip(commit.draft.counts) {
-            *count += drafted;
+        for (record_type, drafted) in commit.draft.counts {
+            counts[record_type] += drafted;
         }
         let boundary_seq = commit.head.seq;
         let state = phase::next(before, to, generation, boundary_seq, counts);
@@ -39,14 +37,20 @@ impl Writer {
             let record = phase::record(from, to, generation, boundary_seq);
             // It is of our own making and always fits; were it not, the phase must not change unrecorded.
             let record = record.map_err(|error| {
-                tracing::error!(%error, "the record of a change of phase is not one");
+                let error = causes(&error);
+                tracing::error!(error, "could not make the record of a change of phase");
                 WriteError::Poisoned
             })?;
             let appended = commit.link(record, None);
             Some((appended.seq, appended.hash))
         };
-        tracing::info!(%from, %to, generation, boundary_seq, "the phase changes");
-        commit.phase = Some(StoredPhase {
+        match before {
+            None => tracing::info!(phase = %to, generation, "the strand begins in the phase {to}"),
+            Some(_) => {
+                tracing::info!(%from, %to, generation, boundary_seq, "the phase changes from {from} to {to}");
+            }
+        }
+        commit.phase = Some(RecordedPhase {
             state,
             record,
             before,

@@ -2,9 +2,9 @@
 
 use rmp::Marker;
 
-use super::TYPE_TAG;
-use super::encode::Entry;
+use super::entry::Entry;
 use super::error::RecordError;
+use super::limits::TYPE_TAG;
 use crate::record_type::{Field, FieldKind, RecordType};
 
 /// Checks the fields that the type knows; all others are let through.

@@ -7,9 +7,10 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::check;
+use super::entry::Entry;
 use super::error::RecordError;
+use super::limits::{DEPTH_MAX, TYPE_TAG};
 use super::number;
-use super::{DEPTH_MAX, TYPE_TAG};
 use crate::record_type::RecordType;
 
 /// The canonical `MessagePack` of a record's data.
@@ -48,27 +49,6 @@ fn syntax_or_number(data: &str, error: &serde_json::Error) -> RecordError {
         None => RecordError::Syntax {
             message: error.to_string(),
         },
-    }
-}
-
-/// A map entry in the output: key and value, not yet in order.
-#[derive(Clone, Copy)]
-pub(super) struct Entry {
-    start: usize,
-    key: usize,
-    value: usize,
-    end: usize,
-}
-
-impl Entry {
-    /// The key's UTF-8 bytes.
-    pub(super) fn key<'a>(&self, out: &'a [u8]) -> &'a [u8] {
-        out.get(self.key..self.value).unwrap_or_default()
-    }
-
-    /// The value's `MessagePack`.
-    pub(super) fn value<'a>(&self, out: &'a [u8]) -> &'a [u8] {
-        out.get(self.value..self.end).unwrap_or_default()
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use super::limits::{DEPTH_MAX, PAYLOAD_MAX_BYTES, TYPE_TAG};
 use super::number::NumberFault;
-use super::{DEPTH_MAX, PAYLOAD_MAX_BYTES, TYPE_TAG};
 use crate::record_type::FieldKind;
 
 /// Why a record's data is refused. Nothing was written.

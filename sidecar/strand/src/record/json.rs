@@ -6,7 +6,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 use serde::ser::{Error as _, SerializeMap};
 use serde::{Serialize, Serializer};
 
-use super::TYPE_TAG;
+use super::limits::TYPE_TAG;
 
 /// A payload that serializes as the JSON object it was made from: keys in canonical order, numbers as
 /// they were, without [`TYPE_TAG`].

@@ -57,7 +57,7 @@ pub(super) async fn cluster() -> &'static Cluster {
         wait_for("the policies to be in force", LIMIT, || async {
             let api = Api::<BoboykaStrand>::namespaced(cluster.client(), "default");
             let made = api.create(&dry(), &strand("s", &json!({}))).await;
-            Ok(made.is_err_and(|error| error.to_string().contains("made by the operator only")))
+            Ok(made.is_err_and(|error| error.to_string().contains("only the operator")))
         })
         .await
         .unwrap();

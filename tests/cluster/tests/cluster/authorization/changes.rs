@@ -44,8 +44,8 @@ fn what_ties_a_pod_to_its_strand_stays_as_its_admission_left_it() {
         let tenant = Api::<Pod>::namespaced(tenant, namespace.name());
         let (integration, kept, operators) = (
             names::INTEGRATION_LABEL,
-            "stay as they were",
-            "are the operator's",
+            "can't change after its creation",
+            "only the operator may change annotations",
         );
         for (change, why) in [
             (label(integration, "other"), kept),
@@ -55,7 +55,7 @@ fn what_ties_a_pod_to_its_strand_stays_as_its_admission_left_it() {
             (annotation(names::TOKEN_ANNOTATION, Value::Null), operators),
             (
                 image("initContainers", names::CONTAINER),
-                "is changed by the operator only",
+                "only the operator may change the container boboyka-sidecar",
             ),
         ] {
             assert_refused(&change.to_string(), patch(&tenant, &change).await, why);
@@ -74,7 +74,7 @@ fn what_ties_a_pod_to_its_strand_stays_as_its_admission_left_it() {
         assert_refused(
             "a label put on later",
             answer,
-            "Change the pod's template instead",
+            "change the pod template instead",
         );
     });
 }
@@ -96,18 +96,21 @@ fn the_operator_changes_its_own_part_of_a_pod_only() {
         for (change, why) in [
             (
                 image("containers", "app"),
-                "no container but boboyka-sidecar",
+                "no container except boboyka-sidecar",
             ),
             (
                 image("initContainers", "setup"),
-                "no container but boboyka-sidecar",
+                "no container except boboyka-sidecar",
             ),
             (label("app", "other"), "no label of a pod"),
             (
                 label(names::INTEGRATION_LABEL, "other"),
-                "stay as they were",
+                "can't change after its creation",
             ),
-            (annotation("note", "x"), "no annotation but its own"),
+            (
+                annotation("note", "x"),
+                "only annotations that begin with boboyka.sapixdb.com/",
+            ),
         ] {
             assert_refused(&change.to_string(), patch(&operator, &change).await, why);
         }
@@ -154,7 +157,7 @@ fn a_container_for_debugging_reaches_no_strand() {
             assert_refused(
                 "the strand's volume",
                 answer,
-                "may not mount the volume of a strand",
+                "only the sidecar may mount the volume of a strand",
             );
         }
         let beside =

@@ -40,7 +40,7 @@ fn drains_come_from_the_operators_jobs_only() {
         let tenant = Caller::person("tenant").client().await;
         let jobs = Api::<Job>::namespaced(tenant, namespace.name());
         let answer = jobs.create(&dry(), &drain(false, true)).await;
-        assert_refused("a tenant's drain", answer, "made by the operator only");
+        assert_refused("a tenant's drain", answer, "may create or change Jobs");
 
         // A suspended Job's template can be changed; the label must not come by that way.
         let create = PostParams::default();
@@ -52,7 +52,7 @@ fn drains_come_from_the_operators_jobs_only() {
         assert_refused(
             "a label that comes later",
             answer,
-            "made by the operator only",
+            "may create or change Jobs",
         );
         // And without it, a Job that would mount the strand makes no pod.
         let resume = json!({"spec": {"suspend": false}});
@@ -61,7 +61,7 @@ fn drains_come_from_the_operators_jobs_only() {
             .unwrap();
         wait_for("the Job's Event", LIMIT, || async {
             let told = kubectl(cluster().await, &["get", "events", "-n", namespace.name()]);
-            Ok(String::from_utf8_lossy(&told.stdout).contains("lacks the label"))
+            Ok(String::from_utf8_lossy(&told.stdout).contains("does not have the label"))
         })
         .await
         .unwrap();
@@ -77,7 +77,7 @@ fn drains_come_from_the_operators_jobs_only() {
         let operator = Caller::account(OPERATOR).client().await;
         let drains = Api::<Job>::namespaced(operator, namespace.name());
         let answer = drains.create(&dry(), &drain(false, false)).await;
-        assert_refused("another Job of the operator", answer, "no Jobs but drains");
+        assert_refused("another Job of the operator", answer, "drain Jobs only");
         drains.create(&create, &drain(false, true)).await.unwrap();
         wait_for("the drain's pod", LIMIT, || async {
             let pods = namespace
@@ -127,13 +127,17 @@ fn the_operator_labels_what_a_workload_runs_and_changes_nothing_of_it() {
             (
                 "another label",
                 other,
-                Some("no label or annotation of a workload's pods but its own"),
+                Some("only labels and annotations of a workload's pods"),
             ),
-            ("an image", image, Some("nothing of what a workload runs")),
+            (
+                "an image",
+                image,
+                Some("may not change the pod specification of a workload"),
+            ),
             (
                 "an account",
                 account,
-                Some("nothing of what a workload runs"),
+                Some("may not change the pod specification of a workload"),
             ),
         ] {
             let parameters = PatchParams {
@@ -178,7 +182,7 @@ fn the_operator_binds_the_sidecars_role_to_the_namespaces_own_accounts_and_no_ot
                 "its own role",
                 "boboyka-operator",
                 &own,
-                "no role but boboyka-sidecar",
+                "no role except boboyka-sidecar",
             ),
             (
                 "an administrator's role",
@@ -190,13 +194,13 @@ fn the_operator_binds_the_sidecars_role_to_the_namespaces_own_accounts_and_no_ot
                 "another namespace's accounts",
                 names::SIDECAR_ROLE,
                 &group("default"),
-                "nobody but the service accounts of the namespace",
+                "only to the service accounts of the namespace",
             ),
         ] {
             let answer = api.create(&dry(), &binding("b", role, subjects)).await;
             match answer {
                 // Which of the two is asked first is the API server's affair.
-                Err(kube::Error::Api(status)) if status.message.contains("no role but") => {}
+                Err(kube::Error::Api(status)) if status.message.contains("no role except") => {}
                 answer => assert_refused(what, answer, why),
             }
         }

@@ -88,7 +88,7 @@ fn of_others_strands() -> Vec<Try> {
                 pod["spec"]["volumes"] = json!([claim("boboyka-strand-boboyka-0")]);
                 pod
             },
-            Some("lacks the label boboyka.sapixdb.com/integration"),
+            Some("does not have the label boboyka.sapixdb.com/integration"),
         ),
         (
             "another's claim",
@@ -96,14 +96,16 @@ fn of_others_strands() -> Vec<Try> {
                 pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] =
                     json!("boboyka-strand-boboyka-1");
             }),
-            Some("was not given: its annotation boboyka.sapixdb.com/strand says boboyka-0"),
+            Some(
+                "was not given to this pod: its annotation boboyka.sapixdb.com/strand names boboyka-0",
+            ),
         ),
         (
             "another's claim beside its own",
             with(|pod| {
                 add_volume(pod, claim("boboyka-strand-boboyka-1"));
             }),
-            Some("was not given"),
+            Some("was not given to this pod"),
         ),
         (
             "a claim without the annotation",
@@ -122,14 +124,14 @@ fn of_other_containers() -> Vec<Try> {
             with(|pod| {
                 pod["spec"]["containers"][0]["volumeMounts"] = mount();
             }),
-            Some("a container of this pod mounts it too"),
+            Some("remove the mount from the containers of this pod"),
         ),
         (
             "the strand in an init container",
             with(|pod| {
                 pod["spec"]["initContainers"][1]["volumeMounts"] = mount();
             }),
-            Some("another init container of this pod mounts it too"),
+            Some("remove the mount from the other init containers of this pod"),
         ),
         (
             "the strand as a device",
@@ -137,7 +139,7 @@ fn of_other_containers() -> Vec<Try> {
                 pod["spec"]["containers"][0]["volumeDevices"] =
                     json!([{"name": "boboyka-strand", "devicePath": "/dev/s"}]);
             }),
-            Some("a container of this pod mounts it too"),
+            Some("remove the mount from the containers of this pod"),
         ),
         (
             "the claim under another volume's name",
@@ -146,7 +148,7 @@ fn of_other_containers() -> Vec<Try> {
                 pod["spec"]["containers"][0]["volumeMounts"] =
                     json!([{"name": "data", "mountPath": "/data"}]);
             }),
-            Some("a container of this pod mounts it too"),
+            Some("remove the mount from the containers of this pod"),
         ),
         (
             "an ephemeral strand in the app",
@@ -154,7 +156,7 @@ fn of_other_containers() -> Vec<Try> {
                 pod["spec"]["volumes"] = json!([{"name": "boboyka-strand", "emptyDir": {}}]);
                 pod["spec"]["containers"][0]["volumeMounts"] = mount();
             }),
-            Some("a container of this pod mounts it too"),
+            Some("remove the mount from the containers of this pod"),
         ),
     ]
 }
@@ -167,7 +169,7 @@ fn of_the_sidecar() -> Vec<Try> {
                 pod["spec"]["initContainers"] = json!([]);
                 pod["spec"]["volumes"] = json!([]);
             }),
-            Some("came through without"),
+            Some("but no sidecar"),
         ),
         (
             "a sidecar that is not native any more",
@@ -187,14 +189,14 @@ fn of_the_sidecar() -> Vec<Try> {
                     .unwrap()
                     .swap(0, 1);
             }),
-            Some("stands before boboyka-sidecar"),
+            Some("runs before boboyka-sidecar"),
         ),
         (
             "a drain",
             with(|pod| {
                 pod["metadata"]["labels"]["boboyka.sapixdb.com/drain"] = json!("boboyka-0");
             }),
-            Some("made by the job controller only"),
+            Some("only the job controller may create"),
         ),
     ]
 }

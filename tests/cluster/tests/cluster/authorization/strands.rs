@@ -184,26 +184,30 @@ fn only_the_operator_makes_and_changes_strands_and_only_who_administers_them_del
         ] {
             let api = Api::<BoboykaStrand>::namespaced(caller.client().await, namespace.name());
             let made = api.create(&dry(), &strand("more", &json!({}))).await;
-            assert_refused(who, made, "strands are made by the operator only");
+            assert_refused(who, made, "may create strands");
             let change = json!({"spec": {"witnessed": {"seq": 1, "hash": "00"}}});
             let changed = api
                 .patch("s", &PatchParams::default(), &Patch::Merge(&change))
                 .await;
-            assert_refused(who, changed, "only the operator changes it");
+            assert_refused(who, changed, "only the operator may change it");
             let label =
                 json!({"metadata": {"labels": {"boboyka.sapixdb.com/integration": "other"}}});
             let labelled = api
                 .patch("s", &PatchParams::default(), &Patch::Merge(&label))
                 .await;
-            assert_refused(who, labelled, "only the operator changes it");
+            assert_refused(who, labelled, "only the operator may change it");
         }
         let api = Api::<BoboykaStrand>::namespaced(carla.client().await, namespace.name());
         let deleted = api.delete("s", &DeleteParams::default()).await;
-        assert_refused("carla", deleted, "somebody with the verb administer");
+        assert_refused("carla", deleted, "requires the verb administer");
         let all = api
             .delete_collection(&DeleteParams::default(), &ListParams::default())
             .await;
-        assert_refused("all of them", all.map(drop), "strand s: deleting it is for");
+        assert_refused(
+            "all of them",
+            all.map(drop),
+            "strand s: deleting it requires",
+        );
         bind(&namespace, "boboyka-administer", "carla").await;
         wait_for("carla to be let", LIMIT, || async {
             Ok(api.delete("s", &DeleteParams::default()).await.is_ok())
@@ -287,7 +291,11 @@ fn a_tenant_neither_makes_nor_relabels_nor_deletes_the_claim_of_a_strand() {
         let tenant = Caller::person("tenant").client().await;
         let api = Api::<PersistentVolumeClaim>::namespaced(tenant, namespace.name());
         let made = api.create(&dry(), &claim("boboyka-strand-t")).await;
-        assert_refused("a claim of its own", made, "made by the operator only");
+        assert_refused(
+            "a claim of its own",
+            made,
+            "may create claims that begin with boboyka-strand-",
+        );
         api.create(&dry(), &claim("data-0")).await.unwrap();
         let change =
             |key: &str, list: &str, value: Value| json!({"metadata": {list: {key: value}}});
@@ -314,7 +322,11 @@ fn a_tenant_neither_makes_nor_relabels_nor_deletes_the_claim_of_a_strand() {
                 change("boboyka.sapixdb.com/strand", "labels", Value::Null),
             ),
         ] {
-            assert_refused(what, patch(change).await, "are the operator's");
+            assert_refused(
+                what,
+                patch(change).await,
+                "only the operator may change labels and annotations",
+            );
         }
         patch(change("team", "labels", json!("mine")))
             .await
@@ -322,11 +334,7 @@ fn a_tenant_neither_makes_nor_relabels_nor_deletes_the_claim_of_a_strand() {
         let deleted = api
             .delete("boboyka-strand-s", &DeleteParams::default())
             .await;
-        assert_refused(
-            "deletion",
-            deleted,
-            "holds a strand: deleting it is for somebody",
-        );
+        assert_refused("deletion", deleted, "holds a strand: deleting it requires");
         let admin = namespace.api::<PersistentVolumeClaim>();
         admin
             .create(&dry(), &claim("boboyka-strand-from-backup"))
@@ -358,7 +366,7 @@ fn an_identity_without_any_extra_is_answered_with_a_sentence() {
         let carl = Caller::person("carl");
         wait_for("the role to be carl's", LIMIT, || async {
             let answer = report(carl.client().await, namespace.name(), "s", Some("uid-1")).await;
-            Ok(answer.is_err_and(|error| error.to_string().contains("carl came without one")))
+            Ok(answer.is_err_and(|error| error.to_string().contains("carl has no such token")))
         })
         .await
         .unwrap();

@@ -1,0 +1,168 @@
+//! One look at an integration, with everything it needs.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use boboyka_crds::{BoboykaIntegration, IntegrationStatus};
+use kube::Client;
+use kube::runtime::reflector::ObjectRef;
+
+use super::apply::apply;
+use super::error::Error;
+use super::memory::Memory;
+use super::news;
+use super::observe::observe;
+use super::plan::plan;
+use super::publish::Publisher;
+use super::queue::Queue;
+use super::status::{self, Facts};
+use crate::caches::{Caches, GuardedIntegration, Touched};
+use crate::clock::Moment;
+use crate::integration::{Defaults, validate};
+use crate::metrics::Metrics;
+use crate::phases;
+
+/// An integration is looked at this often even if nothing happens: reports grow old by time alone.
+const LOOK_AGAIN: Duration = Duration::from_secs(15);
+
+/// How the leader works.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// What integrations leave open.
+    pub(crate) defaults: Defaults,
+    /// This replica's name, for its Events.
+    pub(crate) instance: String,
+    /// How long a strand that was given at admission waits for its pod.
+    pub(crate) grace: Duration,
+}
+
+/// What a look at an integration works with.
+pub(crate) struct Leader {
+    pub(super) client: Client,
+    pub(super) caches: Caches,
+    pub(super) metrics: Arc<Metrics>,
+    settings: Settings,
+    publisher: Publisher,
+    memories: Mutex<HashMap<ObjectRef<GuardedIntegration>, Memory>>,
+    queue: Queue,
+}
+
+impl Leader {
+    /// Leads with what is in the caches.
+    pub(crate) fn new(
+        client: Client,
+        caches: Caches,
+        metrics: Arc<Metrics>,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            publisher: Publisher::new(client.clone(), settings.instance.clone()),
+            client,
+            caches,
+            metrics,
+            settings,
+            memories: Mutex::default(),
+            queue: Queue::default(),
+        }
+    }
+
+    /// Counts an integration among those that wait to be looked at.
+    pub(super) fn enqueue(&self, one: &Touched) {
+        let exists = |one: &Touched| self.caches.integrations.get(one).is_some();
+        let waiting = self.queue.add(one, exists);
+        self.metrics.set_queue("integration", waiting);
+    }
+
+    /// Counts an integration out again.
+    pub(super) fn dequeue(&self, one: &Touched) {
+        self.metrics
+            .set_queue("integration", self.queue.remove(one));
+    }
+
+    /// What is remembered of an integration.
+    pub(super) fn memory(&self, of: &ObjectRef<GuardedIntegration>) -> Memory {
+        let memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
+        memories.get(of).cloned().unwrap_or_default()
+    }
+
+    /// Remembers this of an integration.
+    pub(super) fn remember(&self, of: ObjectRef<GuardedIntegration>, memory: Memory) {
+        let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
+        memories.insert(of, memory);
+    }
+
+    /// One look; returns when to look again.
+    pub(super) async fn look_at(
+        &self,
+        one: &GuardedIntegration,
+        memory: &mut Memory,
+    ) -> Result<Duration, Error> {
+        match &one.0 {
+            Ok(integration) => self.look_at_readable(integration, memory).await,
+            Err(error) => {
+                // This version can't write the status of what it can't read.
+                let reference = ObjectRef::from_obj(one);
+                tracing::error!(
+                    integration = %reference,
+                    error = error.error,
+                    "could not read BoboykaIntegration {reference}: install the operator of the same version as the definitions"
+                );
+                Ok(LOOK_AGAIN)
+            }
+        }
+    }
+
+    async fn look_at_readable(
+        &self,
+        integration: &BoboykaIntegration,
+        memory: &mut Memory,
+    ) -> Result<Duration, Error> {
+        let now = Moment::now();
+        let before = integration.status.clone().unwrap_or_default();
+        memory.belong_to(integration.metadata.uid.as_ref());
+        let validated = match validate(integration, &self.settings.defaults) {
+            Ok(validated) => validated,
+            Err(invalid) => {
+                let why = invalid.to_string();
+                let status = status::invalid(integration, &before, &why, &now.time);
+                self.publish(integration, &before, &status, memory).await?;
+                return Ok(LOOK_AGAIN);
+            }
+        };
+        let seen = observe(&self.caches, integration);
+        memory.note_heads(&seen, now.instant);
+        let evidence = seen.evidence(&before, &now.time);
+        let standing = phases::decide(validated.request(), &before, &evidence, &now.time);
+        let plan = plan(&validated, &seen, memory, self.settings.grace, &now);
+        let applied = apply(&self.client, &validated, plan, memory).await;
+        let facts = Facts::new(&validated, &seen, &evidence, &standing, &applied, &now.time);
+        let status = status::status(&facts, &before);
+        let again = self.publish(integration, &before, &status, memory).await?;
+        match applied.failures() {
+            [] => Ok(again.unwrap_or(LOOK_AGAIN)),
+            failures => Err(Error::Apply(failures.to_vec())),
+        }
+    }
+
+    /// Writes the status if it has news; returns when to look again if it can wait.
+    async fn publish(
+        &self,
+        integration: &BoboykaIntegration,
+        before: &IntegrationStatus,
+        status: &IntegrationStatus,
+        memory: &mut Memory,
+    ) -> Result<Option<Duration>, Error> {
+        if before == status {
+            return Ok(None);
+        }
+        let now = Moment::now().instant;
+        let since = memory.written.map(|at| now.saturating_duration_since(at));
+        let pace = status::pace(self.caches.integrations.len());
+        let wait = news::wait(before, status, since, pace);
+        if wait.is_none() && self.publisher.publish(integration, before, status).await? {
+            memory.written = Some(Moment::now().instant);
+        }
+        Ok(wait)
+    }
+}

@@ -1,0 +1,112 @@
+//! What the leader remembers of an integration between two looks. Losing it costs some needless writes.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Instant;
+
+use boboyka_crds::HeadReference;
+use kube::ResourceExt as _;
+
+use super::seen::Seen;
+use crate::strands::witness;
+
+/// What is remembered of an integration.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Memory {
+    /// The integration's UID: an integration that is created again under its name is another.
+    pub(super) uid: Option<String>,
+    /// When and for which generation the role binding was applied.
+    pub(super) bound: Option<(Instant, i64)>,
+    /// Generations of workloads after the label was set on them, by UID.
+    pub(super) selected: HashMap<String, i64>,
+    /// When a strand's head is to be stored next, by the strand's UID.
+    pub(super) store_due: HashMap<String, Instant>,
+    /// The newest head that each strand reported to this replica, by the strand's UID.
+    pub(super) heads: HashMap<String, HeadReference>,
+    /// When the status was last written.
+    pub(super) written: Option<Instant>,
+    /// Failures in a row.
+    pub(super) failures: u32,
+}
+
+impl Memory {
+    /// Forgets everything if the integration is another one of the same name.
+    pub(super) fn belong_to(&mut self, uid: Option<&String>) {
+        if self.uid.as_ref() != uid {
+            *self = Self {
+                uid: uid.cloned(),
+                ..Self::default()
+            };
+        }
+    }
+
+    /// Remembers the newest heads, and when each is to be stored for later leaders: spread, not all at once.
+    pub(super) fn note_heads(&mut self, seen: &Seen, now: Instant) {
+        let uids = seen.strands.iter().filter_map(|strand| strand.uid());
+        let uids: HashSet<String> = uids.collect();
+        self.heads.retain(|uid, _| uids.contains(uid));
+        self.store_due.retain(|uid, _| uids.contains(uid));
+        for strand in &seen.strands {
+            let status = strand.status.as_ref();
+            let head = status.and_then(|status| status.head.clone());
+            let (Some(uid), Some(head)) = (strand.uid(), head) else {
+                continue;
+            };
+            let first = || now + witness::STORE_INTERVAL.mul_f64(fastrand::f64());
+            self.store_due.entry(uid.clone()).or_insert_with(first);
+            let newest = self.heads.entry(uid).or_insert_with(|| head.clone());
+            if head.seq > newest.seq {
+                *newest = head;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use boboyka_crds::{BoboykaStrand, BoboykaStrandSpec, StrandStatus};
+
+    use super::*;
+
+    fn reporting(seq: i64) -> Seen {
+        let mut strand = BoboykaStrand::new("i-0", BoboykaStrandSpec::default());
+        strand.metadata.uid = Some("s-1".to_owned());
+        strand.status = Some(StrandStatus {
+            head: Some(HeadReference {
+                seq,
+                hash: seq.to_string(),
+            }),
+            ..StrandStatus::default()
+        });
+        Seen {
+            strands: vec![Arc::new(strand)],
+            ..Seen::default()
+        }
+    }
+
+    #[test]
+    fn the_newest_head_is_remembered_also_when_the_strand_goes_back() {
+        let mut memory = Memory::default();
+        let now = Instant::now();
+        for (reported, remembered) in [(3, 3), (9, 9), (4, 9)] {
+            memory.note_heads(&reporting(reported), now);
+            assert_eq!(memory.heads["s-1"].seq, remembered);
+        }
+        assert!(memory.store_due["s-1"] <= now + witness::STORE_INTERVAL);
+        memory.note_heads(&Seen::default(), now);
+        assert!(memory.heads.is_empty() && memory.store_due.is_empty());
+    }
+
+    #[test]
+    fn an_integration_that_is_created_again_is_another() {
+        let (one, two) = ("u-1".to_owned(), "u-2".to_owned());
+        let mut memory = Memory::default();
+        memory.belong_to(Some(&one));
+        memory.failures = 3;
+        memory.belong_to(Some(&one));
+        assert_eq!(memory.failures, 3);
+        memory.belong_to(Some(&two));
+        assert_eq!(memory.failures, 0);
+    }
+}

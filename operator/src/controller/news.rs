@@ -1,0 +1,135 @@
+//! What of a change of status is worth telling: which Events it makes, and whether it can wait. Pure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use boboyka_crds::{Gate, IntegrationStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::events::{Event, EventType};
+
+use crate::reason::{ConditionType, Reason, again};
+
+/// The API server accepts notes of up to 1024 characters.
+const NOTE_MAX: usize = 1000;
+/// The action of an Event about a phase.
+const TRANSITION: &str = "Transition";
+
+/// How long a status that differs only in counters waits, so that a busy fleet costs the API server little. `None`: write
+/// it now. `since_written` is the time since the last write, `pace` the time between two.
+pub(super) fn wait(
+    before: &IntegrationStatus,
+    after: &IntegrationStatus,
+    since_written: Option<Duration>,
+    pace: Duration,
+) -> Option<Duration> {
+    let left = pace.checked_sub(since_written?)?;
+    is_counters_only(before, after).then_some(left)
+}
+
+/// Whether two statuses differ in nothing that anybody waits for.
+fn is_counters_only(before: &IntegrationStatus, after: &IntegrationStatus) -> bool {
+    let without_counters = |status: &IntegrationStatus| IntegrationStatus {
+        records: 0,
+        records_by_type: BTreeMap::new(),
+        backlog: 0,
+        lag: None,
+        conditions: Vec::new(),
+        ..status.clone()
+    };
+    without_counters(before) == without_counters(after) && verdicts(before) == verdicts(after)
+}
+
+/// What the conditions say, without their messages. Whether the mirror has caught up at this moment is a counter too.
+fn verdicts(status: &IntegrationStatus) -> Vec<(&str, &str, &str)> {
+    let conditions = status.conditions.iter();
+    let kept = conditions.filter(|one| {
+        one.type_ != ConditionType::MirrorCaughtUp.as_str()
+            || one.reason == Reason::DeadLetters.as_str()
+    });
+    kept.map(|one| (&*one.type_, &*one.status, &*one.reason))
+        .collect()
+}
+
+/// The Events that a change of status makes.
+pub(super) fn events(before: &IntegrationStatus, after: &IntegrationStatus) -> Vec<Event> {
+    let phase = phase_changed(before, after);
+    let gate = gate_closed(before, after);
+    let conditions = after.conditions.iter();
+    let conditions = conditions.filter_map(|one| condition_changed(before, one));
+    phase.into_iter().chain(gate).chain(conditions).collect()
+}
+
+fn phase_changed(before: &IntegrationStatus, after: &IntegrationStatus) -> Option<Event> {
+    let (from, to) = (before.phase?, after.phase?);
+    let note = format!("the phase changed from {from} to {to}");
+    let reason = Reason::PhaseInForce.as_str();
+    (from != to).then(|| event(EventType::Normal, TRANSITION, reason, &note))
+}
+
+/// Gates that closed, or others than before.
+fn gate_closed(before: &IntegrationStatus, after: &IntegrationStatus) -> Option<Event> {
+    let transition = after.transition.as_ref()?;
+    let names =
+        |gates: Vec<&Gate>| -> Vec<String> { gates.iter().map(|gate| gate.name.clone()).collect() };
+    if names(closed_gates(before)) == names(closed_gates(after)) {
+        return None;
+    }
+    let note = format!("{} waits: {}", transition.to, gates_text(after));
+    let reason = Reason::PhaseGateClosed.as_str();
+    Some(event(EventType::Warning, TRANSITION, reason, &note))
+}
+
+fn closed_gates(status: &IntegrationStatus) -> Vec<&Gate> {
+    let transition = status.transition.iter();
+    let gates = transition.flat_map(|transition| &transition.gates);
+    gates.filter(|gate| !gate.passed).collect()
+}
+
+fn gates_text(status: &IntegrationStatus) -> String {
+    let gates = closed_gates(status).into_iter();
+    let text = gates.map(|gate| format!("{}: {}", gate.name, gate.message));
+    text.collect::<Vec<_>>().join("; ")
+}
+
+/// The Event about a condition whose status or reason changed, if it is news.
+fn condition_changed(before: &IntegrationStatus, condition: &Condition) -> Option<Event> {
+    let kind = condition.type_.as_str();
+    let is_kind = |one: ConditionType| one.as_str() == kind;
+    let mut earlier = before.conditions.iter();
+    let was = earlier.find(|one| one.type_ == kind);
+    let is_same =
+        was.is_some_and(|was| was.status == condition.status && was.reason == condition.reason);
+    // These change with every batch and every roll-out; others tell why.
+    let is_passing = is_kind(ConditionType::MirrorCaughtUp) || is_kind(ConditionType::Reconciling);
+    // The transition has an Event of its own.
+    let is_told = condition.reason == Reason::PhaseGateClosed.as_str();
+    let is_good = condition.status == "True" && !is_kind(ConditionType::Stalled);
+    // A good beginning is no news.
+    if is_same || is_passing || is_told || (is_good && was.is_none()) {
+        return None;
+    }
+    let reason = if is_good && condition.reason == Reason::AsExpected.as_str() {
+        again(kind)
+    } else {
+        condition.reason.clone()
+    };
+    let type_ = if is_good {
+        EventType::Normal
+    } else {
+        EventType::Warning
+    };
+    Some(event(type_, kind, &reason, &condition.message))
+}
+
+fn event(type_: EventType, action: &str, reason: &str, note: &str) -> Event {
+    Event {
+        type_,
+        reason: reason.to_owned(),
+        note: Some(note.chars().take(NOTE_MAX).collect()),
+        action: action.to_owned(),
+        secondary: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+//! Which changes make an Event, and which can wait.
+
+use boboyka_crds::{Phase, Transition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+use super::*;
+use crate::controller::status::tests::cases;
+
+fn condition(kind: ConditionType, status: &str, reason: &str) -> Condition {
+    Condition {
+        type_: kind.to_string(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: format!("{kind} is {status}"),
+        observed_generation: None,
+        last_transition_time: Time(Timestamp::UNIX_EPOCH),
+    }
+}
+
+fn with(conditions: Vec<Condition>) -> IntegrationStatus {
+    IntegrationStatus {
+        conditions,
+        ..IntegrationStatus::default()
+    }
+}
+
+/// The Events of a change, each as `TYPE REASON`.
+fn told(before: &IntegrationStatus, after: &IntegrationStatus) -> Vec<String> {
+    let events = events(before, after).into_iter();
+    let told = events.map(|event| format!("{:?} {}", event.type_, event.reason));
+    told.collect()
+}
+
+#[test]
+fn every_reason_makes_an_event_when_its_condition_changes_for_the_worse() {
+    let quiet = ["MirrorCaughtUp", "Reconciling"];
+    for (kind, holds, reason, status) in cases() {
+        if quiet.contains(&kind.as_str()) || reason == Reason::PhaseGateClosed {
+            continue;
+        }
+        let is_good = holds && kind != ConditionType::Stalled;
+        let told = told(&IntegrationStatus::default(), &status);
+        let event = format!("Warning {reason}");
+        assert_eq!(told.contains(&event), !is_good, "{kind} {reason}: {told:?}");
+    }
+}
+
+#[test]
+fn every_condition_that_is_true_again_makes_an_event() {
+    for kind in ConditionType::ALL {
+        let was = with(vec![condition(*kind, "False", "Bad")]);
+        let is = with(vec![condition(*kind, "True", Reason::AsExpected.as_str())]);
+        let told = told(&was, &is);
+        match kind {
+            ConditionType::MirrorCaughtUp | ConditionType::Reconciling => {
+                assert_eq!(told, [] as [&str; 0], "{kind} changes with every batch");
+            }
+            // Nothing is good about being stalled.
+            ConditionType::Stalled => assert_eq!(told, ["Warning AsExpected"]),
+            ConditionType::Ready
+            | ConditionType::ChainIntact
+            | ConditionType::CredentialsAccepted
+            | ConditionType::SupabaseReachable
+            | ConditionType::RetentionEnforced
+            | ConditionType::StorageDurable
+            | ConditionType::WorkloadsSelected
+            | ConditionType::SidecarsUpToDate => {
+                assert_eq!(told, [format!("Normal {kind}Again")]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_condition_that_is_true_for_another_reason_keeps_that_reason() {
+    let was = with(vec![condition(ConditionType::Ready, "True", "AsExpected")]);
+    let is = with(vec![condition(ConditionType::Ready, "True", "NoPods")]);
+    assert_eq!(told(&was, &is), ["Normal NoPods"]);
+}
+
+#[test]
+fn a_good_beginning_and_a_new_message_are_no_news() {
+    let good = with(vec![condition(ConditionType::Ready, "True", "AsExpected")]);
+    assert!(told(&IntegrationStatus::default(), &good).is_empty());
+    let mut reworded = good.clone();
+    reworded.conditions[0].message = "another".to_owned();
+    assert!(told(&good, &reworded).is_empty());
+}
+
+#[test]
+fn a_change_of_phase_makes_an_event() {
+    let of = |phase| IntegrationStatus {
+        phase,
+        ..IntegrationStatus::default()
+    };
+    let (first, second) = (
+        of(Some(Phase::DualWrite)),
+        of(Some(Phase::MigrateInternals)),
+    );
+    assert_eq!(told(&first, &second), ["Normal PhaseInForce"]);
+    let event = events(&first, &second).remove(0);
+    let note = "the phase changed from DualWrite to MigrateInternals";
+    assert_eq!(event.note.as_deref(), Some(note));
+    assert!(
+        told(&of(None), &first).is_empty(),
+        "a beginning is no change"
+    );
+    assert!(told(&first, &first).is_empty());
+}
+
+/// A status whose transition waits for these gates.
+fn waiting(closed: &[&str]) -> IntegrationStatus {
+    let gate = |name: &str, passed| Gate {
+        name: name.to_owned(),
+        passed,
+        message: format!("about {name}"),
+    };
+    let mut gates: Vec<Gate> = closed.iter().map(|name| gate(name, false)).collect();
+    gates.push(gate("Reported", true));
+    IntegrationStatus {
+        transition: Some(Transition {
+            from: Phase::DualWrite,
+            to: Phase::MigrateInternals,
+            generation: 2,
+            since: None,
+            gates,
+        }),
+        ..IntegrationStatus::default()
+    }
+}
+
+#[test]
+fn closed_gates_make_an_event_when_they_are_others_than_before() {
+    let (nothing, one, two) = (
+        IntegrationStatus::default(),
+        waiting(&["Drained"]),
+        waiting(&["Drained", "ChainIntact"]),
+    );
+    assert_eq!(told(&nothing, &one), ["Warning PhaseGateClosed"]);
+    assert!(told(&one, &one).is_empty());
+    assert_eq!(told(&one, &two), ["Warning PhaseGateClosed"]);
+    let note = events(&one, &two).remove(0).note.unwrap();
+    assert_eq!(
+        note,
+        "MigrateInternals waits: Drained: about Drained; ChainIntact: about ChainIntact"
+    );
+    assert!(told(&one, &nothing).is_empty(), "the phase tells");
+}
+
+#[test]
+fn a_note_is_no_longer_than_the_api_server_accepts() {
+    let mut bad = condition(ConditionType::ChainIntact, "False", "ChainBroken");
+    bad.message = "é".repeat(5000);
+    let event = events(&IntegrationStatus::default(), &with(vec![bad])).remove(0);
+    assert_eq!(event.note.unwrap().chars().count(), NOTE_MAX);
+}
+
+#[test]
+fn counters_wait_for_their_pace_and_anything_else_does_not() {
+    let pace = Duration::from_secs(10);
+    let since = Some(Duration::from_secs(4));
+    let before = with(vec![condition(
+        ConditionType::MirrorCaughtUp,
+        "True",
+        "AsExpected",
+    )]);
+    let counted = IntegrationStatus {
+        records: 9,
+        backlog: 3,
+        lag: Some("3s".to_owned()),
+        conditions: vec![condition(ConditionType::MirrorCaughtUp, "False", "Backlog")],
+        ..IntegrationStatus::default()
+    };
+    let left = Some(Duration::from_secs(6));
+    assert_eq!(wait(&before, &counted, since, pace), left);
+    assert_eq!(wait(&before, &counted, None, pace), None, "never written");
+    assert_eq!(wait(&before, &counted, Some(pace * 2), pace), None, "due");
+    let dead = with(vec![condition(
+        ConditionType::MirrorCaughtUp,
+        "False",
+        "DeadLetters",
+    )]);
+    assert_eq!(wait(&before, &dead, since, pace), None);
+    let unready = with(vec![condition(
+        ConditionType::Ready,
+        "False",
+        "SidecarsNotReady",
+    )]);
+    assert_eq!(wait(&before, &unready, since, pace), None);
+    let phase = IntegrationStatus {
+        phase: Some(Phase::CutOver),
+        ..before.clone()
+    };
+    assert_eq!(wait(&before, &phase, since, pace), None);
+}

@@ -1,0 +1,56 @@
+//! What the checks of a status look at. Pure.
+
+use boboyka_crds::BoboykaStrand;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::tally::Tally;
+use crate::controller::apply::Applied;
+use crate::controller::seen::Seen;
+use crate::integration::Validated;
+use crate::phases::{Evidence, Standing};
+
+/// What a status is made of. It needs a plan that was applied.
+pub(in crate::controller) struct Facts<'a> {
+    pub(super) validated: &'a Validated,
+    pub(super) seen: &'a Seen,
+    pub(super) standing: &'a Standing,
+    pub(super) applied: &'a Applied,
+    pub(super) now: &'a Time,
+    pub(super) tally: Tally,
+    evidence: &'a [Evidence],
+}
+
+impl<'a> Facts<'a> {
+    /// `evidence` has one entry for each strand that was seen, in the same order.
+    pub(in crate::controller) fn new(
+        validated: &'a Validated,
+        seen: &'a Seen,
+        evidence: &'a [Evidence],
+        standing: &'a Standing,
+        applied: &'a Applied,
+        now: &'a Time,
+    ) -> Self {
+        Self {
+            validated,
+            seen,
+            standing,
+            applied,
+            now,
+            tally: Tally::of(&seen.strands, evidence),
+            evidence,
+        }
+    }
+
+    /// Strands that a pod holds while their sidecar is not ready.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &BoboykaStrand> {
+        let strands = self.seen.strands.iter().zip(self.evidence);
+        strands
+            .filter(|(strand, evidence)| evidence.held && !evidence.is_ready(strand))
+            .map(|(strand, _)| &**strand)
+    }
+
+    /// Whether the requested phase is in force.
+    pub(super) fn is_in_phase(&self) -> bool {
+        self.validated.phase == self.standing.phase
+    }
+}

@@ -1,0 +1,43 @@
+//! What a check finds. Pure.
+
+use crate::reason::Reason;
+
+/// What a condition says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub(super) holds: bool,
+    pub(super) reason: String,
+    pub(super) message: String,
+}
+
+impl Finding {
+    /// The condition is true.
+    pub(super) fn yes(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            holds: true,
+            reason: reason.to_string(),
+            message: message.into(),
+        }
+    }
+
+    /// The condition is false.
+    pub(super) fn no(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            holds: false,
+            ..Self::yes(reason, message)
+        }
+    }
+
+    /// The finding if it says no.
+    pub(super) fn objection(self) -> Option<Self> {
+        (!self.holds).then_some(self)
+    }
+
+    /// The same reason and message, for a condition that is true.
+    pub(super) fn into_true(self) -> Self {
+        Self {
+            holds: true,
+            ..self
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Every condition with every reason that the operator gives it, each on a day on which it has that reason.
+
+use ConditionType as C;
+use Reason as R;
+
+use super::*;
+
+/// A condition, whether it is true, its reason, and the status of a day that has it.
+type Case = (ConditionType, bool, Reason, IntegrationStatus);
+
+/// All cases.
+pub(in crate::controller) fn cases() -> Vec<Case> {
+    let mut cases = of_ready();
+    cases.extend(of_progress());
+    cases.extend(of_strands());
+    cases.extend(of_rollouts());
+    cases
+}
+
+fn of_ready() -> Vec<Case> {
+    let no_pods = Day {
+        strands: Vec::new(),
+        ..day()
+    };
+    let bare = Day {
+        pods: vec![Pod::default()],
+        ..day()
+    };
+    vec![
+        (C::Ready, true, R::AsExpected, day().status()),
+        (C::Ready, true, R::NoPods, no_pods.status()),
+        (C::Ready, false, R::InvalidSpec, not_valid()),
+        (C::Ready, false, R::RolloutStopped, rolling(stopped())),
+        (C::Ready, false, R::NotApplied, failing()),
+        (C::Ready, false, R::HeadWentBack, witnessed(head(9, "cc"))),
+        (C::Ready, false, R::Conflict, selecting(&["Deployment web"])),
+        (C::Ready, false, R::PhaseGateClosed, waiting()),
+        (C::Ready, false, R::PhaseAdvancing, advancing()),
+        (C::Ready, false, R::SidecarMissing, bare.status()),
+        (C::Ready, false, R::SidecarsNotReady, starting()),
+    ]
+}
+
+fn of_progress() -> Vec<Case> {
+    vec![
+        (C::Reconciling, true, R::PhaseGateClosed, waiting()),
+        (C::Reconciling, true, R::PhaseAdvancing, advancing()),
+        (C::Reconciling, true, R::SidecarsNotReady, starting()),
+        (C::Reconciling, true, R::NotApplied, failing()),
+        (C::Stalled, true, R::RolloutStopped, rolling(stopped())),
+        (C::Stalled, true, R::InvalidSpec, not_valid()),
+    ]
+}
+
+fn of_strands() -> Vec<Case> {
+    let broken = reported(|status| status.chain.as_mut().unwrap().intact = false);
+    let behind = reported(|status| status.backlog = 1);
+    let refused = reported(|status| status.dead_letters = 1);
+    let ephemeral = json!({"supabase": {"secretRef": {"name": "s"}}, "storage": {"ephemeral": {}}});
+    let ephemeral = Day {
+        spec: ephemeral,
+        ..day()
+    };
+    vec![
+        (C::ChainIntact, true, R::AsExpected, day().status()),
+        (
+            C::ChainIntact,
+            false,
+            R::HeadWentBack,
+            witnessed(head(9, "cc")),
+        ),
+        (
+            C::ChainIntact,
+            false,
+            R::HeadForked,
+            witnessed(head(7, "bb")),
+        ),
+        (C::ChainIntact, false, R::ChainBroken, broken),
+        (C::MirrorCaughtUp, true, R::AsExpected, day().status()),
+        (C::MirrorCaughtUp, true, R::PhaseMirrorsNothing, advancing()),
+        (C::MirrorCaughtUp, false, R::Backlog, behind),
+        (C::MirrorCaughtUp, false, R::DeadLetters, refused),
+        (C::StorageDurable, true, R::AsExpected, day().status()),
+        (
+            C::StorageDurable,
+            false,
+            R::EphemeralStorage,
+            ephemeral.status(),
+        ),
+    ]
+}
+
+fn of_rollouts() -> Vec<Case> {
+    let (pod, uid) = ("p".to_owned(), "u".to_owned());
+    let next = Rollout::Next {
+        pod: pod.clone(),
+        uid: uid.clone(),
+        left: 2,
+    };
+    let moving = Rollout::Moving { pod, uid, left: 1 };
+    let suspended = Rollout::Suspended { left: 1 };
+    vec![
+        (C::WorkloadsSelected, true, R::AsExpected, selecting(&[])),
+        (
+            C::WorkloadsSelected,
+            false,
+            R::Conflict,
+            selecting(&["Deployment web"]),
+        ),
+        (C::SidecarsUpToDate, true, R::AsExpected, day().status()),
+        (C::SidecarsUpToDate, false, R::RollingOut, rolling(next)),
+        (C::SidecarsUpToDate, false, R::RollingOut, rolling(moving)),
+        (
+            C::SidecarsUpToDate,
+            false,
+            R::RolloutStopped,
+            rolling(stopped()),
+        ),
+        (C::SidecarsUpToDate, false, R::Suspended, rolling(suspended)),
+    ]
+}
+
+fn reported(change: impl FnOnce(&mut StrandStatus)) -> IntegrationStatus {
+    let strands = vec![reporting(change)];
+    Day { strands, ..day() }.status()
+}
+
+fn starting() -> IntegrationStatus {
+    reported(|status| status.ready = false)
+}
+
+fn witnessed(head: HeadReference) -> IntegrationStatus {
+    let strands = vec![strand(|strand| strand.spec.witnessed = Some(head))];
+    Day { strands, ..day() }.status()
+}
+
+fn not_valid() -> IntegrationStatus {
+    let none = IntegrationStatus::default();
+    invalid(&integration(&json!({})), &none, "spec.phase: no", &now())
+}
+
+fn rolling(rollout: Rollout) -> IntegrationStatus {
+    let applied = Applied::well(rollout);
+    Day { applied, ..day() }.status()
+}
+
+fn stopped() -> Rollout {
+    Rollout::Stopped {
+        pod: "p".to_owned(),
+        uid: "u".to_owned(),
+        left: 1,
+    }
+}
+
+fn failing() -> IntegrationStatus {
+    let applied = Applied::badly(&["could not drain strand boboyka-0: no"], &[]);
+    Day { applied, ..day() }.status()
+}
+
+fn selecting(contested: &[&str]) -> IntegrationStatus {
+    let day = Day {
+        spec: json!({"workloadSelector": {"matchLabels": {"team": "a"}}}),
+        applied: Applied::badly(&[], contested),
+        ..day()
+    };
+    day.status()
+}
+
+/// A day after a good one, on which another phase is asked for.
+fn asking(phase: &str, strand: BoboykaStrand) -> IntegrationStatus {
+    let mut spec = mirrored();
+    spec["phase"] = json!(phase);
+    let day = Day {
+        spec,
+        strands: vec![strand],
+        before: day().status(),
+        ..day()
+    };
+    day.status()
+}
+
+fn waiting() -> IntegrationStatus {
+    asking("MigrateInternals", reporting(|status| status.backlog = 4))
+}
+
+fn advancing() -> IntegrationStatus {
+    asking("CutOver", reporting(|_| {}))
+}

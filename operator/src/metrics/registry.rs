@@ -1,0 +1,247 @@
+//! The operator's metrics. Names and units follow Prometheus' conventions. Labels have names of kinds and states only,
+//! never a tenant's.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// How a reconciliation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reconciled {
+    /// It succeeded; a closed gate is no failure.
+    Ok,
+    /// It failed and is retried.
+    Error,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reconcile {
+    controller: &'static str,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Controller {
+    controller: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Admission {
+    decision: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Request {
+    verb: &'static str,
+    resource: String,
+    code: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct State {
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Phase {
+    phase: &'static str,
+}
+
+/// All metrics of the operator.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    reconciles: Family<Reconcile, Histogram>,
+    queue: Family<Controller, Gauge>,
+    admissions: Family<Admission, Counter>,
+    admission_duration: Histogram,
+    requests: Family<Request, Counter>,
+    leader: Gauge,
+    strands: Family<State, Gauge>,
+    integrations: Family<Phase, Gauge>,
+    certificate_expiry: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("boboyka_operator"),
+            reconciles: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(0.001, 2.0, 15))
+            }),
+            queue: Family::default(),
+            admissions: Family::default(),
+            admission_duration: Histogram::new(exponential_buckets(0.000_25, 2.0, 16)),
+            requests: Family::default(),
+            leader: Gauge::default(),
+            strands: Family::default(),
+            integrations: Family::default(),
+            certificate_expiry: Gauge::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register_with_unit(
+            "reconcile_duration",
+            "Duration of a reconciliation, by controller and result",
+            Unit::Seconds,
+            self.reconciles.clone(),
+        );
+        registry.register(
+            "queue_objects",
+            "Objects that wait to be reconciled, by controller",
+            self.queue.clone(),
+        );
+        registry.register(
+            "admissions",
+            "Admission reviews by decision",
+            self.admissions.clone(),
+        );
+        registry.register_with_unit(
+            "admission_duration",
+            "Time from the head of an admission request to its answer",
+            Unit::Seconds,
+            self.admission_duration.clone(),
+        );
+        registry.register(
+            "api_requests",
+            "Requests to the API server by verb, resource and code; code 0 without an answer",
+            self.requests.clone(),
+        );
+        registry.register(
+            "leader",
+            "1 while this replica holds the Lease",
+            self.leader.clone(),
+        );
+        registry.register("strands", "Strands by state", self.strands.clone());
+        registry.register(
+            "integrations",
+            "Integrations by phase in force",
+            self.integrations.clone(),
+        );
+        registry.register_with_unit(
+            "certificate_expiry_timestamp",
+            "When the serving certificate expires, in seconds since 1970",
+            Unit::Seconds,
+            self.certificate_expiry.clone(),
+        );
+    }
+
+    /// Counts a reconciliation.
+    pub(crate) fn reconciled(&self, controller: &'static str, result: Reconciled, took: Duration) {
+        let result = match result {
+            Reconciled::Ok => "ok",
+            Reconciled::Error => "error",
+        };
+        let labels = Reconcile { controller, result };
+        self.reconciles
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
+    }
+
+    /// Sets how many objects wait to be reconciled.
+    pub(crate) fn set_queue(&self, controller: &'static str, objects: usize) {
+        self.queue
+            .get_or_create(&Controller { controller })
+            .set(signed(objects));
+    }
+
+    /// Counts an admission review.
+    pub(crate) fn admitted(&self, decision: &'static str, took: Duration) {
+        self.admissions.get_or_create(&Admission { decision }).inc();
+        self.admission_duration.observe(took.as_secs_f64());
+    }
+
+    /// Sets whether this replica leads.
+    pub(crate) fn set_leader(&self, leads: bool) {
+        self.leader.set(leads.into());
+    }
+
+    /// Sets how many strands are in a state.
+    pub(crate) fn set_strands(&self, state: &'static str, strands: usize) {
+        self.strands
+            .get_or_create(&State { state })
+            .set(signed(strands));
+    }
+
+    /// Sets how many integrations are in a phase.
+    pub(crate) fn set_integrations(&self, phase: &'static str, integrations: usize) {
+        self.integrations
+            .get_or_create(&Phase { phase })
+            .set(signed(integrations));
+    }
+
+    /// Sets when the certificate that is served expires, in seconds since 1970.
+    pub(crate) fn set_certificate_expiry(&self, seconds: i64) {
+        self.certificate_expiry.set(seconds);
+    }
+
+    /// Counts a request to the API server.
+    pub(super) fn requested(&self, verb: &'static str, resource: String, code: u16) {
+        let code = code.to_string();
+        self.requests
+            .get_or_create(&Request {
+                verb,
+                resource,
+                code,
+            })
+            .inc();
+    }
+
+    /// All metrics as OpenMetrics text.
+    ///
+    /// # Errors
+    /// When a metric can't be written.
+    pub(crate) fn text(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+fn signed(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_have_base_units_and_say_what_was_counted() {
+        let metrics = Metrics::default();
+        metrics.reconciled("integration", Reconciled::Ok, Duration::from_millis(3));
+        metrics.admitted("injected", Duration::from_millis(1));
+        metrics.requested("get", "pods".into(), 200);
+        metrics.set_leader(true);
+        metrics.set_queue("integration", 2);
+        metrics.set_strands("held", 3);
+        metrics.set_integrations("DualWrite", 1);
+        metrics.set_certificate_expiry(7);
+        let text = metrics.text().unwrap();
+        for line in [
+            "boboyka_operator_reconcile_duration_seconds_count{controller=\"integration\",result=\"ok\"} 1",
+            "boboyka_operator_admissions_total{decision=\"injected\"} 1",
+            "boboyka_operator_admission_duration_seconds_count 1",
+            "boboyka_operator_api_requests_total{verb=\"get\",resource=\"pods\",code=\"200\"} 1",
+            "boboyka_operator_leader 1",
+            "boboyka_operator_queue_objects{controller=\"integration\"} 2",
+            "boboyka_operator_strands{state=\"held\"} 3",
+            "boboyka_operator_integrations{phase=\"DualWrite\"} 1",
+            "boboyka_operator_certificate_expiry_timestamp_seconds 7",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+}

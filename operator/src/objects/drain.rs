@@ -1,0 +1,63 @@
+//! The Job that drains a strand: it mirrors the backlog of a strand that no pod holds.
+
+use boboyka_crds::names;
+use k8s_openapi::api::batch::v1::Job;
+use serde_json::json;
+
+use super::labels::labels;
+use crate::container::{self, USER};
+use crate::integration::Validated;
+use crate::strands::held::Held;
+
+/// After this many failures the Job stays for somebody to look at.
+const BACKOFF_LIMIT: u32 = 6;
+/// How long a finished Job stays to be looked at, in seconds.
+const KEPT_SECONDS: u32 = 60;
+
+/// The Job, whose pod holds the strand.
+pub(crate) fn new(integration: &Validated, held: &Held) -> Option<Job> {
+    let mut labels = labels(integration);
+    labels.insert(names::DRAIN_LABEL.to_owned(), held.strand.clone());
+    serde_json::from_value(json!({
+        "apiVersion": "batch/v1", "kind": "Job",
+        "metadata": {
+            "name": name(&held.strand), "namespace": integration.namespace, "labels": labels,
+            "annotations": {names::TOKEN_ANNOTATION: held.token},
+            "ownerReferences": [integration.owner],
+        },
+        "spec": {
+            "backoffLimit": BACKOFF_LIMIT, "ttlSecondsAfterFinished": KEPT_SECONDS,
+            // A failing pod must be gone before the next pod opens the strand.
+            "podReplacementPolicy": "Failed",
+            "template": {
+                "metadata": {"labels": labels, "annotations": {
+                    names::STRAND_ANNOTATION: held.strand, names::TOKEN_ANNOTATION: held.token,
+                    names::IMAGE_ANNOTATION: integration.image,
+                }},
+                "spec": {
+                    "restartPolicy": "OnFailure",
+                    "automountServiceAccountToken": false,
+                    "securityContext": {
+                        "fsGroup": USER, "fsGroupChangePolicy": "OnRootMismatch", "runAsNonRoot": true,
+                        "seccompProfile": {"type": "RuntimeDefault"},
+                    },
+                    "containers": [container::drain(integration, &held.strand)],
+                    "volumes": container::volumes(integration, &held.strand),
+                },
+            },
+        },
+    }))
+    .ok()
+}
+
+/// The Job's name; a strand has one at a time.
+pub(crate) fn name(strand: &str) -> String {
+    // The names of the Job's pods are longer and must fit too.
+    let begin: String = strand.chars().take(40).collect();
+    let hash = blake3::hash(strand.as_bytes()).to_hex();
+    format!(
+        "boboyka-drain-{}-{}",
+        begin.trim_matches('-'),
+        hash.get(..5).unwrap_or_default()
+    )
+}

@@ -1,0 +1,111 @@
+//! The types of conditions and the reasons of conditions and Events: every word that a person or an alert may match on.
+//!
+//! Sidecars report three conditions with reasons of their own, which the operator passes on.
+
+/// An enum of words, each named as it is written, with all of them in a list.
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $word:ident,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $name {
+            $($(#[$doc])* $word,)*
+        }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$word,)*];
+
+            /// The word as it is written.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$word => stringify!($word),)*
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+words! {
+    /// The type of a condition of a `BoboykaIntegration`.
+    ConditionType {
+        /// Sums up all others.
+        Ready,
+        /// Something is on its way that needs nobody's help; absent otherwise.
+        Reconciling,
+        /// Somebody must act before anything goes on; absent otherwise.
+        Stalled,
+        /// Every chain is intact and continues what was seen before.
+        ChainIntact,
+        /// Sidecars report that Supabase accepts their key.
+        CredentialsAccepted,
+        /// Sidecars report that Supabase answers.
+        SupabaseReachable,
+        /// Sidecars report that retention does not wait.
+        RetentionEnforced,
+        /// Supabase has every record that the phase mirrors.
+        MirrorCaughtUp,
+        /// Strands outlive their pods.
+        StorageDurable,
+        /// The workloads that the selector chooses have the label.
+        WorkloadsSelected,
+        /// Every sidecar runs the image that the integration asks for.
+        SidecarsUpToDate,
+    }
+}
+
+words! {
+    /// The reason of a condition or an Event that the operator itself gives.
+    Reason {
+        /// Nothing is wrong.
+        AsExpected,
+        /// No pod of the integration runs.
+        NoPods,
+        /// The specification breaks a rule.
+        InvalidSpec,
+        /// A write to the API server failed and is retried.
+        NotApplied,
+        /// A gate keeps the next phase from coming into force.
+        PhaseGateClosed,
+        /// A step towards the requested phase was made, and another follows.
+        PhaseAdvancing,
+        /// The phase in force changed. Only on Events.
+        PhaseInForce,
+        /// Labelled pods run without a sidecar.
+        SidecarMissing,
+        /// Sidecars have not reported that they are ready.
+        SidecarsNotReady,
+        /// Sidecars are being moved to another image.
+        RollingOut,
+        /// A sidecar did not become ready with its new image.
+        RolloutStopped,
+        /// The integration is suspended.
+        Suspended,
+        /// A strand ends before a head that was seen.
+        HeadWentBack,
+        /// A strand has another block where one was seen.
+        HeadForked,
+        /// A sidecar reports a broken chain.
+        ChainBroken,
+        /// Supabase refuses records.
+        DeadLetters,
+        /// Records wait for Supabase.
+        Backlog,
+        /// The phase in force mirrors nothing.
+        PhaseMirrorsNothing,
+        /// Strands are lost with their pods.
+        EphemeralStorage,
+        /// Another field manager set the label of a workload.
+        Conflict,
+    }
+}
+
+/// The reason of the Event that says that a condition is true again.
+pub fn again(condition: &str) -> String {
+    format!("{condition}Again")
+}

@@ -1,0 +1,23 @@
+//! The changes that the leader makes to a strand that is there. Pure.
+
+use boboyka_crds::{HeadReference, Holder};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
+/// A change of a strand.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum StrandChange {
+    /// Bind it to the pod that was admitted with it.
+    Bind { pod_name: String, pod_uid: String },
+    /// Name the pod that carries it as its holder: the strand was recreated while the pod ran.
+    Adopt(Holder),
+    /// Free it: its pod, of this name and UID, is gone.
+    Release { pod_name: String, pod_uid: String },
+    /// Free it: the pod that it was given to at admission never came.
+    TakeBack { token: String },
+    /// Store a head that was seen.
+    Witness(HeadReference),
+    /// Make the integration its owner, or remove the integration as its owner.
+    Own(Option<OwnerReference>),
+    /// Delete it: it was ephemeral and its pod is gone.
+    Delete,
+}

@@ -1,0 +1,111 @@
+//! Strands that this replica gave away a moment ago: its cache may not know yet, and two pods must not get one strand.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use boboyka_crds::BoboykaStrand;
+use kube::ResourceExt as _;
+
+/// A strand is passed over until the cache knows, for this long at most.
+const RECENT: Duration = Duration::from_secs(5);
+
+/// Strands that were given away, by `NAMESPACE/STRAND`.
+#[derive(Default)]
+pub(super) struct Given(Mutex<HashMap<String, Gift>>);
+
+#[derive(Clone, Copy)]
+struct Gift {
+    since: Instant,
+    /// The resource version that was written; a cache that has this version knows. `u64::MAX` until it is written.
+    version: u64,
+}
+
+impl Given {
+    /// Begins to give a strand away; false while another call gives the same strand.
+    pub(super) fn begin(&self, key: &str) -> bool {
+        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.retain(|_, gift| gift.since.elapsed() < RECENT);
+        if recent.get(key).is_some_and(|gift| gift.version == u64::MAX) {
+            return false;
+        }
+        let gift = Gift {
+            since: Instant::now(),
+            version: u64::MAX,
+        };
+        recent.insert(key.to_owned(), gift);
+        true
+    }
+
+    /// Notes the outcome: the strand as it was written, or `None`.
+    pub(super) fn end(&self, key: String, written: Option<&BoboykaStrand>) {
+        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match written {
+            Some(strand) => {
+                let since = Instant::now();
+                let version = version(strand);
+                recent.insert(key, Gift { since, version });
+            }
+            None => drop(recent.remove(&key)),
+        }
+    }
+
+    /// Strands of a namespace that were given away here, which the cached `strands` do not show yet.
+    pub(super) fn not_yet_known(
+        &self,
+        namespace: &str,
+        strands: &[Arc<BoboykaStrand>],
+    ) -> HashSet<String> {
+        let recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let given = recent
+            .iter()
+            .filter(|(_, gift)| gift.since.elapsed() < RECENT);
+        let given = given.filter_map(|(key, gift)| {
+            let name = key.strip_prefix(namespace)?.strip_prefix('/')?;
+            let cached = strands.iter().find(|strand| strand.name_any() == name);
+            cached
+                .is_none_or(|strand| version(strand) < gift.version)
+                .then(|| name.to_owned())
+        });
+        given.collect()
+    }
+}
+
+/// The version of a strand's resource, which the API server lets its clients compare.
+fn version(strand: &BoboykaStrand) -> u64 {
+    strand
+        .resource_version()
+        .and_then(|version| version.parse().ok())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use boboyka_crds::BoboykaStrandSpec;
+
+    use super::*;
+
+    fn at_version(version: &str) -> BoboykaStrand {
+        let mut strand = BoboykaStrand::new("i-0", BoboykaStrandSpec::default());
+        strand.metadata.resource_version = Some(version.to_owned());
+        strand
+    }
+
+    #[test]
+    fn a_strand_is_passed_over_until_the_cache_has_what_was_written() {
+        let given = Given::default();
+        assert!(given.begin("n/i-0"));
+        assert!(!given.begin("n/i-0"), "another call gives it");
+        let cached = |version| vec![Arc::new(at_version(version))];
+        let unknown = HashSet::from(["i-0".to_owned()]);
+        assert_eq!(given.not_yet_known("n", &cached("7")), unknown);
+        given.end("n/i-0".to_owned(), Some(&at_version("9")));
+        assert_eq!(given.not_yet_known("n", &cached("8")), unknown);
+        assert_eq!(given.not_yet_known("n", &[]), unknown);
+        assert_eq!(given.not_yet_known("other", &[]), HashSet::new());
+        assert_eq!(given.not_yet_known("n", &cached("9")), HashSet::new());
+        assert!(given.begin("n/i-0"));
+        given.end("n/i-0".to_owned(), None);
+        assert_eq!(given.not_yet_known("n", &[]), HashSet::new());
+    }
+}

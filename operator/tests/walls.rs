@@ -1,0 +1,168 @@
+//! Walls inside the crate, read from its sources: who may write what, and how errors reach the log.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The sources without their tests, by path from `src`.
+fn read_sources() -> std::io::Result<BTreeMap<String, String>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = BTreeMap::new();
+    let mut folders: Vec<PathBuf> = vec![root.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            let name = path
+                .strip_prefix(&root)
+                .unwrap_or(&path)
+                .display()
+                .to_string();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|end| end == "rs") && !name.contains("tests") {
+                let text = std::fs::read_to_string(&path)?;
+                found.insert(name, product_part(&text));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// A source up to its tests, which stand at its end, without its comments.
+fn product_part(text: &str) -> String {
+    let product = text.split("\n#[cfg(test)]").next().unwrap_or_default();
+    let lines = product.lines();
+    let code = lines.filter(|line| !line.trim_start().starts_with("//"));
+    code.collect::<Vec<_>>().join("\n")
+}
+
+/// The words of a source: identifiers, and `::`, `=`, `<` and such left out.
+fn words(text: &str) -> Vec<&str> {
+    let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
+    words.filter(|word| !word.is_empty()).collect()
+}
+
+/// The files that could write objects of a kind: they name the kind, and what a write needs. A type alias would hide the
+/// kind, so it counts too.
+fn writers_of(kind: &str, sources: &BTreeMap<String, String>) -> Vec<String> {
+    const WRITES: [&str; 5] = [
+        "Api",
+        "PatchParams",
+        "PostParams",
+        "DeleteParams",
+        "merge_parameters",
+    ];
+    let could_write = |text: &&String| {
+        let words = words(text);
+        let names = words.contains(&kind);
+        let is_renamed = words.windows(2).any(|pair| *pair == [kind, "as"]);
+        let has_alias = text
+            .lines()
+            .any(|line| line.contains("type ") && line.contains('=') && line.contains(kind));
+        let writes = words.iter().any(|word| WRITES.contains(word));
+        names && (writes || is_renamed || has_alias)
+    };
+    let writers = sources.iter().filter(|(_, text)| could_write(text));
+    writers.map(|(name, _)| name.clone()).collect()
+}
+
+#[test]
+fn one_file_writes_strands_and_their_claims() {
+    let sources = read_sources().unwrap();
+    for kind in ["BoboykaStrand", "PersistentVolumeClaim"] {
+        assert_eq!(writers_of(kind, &sources), ["strands/ledger.rs"], "{kind}");
+    }
+}
+
+#[test]
+fn a_second_writer_is_found_however_it_names_the_kind() {
+    for second in [
+        "let api: Api<BoboykaStrand> = Api::namespaced(client, namespace);",
+        "use boboyka_crds::BoboykaStrand as Strand;",
+        "pub(crate) type Strand = boboyka_crds::BoboykaStrand;",
+        "fn write(strand: &BoboykaStrand) { api.create(&PostParams::default(), strand); }",
+    ] {
+        let mut sources = read_sources().unwrap();
+        sources.insert("second.rs".to_owned(), second.to_owned());
+        let writers = writers_of("BoboykaStrand", &sources);
+        assert_eq!(writers, ["second.rs", "strands/ledger.rs"], "{second}");
+    }
+    let innocent = "use boboyka_crds::BoboykaStrand;\nfn name(strand: &BoboykaStrand) {}";
+    let sources = [("innocent.rs".to_owned(), innocent.to_owned())].into();
+    assert!(writers_of("BoboykaStrand", &sources).is_empty());
+}
+
+#[test]
+fn the_leader_knows_nothing_of_the_webhook_and_strands_know_neither() {
+    let sources = read_sources().unwrap();
+    let imports = |folder: &str, module: &str| -> Vec<&String> {
+        let found = sources.iter().filter(|(name, text)| {
+            name.starts_with(folder) && text.contains(&format!("crate::{module}"))
+        });
+        found.map(|(name, _)| name).collect()
+    };
+    for (folder, module) in [
+        ("controller", "admission"),
+        ("admission", "controller"),
+        ("strands", "admission"),
+        ("strands", "controller"),
+        ("objects", "controller"),
+        ("objects", "admission"),
+    ] {
+        assert!(
+            imports(folder, module).is_empty(),
+            "{folder} imports {module}"
+        );
+    }
+    assert!(
+        !imports("controller", "strands").is_empty(),
+        "the check finds imports"
+    );
+    assert!(!imports("admission", "strands").is_empty());
+}
+
+#[test]
+fn what_decides_reads_no_clock() {
+    let sources = read_sources().unwrap();
+    for pure in [
+        "strands/change.rs",
+        "strands/choice.rs",
+        "strands/slot.rs",
+        "strands/witness.rs",
+        "controller/plan.rs",
+        "controller/news.rs",
+        "controller/rollout.rs",
+        "controller/seen.rs",
+        "controller/status.rs",
+        "controller/status/checks.rs",
+        "controller/status/conditions.rs",
+        "controller/status/facts.rs",
+        "controller/status/tally.rs",
+        "phases.rs",
+        "integration.rs",
+        "lease/terms.rs",
+        "certificates/rotation.rs",
+    ] {
+        let text = sources
+            .get(pure)
+            .unwrap_or_else(|| panic!("{pure} is gone"));
+        let words = words(text);
+        for foreign in ["async", "Client", "SystemTime"] {
+            assert!(!words.contains(&foreign), "{pure} names {foreign}");
+        }
+        let reads = ["::now", ".elapsed()"];
+        let reads = reads.iter().filter(|read| text.contains(**read));
+        assert_eq!(reads.count(), 0, "{pure} reads a clock");
+    }
+}
+
+#[test]
+fn errors_are_logged_with_their_causes() {
+    for (name, text) in read_sources().unwrap() {
+        for bare in ["%error", "?error", "dyn std::error::Error,"] {
+            assert!(
+                !text.contains(bare),
+                "{name} logs {bare}: write error = causes(&error)"
+            );
+        }
+    }
+}

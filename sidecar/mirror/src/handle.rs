@@ -1,0 +1,298 @@
+//! The handle on the lanes: what an ingest, the API, the report and the metrics ask of the mirror.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use boboyka_store::{ReadError, Store, View, causes, now_ms};
+use boboyka_strand::{PerType, RecordType, Seq};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::classify::is_final;
+use crate::lane::{Lane, Setup};
+use crate::outcome::Outcome;
+use crate::retry::{Retry, RetryError, RetryReport};
+use crate::settings::Settings;
+use crate::source::{Configured, SourceChanges, SourceWatch, SupabaseSource};
+use crate::status::{LaneCounters, LaneState, LaneStatus, LaneView, ms_until};
+
+/// Behind so many records an ingest does not wait: they take longer than it would.
+const AHEAD_MAX: u64 = 10_000;
+
+/// Dead letters shown of each lane: enough to see what is wrong, small enough for one answer.
+const DEAD_LETTERS_SHOWN: usize = 100;
+
+/// The answer to a retry takes no longer: a request in flight (30 s), a preflight and the replay.
+const RETRY_MAX: Duration = Duration::from_secs(90);
+
+/// A handle on the lanes; cheap to clone.
+#[derive(Clone)]
+pub struct Mirror(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    settings: watch::Receiver<Settings>,
+    configured: watch::Receiver<Configured>,
+    lanes: PerType<LaneHandle>,
+}
+
+/// The outside of a lane.
+struct LaneHandle {
+    record_type: RecordType,
+    view: watch::Sender<LaneView>,
+    retries: mpsc::Sender<Retry>,
+    counters: Arc<LaneCounters>,
+}
+
+impl Mirror {
+    /// Starts the lanes. The task ends after `shutdown`, in a few seconds at most; should it end
+    /// before, a lane has failed in a way that only a restart mends.
+    pub fn start(
+        store: Store,
+        source: SupabaseSource,
+        settings: watch::Receiver<Settings>,
+        shutdown: CancellationToken,
+    ) -> (Self, JoinHandle<()>) {
+        let (source, configured) = SourceWatch::new(source);
+        let mut tasks = JoinSet::new();
+        let view = store.view();
+        let lanes = PerType::from_fn(|record_type| {
+            let passed = view.marks[record_type].seq;
+            let (shown, _) = watch::channel(LaneView {
+                passed,
+                ..LaneView::new()
+            });
+            // One retry at a time is sensible; a few more may queue.
+            let (retries, receiver) = mpsc::channel(4);
+            let counters = Arc::new(LaneCounters::default());
+            let lane = Lane::new(Setup {
+                record_type,
+                store: store.clone(),
+                settings: settings.clone(),
+                configured: configured.clone(),
+                retries: receiver,
+                view: shown.clone(),
+                counters: Arc::clone(&counters),
+                shutdown: shutdown.clone(),
+            });
+            tasks.spawn(lane.run());
+            LaneHandle {
+                record_type,
+                view: shown,
+                retries,
+                counters,
+            }
+        });
+        tasks.spawn(source.run(shutdown));
+        let mirror = Self(Arc::new(Inner {
+            store,
+            settings,
+            configured,
+            lanes,
+        }));
+        (mirror, tokio::spawn(supervise(tasks)))
+    }
+
+    /// Whether new records are mirrored as the strand stands in a view: "`dual_write_enabled`".
+    pub fn enabled(&self, view: &View) -> bool {
+        self.configured() && view.phase.is_some_and(|state| state.phase.mirrors())
+    }
+
+    /// Whether there is a Supabase to mirror to.
+    pub fn configured(&self) -> bool {
+        matches!(*self.0.configured.borrow(), Configured::On(_))
+    }
+
+    /// Changes whenever the credentials do.
+    pub fn watch_source(&self) -> SourceChanges {
+        SourceChanges::of(self.0.configured.clone())
+    }
+
+    /// Its URL, without anything secret.
+    pub fn supabase_url(&self) -> Option<String> {
+        match &*self.0.configured.borrow() {
+            Configured::On(supabase) => Some(supabase.url().to_owned()),
+            Configured::Off(_) => None,
+        }
+    }
+
+    /// What became of a record, waiting for it at most the acknowledgement's time-out, and not at all
+    /// when the lane can't be in time.
+    pub async fn outcome(&self, record_type: RecordType, seq: Seq) -> Outcome {
+        let lane = &self.lane(record_type).view;
+        let deadline = Instant::now() + self.0.settings.borrow().ack_timeout;
+        if !self.mirrors(seq) || lane.borrow().is_stuck_until(deadline) {
+            return self.outcome_now(record_type, seq);
+        }
+        let mut view = lane.subscribe();
+        if self.0.store.view().backlog(record_type) <= AHEAD_MAX {
+            let done = view.wait_for(|view| view.passed >= seq || view.is_stuck_until(deadline));
+            // The sender lives as long as `self`, and a time-out is an outcome like others.
+            let _ = tokio::time::timeout_at(deadline.into(), done).await.is_ok();
+        }
+        self.outcome_now(record_type, seq)
+    }
+
+    /// What became of a record, as known now.
+    pub fn outcome_now(&self, record_type: RecordType, seq: Seq) -> Outcome {
+        let (passed, reason, is_hanging) = {
+            let view = self.lane(record_type).view.borrow();
+            (view.passed, view.reason.clone(), view.is_hanging)
+        };
+        if passed >= seq {
+            return self.settled(record_type, seq);
+        }
+        if !self.mirrors(seq) {
+            return Outcome::Disabled;
+        }
+        let ahead = self.0.store.view().backlog(record_type);
+        let reason = match reason {
+            Some(reason) => format!("queued: {reason}"),
+            None if is_hanging => "queued: supabase does not answer".to_owned(),
+            None if ahead > AHEAD_MAX => format!("queued: behind {ahead} other records"),
+            None => "queued: not mirrored yet".to_owned(),
+        };
+        Outcome::Queued { reason }
+    }
+
+    /// Whether a record is ever sent as things stand.
+    fn mirrors(&self, seq: Seq) -> bool {
+        let until = self.0.store.view().mirror_until();
+        self.configured() && until.is_none_or(|until| seq <= until)
+    }
+
+    fn settled(&self, record_type: RecordType, seq: Seq) -> Outcome {
+        let store = &self.0.store;
+        if store.view().marks[record_type].dead_lettered == 0 {
+            return Outcome::Mirrored;
+        }
+        match store.dead_letter(record_type, seq) {
+            Ok(None) => Outcome::Mirrored,
+            Ok(Some(letter)) if !is_final(&letter.code) => Outcome::Queued {
+                reason: format!(
+                    "queued: refused for now ({}): {}",
+                    letter.code, letter.message
+                ),
+            },
+            Ok(Some(letter)) => Outcome::DeadLettered {
+                reason: format!("refused by supabase: {}", letter.code),
+            },
+            Err(error) => {
+                let error = causes(&error);
+                tracing::warn!(
+                    seq,
+                    error,
+                    "could not look up the dead letter of record {seq}"
+                );
+                Outcome::Queued {
+                    reason: "queued: not known at the moment".to_owned(),
+                }
+            }
+        }
+    }
+
+    /// How the lanes are doing as the strand stands in a view, in the page's order of types, without dead
+    /// letters: cheap enough for every scrape.
+    pub fn lanes(&self, view: &View) -> Vec<LaneStatus> {
+        let lanes = self.0.lanes.values();
+        lanes.map(|lane| Self::status(lane, view)).collect()
+    }
+
+    /// The same with each lane's oldest dead letters. Reads the store: not on an async thread.
+    pub fn lanes_with_dead_letters(&self, view: &View) -> Result<Vec<LaneStatus>, ReadError> {
+        let mut lanes = self.lanes(view);
+        for lane in lanes
+            .iter_mut()
+            .filter(|lane| lane.dead_lettered + lane.set_aside > 0)
+        {
+            let store = &self.0.store;
+            lane.dead_letters = store.dead_letters(lane.record_type, 0, DEAD_LETTERS_SHOWN)?;
+        }
+        Ok(lanes)
+    }
+
+    /// What a lane counts since the process started, for the metrics.
+    pub fn counters(&self, record_type: RecordType) -> &LaneCounters {
+        &self.lane(record_type).counters
+    }
+
+    /// Wakes one lane or all, whatever they wait for, and sends their dead letters again.
+    pub async fn retry(&self, lane: Option<RecordType>) -> Result<RetryReport, RetryError> {
+        if !self.configured() {
+            return Err(RetryError::Disabled);
+        }
+        let chosen = self
+            .0
+            .lanes
+            .values()
+            .filter(|l| lane.is_none_or(|ty| ty == l.record_type));
+        let deadline = tokio::time::Instant::now() + RETRY_MAX;
+        let mut replies = Vec::new();
+        for lane in chosen {
+            let (reply, answer) = oneshot::channel();
+            lane.retries
+                .try_send(Retry { reply })
+                .map_err(|error| match error {
+                    mpsc::error::TrySendError::Full(_) => RetryError::Busy,
+                    mpsc::error::TrySendError::Closed(_) => RetryError::Stopping,
+                })?;
+            replies.push(answer);
+        }
+        let mut total = RetryReport::default();
+        for answer in replies {
+            let report = tokio::time::timeout_at(deadline, answer)
+                .await
+                .map_err(|_| RetryError::Busy)?
+                .map_err(|_| RetryError::Stopping)?;
+            total.retried += report.retried;
+            total.mirrored += report.mirrored;
+            total.dead_lettered += report.dead_lettered;
+        }
+        Ok(total)
+    }
+
+    fn lane(&self, record_type: RecordType) -> &LaneHandle {
+        &self.0.lanes[record_type]
+    }
+
+    fn status(lane: &LaneHandle, strand: &View) -> LaneStatus {
+        let view = lane.view.borrow().clone();
+        let mark = strand.marks[lane.record_type];
+        let oldest_ms = [view.oldest_ms, view.aside_ms].into_iter().flatten().min();
+        let oldest_ms = oldest_ms.filter(|_| view.state != LaneState::Disabled);
+        let mode = view.table_is_known().then_some(view.shape.mode);
+        LaneStatus {
+            record_type: lane.record_type,
+            table: view.table,
+            mode,
+            key: view.shape.key.clone(),
+            state: view.state,
+            reason: view.reason.map(|reason| reason.to_string()),
+            mark: mark.seq,
+            head: strand.head.seq,
+            backlog: strand.backlog(lane.record_type) + view.set_aside,
+            lag_ms: oldest_ms.map_or(0, |oldest| now_ms().saturating_sub(oldest)),
+            mirrored: mark.mirrored,
+            dead_lettered: mark.dead_lettered.saturating_sub(view.set_aside),
+            set_aside: view.set_aside,
+            retry_in_ms: view.retry_at.map(|at| ms_until(at, Instant::now())),
+            lost_columns: view.shape.lost_columns.clone(),
+            idempotent: view.shape.idempotent,
+            guarded: view.shape.guarded,
+            dead_letters: Vec::new(),
+        }
+    }
+}
+
+/// Ends with the first task that ends by itself, or after all have obeyed the shutdown. A panic goes on
+/// in the task that awaits this one.
+async fn supervise(mut tasks: JoinSet<()>) {
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended
+            && let Ok(panic) = error.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}

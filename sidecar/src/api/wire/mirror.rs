@@ -1,0 +1,178 @@
+//! The mirror in JSON.
+
+use std::sync::Arc;
+
+use boboyka_mirror::{LaneStatus, Mode, RetryReport};
+use boboyka_store::DeadLetter;
+use boboyka_strand::{Hash, RecordType, Seq};
+use serde::Serialize;
+
+/// A lane.
+#[derive(Serialize)]
+pub(in crate::api) struct LaneJson {
+    record_type: RecordType,
+    table: Arc<str>,
+    state: &'static str,
+    reason: Option<String>,
+    mark: Seq,
+    head: Seq,
+    backlog: u64,
+    lag_ms: u64,
+    mirrored: u64,
+    dead_lettered: u64,
+    retry_in_ms: Option<u64>,
+    lost_columns: Vec<Arc<str>>,
+    idempotent: bool,
+    mode: Option<&'static str>,
+    key: Vec<Arc<str>>,
+    guarded: bool,
+    set_aside: u64,
+    dead_letters: Vec<DeadLetterJson>,
+}
+
+/// A dead letter of a lane.
+#[derive(Serialize)]
+struct DeadLetterJson {
+    record_type: RecordType,
+    seq: Seq,
+    record_hash: Hash,
+    code: String,
+    message: String,
+    attempts: u32,
+    since_ms: u64,
+}
+
+/// What a retry did.
+#[derive(Serialize)]
+pub(in crate::api) struct RetryJson {
+    retried: u64,
+    mirrored: u64,
+    dead_lettered: u64,
+}
+
+/// The lanes, in the page's order.
+pub(in crate::api) fn lane_statuses(lanes: Vec<LaneStatus>) -> Vec<LaneJson> {
+    lanes.into_iter().map(LaneJson::from).collect()
+}
+
+impl From<LaneStatus> for LaneJson {
+    fn from(lane: LaneStatus) -> Self {
+        let letters = lane.dead_letters.into_iter();
+        Self {
+            record_type: lane.record_type,
+            table: lane.table,
+            state: lane.state.name(),
+            reason: lane.reason,
+            mark: lane.mark,
+            head: lane.head,
+            backlog: lane.backlog,
+            lag_ms: lane.lag_ms,
+            mirrored: lane.mirrored,
+            dead_lettered: lane.dead_lettered,
+            retry_in_ms: lane.retry_in_ms,
+            lost_columns: lane.lost_columns,
+            idempotent: lane.idempotent,
+            mode: lane.mode.map(Mode::name),
+            key: lane.key,
+            guarded: lane.guarded,
+            set_aside: lane.set_aside,
+            dead_letters: letters.map(DeadLetterJson::from).collect(),
+        }
+    }
+}
+
+impl From<DeadLetter> for DeadLetterJson {
+    fn from(letter: DeadLetter) -> Self {
+        Self {
+            record_type: letter.record_type,
+            seq: letter.seq,
+            record_hash: letter.record_hash,
+            code: letter.code,
+            message: letter.message,
+            attempts: letter.attempts,
+            since_ms: letter.since_ms,
+        }
+    }
+}
+
+impl From<RetryReport> for RetryJson {
+    fn from(report: RetryReport) -> Self {
+        Self {
+            retried: report.retried,
+            mirrored: report.mirrored,
+            dead_lettered: report.dead_lettered,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use boboyka_mirror::{LaneState, LaneStatus, Mode, RetryReport};
+    use boboyka_store::DeadLetter;
+    use boboyka_strand::{Hash, RecordType};
+    use serde_json::json;
+
+    use super::{LaneJson, RetryJson};
+
+    #[test]
+    fn a_lane_is_written_as_the_document_shows_it_in_every_state() {
+        for state in LaneState::ALL {
+            let lane = LaneStatus {
+                record_type: RecordType::AuditLog,
+                table: "agent_audit_log".into(),
+                state,
+                reason: Some("why".to_owned()),
+                mark: 7,
+                head: 9,
+                backlog: 2,
+                lag_ms: 1500,
+                mirrored: 6,
+                dead_lettered: 1,
+                retry_in_ms: None,
+                lost_columns: vec!["seq".into()],
+                idempotent: true,
+                mode: Some(Mode::Latest),
+                key: vec!["event".into()],
+                guarded: true,
+                set_aside: 1,
+                dead_letters: vec![DeadLetter {
+                    record_type: RecordType::AuditLog,
+                    seq: 3,
+                    record_hash: Hash::ZERO,
+                    code: "23514".to_owned(),
+                    message: "refused".to_owned(),
+                    attempts: 2,
+                    since_ms: 1_760_000_000_000,
+                }],
+            };
+            let written = serde_json::to_string(&LaneJson::from(lane)).unwrap();
+            let letter = json!({
+                "record_type": "audit_log",
+                "seq": 3,
+                "record_hash": "0".repeat(64),
+                "code": "23514",
+                "message": "refused",
+                "attempts": 2,
+                "since_ms": 1_760_000_000_000_u64,
+            });
+            let value: serde_json::Value = serde_json::from_str(&written).unwrap();
+            assert_eq!(value["dead_letters"], json!([letter]));
+            let name = state.name();
+            let beginning = format!(
+                r#"{{"record_type":"audit_log","table":"agent_audit_log","state":"{name}","reason":"why","mark":7,"head":9,"backlog":2,"lag_ms":1500,"mirrored":6,"dead_lettered":1,"retry_in_ms":null,"lost_columns":["seq"],"idempotent":true,"mode":"latest","key":["event"],"guarded":true,"set_aside":1,"dead_letters":[{{"record_type":"audit_log","seq":3,"#
+            );
+            assert!(written.starts_with(&beginning), "{written}");
+        }
+    }
+
+    #[test]
+    fn a_retry_is_written_as_three_counts() {
+        let report = RetryReport {
+            retried: 3,
+            mirrored: 2,
+            dead_lettered: 1,
+        };
+        let written = serde_json::to_string(&RetryJson::from(report)).unwrap();
+        assert_eq!(written, r#"{"retried":3,"mirrored":2,"dead_lettered":1}"#);
+    }
+}

@@ -1,0 +1,252 @@
+//! The strand in JSON: how it stands, what a check of it came to.
+
+use boboyka_store::{Quarantined, RetentionStatus, Verdict, View};
+use boboyka_strand::retention::Blocker;
+use boboyka_strand::{Hash, Head, PerType, RecordType, Seq};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use uuid::Uuid;
+
+use super::mirror::LaneJson;
+
+/// How the integration stands.
+#[derive(Serialize)]
+pub(in crate::api) struct Status {
+    pub(in crate::api) integration_phase: &'static str,
+    pub(in crate::api) dual_write_enabled: bool,
+    pub(in crate::api) supabase_url: Option<String>,
+    pub(in crate::api) event_counts: EventCounts,
+    pub(in crate::api) total_events: u64,
+    pub(in crate::api) strand: StrandStatus,
+    pub(in crate::api) mirror: Vec<LaneJson>,
+    pub(in crate::api) retention: RetentionJson,
+    pub(in crate::api) version: &'static str,
+}
+
+/// Records per type, in the page's order.
+pub(in crate::api) struct EventCounts(pub(in crate::api) PerType<u64>);
+
+impl Serialize for EventCounts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (record_type, count) in self.0 {
+            map.serialize_entry(record_type.name(), &count)?;
+        }
+        map.end()
+    }
+}
+
+/// How the strand stands.
+#[derive(Serialize)]
+pub(in crate::api) struct StrandStatus {
+    id: Uuid,
+    head: HeadStatus,
+    /// The newest pruned block; seq 0 while nothing was pruned.
+    floor: HeadStatus,
+    segments: usize,
+    segment_bytes: u64,
+    tail_records: usize,
+    tail_bytes: usize,
+    /// What was found damaged and set aside, until somebody has looked at it.
+    quarantined: Vec<QuarantinedJson>,
+}
+
+/// The newest block; seq 0 before the first.
+#[derive(Serialize)]
+struct HeadStatus {
+    seq: Seq,
+    hash: Hash,
+    timestamp_ms: u64,
+}
+
+/// What was set aside.
+#[derive(Serialize)]
+struct QuarantinedJson {
+    folder: String,
+    reason: String,
+}
+
+/// How retention stands.
+#[derive(Serialize)]
+pub(in crate::api) struct RetentionJson {
+    max_age_ms: Option<u64>,
+    max_size_bytes: Option<u64>,
+    last_run_ms: Option<u64>,
+    pruned_seq: Seq,
+    pruned_unmirrored: u64,
+    freed_bytes: u64,
+    blocked_by: Option<BlockerJson>,
+}
+
+/// What keeps records that the policy lets go.
+#[derive(Serialize)]
+struct BlockerJson {
+    by: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lane: Option<RecordType>,
+    message: String,
+}
+
+/// What a check of the chain came to.
+#[derive(Serialize)]
+pub(in crate::api) struct VerdictJson {
+    ok: bool,
+    floor: HeadJson,
+    verified: u64,
+    head: HeadJson,
+    broken_seq: Option<u64>,
+    reason: Option<String>,
+}
+
+/// A block of a verdict, its time packed.
+#[derive(Serialize)]
+struct HeadJson {
+    seq: Seq,
+    hash: Hash,
+    hlc: u64,
+}
+
+impl StrandStatus {
+    pub(in crate::api) fn new(id: Uuid, view: &View, quarantined: Vec<Quarantined>) -> Self {
+        let quarantined = quarantined.into_iter().map(|found| QuarantinedJson {
+            folder: found.folder,
+            reason: found.reason,
+        });
+        Self {
+            id,
+            head: view.head.into(),
+            floor: view.floor.head.into(),
+            segments: view.footprint.segments,
+            segment_bytes: view.footprint.segment_bytes,
+            tail_records: view.footprint.tail_blocks,
+            tail_bytes: view.footprint.tail_bytes,
+            quarantined: quarantined.collect(),
+        }
+    }
+}
+
+impl From<Head> for HeadStatus {
+    fn from(head: Head) -> Self {
+        Self {
+            seq: head.seq,
+            hash: head.hash,
+            timestamp_ms: head.hlc.ms(),
+        }
+    }
+}
+
+impl From<RetentionStatus> for RetentionJson {
+    fn from(status: RetentionStatus) -> Self {
+        Self {
+            max_age_ms: status.max_age_ms,
+            max_size_bytes: status.max_size_bytes,
+            last_run_ms: status.last_run_ms,
+            pruned_seq: status.pruned_seq,
+            pruned_unmirrored: status.pruned_unmirrored,
+            freed_bytes: status.freed_bytes,
+            blocked_by: status.blocked_by.map(BlockerJson::from),
+        }
+    }
+}
+
+impl From<Blocker> for BlockerJson {
+    fn from(blocker: Blocker) -> Self {
+        let (by, lane) = match blocker {
+            Blocker::Lane(lane) => ("lane", Some(lane)),
+            Blocker::DeadLetters(lane) => ("dead_letters", Some(lane)),
+            Blocker::Rollback => ("rollback", None),
+        };
+        Self {
+            by,
+            lane,
+            message: blocker.to_string(),
+        }
+    }
+}
+
+impl From<Verdict> for VerdictJson {
+    fn from(verdict: Verdict) -> Self {
+        Self {
+            ok: verdict.ok,
+            floor: verdict.floor.into(),
+            verified: verdict.verified,
+            head: verdict.head.into(),
+            broken_seq: verdict.broken_seq,
+            reason: verdict.reason,
+        }
+    }
+}
+
+impl From<Head> for HeadJson {
+    fn from(head: Head) -> Self {
+        Self {
+            seq: head.seq,
+            hash: head.hash,
+            hlc: head.hlc.get(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use boboyka_store::{RetentionStatus, Verdict};
+    use boboyka_strand::retention::Blocker;
+    use boboyka_strand::{Hash, Head, Hlc, RecordType};
+
+    use super::{RetentionJson, VerdictJson};
+
+    fn retention(blocked_by: Option<Blocker>) -> String {
+        let status = RetentionStatus {
+            max_age_ms: Some(1000),
+            pruned_seq: 4,
+            blocked_by,
+            ..RetentionStatus::default()
+        };
+        serde_json::to_string(&RetentionJson::from(status)).unwrap()
+    }
+
+    #[test]
+    fn retention_is_written_with_what_blocks_it() {
+        let begin = r#"{"max_age_ms":1000,"max_size_bytes":null,"last_run_ms":null,"pruned_seq":4,"pruned_unmirrored":0,"freed_bytes":0,"blocked_by":"#;
+        for (blocker, end) in [
+            (None, "null}"),
+            (
+                Some(Blocker::Lane(RecordType::AuditLog)),
+                r#"{"by":"lane","lane":"audit_log","message":"the lane audit_log has not mirrored it yet"}}"#,
+            ),
+            (
+                Some(Blocker::DeadLetters(RecordType::AgentHealth)),
+                r#"{"by":"dead_letters","lane":"agent_health","message":"the lane agent_health has a dead letter in it"}}"#,
+            ),
+            (
+                Some(Blocker::Rollback),
+                r#"{"by":"rollback","message":"a return to DualWrite would mirror it"}}"#,
+            ),
+        ] {
+            assert_eq!(retention(blocker), format!("{begin}{end}"));
+        }
+    }
+
+    #[test]
+    fn a_verdict_is_written_as_the_document_shows_it() {
+        let head = |seq| Head {
+            seq,
+            hash: Hash::ZERO,
+            hlc: Hlc::new(seq * 2),
+        };
+        let verdict = Verdict {
+            ok: false,
+            floor: head(1),
+            verified: 5,
+            head: head(6),
+            broken_seq: Some(7),
+            reason: Some("its seq is 9".to_owned()),
+        };
+        let written = serde_json::to_string(&VerdictJson::from(verdict)).unwrap();
+        let zero = "0".repeat(64);
+        let expected = format!(
+            r#"{{"ok":false,"floor":{{"seq":1,"hash":"{zero}","hlc":2}},"verified":5,"head":{{"seq":6,"hash":"{zero}","hlc":12}},"broken_seq":7,"reason":"its seq is 9"}}"#
+        );
+        assert_eq!(written, expected);
+    }
+}

@@ -1,0 +1,70 @@
+//! Serving: takes records until a signal to end, then mirrors what it can in the time that is left.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use crate::api;
+use crate::config::Serve;
+use crate::process::{RunError, close, listen, open, outside, serve_health};
+use crate::server;
+use crate::signals::Signals;
+use crate::upkeep::{Outside, Upkeep};
+
+/// How long the last report may take: the pod is waiting for it.
+const LAST_REPORT_LIMIT: Duration = Duration::from_secs(1);
+
+/// Serves until a signal to end, or until the store fails. `listening` is called once, when callers can
+/// connect.
+///
+/// # Errors
+/// [`RunError`]: what kept it from starting, or made it stop.
+pub async fn run(serve: Serve, listening: impl FnOnce()) -> Result<(), RunError> {
+    let outside = outside(&serve.strand)?;
+    let span = outside.span();
+    Box::pin(serve_strand(serve, outside, listening).instrument(span)).await
+}
+
+async fn serve_strand(
+    serve: Serve,
+    outside: Outside,
+    listening: impl FnOnce(),
+) -> Result<(), RunError> {
+    let mut signals = Signals::listen();
+    let store = open(&serve.strand).await?;
+    let listener = listen(serve.listen).await?;
+    let shutdown = CancellationToken::new();
+    let end = shutdown.clone().drop_guard();
+    let mut upkeep = Upkeep::start(&store, &serve.strand, outside, true, &shutdown).await;
+    let api = serve_health(&serve.strand, &store, &mut upkeep, &shutdown).await?;
+    upkeep.spawn(server::serve(listener, api::router(api), shutdown));
+    tracing::info!(
+        address = %serve.listen,
+        strand_id = %store.strand_id(),
+        head = store.view().head.seq,
+        "the sidecar takes records on {}",
+        serve.listen
+    );
+    listening();
+    let mut failure = tokio::select! {
+        () = signals.next() => None,
+        reason = store.poisoned() => Some(RunError::Poisoned(reason)),
+        () = upkeep.task_ended() => Some(RunError::TaskEnded),
+    };
+    let drain = Duration::from_secs(serve.drain_seconds);
+    if failure.is_none() && !drain.is_zero() && !upkeep.is_settled() {
+        tracing::info!(?drain, "the sidecar ends once it has mirrored everything");
+        tokio::select! {
+            () = upkeep.settled() => {}
+            () = tokio::time::sleep(drain) => tracing::warn!("the sidecar ends before it has mirrored everything"),
+            () = signals.next() => {}
+            reason = store.poisoned() => failure = Some(RunError::Poisoned(reason)),
+        }
+    }
+    tracing::info!("the sidecar answers the requests under way and ends");
+    drop(end);
+    upkeep.end(LAST_REPORT_LIMIT).await;
+    close(store).await;
+    failure.map_or(Ok(()), Err)
+}

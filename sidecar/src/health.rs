@@ -1,0 +1,38 @@
+//! The health port: `/live`, `/ready`, `/metrics`, nothing else.
+
+mod metrics;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use crate::api::Api;
+
+/// The routes of the health port.
+pub(crate) fn router(api: Arc<Api>) -> Router {
+    Router::new()
+        .route("/live", get(|| async { "alive\n" }))
+        .route("/ready", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(api)
+}
+
+async fn ready(State(api): State<Arc<Api>>) -> Response {
+    if api.store.is_poisoned() {
+        let body = "not ready: the store stopped after a failed write\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, body).into_response();
+    }
+    "ready\n".into_response()
+}
+
+async fn metrics(State(api): State<Arc<Api>>) -> Response {
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    match metrics::text(api) {
+        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

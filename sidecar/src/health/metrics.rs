@@ -1,0 +1,295 @@
+//! The metrics: what the store and the lanes say of themselves when they are asked, and the counted
+//! requests. Names and units follow Prometheus' conventions; `docs/api.md` lists them.
+
+use std::sync::Arc;
+
+use boboyka_mirror::{Class, LaneState, LaneStatus, Mirror};
+use boboyka_store::View;
+use boboyka_strand::RecordType;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Unit;
+use prometheus_client::{collector::Collector, registry::Registry};
+
+use crate::api::Api;
+use crate::api::requests::{KINDS, Requests};
+
+/// All metrics as OpenMetrics text.
+pub(super) fn text(api: Arc<Api>) -> Result<String, std::fmt::Error> {
+    let mut registry = Registry::with_prefix("boboyka");
+    registry.register_collector(Box::new(ApiCollector(api)));
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+/// Reads store and lanes when it is asked: nothing is counted twice.
+struct ApiCollector(Arc<Api>);
+
+impl std::fmt::Debug for ApiCollector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ApiCollector")
+    }
+}
+
+impl Collector for ApiCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let view = self.0.store.view();
+        let records = ConstCounter::new(0u64);
+        let mut family = encoder.encode_descriptor(
+            "records",
+            "Records appended to the strand",
+            None,
+            records.metric_type(),
+        )?;
+        for (record_type, count) in view.counts {
+            let labels = [("record_type", record_type.name())];
+            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+        }
+        encode_pruned(&view, &mut encoder)?;
+        encode_footprint(&view, &mut encoder)?;
+        encode_store(&self.0, &mut encoder)?;
+        encode_marks(&view, &mut encoder)?;
+        encode_lanes(&self.0.mirror.lanes(&view), &mut encoder)?;
+        encode_counters(&self.0.mirror, &mut encoder)?;
+        encode_requests(&self.0.requests, &mut encoder)
+    }
+}
+
+/// What retention took, and whether something keeps it from taking more.
+fn encode_pruned(view: &View, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+    let floor = view.floor;
+    let counter = ConstCounter::new(0u64).metric_type();
+    let families = [
+        ("pruned_records", "Records pruned", floor.counts),
+        (
+            "pruned_unmirrored_records",
+            "Of these, the ones that Supabase never got",
+            floor.unmirrored,
+        ),
+    ];
+    for (name, help, counts) in families {
+        let mut family = encoder.encode_descriptor(name, help, None, counter)?;
+        for (record_type, count) in counts {
+            let labels = [("record_type", record_type.name())];
+            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    let freed = ConstCounter::new(view.retention.freed_bytes);
+    let metric = encoder.encode_descriptor(
+        "pruned_segment",
+        "Size of the segments that were unlinked since the start",
+        Some(&Unit::Bytes),
+        freed.metric_type(),
+    )?;
+    freed.encode(metric)?;
+    let blocked = ConstGauge::new(i64::from(view.retention.blocked_by.is_some()));
+    let help = "1 while something must stay that the policy lets go";
+    let metric =
+        encoder.encode_descriptor("retention_blocked", help, None, blocked.metric_type())?;
+    blocked.encode(metric)
+}
+
+fn encode_footprint(
+    view: &View,
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), std::fmt::Error> {
+    let footprint = view.footprint;
+    let gauges = [
+        (
+            "head_seq",
+            "Seq of the newest block",
+            None,
+            signed(view.head.seq),
+        ),
+        (
+            "floor_seq",
+            "Seq of the newest pruned block",
+            None,
+            signed(view.floor.head.seq),
+        ),
+        (
+            "segments",
+            "Sealed segments",
+            None,
+            count(footprint.segments),
+        ),
+        (
+            "segment",
+            "Size of all segments",
+            Some(Unit::Bytes),
+            signed(footprint.segment_bytes),
+        ),
+        (
+            "tail_records",
+            "Records not sealed yet",
+            None,
+            count(footprint.tail_blocks),
+        ),
+        (
+            "tail",
+            "Size of the tail",
+            Some(Unit::Bytes),
+            count(footprint.tail_bytes),
+        ),
+    ];
+    encode_gauges(gauges, encoder)
+}
+
+/// Whether something is wrong with the store.
+fn encode_store(api: &Api, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+    let store = &api.store;
+    let gauges = [
+        (
+            "quarantined",
+            "What was set aside",
+            None,
+            count(store.quarantined().len()),
+        ),
+        (
+            "store_poisoned",
+            "1 after a failed write",
+            None,
+            i64::from(store.is_poisoned()),
+        ),
+    ];
+    encode_gauges(gauges, encoder)
+}
+
+fn encode_gauges<const N: usize>(
+    gauges: [(&'static str, &'static str, Option<Unit>, i64); N],
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), std::fmt::Error> {
+    for (name, help, unit, value) in gauges {
+        let gauge = ConstGauge::new(value);
+        let metric = encoder.encode_descriptor(name, help, unit.as_ref(), gauge.metric_type())?;
+        gauge.encode(metric)?;
+    }
+    Ok(())
+}
+
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+fn encode_marks(view: &View, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+    let marks = RecordType::ALL.map(|lane| (lane.name(), view.marks[lane]));
+    let lanes = [
+        (
+            "mirror_mark_seq",
+            "How far a lane came",
+            marks.map(|(_, mark)| mark.seq),
+        ),
+        (
+            "mirror_records",
+            "Records mirrored",
+            marks.map(|(_, mark)| mark.mirrored),
+        ),
+        (
+            "mirror_dead_letters",
+            "Records Supabase refuses",
+            marks.map(|(_, mark)| mark.dead_lettered),
+        ),
+    ];
+    for (name, help, values) in lanes {
+        let kind = ConstGauge::new(0i64).metric_type();
+        let mut family = encoder.encode_descriptor(name, help, None, kind)?;
+        for ((lane, _), value) in marks.iter().zip(values) {
+            let labels = [("lane", *lane)];
+            ConstGauge::new(signed(value)).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// How the lanes stand: their states, what they have not mirrored yet, and how old it is.
+fn encode_lanes(
+    lanes: &[LaneStatus],
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), std::fmt::Error> {
+    let gauge = ConstGauge::new(0i64).metric_type();
+    let help = "1 for the state that a lane is in";
+    let mut family = encoder.encode_descriptor("mirror_state", help, None, gauge)?;
+    for lane in lanes {
+        for state in LaneState::ALL {
+            let labels = [("lane", lane.record_type.name()), ("state", state.name())];
+            let value = i64::from(lane.state == state);
+            ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    let help = "Records neither mirrored nor refused yet";
+    let mut family = encoder.encode_descriptor("mirror_backlog_records", help, None, gauge)?;
+    for lane in lanes {
+        let labels = [("lane", lane.record_type.name())];
+        ConstGauge::new(signed(lane.backlog)).encode(family.encode_family(&labels)?)?;
+    }
+    let (help, unit) = ("Age of the oldest of them", Unit::Seconds);
+    let mut family = encoder.encode_descriptor("mirror_lag", help, Some(&unit), gauge)?;
+    for lane in lanes {
+        let labels = [("lane", lane.record_type.name())];
+        let lag = std::time::Duration::from_millis(lane.lag_ms).as_secs_f64();
+        ConstGauge::new(lag).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+/// What the lanes have done since the start.
+fn encode_counters(
+    mirror: &Mirror,
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), std::fmt::Error> {
+    let counter = ConstCounter::new(0u64).metric_type();
+    let help = "Requests to Supabase, by what their answers meant";
+    let mut family = encoder.encode_descriptor("mirror_requests", help, None, counter)?;
+    for lane in RecordType::ALL {
+        for class in Class::ALL {
+            let labels = [("lane", lane.name()), ("class", class.name())];
+            let count = mirror.counters(lane).requests(class);
+            ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    let help = "Rows that Supabase took";
+    let mut family = encoder.encode_descriptor("mirror_rows", help, None, counter)?;
+    for lane in RecordType::ALL {
+        let labels = [("lane", lane.name())];
+        let rows = mirror.counters(lane).rows();
+        ConstCounter::new(rows).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+/// The API's requests.
+fn encode_requests(
+    requests: &Requests,
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), std::fmt::Error> {
+    let counter = ConstCounter::new(0u64).metric_type();
+    let help = "Requests answered, by route and kind of answer";
+    let mut family = encoder.encode_descriptor("http_requests", help, None, counter)?;
+    for route in requests.routes() {
+        for (kind, count) in KINDS.into_iter().zip(&route.answers) {
+            let labels = [("route", route.name), ("status", kind)];
+            count.encode(family.encode_family(&labels)?)?;
+        }
+    }
+    let (help, unit) = ("Time until a request's answer", Unit::Seconds);
+    let mut family = encoder.encode_descriptor(
+        "http_request_duration",
+        help,
+        Some(&unit),
+        MetricType::Histogram,
+    )?;
+    for route in requests.routes() {
+        route
+            .seconds
+            .encode(family.encode_family(&[("route", route.name)])?)?;
+    }
+    Ok(())
+}
+
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}

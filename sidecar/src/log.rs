@@ -1,0 +1,127 @@
+//! The log, on standard error: text for people at a terminal, one JSON object a line for machines. An error is
+//! logged as one text with all its causes (`boboyka_store::causes`), because the JSON form drops the sources of
+//! an error value.
+
+use std::io::{IsTerminal as _, stderr};
+
+use tracing::Subscriber;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// What is logged unless `RUST_LOG` says otherwise; the sidecar itself logs what the watches meet.
+const DEFAULT_FILTER: &str = "info,kube_runtime=error,kube_client=error";
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON anywhere else.
+    #[default]
+    Auto,
+    /// Text.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    fn is_text(self, on_terminal: bool) -> bool {
+        match self {
+            Self::Auto => on_terminal,
+            Self::Text => true,
+            Self::Json => false,
+        }
+    }
+}
+
+/// Begins to log.
+pub fn start(format: LogFormat) {
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    let on_terminal = stderr().is_terminal();
+    let log = subscriber(format.is_text(on_terminal), on_terminal, filter, stderr);
+    // Fails only when a log was begun before, which goes on then.
+    let _ = tracing::subscriber::set_global_default(log);
+}
+
+fn subscriber(
+    text: bool,
+    colours: bool,
+    filter: EnvFilter,
+    writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static,
+) -> Box<dyn Subscriber + Send + Sync> {
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours)
+        .with_writer(writer);
+    if text {
+        Box::new(log.finish())
+    } else {
+        Box::new(log.json().finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::path::PathBuf;
+    use std::sync::{Arc, Mutex};
+
+    use boboyka_store::{OpenError, causes};
+    use serde_json::Value;
+    use tracing_subscriber::EnvFilter;
+
+    use super::{DEFAULT_FILTER, LogFormat, subscriber};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(text: bool, log: impl FnOnce()) -> String {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let filter = EnvFilter::new(DEFAULT_FILTER);
+        let subscriber = subscriber(text, false, filter, move || writer.clone());
+        tracing::subscriber::with_default(subscriber, log);
+        let bytes = lines.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn failure() -> OpenError {
+        OpenError::Io {
+            doing: "read",
+            path: PathBuf::from("/data/tail"),
+            source: io::Error::other("the disk is on fire"),
+        }
+    }
+
+    #[test]
+    fn an_error_has_all_its_causes_in_json_and_in_text() {
+        let log = || tracing::error!(error = causes(&failure()), "could not open the strand");
+        let line: Value = serde_json::from_str(&logged(false, log)).unwrap();
+        let expected = "could not read /data/tail: the disk is on fire";
+        assert_eq!(line["fields"]["error"], expected, "{line}");
+        assert_eq!(line["fields"]["message"], "could not open the strand");
+        assert_eq!(line["level"], "ERROR");
+        let text = logged(true, log);
+        assert!(text.contains(expected), "{text}");
+        assert!(serde_json::from_str::<Value>(&text).is_err(), "{text}");
+    }
+
+    #[test]
+    fn a_terminal_gets_text_and_anything_else_json_unless_told_otherwise() {
+        let text = |format: LogFormat| (format.is_text(true), format.is_text(false));
+        assert_eq!(text(LogFormat::Auto), (true, false));
+        assert_eq!(text(LogFormat::Text), (true, true));
+        assert_eq!(text(LogFormat::Json), (false, false));
+    }
+}

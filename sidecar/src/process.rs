@@ -1,0 +1,122 @@
+//! What every command that opens the strand does: open it, listen, close it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use boboyka_mirror::SupabaseSource;
+use boboyka_store::{NewRecord, OpenError, Options, Store, causes, quarantined_in};
+use boboyka_strand::{Record, RecordType};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::Api;
+use crate::config::{self, Strand};
+use crate::health;
+use crate::server;
+use crate::standalone;
+use crate::upkeep::{Outside, Upkeep};
+
+/// Why the sidecar ended other than by a signal.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The strand could not be opened.
+    #[error("could not open the strand")]
+    Open(#[from] OpenError),
+    /// An address could not be listened on.
+    #[error("could not listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The environment names only a part of its place in a cluster.
+    #[error("the environment is incomplete")]
+    Membership(#[from] config::HalfMember),
+    /// A signal ended it before it had mirrored everything.
+    #[error(
+        "a signal ended the sidecar before it had mirrored everything; start it again to go on"
+    )]
+    Interrupted,
+    /// A write failed; only a new start can tell what the disk holds.
+    #[error("the store stopped: {0}")]
+    Poisoned(String),
+    /// A listener or the mirror ended by itself; the log says why.
+    #[error("a task ended before the sidecar was told to end; the log says why")]
+    TaskEnded,
+}
+
+/// What the sidecar has to do with others, by flags and environment.
+pub(crate) fn outside(strand: &Strand) -> Result<Outside, RunError> {
+    let tables = standalone::tables(strand.mirror_tables.as_deref());
+    let supabase = match &tables {
+        Ok(_) => standalone::supabase(strand.supabase_dir.as_deref()),
+        // Rows must not go to other tables than the file was to name.
+        Err(reason) => SupabaseSource::Wrong(reason.as_str().into()),
+    };
+    Ok(Outside {
+        supabase,
+        tables: tables.unwrap_or_default(),
+        membership: config::membership()?,
+    })
+}
+
+/// Opens the strand, and records in it what had to be set aside.
+pub(crate) async fn open(strand: &Strand) -> Result<Store, RunError> {
+    let known = quarantined_in(&strand.data_dir);
+    let options = Options {
+        min_free_bytes: strand.min_free_bytes,
+        ..Options::new(&strand.data_dir)
+    };
+    let store = Store::open(options)?;
+    record_quarantine(&store, known.len()).await;
+    Ok(store)
+}
+
+/// Serves the health port.
+pub(crate) async fn serve_health(
+    strand: &Strand,
+    store: &Store,
+    upkeep: &mut Upkeep,
+    shutdown: &CancellationToken,
+) -> Result<Arc<Api>, RunError> {
+    let listener = listen(strand.observe).await?;
+    let api = Arc::new(Api::new(store.clone(), upkeep.mirror.clone()));
+    let router = health::router(Arc::clone(&api));
+    upkeep.spawn(server::serve(listener, router, shutdown.clone()));
+    Ok(api)
+}
+
+pub(crate) async fn close(store: Store) {
+    let closed = tokio::task::spawn_blocking(move || store.close()).await;
+    debug_assert!(closed.is_ok(), "closing does not panic");
+}
+
+pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, RunError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| RunError::Listen { address, source })
+}
+
+/// Appends what was set aside at this start to the strand itself: it is part of its history.
+async fn record_quarantine(store: &Store, known: usize) {
+    let fresh = store.quarantined().into_iter().skip(known);
+    let records: Vec<_> = fresh
+        .filter_map(|quarantined| {
+            let data = json!({
+                "agent_id": "boboyka_sidecar",
+                "event": "strand_quarantined",
+                "metadata": {"folder": quarantined.folder, "reason": quarantined.reason},
+            });
+            Record::from_json(RecordType::AuditLog, &data.to_string()).ok()
+        })
+        .map(|record| NewRecord { record, key: None })
+        .collect();
+    if !records.is_empty()
+        && let Err(error) = store.append(records).await
+    {
+        let error = causes(&error);
+        tracing::error!(error, "could not record in the strand what was quarantined");
+    }
+}

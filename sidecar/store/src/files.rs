@@ -1,0 +1,72 @@
+//! Files that a crash leaves whole: written beside their place, synced, then renamed into it.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::error::OpenError;
+
+/// How the name of a file ends that is not whole yet.
+pub(crate) const UNFINISHED: &str = "unfinished";
+
+/// Where a file is written before it gets its name.
+pub(crate) fn unfinished(path: &Path) -> PathBuf {
+    path.with_extension(UNFINISHED)
+}
+
+/// Syncs a file and gives it its name: after a crash the folder has what it had before, or the whole file.
+pub(crate) fn put_in_place(file: &File, unfinished: &Path, path: &Path) -> io::Result<()> {
+    file.sync_all()?;
+    fs::rename(unfinished, path)?;
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Replaces a file, or creates it: after a crash it has the old content or this one.
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let unfinished = unfinished(path);
+    let mut file = File::create(&unfinished)?;
+    file.write_all(content)?;
+    put_in_place(&file, &unfinished, path)
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), OpenError> {
+    let handle = File::open(folder).map_err(failed("open", folder))?;
+    handle.sync_all().map_err(failed("sync", folder))
+}
+
+/// Wraps an I/O error with what was being done to which path.
+pub(crate) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    let path = path.to_owned();
+    move |source| OpenError::Io {
+        doing,
+        path,
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{replace, unfinished};
+
+    #[test]
+    fn a_file_is_replaced_whole_and_what_a_crash_left_beside_it_does_not_matter() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("anchor");
+        fs::write(
+            unfinished(&path),
+            "left by a crash, and longer than the rest",
+        )
+        .unwrap();
+        for content in ["one", "another"] {
+            replace(&path, content.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

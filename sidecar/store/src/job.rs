@@ -1,0 +1,58 @@
+//! What callers and the background thread ask of the writer.
+
+use boboyka_crds::Phase;
+use boboyka_strand::retention::Policy;
+use boboyka_strand::{RecordType, Seq};
+use tokio::sync::oneshot;
+
+use crate::append::{Appended, KeyConflict, NewRecord};
+use crate::error::WriteError;
+use crate::lane::{DeadLetter, Mark};
+use crate::phase::PhaseState;
+use crate::segment::Segment;
+
+/// The answer to an append: one result for each record, in order.
+pub(crate) type AppendReply = Result<Vec<Result<Appended, KeyConflict>>, WriteError>;
+/// The answer to a change of phase: the state that is in force now.
+pub(crate) type PhaseReply = Result<PhaseState, WriteError>;
+/// Who waits for a change that has no result but its durability.
+pub(crate) type Waiter = oneshot::Sender<Result<(), WriteError>>;
+
+/// One job of the writer.
+pub(crate) enum Job {
+    Append {
+        records: Vec<NewRecord>,
+        reply: oneshot::Sender<AppendReply>,
+    },
+    Lane {
+        change: LaneChange,
+        reply: Waiter,
+    },
+    Phase {
+        phase: Phase,
+        generation: i64,
+        reply: oneshot::Sender<PhaseReply>,
+    },
+    Prune {
+        policy: Policy,
+        has_supabase: bool,
+        reply: Waiter,
+    },
+    Sealed(Box<Segment>),
+    SealFailed,
+}
+
+/// A change of what the store keeps of a lane.
+pub(crate) enum LaneChange {
+    Advance {
+        lane: RecordType,
+        mark: Mark,
+        letters: Vec<DeadLetter>,
+    },
+    Resolve {
+        lane: RecordType,
+        seq: Seq,
+        mark: Mark,
+    },
+    Replace(DeadLetter),
+}

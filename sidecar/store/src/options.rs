@@ -1,0 +1,31 @@
+//! How a store is opened.
+
+use std::path::{Path, PathBuf};
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The data folder; created when it is missing.
+    pub data_dir: PathBuf,
+    /// Appends are refused while the disk has less free than this.
+    pub min_free_bytes: u64,
+    /// Blocks in the tail after which its older part is sealed.
+    pub seal_blocks: usize,
+    /// Bytes in the tail after which its older part is sealed.
+    pub seal_bytes: usize,
+}
+
+impl Options {
+    /// The defaults, for a data folder.
+    pub fn new(data_dir: &Path) -> Self {
+        Self {
+            data_dir: data_dir.to_owned(),
+            // Room to seal a segment and to prune, which frees the disk again.
+            min_free_bytes: 64 * 1024 * 1024,
+            // Large enough that ten million records are hundreds of files, small enough that the
+            // tail takes a few megabytes of memory and no time to open.
+            seal_blocks: 16 * 1024,
+            seal_bytes: 8 * 1024 * 1024,
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The parts of a segment file and what the catalogue keeps of it. Footer and catalogue entry are
+//! `MessagePack` arrays whose elements never move, see [`crate::stored`].
+
+use std::path::{Path, PathBuf};
+
+use boboyka_strand::{Hash, Head, PerType, Seq};
+use uuid::Uuid;
+
+use super::bloom::Bloom;
+use crate::key::IdempotencyKey;
+use crate::stored::{HeadForm, Stored, head_form, head_of};
+
+/// First bytes of a segment file; the last one is the format's version.
+pub(super) const MAGIC: &[u8; 8] = b"BBKSEG\0\x01";
+/// Last bytes of a segment file.
+pub(super) const END_MAGIC: &[u8; 8] = b"BBKEND\0\x01";
+/// BLAKE3 derive-key context of a segment's digest.
+pub(super) const DIGEST_CONTEXT: &str = "boboyka.sapixdb.com 2026-11 segment digest v1";
+/// Magic and strand id.
+pub(super) const HEADER_BYTES: usize = 24;
+/// Place of the footer, digest, magic.
+pub(super) const TRAILER_BYTES: usize = 8 + Hash::LEN + 8;
+/// The same, as a length in the file.
+pub(super) const TRAILER_LEN: u64 = TRAILER_BYTES as u64;
+/// A hash index entry: the first four bytes of a hash, a position.
+pub(crate) const HASH_ENTRY_LEN: usize = 6;
+/// A key index entry: an idempotency key, a position.
+pub(super) const KEY_ENTRY_LEN: usize = IdempotencyKey::LEN + 2;
+/// Positions in the indexes have 16 bits.
+pub(crate) const SEGMENT_MAX_BLOCKS: usize = u16::MAX as usize;
+
+/// What is known of a segment without opening it; also the first part of its footer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentMeta {
+    /// The strand it is of.
+    pub(crate) strand: Uuid,
+    /// The head before its first block.
+    pub(crate) before: Head,
+    /// Its last block.
+    pub(crate) head: Head,
+    /// Blocks per record type.
+    pub(crate) counts: PerType<u32>,
+    /// Blocks with an idempotency key.
+    pub(crate) keys: u32,
+    /// Length of all payloads before compression.
+    pub(crate) payload_bytes: u64,
+    /// When it was sealed.
+    pub(crate) sealed_at_ms: u64,
+    /// Where the frames end and the hash index begins.
+    pub(crate) frames_end: u64,
+}
+
+impl SegmentMeta {
+    pub(crate) fn first_seq(&self) -> Seq {
+        self.before.seq + 1
+    }
+
+    /// How many blocks it has.
+    pub(crate) fn len(&self) -> u64 {
+        self.head.seq - self.before.seq
+    }
+
+    /// Adds its blocks per record type to counts.
+    pub(crate) fn add_to(&self, counts: &mut PerType<u64>) {
+        for (record_type, more) in self.counts {
+            counts[record_type] += u64::from(more);
+        }
+    }
+
+    pub(super) fn key_index_at(&self) -> u64 {
+        self.frames_end + self.len() * HASH_ENTRY_LEN as u64
+    }
+
+    pub(super) fn bloom_at(&self) -> u64 {
+        self.key_index_at() + u64::from(self.keys) * KEY_ENTRY_LEN as u64
+    }
+
+    pub(super) fn footer_at(&self) -> u64 {
+        self.bloom_at() + Bloom::len_for(self.keys)
+    }
+}
+
+/// A frame: a compressed run in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Frame {
+    /// Where it begins.
+    pub(super) at: u64,
+    /// Its length in the file.
+    pub(super) len: u32,
+    /// Its length when decompressed.
+    pub(super) raw_len: u32,
+    /// Its first block.
+    pub(crate) first_seq: Seq,
+    /// Time of its first block, packed.
+    pub(crate) first_hlc: u64,
+    /// Blocks per record type.
+    pub(crate) counts: PerType<u16>,
+}
+
+/// What stands behind the indexes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Footer {
+    pub(super) meta: SegmentMeta,
+    pub(super) frames: Vec<Frame>,
+}
+
+/// A segment as the catalogue knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Segment {
+    /// What its footer says.
+    pub(crate) meta: SegmentMeta,
+    /// Digest over the file up to the digest itself.
+    pub(crate) digest: Hash,
+    /// Length of the file.
+    pub(crate) file_len: u64,
+    /// Where the file lies; not part of the catalogue's entry.
+    pub(super) path: PathBuf,
+}
+
+impl Segment {
+    /// The name of the file of a segment that begins with `first_seq`.
+    pub(crate) fn file_name(first_seq: Seq) -> String {
+        format!("{first_seq:020}.seg")
+    }
+
+    /// The same segment, its file in `folder`.
+    pub(crate) fn in_folder(mut self, folder: &Path) -> Self {
+        self.path = folder.join(Self::file_name(self.meta.first_seq()));
+        self
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Strand id, head before it, last head, counts, keys, payload bytes, sealed at (ms), end of the frames.
+type MetaForm = (Uuid, HeadForm, HeadForm, [u32; 4], u32, u64, u64, u64);
+/// Place, length, length when decompressed, first seq, first packed time, counts.
+type FrameForm = (u64, u32, u32, Seq, u64, [u16; 4]);
+
+fn meta_form(meta: &SegmentMeta) -> MetaForm {
+    (
+        meta.strand,
+        head_form(&meta.before),
+        head_form(&meta.head),
+        meta.counts.into_array(),
+        meta.keys,
+        meta.payload_bytes,
+        meta.sealed_at_ms,
+        meta.frames_end,
+    )
+}
+
+fn meta_of(form: MetaForm) -> SegmentMeta {
+    let (strand, before, head, counts, keys, payload_bytes, sealed_at_ms, frames_end) = form;
+    SegmentMeta {
+        strand,
+        before: head_of(before),
+        head: head_of(head),
+        counts: PerType::from_array(counts),
+        keys,
+        payload_bytes,
+        sealed_at_ms,
+        frames_end,
+    }
+}
+
+/// The catalogue's entry: what the footer says, digest, length of the file.
+impl Stored for Segment {
+    const NAME: &'static str = "catalogue entry";
+    type Form = (MetaForm, Hash, u64);
+
+    fn to_form(&self) -> Self::Form {
+        (meta_form(&self.meta), self.digest, self.file_len)
+    }
+
+    fn from_form((meta, digest, file_len): Self::Form) -> Result<Self, String> {
+        Ok(Self {
+            meta: meta_of(meta),
+            digest,
+            file_len,
+            path: PathBuf::new(),
+        })
+    }
+}
+
+impl Stored for Footer {
+    const NAME: &'static str = "footer";
+    type Form = (MetaForm, Vec<FrameForm>);
+
+    fn to_form(&self) -> Self::Form {
+        let form = |frame: &Frame| {
+            let counts = frame.counts.into_array();
+            (
+                frame.at,
+                frame.len,
+                frame.raw_len,
+                frame.first_seq,
+                frame.first_hlc,
+                counts,
+            )
+        };
+        (
+            meta_form(&self.meta),
+            self.frames.iter().map(form).collect(),
+        )
+    }
+
+    fn from_form((meta, frames): Self::Form) -> Result<Self, String> {
+        let frame = |(at, len, raw_len, first_seq, first_hlc, counts)| Frame {
+            at,
+            len,
+            raw_len,
+            first_seq,
+            first_hlc,
+            counts: PerType::from_array(counts),
+        };
+        Ok(Self {
+            meta: meta_of(meta),
+            frames: frames.into_iter().map(frame).collect(),
+        })
+    }
+}

@@ -1,0 +1,85 @@
+//! What the store's callers and its two threads share.
+
+use std::path::PathBuf;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use boboyka_strand::Head;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::lock::Lock;
+use crate::options::Options;
+use crate::phase::PhaseState;
+use crate::poison::Poison;
+use crate::pruned::PrunedIndex;
+use crate::quarantine::Quarantine;
+use crate::queue::Queue;
+use crate::state::State;
+use crate::tail::Tail;
+use crate::view::View;
+
+/// What the store's callers and its two threads share.
+pub(crate) struct Shared {
+    pub(crate) options: Options,
+    pub(crate) strand: Uuid,
+    pub(crate) tail: Tail,
+    pub(crate) queue: Queue,
+    pub(crate) state: RwLock<State>,
+    pub(crate) signals: Signals,
+    pub(crate) pruned_index: PrunedIndex,
+    pub(crate) segments_folder: PathBuf,
+    pub(crate) poison: Poison,
+    pub(crate) quarantine: Quarantine,
+    pub(crate) _lock: Lock,
+}
+
+/// Wakes those who wait for the state to change.
+pub(crate) struct Signals {
+    pub(crate) head: watch::Sender<Head>,
+    pub(crate) phase: watch::Sender<Option<PhaseState>>,
+    /// Anything in a view.
+    pub(crate) view: watch::Sender<()>,
+}
+
+impl Signals {
+    pub(crate) fn of(view: &View) -> Self {
+        Self {
+            head: watch::Sender::new(view.head),
+            phase: watch::Sender::new(view.phase),
+            view: watch::Sender::new(()),
+        }
+    }
+
+    /// Wakes all whom the step to this view concerns.
+    pub(crate) fn send(&self, view: &View) {
+        let moved = |now: &mut Head| std::mem::replace(now, view.head) != view.head;
+        self.head.send_if_modified(moved);
+        let changed = |now: &mut _| std::mem::replace(now, view.phase) != view.phase;
+        self.phase.send_if_modified(changed);
+        self.view.send_replace(());
+    }
+}
+
+impl Shared {
+    pub(crate) fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state, then wakes those who wait for it.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let (changed, view) = {
+            let mut state = self.state_mut();
+            (change(&mut state), state.view())
+        };
+        self.signals.send(&view);
+        changed
+    }
+
+    pub(crate) fn view(&self) -> View {
+        self.state().view()
+    }
+
+    fn state_mut(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,136 @@
+//! The one owner of what a strand's readers see: blocks, floor, phase, marks, retention. Whoever changes
+//! several of them changes them under one lock, so a [`View`] is never torn.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use boboyka_strand::retention::{Blocker, Policy};
+use boboyka_strand::{PerType, RecordType};
+
+use crate::floor::Floor;
+use crate::lane::Mark;
+use crate::memory::Memory;
+use crate::phase::PhaseState;
+use crate::pruning::Pruning;
+use crate::retention::RetentionStatus;
+use crate::segment::Segment;
+use crate::tail_run::TailRun;
+use crate::view::{Footprint, View};
+
+/// What is known of an open strand.
+#[derive(Debug)]
+pub(crate) struct State {
+    memory: Memory,
+    phase: Option<PhaseState>,
+    marks: PerType<Mark>,
+    retention: RetentionStatus,
+    /// Pruned segments whose files are still there.
+    retired: Vec<PathBuf>,
+}
+
+impl State {
+    pub(crate) fn new(memory: Memory, phase: Option<PhaseState>, marks: PerType<Mark>) -> Self {
+        Self {
+            retention: RetentionStatus::begun_at(memory.floor()),
+            memory,
+            phase,
+            marks,
+            retired: Vec::new(),
+        }
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    pub(crate) fn view(&self) -> View {
+        let floor = *self.memory.floor();
+        let marks = self.marks.map(|_, mark| Mark {
+            seq: mark.seq.max(floor.head.seq),
+            ..mark
+        });
+        View {
+            head: self.memory.head(),
+            floor,
+            counts: self.memory.counts(),
+            phase: self.phase,
+            marks,
+            retention: self.retention,
+            footprint: Footprint {
+                segments: self.memory.segments().len(),
+                segment_bytes: self.memory.segment_bytes(),
+                tail_blocks: self.memory.tail_blocks(),
+                tail_bytes: self.memory.tail_bytes(),
+            },
+        }
+    }
+
+    pub(crate) fn set_phase(&mut self, phase: PhaseState) {
+        self.phase = Some(phase);
+    }
+
+    /// Adds what was appended.
+    pub(crate) fn push(&mut self, run: Arc<TailRun>) {
+        self.memory.push(run);
+    }
+
+    /// Puts a segment in the place of the runs it was made of, and gives those back.
+    pub(crate) fn seal(&mut self, segment: Arc<Segment>) -> Vec<Arc<TailRun>> {
+        self.memory.seal(segment)
+    }
+
+    /// Moves a lane's mark. How many dead letters there are is counted here: pruning takes some away.
+    pub(crate) fn advance(&mut self, lane: RecordType, mark: Mark, letters: usize) {
+        let dead_lettered = self.marks[lane].dead_lettered + letters as u64;
+        self.marks[lane] = Mark {
+            dead_lettered,
+            ..mark
+        };
+    }
+
+    /// A dead letter was accepted after all; the lane's mark since then.
+    pub(crate) fn resolve(&mut self, lane: RecordType) -> Mark {
+        let mark = &mut self.marks[lane];
+        mark.mirrored += 1;
+        mark.dead_lettered = mark.dead_lettered.saturating_sub(1);
+        *mark
+    }
+
+    /// Raises the floor; the files below it are left to a sweep.
+    pub(crate) fn prune(&mut self, pruning: &Pruning) {
+        let floor = pruning.floor;
+        self.memory.prune(floor);
+        for (lane, _) in &pruning.letters {
+            let mark = &mut self.marks[*lane];
+            mark.dead_lettered = mark.dead_lettered.saturating_sub(1);
+        }
+        self.retention.pruned(&floor);
+        let paths = pruning.segments.iter().map(|gone| gone.path().to_owned());
+        self.retired.extend(paths);
+    }
+
+    /// Notes a run of retention.
+    pub(crate) fn retention_ran(
+        &mut self,
+        policy: Policy,
+        now_ms: u64,
+        blocked_by: Option<Blocker>,
+    ) {
+        self.retention.ran(policy, now_ms, blocked_by);
+    }
+
+    /// The files below the floor, for a sweep.
+    pub(crate) fn take_retired(&mut self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.retired)
+    }
+
+    /// Notes what a sweep gave back, and what it has to try again.
+    pub(crate) fn swept(&mut self, freed_bytes: u64, left: Vec<PathBuf>) {
+        self.retention.freed_bytes += freed_bytes;
+        self.retired.extend(left);
+    }
+
+    pub(crate) fn floor(&self) -> &Floor {
+        self.memory.floor()
+    }
+}

@@ -1,0 +1,170 @@
+//! Opening, appending, watching, closing.
+
+use std::path::Path;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+use boboyka_strand::Head;
+use boboyka_strand::retention::Policy;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::append::{Appended, KeyConflict, NewRecord};
+use crate::background::{self, TASKS_MAX};
+use crate::clock::now_ms;
+use crate::error::{OpenError, WriteError};
+use crate::files::failed;
+use crate::lock::Lock;
+use crate::open;
+use crate::options::Options;
+use crate::phase::PhaseState;
+use crate::poison::{Poison, PoisonOnPanic};
+use crate::pruned::PrunedIndex;
+use crate::quarantine::{Quarantine, Quarantined};
+use crate::queue::Queue;
+use crate::shared::{Shared, Signals};
+use crate::view::View;
+use crate::writer::Writer;
+
+/// A strand on disk. Cheap to clone; closed when [`Store::close`] is called.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) shared: Arc<Shared>,
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+impl Store {
+    /// Opens a data folder, or makes a new strand in it.
+    ///
+    /// # Errors
+    /// When another process has it open, or the disk can't be read. Damage is no error: what is
+    /// damaged is set aside, see [`Store::quarantined`].
+    pub fn open(options: Options) -> Result<Self, OpenError> {
+        let data_dir = options.data_dir.clone();
+        std::fs::create_dir_all(&data_dir).map_err(failed("create", &data_dir))?;
+        let lock = Lock::take(&data_dir)?;
+        let quarantine = Quarantine::of(&data_dir);
+        let opened = open::open(&data_dir, &quarantine, now_ms())?;
+        let shared = Arc::new(Shared {
+            options,
+            strand: opened.strand,
+            tail: opened.tail,
+            queue: Queue::default(),
+            signals: Signals::of(&opened.state.view()),
+            state: RwLock::new(opened.state),
+            pruned_index: PrunedIndex::of(&data_dir),
+            segments_folder: opened.segments_folder,
+            poison: Poison::new(),
+            quarantine,
+            _lock: lock,
+        });
+        let (tasks, receiver) = sync_channel(TASKS_MAX);
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            keys: opened.keys,
+            witness: opened.witness,
+            background: tasks,
+            sealing: false,
+            to_remove: Vec::new(),
+            data_dir,
+            policy: Policy::default(),
+        };
+        let other = Arc::clone(&shared);
+        let background = spawn("background", &shared, move || {
+            background::work(&other, &receiver);
+        })?;
+        let writer = spawn("writer", &shared, move || writer.work())?;
+        let threads = Arc::new(Mutex::new(vec![writer, background]));
+        Ok(Self { shared, threads })
+    }
+
+    /// Appends records: all that can be, in one commit. Answers when they are durable, in their order.
+    ///
+    /// # Errors
+    /// [`WriteError`] when nothing was appended. A record whose idempotency key conflicts is refused
+    /// by itself.
+    pub async fn append(
+        &self,
+        records: Vec<NewRecord>,
+    ) -> Result<Vec<Result<Appended, KeyConflict>>, WriteError> {
+        if self.shared.poison.is_set() {
+            return Err(WriteError::Poisoned);
+        }
+        let reply = self.shared.queue.append(records)?;
+        reply.await.unwrap_or(Err(WriteError::Poisoned))
+    }
+
+    /// The strand's id.
+    pub fn strand_id(&self) -> Uuid {
+        self.shared.strand
+    }
+
+    /// The strand as it is now, consistent in itself.
+    pub fn view(&self) -> View {
+        self.shared.view()
+    }
+
+    /// Changes whenever anything in a [`View`] does.
+    pub fn watch_view(&self) -> watch::Receiver<()> {
+        self.shared.signals.view.subscribe()
+    }
+
+    /// Changes whenever blocks are appended.
+    pub fn watch_head(&self) -> watch::Receiver<Head> {
+        self.shared.signals.head.subscribe()
+    }
+
+    /// Changes whenever the phase does.
+    pub fn watch_phase(&self) -> watch::Receiver<Option<PhaseState>> {
+        self.shared.signals.phase.subscribe()
+    }
+
+    /// What was set aside and waits for somebody to look at it. Reads a folder.
+    pub fn quarantined(&self) -> Vec<Quarantined> {
+        self.shared.quarantine.list()
+    }
+
+    /// Waits until the store is poisoned and returns the reason.
+    pub async fn poisoned(&self) -> String {
+        self.shared.poison.wait().await
+    }
+
+    /// Whether the store is poisoned.
+    pub fn is_poisoned(&self) -> bool {
+        self.shared.poison.is_set()
+    }
+
+    /// Writes what waits, refuses what comes later, and returns when the disk is at rest. Blocking.
+    pub fn close(&self) {
+        self.shared.queue.close();
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        for thread in threads.drain(..) {
+            let name = thread.thread().name().unwrap_or("unnamed").to_owned();
+            if thread.join().is_err() {
+                tracing::error!(thread = name, "the store's thread {name} had panicked");
+            }
+        }
+    }
+
+    /// Asks whether a data folder is there and no process has it open.
+    pub(super) fn check_unused(data_dir: &Path) -> Result<(), OpenError> {
+        Lock::look(data_dir)
+    }
+}
+
+/// Starts a thread that must not die unseen.
+fn spawn(
+    name: &'static str,
+    shared: &Shared,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, OpenError> {
+    let poison = shared.poison.clone();
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            let _watch = PoisonOnPanic(poison, name);
+            work();
+        })
+        .map_err(failed("start the threads of", &shared.options.data_dir))
+}

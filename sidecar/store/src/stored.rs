@@ -1,0 +1,212 @@
+//! How values lie on the disk: one explicit form for each, a `MessagePack` array whose elements never move.
+//! What the API says in JSON is another matter (`api/wire.rs` of the sidecar): a field that is renamed or
+//! moved there changes nothing here.
+//!
+//! | value | elements |
+//! | --- | --- |
+//! | head | seq, hash (32 bytes), packed time |
+//! | counts | four numbers, by the record types' codes |
+//! | floor | head, counts, counts that Supabase never got |
+//! | mark | seq, mirrored, dead letters |
+//! | dead letter | record type, seq, hash, code, message, attempts, since (ms) |
+//! | phase state | phase, generation, last mirrored seq or nil, counts |
+//! | recorded phase | phase state, [seq, hash] of its record or nil, phase state before it or nil |
+//! | anchor | strand id (16 bytes), floor, recorded phase or nil |
+//!
+//! Segments have a format of their own, see [`crate::segment`].
+
+use boboyka_crds::Phase;
+use boboyka_strand::{Hash, Head, Hlc, PerType, RecordType, Seq};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use crate::anchor::Anchor;
+use crate::floor::Floor;
+use crate::lane::{DeadLetter, Mark};
+use crate::phase::{PhaseState, RecordedPhase};
+
+/// Why a value's bytes mean nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("the stored {what} can't be read: {why}")]
+pub(crate) struct Unreadable {
+    pub(crate) what: &'static str,
+    pub(crate) why: String,
+}
+
+/// A value that has a form on the disk.
+pub(crate) trait Stored: Sized {
+    /// What it is called in errors.
+    const NAME: &'static str;
+    /// Its elements, in their order.
+    type Form: Serialize + DeserializeOwned;
+
+    fn to_form(&self) -> Self::Form;
+    /// `Err` says which element means nothing.
+    fn from_form(form: Self::Form) -> Result<Self, String>;
+
+    /// The value as it lies on the disk.
+    fn to_bytes(&self) -> Result<Vec<u8>, Unreadable> {
+        rmp_serde::to_vec(&self.to_form()).map_err(|error| Self::unreadable(error.to_string()))
+    }
+
+    /// The value that lies on the disk.
+    fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let form = rmp_serde::from_slice(bytes);
+        let form = form.map_err(|error| Self::unreadable(error.to_string()))?;
+        Self::from_form(form).map_err(Self::unreadable)
+    }
+
+    /// Wraps the reason.
+    fn unreadable(why: String) -> Unreadable {
+        let what = Self::NAME;
+        Unreadable { what, why }
+    }
+}
+
+/// Seq, hash, packed time.
+pub(crate) type HeadForm = (Seq, Hash, u64);
+
+pub(crate) fn head_form(head: &Head) -> HeadForm {
+    (head.seq, head.hash, head.hlc.get())
+}
+
+pub(crate) fn head_of((seq, hash, hlc): HeadForm) -> Head {
+    Head {
+        seq,
+        hash,
+        hlc: Hlc::new(hlc),
+    }
+}
+
+impl Stored for Floor {
+    const NAME: &'static str = "floor";
+    type Form = (HeadForm, [u64; 4], [u64; 4]);
+
+    fn to_form(&self) -> Self::Form {
+        let (counts, unmirrored) = (self.counts.into_array(), self.unmirrored.into_array());
+        (head_form(&self.head), counts, unmirrored)
+    }
+
+    fn from_form((head, counts, unmirrored): Self::Form) -> Result<Self, String> {
+        Ok(Self {
+            head: head_of(head),
+            counts: PerType::from_array(counts),
+            unmirrored: PerType::from_array(unmirrored),
+        })
+    }
+}
+
+impl Stored for Mark {
+    const NAME: &'static str = "mark";
+    type Form = (Seq, u64, u64);
+
+    fn to_form(&self) -> Self::Form {
+        (self.seq, self.mirrored, self.dead_lettered)
+    }
+
+    fn from_form((seq, mirrored, dead_lettered): Self::Form) -> Result<Self, String> {
+        Ok(Self {
+            seq,
+            mirrored,
+            dead_lettered,
+        })
+    }
+}
+
+impl Stored for DeadLetter {
+    const NAME: &'static str = "dead letter";
+    type Form = (String, Seq, Hash, String, String, u32, u64);
+
+    fn to_form(&self) -> Self::Form {
+        (
+            self.record_type.name().to_owned(),
+            self.seq,
+            self.record_hash,
+            self.code.clone(),
+            self.message.clone(),
+            self.attempts,
+            self.since_ms,
+        )
+    }
+
+    fn from_form(form: Self::Form) -> Result<Self, String> {
+        let (record_type, seq, record_hash, code, message, attempts, since_ms) = form;
+        let record_type: Result<RecordType, _> = record_type.parse();
+        Ok(Self {
+            record_type: record_type.map_err(|error| format!("its record type {error}"))?,
+            seq,
+            record_hash,
+            code,
+            message,
+            attempts,
+            since_ms,
+        })
+    }
+}
+
+/// Phase, generation, last mirrored seq, counts.
+type StateForm = (String, i64, Option<Seq>, [u64; 4]);
+
+fn state_form(state: &PhaseState) -> StateForm {
+    let (phase, counts) = (state.phase.as_str().to_owned(), state.counts.into_array());
+    (phase, state.generation, state.mirror_until, counts)
+}
+
+fn state_of((phase, generation, mirror_until, counts): StateForm) -> Result<PhaseState, String> {
+    Ok(PhaseState {
+        phase: phase_named(&phase)?,
+        generation,
+        mirror_until,
+        counts: PerType::from_array(counts),
+    })
+}
+
+fn phase_named(name: &str) -> Result<Phase, String> {
+    let phases = [Phase::DualWrite, Phase::MigrateInternals, Phase::CutOver];
+    let named = phases.into_iter().find(|phase| phase.as_str() == name);
+    named.ok_or_else(|| format!("there is no phase {name}"))
+}
+
+impl Stored for RecordedPhase {
+    const NAME: &'static str = "phase";
+    type Form = (StateForm, Option<(Seq, Hash)>, Option<StateForm>);
+
+    fn to_form(&self) -> Self::Form {
+        let before = self.before.as_ref().map(state_form);
+        (state_form(&self.state), self.record, before)
+    }
+
+    fn from_form((state, record, before): Self::Form) -> Result<Self, String> {
+        Ok(Self {
+            state: state_of(state)?,
+            record,
+            before: before.map(state_of).transpose()?,
+        })
+    }
+}
+
+impl Stored for Anchor {
+    const NAME: &'static str = "anchor";
+    type Form = (
+        Uuid,
+        <Floor as Stored>::Form,
+        Option<<RecordedPhase as Stored>::Form>,
+    );
+
+    fn to_form(&self) -> Self::Form {
+        let phase = self.phase.as_ref().map(RecordedPhase::to_form);
+        (self.strand, self.floor.to_form(), phase)
+    }
+
+    fn from_form((strand, floor, phase): Self::Form) -> Result<Self, String> {
+        Ok(Self {
+            strand,
+            floor: Floor::from_form(floor)?,
+            phase: phase.map(RecordedPhase::from_form).transpose()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

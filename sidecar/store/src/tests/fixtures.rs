@@ -1,0 +1,145 @@
+//! A strand that version 0.1.0 wrote: pruned, sealed, with a tail, marks, dead letters and a change of phase.
+
+use boboyka_strand::{PayloadJson, Seq};
+use serde_json::{Value, json};
+
+use super::*;
+
+/// A copy of the strand, as it was closed.
+fn copy() -> tempfile::TempDir {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/strand-v1");
+    let dir = tempfile::tempdir().unwrap();
+    copy_folder(&from, dir.path());
+    dir
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// What the version that wrote the strand said of it.
+fn expected() -> Value {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/strand-v1.json");
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+fn letter(letter: &DeadLetter) -> Value {
+    json!({
+        "record_type": letter.record_type.name(),
+        "seq": letter.seq,
+        "record_hash": letter.record_hash,
+        "code": letter.code,
+        "message": letter.message,
+        "attempts": letter.attempts,
+        "since_ms": letter.since_ms,
+    })
+}
+
+fn lane(store: &Store, lane: RecordType) -> Value {
+    let view = store.view();
+    let mark = view.marks[lane];
+    let letters = store.dead_letters(lane, 0, 100).unwrap();
+    json!({
+        "lane": lane.name(),
+        "mark": mark.seq,
+        "mirrored": mark.mirrored,
+        "dead_lettered": mark.dead_lettered,
+        "backlog": view.backlog(lane),
+        "letters": letters.iter().map(letter).collect::<Vec<_>>(),
+    })
+}
+
+/// The same of a strand that is open.
+fn found(store: &Store) -> Value {
+    let view = store.view();
+    let (floor, phase) = (view.floor, view.phase.unwrap());
+    json!({
+        "strand": store.strand_id(),
+        "head": {"seq": view.head.seq, "hash": view.head.hash},
+        "floor": {
+            "seq": floor.head.seq,
+            "hash": floor.head.hash,
+            "counts": floor.counts.into_array(),
+            "unmirrored": floor.unmirrored.into_array(),
+        },
+        "counts": view.counts.into_array(),
+        "phase": {
+            "phase": phase.phase,
+            "generation": phase.generation,
+            "mirror_until": phase.mirror_until,
+            "counts": phase.counts.into_array(),
+        },
+        "pruned_unmirrored": view.retention.pruned_unmirrored,
+        "segments": view.footprint.segments,
+        "tail_records": view.footprint.tail_blocks,
+        "lanes": RecordType::ALL.map(|kind| lane(store, kind)),
+    })
+}
+
+#[test]
+fn a_strand_of_the_first_version_opens_with_all_that_it_held() {
+    let dir = copy();
+    let store = Store::open(options(dir.path())).unwrap();
+    assert_eq!(found(&store), expected());
+    assert!(store.quarantined().is_empty(), "{:?}", store.quarantined());
+    let whole = verdict(&store);
+    assert!(whole.ok, "{whole:?}");
+    assert_eq!(whole.verified, 366);
+    let first: Seq = 301;
+    let block = store.block(first).unwrap().unwrap();
+    let data = serde_json::to_value(PayloadJson(&block.payload)).unwrap();
+    assert!(data["agent_id"].is_string(), "{data}");
+    assert_eq!(store.block_by_hash(&block.hash).unwrap(), Some(block));
+    store.close();
+}
+
+#[tokio::test]
+async fn a_strand_of_the_first_version_goes_on_and_is_the_same_after_a_restart() {
+    let dir = copy();
+    let store = Store::open(options(dir.path())).unwrap();
+    let before = store.view();
+    let lane = RecordType::AgentHealth;
+    let letters = store.dead_letters(lane, 0, 1).unwrap();
+    store
+        .resolve_dead_letter(lane, letters[0].seq)
+        .await
+        .unwrap();
+    store.append(vec![record(1)]).await.unwrap();
+    let view = store.view();
+    assert_eq!(
+        view.marks[lane].dead_lettered,
+        before.marks[lane].dead_lettered - 1
+    );
+    assert_eq!(view.head.seq, before.head.seq + 1);
+    store.close();
+    drop(store);
+    let store = Store::open(options(dir.path())).unwrap();
+    assert_eq!(
+        (store.view().marks, store.view().phase),
+        (view.marks, view.phase)
+    );
+    assert!(verdict(&store).ok);
+    store.close();
+}
+
+#[test]
+fn a_strand_of_the_first_version_whose_tail_is_lost_keeps_floor_and_phase() {
+    let dir = copy();
+    fs::write(dir.path().join("tail/db"), [0xff; 4096]).unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    let (view, expected) = (store.view(), expected());
+    assert_eq!(view.floor.head.seq, expected["floor"]["seq"]);
+    assert_eq!(view.footprint.segments, 1);
+    // Its record went with the tail, so the phase before it counts again.
+    assert_eq!(view.phase.unwrap().phase, Phase::DualWrite);
+    store.close();
+}

@@ -1,0 +1,88 @@
+//! One moment of a strand: all that is known of it without reading its blocks, consistent in itself.
+
+use boboyka_strand::{Head, PerType, RecordType, Seq};
+
+use crate::floor::Floor;
+use crate::lane::Mark;
+use crate::phase::PhaseState;
+use crate::retention::RetentionStatus;
+
+/// What the store occupies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Footprint {
+    /// Sealed segments.
+    pub segments: usize,
+    /// Bytes in their files.
+    pub segment_bytes: u64,
+    /// Blocks in the tail.
+    pub tail_blocks: usize,
+    /// Bytes in the tail's values.
+    pub tail_bytes: usize,
+}
+
+/// One moment of a strand. Invariant: `floor ≤ mark ≤ head` in every lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    /// The newest block.
+    pub head: Head,
+    /// Where the strand begins.
+    pub floor: Floor,
+    /// Records of each type ever appended, pruned ones too.
+    pub counts: PerType<u64>,
+    /// The phase in force; `None` while the strand has recorded none.
+    pub phase: Option<PhaseState>,
+    /// The lanes' progress; no mark is below the floor.
+    pub marks: PerType<Mark>,
+    /// How retention stands.
+    pub retention: RetentionStatus,
+    /// What the store occupies.
+    pub footprint: Footprint,
+}
+
+impl View {
+    /// The last seq that the phase mirrors, if it does not mirror everything.
+    pub fn mirror_until(&self) -> Option<Seq> {
+        self.phase.and_then(|phase| phase.mirror_until)
+    }
+
+    /// The last seq in the strand that the phase mirrors.
+    pub fn mirrored_end(&self) -> Seq {
+        let head = self.head.seq;
+        self.mirror_until().map_or(head, |until| until.min(head))
+    }
+
+    /// Records of a lane that wait to be mirrored: those that the phase mirrors, and that are neither in
+    /// their table nor dead letters. Told by counting: an idle lane's mark lags behind the head, its counts don't.
+    pub fn backlog(&self, lane: RecordType) -> u64 {
+        let due = self.phase.filter(|phase| phase.mirror_until.is_some());
+        let due = due.map_or(self.counts[lane], |phase| phase.counts[lane]);
+        due.saturating_sub(self.settled(lane))
+    }
+
+    /// Records of a lane that are neither in their table nor dead letters, whether the phase mirrors them or not.
+    pub fn unmirrored(&self, lane: RecordType) -> u64 {
+        self.counts[lane].saturating_sub(self.settled(lane))
+    }
+
+    /// Whether every record that the strand had in an earlier view and that the phase mirrors now is in its table or a
+    /// dead letter.
+    pub fn has_settled(&self, earlier: &Self) -> bool {
+        let until = self.phase.filter(|phase| phase.mirror_until.is_some());
+        RecordType::ALL.into_iter().all(|lane| {
+            let count = earlier.counts[lane];
+            let due = until.map_or(count, |phase| count.min(phase.counts[lane]));
+            self.marks[lane].seq >= earlier.head.seq || self.settled(lane) >= due
+        })
+    }
+
+    /// Whether nothing is left that the phase wants mirrored.
+    pub fn is_settled(&self) -> bool {
+        self.has_settled(self)
+    }
+
+    /// A lane's records that need no copy any more; they are its oldest.
+    pub(crate) fn settled(&self, lane: RecordType) -> u64 {
+        let mark = self.marks[lane];
+        mark.mirrored + mark.dead_lettered + self.floor.unmirrored[lane]
+    }
+}
