@@ -85,6 +85,11 @@ revoke all on function public.boboyka_newest_wins() from public;
 revoke all on function public.boboyka_guard(regclass, text, text, text) from public;
 revoke all on function public.boboyka_has_guard(text) from public;
 
+-- Which tables were there before: those keep their row level security as it is.
+select set_config('boboyka.there', coalesce(string_agg(name, ','), ''), false)
+from unnest(array['project_builds', 'build_queue', 'agent_health', 'agent_audit_log']) name
+where to_regclass('public.' || name) is not null;
+
 create table if not exists public.project_builds (
   id bigint generated always as identity primary key,
   project_id text,
@@ -100,3 +105,175 @@ create table if not exists public.project_builds (
   seq bigint not null,
   ingested_at_ms bigint not null
 );
+
+create table if not exists public.build_queue (
+  id bigint generated always as identity primary key,
+  queue_id text,
+  project_id text,
+  priority bigint,
+  status text,
+  enqueued_at_ms bigint,
+  dequeued_at_ms bigint,
+  payload jsonb not null,
+  record_hash text not null,
+  strand text not null,
+  seq bigint not null,
+  ingested_at_ms bigint not null
+);
+
+create table if not exists public.agent_health (
+  id bigint generated always as identity primary key,
+  agent_id text,
+  status text,
+  cpu_pct double precision,
+  memory_mb double precision,
+  checked_at_ms bigint,
+  payload jsonb not null,
+  record_hash text not null,
+  strand text not null,
+  seq bigint not null,
+  ingested_at_ms bigint not null
+);
+
+create table if not exists public.agent_audit_log (
+  id bigint generated always as identity primary key,
+  agent_id text,
+  event text,
+  actor text,
+  timestamp_ms bigint,
+  metadata jsonb,
+  payload jsonb not null,
+  record_hash text not null,
+  strand text not null,
+  seq bigint not null,
+  ingested_at_ms bigint not null
+);
+
+-- For tables that were there before: the columns that are missing.
+do $$
+declare
+  wanted record;
+  kind "char";
+begin
+  for wanted in
+    select split_part(line, ' ', 1) as name, split_part(line, ' ', 2) as field, split_part(line, ' ', 3) as type
+    from unnest(array[
+      'project_builds project_id text', 'project_builds build_id text', 'project_builds status text',
+      'project_builds agent_id text', 'project_builds started_at_ms bigint',
+      'project_builds completed_at_ms bigint', 'project_builds output_url text',
+      'build_queue queue_id text', 'build_queue project_id text', 'build_queue priority bigint',
+      'build_queue status text', 'build_queue enqueued_at_ms bigint', 'build_queue dequeued_at_ms bigint',
+      'agent_health agent_id text', 'agent_health status text', 'agent_health cpu_pct float8',
+      'agent_health memory_mb float8', 'agent_health checked_at_ms bigint',
+      'agent_audit_log agent_id text', 'agent_audit_log event text', 'agent_audit_log actor text',
+      'agent_audit_log timestamp_ms bigint', 'agent_audit_log metadata jsonb'
+    ]) line
+    union all
+    select name, field, type
+    from unnest(array['project_builds', 'build_queue', 'agent_health', 'agent_audit_log']) name,
+      (values ('payload', 'jsonb'), ('record_hash', 'text'), ('strand', 'text'), ('seq', 'bigint'),
+              ('ingested_at_ms', 'bigint')) own(field, type)
+  loop
+    continue when to_regclass('public.' || wanted.name) is null or exists (
+      select from pg_attribute
+      where attrelid = to_regclass('public.' || wanted.name) and attname = wanted.field and not attisdropped
+    );
+    select relkind into kind from pg_class where oid = to_regclass('public.' || wanted.name);
+    begin
+      if kind not in ('r', 'p', 'f') then
+        raise 'the columns of a view come from its query';
+      end if;
+      execute format('alter table public.%I add column %I %s', wanted.name, wanted.field, wanted.type);
+    exception when others then
+      raise warning 'public.% has no column % and gets none: %. The mirror leaves the column out. To have it filled, add it yourself, or name another table in spec.supabase.mirror.tables.', wanted.name, wanted.field, sqlerrm;
+    end;
+  end loop;
+end $$;
+
+-- The key that makes the mirror idempotent, and the index by which a strand and its copy are compared.
+do $$
+declare
+  name text;
+begin
+  foreach name in array array['project_builds', 'build_queue', 'agent_health', 'agent_audit_log'] loop
+    continue when not exists (
+      select from pg_class where oid = to_regclass('public.' || name) and relkind in ('r', 'p')
+    );
+    begin
+      if to_regclass(format('public.%I', name || '_record_hash_key')) is null then
+        execute format('create unique index %I on public.%I (record_hash)', name || '_record_hash_key', name);
+      end if;
+    exception when others then
+      raise warning 'public.% gets no unique key on record_hash: %. Without this key, or one for the mode latest, a row that is sent again after a time-out is stored twice. If the table is partitioned, mirror to one that is not (spec.supabase.mirror.tables) and copy from there.', name, sqlerrm;
+    end;
+    begin
+      if to_regclass(format('public.%I', name || '_strand_seq_idx')) is null then
+        execute format('create index %I on public.%I (strand, seq)', name || '_strand_seq_idx', name);
+      end if;
+    exception when others then
+      raise warning 'public.% gets no index on strand and seq: %. Comparing the table with a strand reads all of it.', name, sqlerrm;
+    end;
+  end loop;
+end $$;
+
+-- The sidecar inserts, reads back to compare, and updates a table of states. It can delete nothing. Grants
+-- are spelt out because newer Supabase projects give none by themselves; identity columns need none. A
+-- table of states gets its guard.
+do $$
+declare
+  wanted record;
+begin
+  begin
+    grant usage on schema public to service_role;
+    grant execute on function public.boboyka_has_guard(text) to service_role;
+  exception when others then
+    raise warning 'service_role gets no rights in the schema public: %. Create the role, or run this file as the owner of the schema.', sqlerrm;
+  end;
+  for wanted in
+    select * from (values
+      ('project_builds', 'build_id'), ('build_queue', 'queue_id'), ('agent_health', 'agent_id'), ('agent_audit_log', null)
+    ) wanted(name, key)
+  loop
+    continue when to_regclass('public.' || wanted.name) is null;
+    begin
+      execute format('grant select, insert on public.%I to service_role', wanted.name);
+      if exists (
+        select from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+        where i.indrelid = to_regclass('public.' || wanted.name) and i.indisunique and i.indnkeyatts = 1
+          and i.indpred is null and a.attname = wanted.key
+      ) then
+        execute format('grant update on public.%I to service_role', wanted.name);
+        perform public.boboyka_guard(to_regclass('public.' || wanted.name));
+        raise notice 'public.% has a unique key on %: the mirror keeps one row for each %.', wanted.name, wanted.key, wanted.key;
+      end if;
+    exception when others then
+      raise warning 'service_role gets no rights on public.%: %. As the owner of the table run: grant select, insert, update on public.% to service_role', wanted.name, sqlerrm, wanted.name;
+    end;
+  end loop;
+end $$;
+
+-- No policies: nobody but the service_role, which passes row level security by, sees or writes a row of the
+-- tables made here. A table that was there before stays as open as it was.
+do $$
+declare
+  name text;
+  there text[] := string_to_array(current_setting('boboyka.there'), ',');
+begin
+  foreach name in array array['project_builds', 'build_queue', 'agent_health', 'agent_audit_log'] loop
+    begin
+      if name <> all (there) then
+        execute format('alter table public.%I enable row level security', name);
+      elsif exists (
+        select from pg_class
+        where oid = to_regclass('public.' || name) and relkind in ('r', 'p') and not relrowsecurity
+      ) then
+        raise notice 'public.% was there before, without row level security, and stays so. To let only service_role read it, run: alter table public.% enable row level security', name, name;
+      end if;
+    exception when others then
+      raise warning 'public.% has no row level security: %. As the owner of the table run: alter table public.% enable row level security', name, sqlerrm, name;
+    end;
+  end loop;
+end $$;
+
+-- PostgREST answers 404 for a table, and PGRST204 for a column, that it has not yet learnt of.
+notify pgrst, 'reload schema';
