@@ -9,10 +9,13 @@
 
 mod durability;
 mod ends;
+mod idle;
 mod inside;
 mod kills;
 mod mirror;
 mod mirror_lanes;
+mod mirror_modes;
+mod mirror_rows;
 mod observers;
 mod page;
 mod phases;
