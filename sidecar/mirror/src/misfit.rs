@@ -51,10 +51,19 @@ fn culprits(
             .is_some_and(|text| text.chars().count() > length),
         (None, None) => false,
     };
-    let found: Vec<(&String, &Value)> = row.iter().filter(|(_, value)| fits_not(value)).collect();
+    let mut found: Vec<(&String, &Value)> =
+        row.iter().filter(|(_, value)| fits_not(value)).collect();
+    if found.iter().any(|(name, _)| !is_own(name)) {
+        // Where it can also be one of the record's fields, it is none of the mirror's own columns.
+        found.retain(|(name, _)| !is_own(name));
+    }
     let kind = kind(found.first()?.1);
     let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
     Some((names.join(" or "), kind))
+}
+
+fn is_own(column: &str) -> bool {
+    matches!(column, "record_hash" | "strand")
 }
 
 fn is_quoted(value: &Value, quoted: &str) -> bool {
@@ -101,7 +110,8 @@ mod tests {
     use super::words;
 
     const ROW: &[u8] = br#"[{"agent_id":"topsecret","cpu_pct":1.5,"memory_mb":3000000000,
-        "metadata":{"a":1},"checked_at_ms":7,"notes":"far too long","twin":"far too long"}]"#;
+        "metadata":{"a":1},"checked_at_ms":7,"notes":"far too long","twin":"far too long",
+        "record_hash":"00000000000000000000"}]"#;
 
     #[test]
     fn the_column_and_the_kind_of_value_are_named_and_the_value_is_not() {

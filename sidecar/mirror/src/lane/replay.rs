@@ -108,8 +108,8 @@ impl Lane {
                     .is_ok()
             {}
         }
-        // New records get at least as much of the time.
-        self.asides_rest = Instant::now() + begun.elapsed().max(ASIDES_MAX);
+        // New records get most of the time.
+        self.asides_rest = Instant::now() + (4 * begun.elapsed()).max(ASIDES_MAX);
         self.show();
     }
 
