@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::phase::Phase;
+use crate::table::MirrorTable;
 
 /// The desired state of the integration.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -143,6 +144,11 @@ pub struct Mirror {
     #[serde(default = "batch_rows")]
     #[schemars(range(min = 1, max = 500))]
     pub batch_rows: i32,
+    /// Tables that differ from those of the product's `schema.sql`, by record type: `project_build`, `build_queue_item`,
+    /// `agent_health` or `audit_log`. Default: every record type has the table and the columns of `schema.sql`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 4))]
+    pub tables: BTreeMap<String, MirrorTable>,
 }
 
 impl Default for Mirror {
@@ -150,6 +156,7 @@ impl Default for Mirror {
         Self {
             ack_timeout: ack_timeout(),
             batch_rows: batch_rows(),
+            tables: BTreeMap::new(),
         }
     }
 }

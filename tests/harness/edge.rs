@@ -29,6 +29,8 @@ pub enum Fault {
     Cut,
     /// Answers with a status at once and takes this time over a body that then breaks off.
     SlowBody(u16, Duration),
+    /// Ends the connection, and passes the request on only after so long.
+    Late(Duration),
 }
 
 /// Keys that the edge takes, faults that are due, requests seen.
@@ -44,6 +46,10 @@ pub(crate) struct EdgeState {
     pub(crate) shown: HashSet<String>,
     /// Whether requests wait.
     pub(crate) held: watch::Sender<bool>,
+    /// A body with this text is refused with 403 and a web page, as a firewall does.
+    pub(crate) forbidden_text: Option<String>,
+    /// Whether requests are taken and never answered.
+    pub(crate) hangs: bool,
 }
 
 #[derive(Clone)]
@@ -75,6 +81,29 @@ pub(crate) async fn start(
 }
 
 async fn pass(State(shared): State<Shared>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let (hangs, forbidden) = {
+        let state = shared.state.lock().unwrap();
+        (state.hangs, state.forbidden_text.clone())
+    };
+    if hangs {
+        std::future::pending::<()>().await;
+    }
+    // Only a firewall reads a body before it is passed on.
+    let body = match forbidden {
+        None => body,
+        Some(text) => {
+            let bytes = axum::body::to_bytes(body, BODY_MAX_BYTES)
+                .await
+                .unwrap_or_default();
+            if String::from_utf8_lossy(&bytes).contains(&text) {
+                let page = ([("content-type", "text/html")], "<html>Forbidden</html>");
+                return (StatusCode::FORBIDDEN, page).into_response();
+            }
+            Body::from(bytes)
+        }
+    };
+    let request = Request::from_parts(parts, body);
     let (count, mut held) = {
         let mut state = shared.state.lock().unwrap();
         state.requests += 1;
@@ -102,6 +131,7 @@ async fn pass(State(shared): State<Shared>, request: Request) -> Response {
     };
     match fault {
         Some(Fault::Cut) => panic!("the upload is cut off here, on purpose"),
+        Some(Fault::Late(delay)) => return late(shared, request, delay).await,
         Some(Fault::SlowBody(status, delay)) => return slow_body(status, delay),
         _ => {}
     }
@@ -118,9 +148,22 @@ async fn pass(State(shared): State<Shared>, request: Request) -> Response {
     match fault {
         Some(Fault::Slow(delay)) => tokio::time::sleep(delay).await,
         Some(Fault::Ambiguous) => panic!("the connection ends here, on purpose"),
-        Some(Fault::Status(..) | Fault::Cut | Fault::SlowBody(..)) | None => {}
+        Some(Fault::Status(..) | Fault::Cut | Fault::SlowBody(..) | Fault::Late(_)) | None => {}
     }
     answer
+}
+
+/// Takes the request whole, ends the connection, and passes it on later.
+async fn late(shared: Shared, request: Request, delay: Duration) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, BODY_MAX_BYTES)
+        .await
+        .unwrap_or_default();
+    tokio::spawn(async move {
+        tokio::time::sleep(delay).await;
+        forward(&shared, Request::from_parts(parts, Body::from(body))).await;
+    });
+    panic!("the connection ends here, on purpose");
 }
 
 /// Headers now, then the first half of a body, then nothing more.
@@ -177,7 +220,7 @@ async fn forward(shared: &Shared, request: Request) -> Response {
     let (status, headers) = (answer.status(), answer.headers().clone());
     let mut response = Response::new(Body::from(answer.bytes().await.unwrap_or_default()));
     *response.status_mut() = status;
-    for name in ["content-type", "retry-after"] {
+    for name in ["content-type", "content-range", "retry-after"] {
         if let Some(value) = headers.get(name) {
             response.headers_mut().insert(name, value.clone());
         }

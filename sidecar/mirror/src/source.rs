@@ -29,6 +29,8 @@ pub const KEY_FILE: &str = "key";
 pub enum SupabaseSource {
     /// Not configured.
     Absent,
+    /// Configured, but wrongly: nothing is mirrored, and this is why.
+    Wrong(Arc<str>),
     /// These, for the life of the process.
     Fixed(Credentials),
     /// A folder, for example a mounted Secret.
@@ -90,6 +92,18 @@ impl SourceWatch {
     pub(super) fn new(source: SupabaseSource) -> (Self, watch::Receiver<Configured>) {
         let (folder, first) = match source {
             SupabaseSource::Absent => (None, None),
+            SupabaseSource::Wrong(reason) => {
+                tracing::warn!(%reason, "the mirror is off: {reason}");
+                let (configured, receiver) = watch::channel(Configured::Off(Some(reason)));
+                return (
+                    Self {
+                        folder: None,
+                        last: None,
+                        configured,
+                    },
+                    receiver,
+                );
+            }
             SupabaseSource::Fixed(credentials) => (None, Some(Ok(credentials))),
             SupabaseSource::Folder(path) => {
                 let first = read_folder(&path);
@@ -145,8 +159,13 @@ impl SourceWatch {
 fn switch_on(credentials: &Credentials) -> Configured {
     match Supabase::new(credentials) {
         Ok(supabase) => {
-            let url = supabase.url();
-            tracing::info!(url, "the mirror is on: it mirrors to {url}");
+            tracing::info!(url = supabase.url(), "mirroring to supabase");
+            if credentials.is_sent_in_the_clear() {
+                tracing::warn!(
+                    url = supabase.url(),
+                    "the supabase url begins with http://: everybody on the way can read the key and the records; use https://"
+                );
+            }
             Configured::On(Arc::new(supabase))
         }
         Err(error) => {
