@@ -48,8 +48,6 @@ pub(crate) struct EdgeState {
     pub(crate) held: watch::Sender<bool>,
     /// A body with this text is refused with 403 and a web page, as a firewall does.
     pub(crate) forbidden_text: Option<String>,
-    /// Whether requests are taken and never answered.
-    pub(crate) hangs: bool,
 }
 
 #[derive(Clone)]
@@ -81,29 +79,6 @@ pub(crate) async fn start(
 }
 
 async fn pass(State(shared): State<Shared>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let (hangs, forbidden) = {
-        let state = shared.state.lock().unwrap();
-        (state.hangs, state.forbidden_text.clone())
-    };
-    if hangs {
-        std::future::pending::<()>().await;
-    }
-    // Only a firewall reads a body before it is passed on.
-    let body = match forbidden {
-        None => body,
-        Some(text) => {
-            let bytes = axum::body::to_bytes(body, BODY_MAX_BYTES)
-                .await
-                .unwrap_or_default();
-            if String::from_utf8_lossy(&bytes).contains(&text) {
-                let page = ([("content-type", "text/html")], "<html>Forbidden</html>");
-                return (StatusCode::FORBIDDEN, page).into_response();
-            }
-            Body::from(bytes)
-        }
-    };
-    let request = Request::from_parts(parts, body);
     let (count, mut held) = {
         let mut state = shared.state.lock().unwrap();
         state.requests += 1;
@@ -111,6 +86,10 @@ async fn pass(State(shared): State<Shared>, request: Request) -> Response {
     };
     let released = held.wait_for(|held| !held).await.map(drop);
     assert!(released.is_ok(), "request {count} was held back to the end");
+    let request = match past_the_firewall(&shared, request).await {
+        Ok(request) => request,
+        Err(refused) => return refused,
+    };
     let fault = {
         let mut state = shared.state.lock().unwrap();
         if let Some(key) = request.headers().get("apikey") {
@@ -151,6 +130,22 @@ async fn pass(State(shared): State<Shared>, request: Request) -> Response {
         Some(Fault::Status(..) | Fault::Cut | Fault::SlowBody(..) | Fault::Late(_)) | None => {}
     }
     answer
+}
+
+/// Refuses a body with the forbidden text, as a firewall does, with a web page.
+async fn past_the_firewall(shared: &Shared, request: Request) -> Result<Request, Response> {
+    let Some(forbidden) = shared.state.lock().unwrap().forbidden_text.clone() else {
+        return Ok(request);
+    };
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, BODY_MAX_BYTES)
+        .await
+        .unwrap_or_default();
+    if String::from_utf8_lossy(&body).contains(&forbidden) {
+        let page = ([("content-type", "text/html")], "<html>Forbidden</html>");
+        return Err((StatusCode::FORBIDDEN, page).into_response());
+    }
+    Ok(Request::from_parts(parts, Body::from(body)))
 }
 
 /// Takes the request whole, ends the connection, and passes it on later.

@@ -149,11 +149,6 @@ impl Supabase {
         self.state.lock().unwrap().forbidden_text = Some(text.to_owned());
     }
 
-    /// Takes requests and never answers them, or answers again.
-    pub fn hang(&self, hangs: bool) {
-        self.state.lock().unwrap().hangs = hangs;
-    }
-
     /// How many requests the edge has seen.
     pub fn requests(&self) -> u64 {
         self.state.lock().unwrap().requests

@@ -130,6 +130,6 @@ async fn with_a_lane_that_waits_it_rests() {
     supabase.stop_postgres();
     is(&sidecar, |lane| lane["state"] == "open").await;
     rests(&mut sidecar, "supabase down").await;
-    supabase.hang(true);
+    supabase.hold();
     rests(&mut sidecar, "supabase hanging").await;
 }

@@ -319,7 +319,7 @@ async fn while_supabase_hangs_only_the_first_ingest_waits() {
     let sidecar = with_folder(&supabase).await;
     sidecar.ingest("agent_health", &health(0)).await;
     converges(&sidecar, &supabase, 1).await;
-    supabase.hang(true);
+    supabase.hold();
     let begun = Instant::now();
     sidecar.ingest("agent_health", &health(1)).await;
     let first = begun.elapsed();
@@ -340,7 +340,7 @@ async fn while_supabase_hangs_only_the_first_ingest_waits() {
         "they waited: {:?}",
         begun.elapsed()
     );
-    supabase.hang(false);
+    supabase.release();
     supabase.write_folder(&format!("{}\n", supabase.secret_key()));
     converges(&sidecar, &supabase, 22).await;
 }
