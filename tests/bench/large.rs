@@ -44,7 +44,7 @@ struct Filled {
     peak_mib: u64,
 }
 
-/// A strand with at least so many records.
+/// A strand with at least this number of records.
 async fn filled(records: u64) -> Filled {
     let mut sidecar = Sidecar::start().await;
     let begun = Instant::now();

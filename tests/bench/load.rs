@@ -1,4 +1,4 @@
-//! The load: so many connections, each sending its next request when the last was answered.
+//! The load: a number of connections, each sending its next request when the last was answered.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -125,7 +125,7 @@ impl Load {
     }
 }
 
-/// So many records as the array that a batch takes.
+/// A number of records, as the JSON array that a batch takes.
 pub(crate) fn array(first: u64, records: u64) -> String {
     let records: Vec<_> = (first..first + records).map(record).collect();
     format!("[{}]", records.join(","))
