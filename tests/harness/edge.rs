@@ -27,7 +27,7 @@ pub enum Fault {
     Ambiguous,
     /// Ends the connection in the middle of the upload.
     Cut,
-    /// Answers with a status at once and takes this time over a body that then breaks off.
+    /// Answers with a status at once; the body breaks off after this time.
     SlowBody(u16, Duration),
     /// Ends the connection, and passes the request on only after so long.
     Late(Duration),
