@@ -1,9 +1,9 @@
-# Every target is one line of what is done; `make help` lists them.
+# `make help` lists the targets.
 SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-with-supabase toolchain provision provision-cluster build images test-images cluster cluster-down deploy generate test bench bench-sdk bench-operator lint clean
+.PHONY: help run run-with-supabase toolchain provision provision-cluster build images test-images cluster cluster-down deploy generate test bench bench-sdk bench-operator lint mutants clean
 
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -11,47 +11,47 @@ help: ## Lists the targets.
 run: toolchain ## Builds the sidecar and runs it on localhost:7475, its strand in ./boboyka-data.
 	$(CARGO) run --release -p boboyka-sidecar
 
-run-with-supabase: provision build ## The same beside a Supabase of this machine's own (Postgres and PostgREST); nothing of it is kept.
+run-with-supabase: provision build ## Does the same beside a local Supabase (Postgres and PostgREST), which is discarded at the end.
 	target/debug/local-supabase
 
-toolchain: ## Makes sure of Rust and a C compiler; installs Debian's compiler when it is missing.
-	@tests/toolchain.sh
+toolchain: ## Checks for Rust and a C compiler; installs Debian's compiler when it is missing.
+	@tools/toolchain.sh
 
-provision: ## Gets what the tests run on: PostgreSQL 15, PostgREST, strace; what is missing goes into a cache.
-	@tests/provision.sh
+provision: ## Installs PostgreSQL 15, PostgREST and strace into a cache where they are missing.
+	@tools/provision.sh
 
-provision-cluster: ## Gets what a Kubernetes is made of into the cache; ten minutes the first time.
-	@tests/provision.sh --cluster
+provision-cluster: ## Installs the programs of a Kubernetes into the cache; ten minutes the first time.
+	@tools/provision.sh --cluster
 
-# Static programs that do not tell where they were built. They have a folder of their own, so that the flags, which
-# count for everything that is built with them, don't have it all built again.
+# Static programs without paths of the machine that built them. Other flags rebuild every crate, so this build has a
+# target folder of its own.
 STATIC := RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(HOME)=home" \
-  $(CARGO) build --locked --target x86_64-unknown-linux-gnu --target-dir target/static -p boboyka-sidecar -p boboyka-operator -p boboyka-probe
+  $(CARGO) build --locked --target x86_64-unknown-linux-gnu --target-dir target/static -p boboyka-sidecar -p boboyka-operator
 
 images: toolchain ## Builds the sidecar's and the operator's image as OCI archives in target/images.
 	$(STATIC) --release
-	$(CARGO) run -q -p boboyka-cluster -- images
+	$(CARGO) run -q -p boboyka-images
 
 test-images: toolchain
-	$(STATIC)
+	$(STATIC) -p boboyka-probe
 
-cluster: provision-cluster test-images ## Brings up a Kubernetes with two nodes and our images, in the background.
+cluster: provision-cluster test-images ## Starts a Kubernetes with two nodes and the product's images, in the background.
 	@$(CARGO) run -q -p boboyka-cluster -- up
 
-cluster-down: ## Ends it.
+cluster-down: ## Stops the cluster.
 	@$(CARGO) run -q -p boboyka-cluster -- down
 
-deploy: provision-cluster ## Installs the operator into the cluster of `make cluster`, or KUBECONFIG's, and says the next step.
-	@charts/deploy.sh
+deploy: provision-cluster ## Installs the operator into the cluster of `make cluster`, or of KUBECONFIG, and prints the next step.
+	@tools/deploy.sh
 
-generate: toolchain provision-cluster ## Writes again what is generated from the source: the resources' definitions, and charts/install.yaml.
+generate: toolchain provision-cluster ## Generates the resources' definitions and charts/install.yaml from the source.
 	$(CARGO) run -q -p boboyka-crds --bin crdgen -- crds/yaml
-	charts/generate.sh
+	tools/generate.sh
 
 build: toolchain ## Builds everything for the tests.
 	$(CARGO) build --workspace
 
-test: provision provision-cluster build test-images ## Runs every test on the real thing and prints how many passed.
+test: provision provision-cluster build test-images ## Runs every test and prints how many passed.
 	@tests/run.sh
 
 bench: provision toolchain ## Prints how durable ingest compares with an HTTP echo and a plain append file; some minutes.
@@ -62,13 +62,17 @@ bench-sdk: provision toolchain ## Prints how the Python client compares with a b
 	$(CARGO) build --release -p boboyka-sidecar
 	@tests/python.sh --bench
 
-bench-operator: provision provision-cluster images ## Prints how the operator does: admission, a fleet, a phase obeyed, pods ready; a quarter of an hour.
+bench-operator: provision provision-cluster ## Measures the operator: admission, a fleet, a change of phase, pods ready; a quarter of an hour.
+	$(STATIC) -p boboyka-probe --release
 	$(CARGO) bench -p boboyka-cluster --bench operator
 
-lint: toolchain ## Checks format, lints, and what is depended on; warnings are errors.
+lint: toolchain ## Checks format, lints and dependencies; warnings are errors.
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	deny=$$(tests/provision.sh --deny) && $$deny check bans licenses sources
+	@tools/dependencies.sh
 
-clean: ## Removes what was built; strands are kept.
+mutants: toolchain ## Lists small changes to the pure modules that no test notices; some hours.
+	@tools/mutants.sh
+
+clean: ## Removes what was built and keeps strands.
 	$(CARGO) clean

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the Python SDK's tests on the oldest and the newest Python that this machine has, each in an
-# environment of its own in the cache; what they need comes from the package index.
+# Runs the Python SDK's tests on the oldest and the newest supported Python of this machine, each in an environment of
+# its own in the cache, with packages from the package index.
 #
 #   tests/python.sh          lint and tests
 #   tests/python.sh --bench  the benchmark, on the newest
@@ -41,7 +41,7 @@ find_pythons() {
 environment() { # VERSION PATH
   local folder key
   key=$(sha256sum sdk/python/pyproject.toml | cut -c1-12)
-  folder=$(tests/provision.sh --where | sed -n 's/^CACHE=//p')/python-$1-$key
+  folder=$(tools/provision.sh --where | sed -n 's/^CACHE=//p')/python-$1-$key
   PYTHON=$folder/bin/python
   if ! "$PYTHON" -c 'import celery, httpx, pytest, psutil, trio, uvloop' 2>/dev/null; then
     say "making an environment for Python $1 in the cache"
@@ -75,7 +75,7 @@ if [ "${1:-}" = --bench ]; then
 fi
 
 ends=("${FOUND[0]}")
-[ ${#FOUND[@]} = 1 ] && say "only one supported Python is here, so it is oldest and newest at once" || ends+=("${FOUND[-1]}")
+[ ${#FOUND[@]} = 1 ] && say "this machine has one supported Python, which is oldest and newest at once" || ends+=("${FOUND[-1]}")
 status=0
 for each in "${ends[@]}"; do
   read -r version path <<<"$each"

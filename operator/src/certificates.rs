@@ -117,13 +117,14 @@ impl Certificates {
     }
 
     async fn be_the_only_one(&self) -> Result<(), CertificatesError> {
+        let mut waits = Waits::between(PACE, PACE_MAX);
         loop {
             match timeout(REQUEST_MAX, self.hooks.get_opt(names::WEBHOOK)).await {
                 Ok(Ok(None)) => {
                     let name = names::WEBHOOK;
                     tracing::warn!(
                         webhook = name,
-                        "MutatingWebhookConfiguration {name} does not exist: install the chart; waiting"
+                        "waiting for MutatingWebhookConfiguration {name}, which the chart installs"
                     );
                     return Ok(());
                 }
@@ -138,7 +139,7 @@ impl Certificates {
                 }
                 Err(_) => tracing::warn!("the API server did not answer in time; retrying"),
             }
-            sleep(Duration::from_secs(1)).await;
+            sleep(waits.next().unwrap_or(PACE_MAX)).await;
         }
     }
 

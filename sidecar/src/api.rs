@@ -4,8 +4,10 @@ mod body;
 mod cursor;
 mod error;
 mod guard;
+mod headers;
 mod ingest;
 mod mirror;
+mod parameters;
 mod read;
 pub(crate) mod requests;
 mod splitter;
@@ -21,7 +23,8 @@ use axum::http::{Method, Uri};
 use axum::middleware;
 use axum::routing::{get, post};
 
-use self::error::{ApiError, Code};
+pub(crate) use self::error::ApiError;
+use self::error::Code;
 pub(crate) use self::state::Api;
 
 /// All routes of the API.
@@ -44,11 +47,11 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .with_state(api)
 }
 
-async fn unknown_path(uri: Uri) -> ApiError {
+pub(crate) async fn unknown_path(uri: Uri) -> ApiError {
     ApiError::not_found(format!("there is nothing at {}", uri.path()))
 }
 
-async fn wrong_method(method: Method, uri: Uri) -> ApiError {
+pub(crate) async fn wrong_method(method: Method, uri: Uri) -> ApiError {
     let message = format!("{} does not take {method}", uri.path());
     ApiError::new(Code::MethodNotAllowed, message)
 }

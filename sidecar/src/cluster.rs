@@ -1,12 +1,12 @@
 //! The sidecar's place in a cluster: it watches its own integration and its own strand, nothing else.
 //!
-//! Whatever the API server does, the sidecar goes on: what is known counts until something else is heard. No
+//! Whatever the API server does, the sidecar goes on: what it knows counts until the API server says otherwise. No
 //! connectivity, a refusal, a resource or its definition that is gone: each is logged once and tried again for ever.
 
 mod assignment;
 mod backoff;
 mod client;
-mod read;
+mod resource;
 #[cfg(test)]
 mod tests;
 mod trouble;
@@ -63,7 +63,7 @@ impl Cluster {
         (cluster, watch)
     }
 
-    /// Whether something new was heard from the API server since this was asked last.
+    /// Whether the API server has said anything new since the last call.
     pub(crate) fn heard(&mut self) -> bool {
         // A watch that ended says nothing new.
         let integration = self.integration.has_changed().unwrap_or(false);
@@ -107,38 +107,38 @@ impl ClusterWatch {
 
     fn adopt_integration(&self, object: &serde_json::Value, unread: &mut Trouble) {
         let known = self.integration.borrow().clone();
-        let (heard, complaints) = read::integration(object, &known);
+        let (read, complaints) = resource::integration(object, &known);
         if complaints.is_empty() {
             unread.over();
         } else {
             unread.is(&complaints.join("; "));
         }
-        if heard != known {
-            let phase = heard.in_force.map(|force| force.phase.as_str());
-            let generation = heard.in_force.map(|force| force.generation);
+        if read != known {
+            let phase = read.in_force.map(|force| force.phase.as_str());
+            let generation = read.in_force.map(|force| force.generation);
             tracing::info!(
                 phase,
                 generation,
-                transition = heard.transition,
-                "the integration has changed"
+                transition = read.transition,
+                "the sidecar read the integration: its settings have changed"
             );
-            self.integration.send_replace(heard);
+            self.integration.send_replace(read);
         }
     }
 
     fn adopt_assignment(&self, object: &serde_json::Value) {
-        let heard = read::assignment(object);
+        let read = resource::assignment(object);
         self.assignment.send_if_modified(|known| {
-            if known.holder_uid != heard.holder_uid {
-                let held = heard.holder_uid.as_ref() == Some(&self.membership.pod_uid);
+            if known.holder_uid != read.holder_uid {
+                let held = read.holder_uid.as_ref() == Some(&self.membership.pod_uid);
                 tracing::info!(
                     held,
-                    holder = heard.holder_uid,
-                    "the strand's holder has changed"
+                    holder = read.holder_uid,
+                    "the sidecar read its strand's resource: the holder has changed"
                 );
             }
-            let new = *known != heard;
-            *known = heard;
+            let new = *known != read;
+            *known = read;
             new
         });
     }

@@ -1,6 +1,5 @@
 //! Flags and environment: the only place that reads either. Secrets come by environment or file only.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,9 +7,10 @@ use boboyka_crds::{names, quantity};
 use clap::{Args, Parser, Subcommand};
 
 use crate::log::LogFormat;
+use crate::server::listen::ListenAddress;
 
-/// Takes Boboyka's records on localhost, keeps each in a hash-chained strand before it answers, and
-/// mirrors them to Supabase.
+/// The Boboyka sidecar: takes records on localhost, appends each to a hash-chained strand before it answers,
+/// and mirrors them to Supabase.
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -43,23 +43,23 @@ pub struct Cli {
 /// What the program can do besides serving.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Check a strand offline: every block is hashed again, the data folder is left as it is. Ends with
-    /// 0 when the chain holds, with 1 when it does not.
+    /// Check a strand that no process has open: hash every block again and change nothing. Exits with 0 when the
+    /// chain holds, with 1 when it breaks, with 2 when the data folder can't be read.
     Verify {
         /// The data folder.
         #[arg(long, env = names::DATA_DIR_VARIABLE, default_value = "boboyka-data")]
         data_dir: PathBuf,
     },
-    /// Wait until a sidecar on this machine takes records. Ends with 0 once it does, with 1 when the time is over.
+    /// Wait until a sidecar on this machine takes records. Exits with 0 once it does, with 1 after the time-out.
     Wait {
-        /// The sidecar's address of /ready.
-        #[arg(long, env = names::OBSERVE_VARIABLE, default_value = "127.0.0.1:7476")]
-        observe: SocketAddr,
+        /// The sidecar's health port.
+        #[arg(long, env = names::OBSERVE_VARIABLE, default_value = "localhost:7476")]
+        observe: ListenAddress,
         /// How long to wait, such as 60s.
         #[arg(long, default_value = "60s", value_parser = duration)]
         timeout: Duration,
     },
-    /// Mirror what a strand still holds for Supabase, then end with 0. Takes no records.
+    /// Mirror the records of a strand that Supabase does not have yet, then exit with 0. Takes no records.
     Drain(Strand),
 }
 
@@ -69,10 +69,10 @@ pub struct Serve {
     /// The strand.
     #[command(flatten)]
     pub strand: Strand,
-    /// Address of the API.
-    #[arg(long, env = "BOBOYKA_LISTEN", default_value = "127.0.0.1:7475")]
-    pub listen: SocketAddr,
-    /// For so many seconds after the signal to end, go on serving and mirroring until Supabase has everything.
+    /// Address of the API; localhost means both loopback addresses.
+    #[arg(long, env = "BOBOYKA_LISTEN", default_value = "localhost:7475")]
+    pub listen: ListenAddress,
+    /// Seconds after the signal to end during which the sidecar goes on until Supabase has everything.
     #[arg(long, env = names::DRAIN_SECONDS_VARIABLE, default_value_t = 0)]
     pub drain_seconds: u64,
 }
@@ -80,12 +80,12 @@ pub struct Serve {
 /// A strand, and where it is mirrored to.
 #[derive(Debug, Args)]
 pub struct Strand {
-    /// Where the strand lies; created when it is missing.
+    /// Data folder of the strand; created when it is missing.
     #[arg(long, env = names::DATA_DIR_VARIABLE, default_value = "boboyka-data")]
     pub data_dir: PathBuf,
-    /// Address of /live, /ready and /metrics.
-    #[arg(long, env = names::OBSERVE_VARIABLE, default_value = "127.0.0.1:7476")]
-    pub observe: SocketAddr,
+    /// Address of the health port: /live, /ready and /metrics.
+    #[arg(long, env = names::OBSERVE_VARIABLE, default_value = "localhost:7476")]
+    pub observe: ListenAddress,
     /// Folder with the files `url` and `key`, such as a mounted Secret.
     #[arg(long, env = names::SUPABASE_DIR_VARIABLE)]
     pub supabase_dir: Option<PathBuf>,
@@ -105,8 +105,8 @@ pub const SUPABASE_URL: &str = "BOBOYKA_SUPABASE_URL";
 /// The variable with Supabase's key.
 pub const SUPABASE_KEY: &str = "BOBOYKA_SUPABASE_KEY";
 
-/// Supabase's URL and key from the environment; each may be missing. No flag carries them: command lines
-/// are visible to everybody.
+/// Supabase's URL and key from the environment; each may be missing. No flag carries them: every user
+/// of the machine can read command lines.
 pub fn supabase_variables() -> (Option<String>, Option<String>) {
     (variable(SUPABASE_URL), variable(SUPABASE_KEY))
 }

@@ -10,7 +10,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use crate::api::Api;
+use crate::api::{self, Api};
 
 /// The routes of the health port.
 pub(crate) fn router(api: Arc<Api>) -> Router {
@@ -18,6 +18,8 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/live", get(|| async { "alive\n" }))
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
+        .fallback(api::unknown_path)
+        .method_not_allowed_fallback(api::wrong_method)
         .with_state(api)
 }
 

@@ -1,5 +1,5 @@
 //! What the integration asks of this sidecar, wherever that comes from: the cluster's resource, or the flags of a
-//! sidecar that runs on its own. Everybody who obeys it holds a receiver of one watch channel.
+//! sidecar that runs on its own. Each task that obeys it holds a receiver of one watch channel.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

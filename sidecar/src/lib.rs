@@ -21,3 +21,4 @@ mod standalone;
 mod upkeep;
 
 pub use process::RunError;
+pub use server::listen::{ListenAddress, ListenAddressError};

@@ -1,14 +1,13 @@
 //! The command line: serve; verify a strand offline, wait for a sidecar, drain a strand.
 
 use std::io::{Write, stderr, stdout};
-use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use boboyka_sidecar::config::{Cli, Command, Serve};
-use boboyka_sidecar::{RunError, command, log};
+use boboyka_sidecar::{ListenAddress, RunError, command, log};
 use boboyka_store::{causes, verify_offline};
 use clap::Parser;
 
@@ -19,7 +18,7 @@ fn main() -> ExitCode {
         None => serve(cli.serve),
         Some(Command::Drain(strand)) => within_runtime(command::drain(strand)),
         Some(Command::Verify { data_dir }) => return verify(&data_dir),
-        Some(Command::Wait { observe, timeout }) => return wait(observe, timeout),
+        Some(Command::Wait { observe, timeout }) => return wait(&observe, timeout),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -55,7 +54,7 @@ fn within_runtime(work: impl Future<Output = Result<(), RunError>>) -> anyhow::R
     Ok(())
 }
 
-fn wait(observe: SocketAddr, timeout: Duration) -> ExitCode {
+fn wait(observe: &ListenAddress, timeout: Duration) -> ExitCode {
     match command::wait(observe, timeout) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,5 +1,5 @@
-//! Obeying the integration's phase: whenever another one is in force, the store is told, until it has
-//! taken it; while a change is under way, the strand's boundary for it is fixed and watched.
+//! Obeying the integration's phase: puts each phase in force into the store, and retries until the store has
+//! taken it; while a change is under way, fixes the strand's boundary for it and watches the lanes drain to it.
 
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ impl Follower {
         }
     }
 
-    /// Does what is to be done now.
+    /// Obeys the integration as it is now.
     async fn step(&mut self) -> Pending {
         let integration = self.integration.borrow_and_update().clone();
         // The boundary first: it must not lie behind the change that it is for.

@@ -1,19 +1,18 @@
 //! What every command that opens the strand does: open it, listen, close it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use boboyka_mirror::SupabaseSource;
 use boboyka_store::{NewRecord, OpenError, Options, Store, causes, quarantined_in};
 use boboyka_strand::{Record, RecordType};
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
 use crate::config::{self, Strand};
 use crate::health;
 use crate::server;
+use crate::server::listen::{ListenAddress, Listeners};
 use crate::standalone;
 use crate::upkeep::{Outside, Upkeep};
 
@@ -27,7 +26,7 @@ pub enum RunError {
     #[error("could not listen on {address}")]
     Listen {
         /// The address.
-        address: SocketAddr,
+        address: ListenAddress,
         /// Why not.
         source: std::io::Error,
     },
@@ -39,11 +38,11 @@ pub enum RunError {
         "a signal ended the sidecar before it had mirrored everything; start it again to go on"
     )]
     Interrupted,
-    /// A write failed; only a new start can tell what the disk holds.
+    /// A write failed; only a restart can find out what the disk holds.
     #[error("the store stopped: {0}")]
     Poisoned(String),
     /// A listener or the mirror ended by itself; the log says why.
-    #[error("a task ended before the sidecar was told to end; the log says why")]
+    #[error("a task of the sidecar ended early; the log says why")]
     TaskEnded,
 }
 
@@ -62,7 +61,7 @@ pub(crate) fn outside(strand: &Strand) -> Result<Outside, RunError> {
     })
 }
 
-/// Opens the strand, and records in it what had to be set aside.
+/// Opens the strand, and records in it what opening quarantined.
 pub(crate) async fn open(strand: &Strand) -> Result<Store, RunError> {
     let known = quarantined_in(&strand.data_dir);
     let options = Options {
@@ -81,10 +80,10 @@ pub(crate) async fn serve_health(
     upkeep: &mut Upkeep,
     shutdown: &CancellationToken,
 ) -> Result<Arc<Api>, RunError> {
-    let listener = listen(strand.observe).await?;
+    let listeners = listen(&strand.observe).await?;
     let api = Arc::new(Api::new(store.clone(), upkeep.mirror.clone()));
     let router = health::router(Arc::clone(&api));
-    upkeep.spawn(server::serve(listener, router, shutdown.clone()));
+    upkeep.spawn(server::serve(listeners, router, shutdown.clone()));
     Ok(api)
 }
 
@@ -93,13 +92,14 @@ pub(crate) async fn close(store: Store) {
     debug_assert!(closed.is_ok(), "closing does not panic");
 }
 
-pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, RunError> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|source| RunError::Listen { address, source })
+pub(crate) async fn listen(address: &ListenAddress) -> Result<Listeners, RunError> {
+    address.listen().await.map_err(|source| RunError::Listen {
+        address: address.clone(),
+        source,
+    })
 }
 
-/// Appends what was set aside at this start to the strand itself: it is part of its history.
+/// Appends what this start quarantined to the strand itself: it is part of its history.
 async fn record_quarantine(store: &Store, known: usize) {
     let fresh = store.quarantined().into_iter().skip(known);
     let records: Vec<_> = fresh

@@ -1,5 +1,5 @@
-//! Retention at work: asks the store now and then to prune what the integration's policy lets go. What
-//! may go is decided there, with the phase and the lanes as they are at that moment.
+//! Retention at work: asks the store every few seconds to prune what the integration's policy lets go. The
+//! store decides what may go, with the phase and the lanes as they are at that moment.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ async fn run(
             let now = integration.borrow_and_update();
             (policy_of(&now.retention), now.has_supabase)
         };
-        // A policy that was taken back is told once: then nothing is sealed early any more.
+        // A policy that was removed goes to the store once more, which then seals nothing early.
         if policy.is_some() || asked != policy {
             match store.prune(policy, has_supabase).await {
                 Ok(()) => asked = policy,

@@ -1,4 +1,4 @@
-//! The report: what this sidecar tells the cluster, as the status of its strand's resource.
+//! The report: what this sidecar says of itself in the cluster, as the status of its strand's resource.
 //!
 //! Only the sidecar of the pod that holds the strand reports, at the pace that the integration sets. A report that is
 //! refused or lost is tried again with what is true by then. Reports carry neither keys nor row data.
@@ -140,7 +140,7 @@ impl Reporter {
             .flatten()
     }
 
-    /// What is to be said now. None when the sidecar can't see itself, which is said in the log.
+    /// The status now. None when the thread that collects it failed, which the next turn tries again.
     async fn look(&mut self, running: bool) -> Option<StrandStatus> {
         let assignment = self.cluster.assignment.borrow().clone();
         let has_supabase = self.cluster.integration.borrow().has_supabase;

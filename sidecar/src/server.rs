@@ -1,65 +1,130 @@
-//! Serving HTTP: bounded connections, slow clients cut off, a drain at the end.
+//! Serving HTTP: bounded connections, of which idle ones make room for new ones; clients that send or
+//! take nothing are cut off; a drain at the end.
+
+mod accept_log;
+mod body;
+mod connections;
+pub(crate) mod listen;
+mod refusal;
+mod stream;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use boboyka_store::causes;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use rustix::process::{Resource, getrlimit};
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
-/// Connections at once; more wait until one ends. Agents in a pod are few, file descriptors too.
+use accept_log::AcceptLog;
+use body::{RequestBody, ResponseBody};
+use connections::{Closed, Connection, Connections};
+use listen::Listeners;
+use stream::ClientStream;
+
+/// Connections at once; where there is room for no more, the one that has been idle longest is closed.
 const CONNECTIONS_MAX: usize = 1024;
+/// Connections take at most this part of the process's file descriptors: the store needs some too.
+const DESCRIPTORS_PART: u64 = 4;
 /// How long a request's head may take, and how long a connection may idle.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long requests may go on after the signal to end.
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// Serves until the signal, then until what was under way is answered.
-pub(crate) async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+pub(crate) async fn serve(listeners: Listeners, router: Router, shutdown: CancellationToken) {
+    let connections = Connections::new(connections_max());
     let graceful = GracefulShutdown::new();
-    loop {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
-            break;
-        };
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    // Out of file descriptors, mostly: others must end first.
-                    tracing::warn!(error = causes(&error), "could not accept a connection");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            },
-            () = shutdown.cancelled() => break,
-        };
-        // Small answers must not wait for more to send.
-        let _ = stream.set_nodelay(true);
-        let mut builder = http1::Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT);
-        let service = TowerToHyperService::new(router.clone());
-        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
+    let accepting = accept(&listeners, &connections, |stream, connection| {
+        let stream = ClientStream::new(stream, Arc::clone(&connection));
+        let service = answers(router.clone(), Arc::clone(&connection));
+        let served = graceful.watch(http().serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
-            let _slot = slot;
-            if let Err(error) = connection.await {
-                tracing::debug!(error = causes(&error), "a connection ended early");
+            tokio::select! {
+                ended = served => if let Err(error) = ended {
+                    tracing::debug!(error = causes(&error), "a caller closed its connection early");
+                },
+                () = connection.closed() => tracing::debug!("the sidecar closed an idle connection"),
             }
         });
+    });
+    tokio::select! {
+        () = accepting => {}
+        () = shutdown.cancelled() => {}
     }
-    drop(listener);
+    drop(listeners);
     if tokio::time::timeout(DRAIN, graceful.shutdown())
         .await
         .is_err()
     {
         tracing::warn!("the sidecar ended before it answered all requests");
     }
+}
+
+/// Accepts connections for as long as it is polled.
+async fn accept(
+    listeners: &Listeners,
+    connections: &Arc<Connections>,
+    serve: impl Fn(TcpStream, Arc<Connection>),
+) {
+    let mut log = AcceptLog::default();
+    loop {
+        match listeners.accept().await {
+            Ok(stream) => {
+                log.succeeded();
+                // Small answers must not wait for more to send.
+                let _ = stream.set_nodelay(true);
+                serve(stream, connections.admit().await);
+            }
+            Err(error) => {
+                // Out of file descriptors, mostly: others must end first.
+                connections.close_longest_idle();
+                tokio::time::sleep(log.failed(&error)).await;
+            }
+        }
+    }
+}
+
+fn http() -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        // A client may say that it has sent everything, and wait for its answer.
+        .half_close(true);
+    http
+}
+
+/// The router's answers; the connection is busy from a request's head to its answer's end.
+fn answers(
+    router: Router,
+    connection: Arc<Connection>,
+) -> impl Service<
+    Request<Incoming>,
+    Response = Response<ResponseBody>,
+    Error = Closed,
+    Future: Send + 'static,
+> {
+    service_fn(move |request: Request<Incoming>| {
+        let router = router.clone();
+        let busy = connection.begin();
+        async move {
+            let busy = busy?;
+            let Ok(response) = router.oneshot(RequestBody::of(request)).await;
+            Ok(response.map(|body| ResponseBody::new(body, busy)))
+        }
+    })
+}
+
+fn connections_max() -> usize {
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let part = usize::try_from(descriptors / DESCRIPTORS_PART).unwrap_or(usize::MAX);
+    part.clamp(1, CONNECTIONS_MAX)
 }

@@ -1,5 +1,5 @@
-//! The signals to end, heard from the moment that somebody listens: what comes while the strand is still being opened is
-//! not lost.
+//! The signals to end. They count from the moment of [`Signals::listen`]: one that comes while the strand is still being
+//! opened is not lost.
 
 use boboyka_store::causes;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -15,8 +15,8 @@ impl Signals {
     /// Listens from now on.
     pub(crate) fn listen() -> Self {
         Self {
-            terminate: hear(SignalKind::terminate(), "SIGTERM"),
-            interrupt: hear(SignalKind::interrupt(), "SIGINT"),
+            terminate: listen_for(SignalKind::terminate(), "SIGTERM"),
+            interrupt: listen_for(SignalKind::interrupt(), "SIGINT"),
         }
     }
 
@@ -29,7 +29,7 @@ impl Signals {
     }
 }
 
-fn hear(kind: SignalKind, name: &str) -> Option<Signal> {
+fn listen_for(kind: SignalKind, name: &str) -> Option<Signal> {
     signal(kind)
         .inspect_err(|error| tracing::error!(error = causes(error), "could not listen for {name}"))
         .ok()

@@ -37,7 +37,7 @@ pub(crate) struct Upkeep {
     cluster: Option<Cluster>,
     reporter: Option<oneshot::Receiver<Reporter>>,
     tasks: JoinSet<()>,
-    /// Of a sidecar on its own, which nobody tells anything else.
+    /// Keeps the settings of a sidecar outside of a cluster, which never change.
     _standalone: watch::Sender<Integration>,
 }
 
@@ -155,7 +155,7 @@ impl Upkeep {
         let mut integration = self.integration.clone();
         let mut source = self.mirror.watch_source();
         loop {
-            // What changes during the look is looked at again.
+            // A change during the look leads to another look.
             view.mark_unchanged();
             integration.mark_unchanged();
             source.mark_seen();

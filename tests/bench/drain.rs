@@ -7,7 +7,7 @@ use boboyka_strand::RecordType;
 use boboyka_tests::{Sidecar, Supabase};
 use serde_json::Value;
 
-use crate::Figure;
+use crate::figure::Figure;
 use crate::load;
 
 /// Records that wait in the strand when the mirror begins.

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use boboyka_tests::Sidecar;
 use serde_json::Value;
 
-use crate::load::Load;
-use crate::{Figure, MEASURE, address};
+use crate::figure::Figure;
+use crate::load::{Load, MEASURE, address};
 
 /// Records of the small strand.
 const SMALL: u64 = 10_000;
@@ -44,7 +44,7 @@ struct Filled {
     peak_mib: u64,
 }
 
-/// A strand with at least so many records.
+/// A strand with at least this number of records.
 async fn filled(records: u64) -> Filled {
     let mut sidecar = Sidecar::start().await;
     let begun = Instant::now();

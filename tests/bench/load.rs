@@ -1,4 +1,4 @@
-//! The load: so many connections, each sending its next request when the last was answered.
+//! The load: a number of connections, each sending its next request when the last was answered.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -6,12 +6,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use boboyka_tests::Sidecar;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Different requests; enough that compression finds no more than it would in life.
 const POOL: u64 = 512;
+
+/// How long one measurement takes.
+pub(crate) const MEASURE: Duration = Duration::from_secs(2);
+
+/// Where a sidecar listens.
+pub(crate) fn address(sidecar: &Sidecar) -> SocketAddr {
+    let url = sidecar.url("");
+    url.trim_start_matches("http://").parse().unwrap()
+}
 
 /// Requests prepared, and how they are sent.
 #[derive(Clone)]
@@ -115,7 +125,7 @@ impl Load {
     }
 }
 
-/// So many records as the array that a batch takes.
+/// This number of records, as the array that a batch accepts.
 pub(crate) fn array(first: u64, records: u64) -> String {
     let records: Vec<_> = (first..first + records).map(record).collect();
     format!("[{}]", records.join(","))

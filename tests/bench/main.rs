@@ -15,6 +15,7 @@
 )]
 
 mod drain;
+mod figure;
 mod large;
 mod load;
 mod reference;
@@ -28,10 +29,8 @@ use boboyka_tests::Sidecar;
 use boboyka_tests::process::{Process, free_address, wait_until};
 use clap::Parser;
 
-use load::Load;
-
-/// How long one measurement takes.
-const MEASURE: Duration = Duration::from_secs(2);
+use figure::Figure;
+use load::{Load, MEASURE, address};
 
 /// Ratios of durable ingest to an HTTP echo and to a plain append file.
 #[derive(Parser)]
@@ -107,12 +106,6 @@ async fn ingest(loads: &[Load], rounds: usize) {
     }
 }
 
-/// Where a sidecar listens.
-fn address(sidecar: &Sidecar) -> SocketAddr {
-    let url = sidecar.url("");
-    url.trim_start_matches("http://").parse().unwrap()
-}
-
 /// A reference server in a process of its own.
 struct Reference {
     _process: Process,
@@ -143,37 +136,5 @@ impl Reference {
             _process: process,
             address,
         }
-    }
-}
-
-/// A median and its spread.
-#[derive(Clone, Copy)]
-struct Figure {
-    median: f64,
-    least: f64,
-    most: f64,
-}
-
-impl Figure {
-    fn of(mut values: Vec<f64>) -> Self {
-        values.sort_by(f64::total_cmp);
-        let (least, most) = (values[0], values[values.len() - 1]);
-        Self {
-            median: values[values.len() / 2],
-            least,
-            most,
-        }
-    }
-}
-
-impl std::fmt::Display for Figure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let digits = f.precision().unwrap_or(0);
-        let Self {
-            median,
-            least,
-            most,
-        } = self;
-        write!(f, "{median:.digits$} [{least:.digits$}–{most:.digits$}]")
     }
 }

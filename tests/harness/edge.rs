@@ -1,7 +1,7 @@
 //! The edge before PostgREST: plays Supabase's gateway (prefix, keys of both styles) and does what a
 //! healthy PostgREST can't be made to do.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use tokio::sync::watch;
 
 /// The longest body the edge takes.
 const BODY_MAX_BYTES: usize = 64 * 1024 * 1024;
@@ -26,7 +27,7 @@ pub enum Fault {
     Ambiguous,
     /// Ends the connection in the middle of the upload.
     Cut,
-    /// Answers with a status at once and takes so long over a body that then breaks off.
+    /// Answers with a status at once and takes this time over a body that then breaks off.
     SlowBody(u16, Duration),
     /// Ends the connection, and passes the request on only after so long.
     Late(Duration),
@@ -43,8 +44,10 @@ pub(crate) struct EdgeState {
     pub(crate) requests: u64,
     /// A body with this text is refused with 403 and a web page, as a firewall does.
     pub(crate) forbidden_text: Option<String>,
-    /// Whether requests are taken and never answered.
-    pub(crate) hangs: bool,
+    /// Every key that a request came with.
+    pub(crate) shown: HashSet<String>,
+    /// Whether requests wait.
+    pub(crate) held: watch::Sender<bool>,
 }
 
 #[derive(Clone)]
@@ -67,7 +70,7 @@ pub(crate) async fn start(
     let shared = Shared {
         state,
         upstream,
-        client: crate::client(),
+        client: crate::client::client(),
         upstream_jwt,
     };
     let app = Router::new().fallback(pass).with_state(shared);
@@ -76,14 +79,15 @@ pub(crate) async fn start(
 }
 
 async fn pass(State(shared): State<Shared>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let (hangs, forbidden) = {
-        let state = shared.state.lock().unwrap();
-        (state.hangs, state.forbidden_text.clone())
+    let (count, mut held) = {
+        let mut state = shared.state.lock().unwrap();
+        state.requests += 1;
+        (state.requests, state.held.subscribe())
     };
-    if hangs {
-        std::future::pending::<()>().await;
-    }
+    let released = held.wait_for(|held| !held).await.map(drop);
+    assert!(released.is_ok(), "request {count} was held back to the end");
+    let (parts, body) = request.into_parts();
+    let forbidden = shared.state.lock().unwrap().forbidden_text.clone();
     // Only a firewall reads a body before it is passed on.
     let body = match forbidden {
         None => body,
@@ -101,7 +105,10 @@ async fn pass(State(shared): State<Shared>, request: Request) -> Response {
     let request = Request::from_parts(parts, body);
     let fault = {
         let mut state = shared.state.lock().unwrap();
-        state.requests += 1;
+        if let Some(key) = request.headers().get("apikey") {
+            let key = key.to_str().unwrap().to_owned();
+            state.shown.insert(key);
+        }
         if !is_let_in(&state, request.headers()) {
             let body = r#"{"message":"Invalid API key","hint":"Double check your API key."}"#;
             return (StatusCode::UNAUTHORIZED, body).into_response();

@@ -9,22 +9,15 @@
     reason = "a harness that fails says where, and the test fails with it"
 )]
 
+mod client;
 pub mod edge;
 pub mod process;
 pub mod sidecar;
 pub mod supabase;
 mod tls;
 
+pub use client::client;
 pub use edge::Fault;
 pub use sidecar::Sidecar;
 pub use supabase::Supabase;
 pub use tls::Tls;
-
-/// An HTTP client; the TLS provider it wants is installed on the way.
-pub fn client() -> reqwest::Client {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
-        .timeout(std::time::Duration::from_secs(30))
-        .build()
-        .unwrap()
-}

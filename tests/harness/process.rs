@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// How long anything may take before a test gives up: long enough for a machine that is ten times slower than ours.
+/// No test waits this long unless it fails.
+pub const GUARD: Duration = Duration::from_mins(5);
+
 /// A child process, killed when it is dropped, its output in a file.
 #[derive(Debug)]
 pub struct Process {
@@ -87,12 +91,15 @@ pub fn signal(pid: &str, name: &str) {
     assert!(sent.unwrap().success(), "could not send {name}");
 }
 
-/// An address on this machine that nobody listens on.
+/// An address on this machine that nobody listens on. Its port is below those that the kernel gives to outgoing
+/// connections, so that none of these takes it while a test restarts what listens there.
 pub fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
+    loop {
+        let address = SocketAddr::from(([127, 0, 0, 1], fastrand::u16(10_000..32_000)));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// Asks again until `ready`, at most for `limit`; then panics with what `explain` says.

@@ -3,17 +3,11 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::process::{Process, free_address, wait_until};
-
-/// How long a start may take, on a busy machine.
-const START_LIMIT: Duration = Duration::from_secs(30);
-/// How long an end may take: longer than the sidecar's own drain.
-const END_LIMIT: Duration = Duration::from_secs(20);
+use crate::process::{GUARD, Process, free_address, wait_until};
 
 /// A running sidecar with a data folder of its own.
 #[derive(Debug)]
@@ -60,7 +54,7 @@ impl Sidecar {
             arguments: arguments.iter().map(|text| (*text).to_owned()).collect(),
             environment: environment.iter().map(owned).collect(),
             wrapper: wrapper.iter().map(|text| (*text).to_owned()).collect(),
-            client: crate::client(),
+            client: crate::client::client(),
         };
         sidecar.restart().await;
         sidecar
@@ -95,7 +89,7 @@ impl Sidecar {
             self.client.clone(),
         );
         wait_until(
-            START_LIMIT,
+            GUARD,
             || {
                 assert!(!process.has_ended(), "it ended at once:\n{}", process.log());
                 let answer = client.get(&ready).send();
@@ -158,7 +152,7 @@ impl Sidecar {
         // Under a wrapper the sidecar is not our child; its lock file names it.
         let pid = std::fs::read_to_string(self.data_dir().join("LOCK")).unwrap();
         crate::process::signal(pid.trim(), "TERM");
-        let ended_well = self.process().wait(END_LIMIT);
+        let ended_well = self.process().wait(GUARD);
         self.process = None;
         ended_well
     }

@@ -12,10 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::edge::{self, EdgeState, Fault};
-use crate::process::{Process, free_address, wait_until};
-
-/// How long a part may take to start, on a busy machine.
-const START_LIMIT: Duration = Duration::from_mins(1);
+use crate::process::{GUARD, Process, free_address, wait_until};
 
 /// Signs the two tokens below (HS256), as a Supabase project's secret does.
 const JWT_SECRET: &str = "a-secret-of-at-least-32-characters!!";
@@ -35,7 +32,7 @@ pub struct Supabase {
     tools: &'static HashMap<String, String>,
     database: SocketAddr,
     postgres: Option<Process>,
-    _postgrest: Process,
+    postgrest: Process,
     edge: SocketAddr,
     state: Arc<Mutex<EdgeState>>,
 }
@@ -53,7 +50,7 @@ impl Supabase {
         let postgres = start_postgres(folder.path(), tools, database);
         let api = free_address();
         wait_until(
-            START_LIMIT,
+            GUARD,
             || {
                 let ready = psql(tools, database, "select 1").is_ok();
                 async move { ready }
@@ -68,7 +65,7 @@ impl Supabase {
             include_str!("../../sidecar/supabase/schema.sql"),
         )
         .unwrap();
-        let postgrest = start_postgrest(folder.path(), tools, database, api).await;
+        let postgrest = startpostgrest(folder.path(), tools, database, api).await;
         let state = EdgeState {
             jwt: SERVICE_ROLE_JWT.to_owned(),
             secret: "sb_secret_of_the_first_day".to_owned(),
@@ -81,7 +78,7 @@ impl Supabase {
             tools,
             database,
             postgres: Some(postgres),
-            _postgrest: postgrest,
+            postgrest,
             edge,
             state,
         };
@@ -107,6 +104,11 @@ impl Supabase {
     /// Replaces the key of the new style; the old one is refused from now on.
     pub fn rotate_secret_key(&self, key: &str) {
         key.clone_into(&mut self.state.lock().unwrap().secret);
+    }
+
+    /// Whether any request came with this key.
+    pub fn was_shown(&self, key: &str) -> bool {
+        self.state.lock().unwrap().shown.contains(key)
     }
 
     /// A folder with the files `url` and `key`, as a mounted Secret.
@@ -137,9 +139,14 @@ impl Supabase {
         self.state.lock().unwrap().forbidden_text = Some(text.to_owned());
     }
 
-    /// Takes requests and never answers them, or answers again.
-    pub fn hang(&self, hangs: bool) {
-        self.state.lock().unwrap().hangs = hangs;
+    /// Holds back every request from now on, until [`Self::release`].
+    pub fn hold(&self) {
+        self.state.lock().unwrap().held.send_replace(true);
+    }
+
+    /// Passes on what was held back.
+    pub fn release(&self) {
+        self.state.lock().unwrap().held.send_replace(false);
     }
 
     /// How many requests the edge has seen.
@@ -191,8 +198,20 @@ impl Supabase {
 
     /// Runs SQL that changes tables, and waits until PostgREST knows.
     pub async fn change_schema(&self, sql: &str) {
+        let loads = || self.postgrest.log().matches("Schema cache loaded").count();
+        let before = loads();
         self.sql(&format!("{sql}; notify pgrst, 'reload schema'"));
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        wait_until(
+            GUARD,
+            || async { loads() > before },
+            || {
+                format!(
+                    "PostgREST did not load the schema again:\n{}",
+                    self.postgrest.log()
+                )
+            },
+        )
+        .await;
     }
 
     /// The rows of a table, by seq.
@@ -205,7 +224,7 @@ impl Supabase {
     pub fn stop_postgres(&mut self) {
         if let Some(mut postgres) = self.postgres.take() {
             postgres.signal("QUIT");
-            let _ = postgres.wait(START_LIMIT);
+            let _ = postgres.wait(GUARD);
         }
     }
 
@@ -215,7 +234,7 @@ impl Supabase {
         self.postgres = Some(process);
         let begun = std::time::Instant::now();
         while let Err(error) = psql(self.tools, self.database, "select 1") {
-            assert!(begun.elapsed() < START_LIMIT, "{error}");
+            assert!(begun.elapsed() < GUARD, "{error}");
             std::thread::sleep(Duration::from_millis(50));
         }
     }
@@ -227,7 +246,7 @@ impl Drop for Supabase {
     }
 }
 
-async fn start_postgrest(
+async fn startpostgrest(
     folder: &Path,
     tools: &HashMap<String, String>,
     database: SocketAddr,
@@ -247,9 +266,12 @@ async fn start_postgrest(
         .arg(&config)
         .env("LD_LIBRARY_PATH", &tools["POSTGRES_LIBS"]);
     let postgrest = Process::start(&mut command, &folder.join("postgrest.log"));
-    let (url, client) = (format!("http://{api}/agent_health"), crate::client());
+    let (url, client) = (
+        format!("http://{api}/agent_health"),
+        crate::client::client(),
+    );
     wait_until(
-        START_LIMIT,
+        GUARD,
         || {
             let answer = client.get(&url).bearer_auth(SERVICE_ROLE_JWT).send();
             async {
@@ -352,7 +374,7 @@ fn psql(tools: &HashMap<String, String>, address: SocketAddr, sql: &str) -> Resu
 fn tools() -> &'static HashMap<String, String> {
     static TOOLS: OnceLock<HashMap<String, String>> = OnceLock::new();
     TOOLS.get_or_init(|| {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/provision.sh");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tools/provision.sh");
         let output = Command::new("bash")
             .args([script, "--where"])
             .output()

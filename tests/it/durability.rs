@@ -1,10 +1,12 @@
 //! What was acknowledged is there: after SIGKILL, after SIGTERM, and on the disk before the answer.
 
 use std::process::Command;
-use std::time::Duration;
 
 use boboyka_tests::Sidecar;
+use boboyka_tests::process::GUARD;
 use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// Kills under load.
 const KILL_ROUNDS: u32 = 200;
@@ -24,11 +26,12 @@ async fn nothing_acknowledged_is_lost_when_the_process_is_killed_under_load() {
     let mut sidecar = Sidecar::start().await;
     let mut newest = 0;
     for round in 0..KILL_ROUNDS {
-        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let (stop, stopped) = watch::channel(false);
+        let (count, mut acknowledgements) = watch::channel(0);
         let writers: Vec<_> = (0..8)
             .map(|_| {
                 let url = sidecar.url("/v1/boboyka/ingest");
-                let stopped = stopped.clone();
+                let (stopped, count) = (stopped.clone(), count.clone());
                 tokio::spawn(async move {
                     let (client, mut acknowledged) = (boboyka_tests::client(), Vec::new());
                     while !*stopped.borrow() {
@@ -41,12 +44,15 @@ async fn nothing_acknowledged_is_lost_when_the_process_is_killed_under_load() {
                         let receipt: Value = serde_json::from_str(&text).unwrap();
                         let seq = receipt["seq"].as_u64().unwrap();
                         acknowledged.push((seq, receipt["record_hash"].clone()));
+                        count.send_modify(|count| *count += 1);
                     }
                     acknowledged
                 })
             })
             .collect();
-        tokio::time::sleep(Duration::from_millis(u64::from(60 + round * 37 % 200))).await;
+        // The writers go on while it is killed, in another place each time.
+        let enough = acknowledgements.wait_for(|count| *count > round * 37 % 200);
+        timeout(GUARD, enough).await.unwrap().unwrap();
         sidecar.kill_9();
         stop.send_replace(true);
         sidecar.restart().await;
@@ -158,12 +164,12 @@ async fn a_failed_sync_stops_acknowledging_and_ends_the_process() {
         "no sync failed: the test has lost its subject"
     );
     assert!(
-        !sidecar.process().wait(Duration::from_secs(20)),
+        !sidecar.process().wait(GUARD),
         "it ended as if all were well"
     );
 }
 
-/// A file system of so many bytes over a sidecar's data folder, gone with the test.
+/// A file system of this number of bytes over a sidecar's data folder, gone with the test.
 struct SmallDisk(std::path::PathBuf);
 
 impl SmallDisk {
@@ -217,7 +223,7 @@ async fn a_disk_that_fills_up_loses_nothing_acknowledged_and_with_room_it_goes_o
     };
     assert_eq!(refusal, (503, Some("store_poisoned".to_owned())));
     assert!(
-        !sidecar.process().wait(Duration::from_secs(20)),
+        !sidecar.process().wait(GUARD),
         "it ended as if all were well"
     );
     disk.grow(64);

@@ -4,11 +4,11 @@
 use std::fs;
 use std::time::Duration;
 
-use boboyka_tests::process::wait_until;
+use boboyka_tests::process::{GUARD, wait_until};
 use boboyka_tests::{Sidecar, Supabase};
 use serde_json::{Value, json};
 
-use crate::mirror::{CONVERGE_LIMIT, converges, health, lane, with_folder};
+use crate::mirror::{converges, health, lane, with_folder};
 
 /// How long a state is watched.
 const WINDOW: Duration = Duration::from_secs(4);
@@ -73,7 +73,7 @@ async fn rests(sidecar: &mut Sidecar, state: &str) {
 
 async fn is(sidecar: &Sidecar, what: impl Fn(&Value) -> bool) {
     let there = || async { what(&lane(sidecar, "agent_health").await) };
-    wait_until(CONVERGE_LIMIT, there, || sidecar.log()).await;
+    wait_until(GUARD, there, || sidecar.log()).await;
 }
 
 #[tokio::test]
@@ -130,6 +130,6 @@ async fn with_a_lane_that_waits_it_rests() {
     supabase.stop_postgres();
     is(&sidecar, |lane| lane["state"] == "open").await;
     rests(&mut sidecar, "supabase down").await;
-    supabase.hang(true);
+    supabase.hold();
     rests(&mut sidecar, "supabase hanging").await;
 }

@@ -13,13 +13,11 @@ use boboyka_sidecar::{mirroring, prune};
 use boboyka_store::{self as store, Appended, NewRecord, Options, PageQuery, Store};
 use boboyka_strand::{Record, RecordType, Seq};
 use boboyka_tests::Supabase;
-use boboyka_tests::process::wait_until;
+use boboyka_tests::process::{GUARD, wait_until};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-
-use crate::mirror::CONVERGE_LIMIT;
 
 /// Store, mirror, phase and retention, as the sidecar runs them.
 pub(crate) struct Inside {
@@ -88,7 +86,13 @@ impl Inside {
     pub(crate) async fn drains(&self) {
         let lanes = || self.mirror.lanes(&self.store.view());
         let done = || async { lanes().iter().all(|lane| lane.backlog == 0) };
-        wait_until(CONVERGE_LIMIT, done, || format!("{:?}", lanes())).await;
+        wait_until(GUARD, done, || format!("{:?}", lanes())).await;
+    }
+
+    /// Waits until the head has passed a seq.
+    pub(crate) async fn passes(&self, seq: Seq) {
+        let passed = || async { self.store.view().head.seq > seq };
+        wait_until(GUARD, passed, || format!("{:?}", self.store.view().head)).await;
     }
 
     /// What the strand holds of a type up to a seq: hashes.

@@ -5,7 +5,6 @@ use std::io::{BufRead, BufReader, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use boboyka_crds::Phase;
 use boboyka_store::{Options, PageQuery, Store};
@@ -27,13 +26,14 @@ fn open(folder: &Path) -> Store {
     Store::open(options).unwrap()
 }
 
-/// The killed process: changes phases, appends and prunes, and prints each phase that it was answered.
+/// The killed process: changes phases, appends and prunes, and prints each phase that it was answered and each floor.
 /// Does nothing unless the test below starts it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_is_killed_in_the_middle_of_it() {
     let Some(folder) = std::env::var_os(FOLDER) else {
         return;
     };
+    print("opening");
     let store = open(Path::new(&folder));
     for writer in 0..4 {
         let store = store.clone();
@@ -50,7 +50,12 @@ async fn a_process_that_is_killed_in_the_middle_of_it() {
                 max_age_ms: None,
                 max_size_bytes: Some(64 * 1024),
             };
+            let before = pruned.view().floor.head.seq;
             pruned.prune(policy, false).await.unwrap();
+            let floor = pruned.view().floor.head.seq;
+            if floor > before {
+                print(&format!("floor: {floor}"));
+            }
         }
     });
     let (mut phase, begun) = store.view().phase.map_or((Phase::DualWrite, 0), |state| {
@@ -63,8 +68,23 @@ async fn a_process_that_is_killed_in_the_middle_of_it() {
             Phase::CutOver => Phase::DualWrite,
         };
         let state = store.set_phase(phase, generation).await.unwrap();
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "in force: {generation} {}", state.phase).unwrap();
+        print(&format!("in force: {generation} {}", state.phase));
+    }
+}
+
+/// A line for the parent, written at once.
+fn print(line: &str) {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").unwrap();
+    out.flush().unwrap();
+}
+
+/// Where a round kills: after so many lines of a kind. Every third round kills while the strand is opened.
+fn killed_after(round: u64) -> (&'static str, u64) {
+    match round % 3 {
+        0 => ("opening", 1),
+        1 => ("in force: ", 1 + round * 37 % 50),
+        _ => ("floor: ", 1 + round % 4),
     }
 }
 
@@ -143,20 +163,28 @@ fn a_kill_leaves_no_phase_without_its_record_and_nothing_below_the_floor() {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        std::thread::sleep(Duration::from_millis(120 + round * 37 % 260));
-        child.kill().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let answered = lines
-            .map_while(Result::ok)
-            .filter_map(|line| {
-                let (_, said) = line.split_once("in force: ")?;
-                said.split_once(' ')?.0.parse::<i64>().ok()
-            })
-            .last();
+        let (kind, mut left) = killed_after(round);
+        let (mut answered, mut killed) = (None, false);
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            if let Some((_, said)) = line.split_once("in force: ") {
+                let generation = said.split_once(' ').and_then(|(said, _)| said.parse().ok());
+                answered = generation.or(answered);
+            }
+            left = left.saturating_sub(u64::from(line.contains(kind)));
+            if left == 0 && !killed {
+                child.kill().unwrap();
+                killed = true;
+            }
+        }
+        assert!(killed, "the process ended before it was killed");
         child.wait().unwrap();
         let now = check(folder.path(), answered);
         assert!(now >= floor, "the floor went back from {floor} to {now}");
         floor = now;
     }
-    assert!(floor > 1_000, "hardly anything was pruned: {floor}");
+    assert!(
+        floor > 1_000,
+        "the rounds that wait for the floor pruned {floor} records"
+    );
 }

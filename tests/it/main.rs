@@ -7,11 +7,13 @@
     reason = "a test that panics says where"
 )]
 
+mod clients;
 mod durability;
 mod ends;
 mod idle;
 mod inside;
 mod kills;
+mod local_supabase;
 mod mirror;
 mod mirror_lanes;
 mod mirror_modes;
@@ -23,3 +25,4 @@ mod purity;
 mod refusals;
 mod retention;
 mod secrecy;
+mod units;

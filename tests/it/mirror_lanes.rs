@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use boboyka_tests::process::wait_until;
+use boboyka_tests::process::{GUARD, wait_until};
 use boboyka_tests::{Fault, Sidecar, Supabase};
 use serde_json::{Value, json};
 
-use crate::mirror::{CONVERGE_LIMIT, converges, health, lane, with_folder};
+use crate::mirror::{converges, health, ingest_mirrored, lane, with_folder};
 
 /// Takes records of the health lane, in one batch.
 async fn ingest_many(sidecar: &Sidecar, data: impl IntoIterator<Item = Value>) {
@@ -23,7 +23,7 @@ async fn ingest_many(sidecar: &Sidecar, data: impl IntoIterator<Item = Value>) {
 async fn wait_for_state(sidecar: &Sidecar, name: &str, state: &str) -> Value {
     let explain = || format!("{name} did not become {state}\n{}", sidecar.log());
     let there = || async { lane(sidecar, name).await["state"] == state };
-    wait_until(CONVERGE_LIMIT, there, explain).await;
+    wait_until(GUARD, there, explain).await;
     lane(sidecar, name).await
 }
 
@@ -90,7 +90,7 @@ async fn a_table_of_the_users_own_with_nothing_but_a_payload_gets_the_payloads()
     let sidecar = with_folder(&supabase).await;
     ingest_many(&sidecar, (0..5).map(health)).await;
     let done = || async { lane(&sidecar, "agent_health").await["mirrored"] == 5 };
-    wait_until(CONVERGE_LIMIT, done, || sidecar.log()).await;
+    wait_until(GUARD, done, || sidecar.log()).await;
     let sum = supabase.sql("select count(*), sum((payload->>'n')::int) from agent_health");
     assert_eq!(sum, "5|10");
     let lane = lane(&sidecar, "agent_health").await;
@@ -113,14 +113,13 @@ async fn a_missing_table_stops_only_its_own_lane() {
         "queued: table build_queue is missing"
     );
     wait_for_state(&sidecar, "agent_health", "mirroring").await;
-    let receipt = sidecar.ingest("agent_health", &health(0)).await;
-    assert_eq!(receipt["dual_write"]["ok"], true, "{receipt}");
+    ingest_mirrored(&sidecar, &health(0)).await;
     supabase
         .change_schema("alter table hidden rename to build_queue")
         .await;
     retry(&sidecar).await;
     let done = || async { lane(&sidecar, "build_queue_item").await["backlog"] == 0 };
-    wait_until(CONVERGE_LIMIT, done, || sidecar.log()).await;
+    wait_until(GUARD, done, || sidecar.log()).await;
     assert_eq!(supabase.rows("build_queue").len(), 1);
 }
 
@@ -155,7 +154,8 @@ async fn a_row_that_comes_before_the_one_it_refers_to_is_awaited() {
     supabase.change_schema(reference).await;
     let sidecar = with_folder(&supabase).await;
     ingest_many(&sidecar, (0..3).map(health)).await;
-    wait_for_state(&sidecar, "agent_health", "backing_off").await;
+    let waits = || async { lane(&sidecar, "agent_health").await["set_aside"] == 3 };
+    wait_until(GUARD, waits, || sidecar.log()).await;
     supabase.sql("insert into agents values ('a0'), ('a1'), ('a2')");
     converges(&sidecar, &supabase, 3).await;
     assert_eq!(lane(&sidecar, "agent_health").await["dead_lettered"], 0);
@@ -182,7 +182,7 @@ async fn records_from_before_supabase_are_caught_up_through_kills_in_the_middle_
     for _ in 0..3 {
         let before = count();
         wait_until(
-            CONVERGE_LIMIT,
+            GUARD,
             || async { count() > before || before == 9_000 },
             || format!("nothing more came than {before}\n{}", sidecar.log()),
         )

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use boboyka_tests::process::wait_until;
+use boboyka_tests::process::{GUARD, wait_until};
 use boboyka_tests::{Fault, Sidecar, Supabase};
 use serde_json::{Value, json};
 
-use crate::mirror::{CONVERGE_LIMIT, lane, with_folder};
+use crate::mirror::{lane, with_folder};
 
 /// Boboyka's own table of builds: one row for each, without a column of ours.
 const BUILDS: &str = "drop table project_builds; \
@@ -22,7 +22,7 @@ fn build(id: &str, status: &str) -> Value {
 
 async fn drained(sidecar: &Sidecar, name: &str) {
     let done = || async { lane(sidecar, name).await["backlog"] == 0 };
-    wait_until(CONVERGE_LIMIT, done, || sidecar.log()).await;
+    wait_until(GUARD, done, || sidecar.log()).await;
 }
 
 async fn ingest_batch(sidecar: &Sidecar, kind: &str, data: impl IntoIterator<Item = Value>) {
@@ -126,7 +126,7 @@ async fn without_the_guard_nothing_newer_is_sent_while_a_request_may_still_be_ca
         .ingest("project_build", &build("b", "running"))
         .await;
     let done = || async { lane(&sidecar, "project_build").await["mirrored"] == 2 };
-    wait_until(CONVERGE_LIMIT, done, || sidecar.log()).await;
+    wait_until(GUARD, done, || sidecar.log()).await;
     let receipt = sidecar
         .ingest("project_build", &build("b", "succeeded"))
         .await;
@@ -164,7 +164,7 @@ async fn two_strands_that_write_one_row_agree_on_the_newest() {
     // The first one's older record comes late.
     supabase.write_folder(&key);
     let done = || async { lane(&slow, "agent_health").await["mirrored"] == 1 };
-    wait_until(CONVERGE_LIMIT, done, || slow.log()).await;
+    wait_until(GUARD, done, || slow.log()).await;
     assert_eq!(supabase.sql("select cpu_pct from agent_health"), "2");
 }
 
@@ -228,7 +228,7 @@ async fn a_mode_that_the_table_can_t_do_or_may_not_is_told_with_what_to_do() {
         let sidecar = &sidecar;
         async move {
             let there = || async { lane(sidecar, name).await["state"] == state };
-            wait_until(CONVERGE_LIMIT, there, || sidecar.log()).await;
+            wait_until(GUARD, there, || sidecar.log()).await;
             lane(sidecar, name).await["reason"]
                 .as_str()
                 .unwrap()

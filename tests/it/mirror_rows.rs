@@ -3,11 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use boboyka_tests::process::wait_until;
+use boboyka_tests::process::{GUARD, wait_until};
 use boboyka_tests::{Fault, Sidecar, Supabase};
 use serde_json::{Value, json};
 
-use crate::mirror::{CONVERGE_LIMIT, converges, health, lane, with_folder};
+use crate::mirror::{converges, health, lane, with_folder};
 
 /// How soon a lane must go on that a row or a hiccup stands in the way of.
 const SOON: Duration = Duration::from_secs(30);
@@ -109,7 +109,7 @@ async fn orphans_are_set_aside_and_arrive_by_themselves_once_what_they_refer_to_
     let mut sidecar = with_folder(&supabase).await;
     let begun = Instant::now();
     ingest_many(&sidecar, (0..1_000).map(health)).await;
-    let told = until(&sidecar, CONVERGE_LIMIT, |lane| lane["mirrored"] == 950).await;
+    let told = until(&sidecar, GUARD, |lane| lane["mirrored"] == 950).await;
     // At ten seconds for each of them it would take minutes.
     println!("950 rows beside 50 orphans took {:?}", begun.elapsed());
     assert_eq!(
@@ -319,7 +319,7 @@ async fn while_supabase_hangs_only_the_first_ingest_waits() {
     let sidecar = with_folder(&supabase).await;
     sidecar.ingest("agent_health", &health(0)).await;
     converges(&sidecar, &supabase, 1).await;
-    supabase.hang(true);
+    supabase.hold();
     let begun = Instant::now();
     sidecar.ingest("agent_health", &health(1)).await;
     let first = begun.elapsed();
@@ -340,8 +340,7 @@ async fn while_supabase_hangs_only_the_first_ingest_waits() {
         "they waited: {:?}",
         begun.elapsed()
     );
-    supabase.hang(false);
-    supabase.write_folder(&format!("{}\n", supabase.secret_key()));
+    supabase.release();
     converges(&sidecar, &supabase, 22).await;
 }
 

@@ -129,3 +129,27 @@ fn the_resources_know_no_runtime_and_no_client() {
     let foreign = ["tokio", "axum", "hyper", "reqwest", "kube-client", "sled"];
     check("boboyka-crds", ALL, "kube", &foreign);
 }
+
+/// How often a pattern occurs in the sidecar's own code, by file.
+fn occurrences(pattern: &str) -> Vec<String> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let output = Command::new("git")
+        .args(["grep", "-nE", pattern, "--", "sidecar/*.rs"])
+        .args([":!*/tests.rs", ":!*/tests/*"])
+        .current_dir(root)
+        .output()
+        .unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    lines.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn every_error_in_the_log_comes_with_its_causes() {
+    let bare = occurrences(r"[%?]error\b|[%?]source\b|error = [&%?]|as &dyn (std::error::)?Error");
+    assert!(bare.is_empty(), "log causes(&error) instead: {bare:#?}");
+    let whole = occurrences(r"causes\(");
+    assert!(
+        whole.len() > 20,
+        "the test has lost its subject: {whole:#?}"
+    );
+}

@@ -10,7 +10,7 @@ use boboyka_sidecar::integration::{InForce, Integration};
 use boboyka_store::{NewRecord, Options, Store};
 use boboyka_strand::retention::Policy;
 use boboyka_strand::{PerType, RecordType};
-use boboyka_tests::process::wait_until;
+use boboyka_tests::process::{GUARD, wait_until};
 use boboyka_tests::{Sidecar, Supabase};
 use serde_json::{Value, json};
 
@@ -22,6 +22,13 @@ const MEBIBYTE: u64 = 1024 * 1024;
 fn noisy(n: u64) -> NewRecord {
     let noise: String = (0..1_000).map(|_| fastrand::alphanumeric()).collect();
     record(n, &noise)
+}
+
+fn of_size(bytes: u64) -> Policy {
+    Policy {
+        max_age_ms: None,
+        max_size_bytes: Some(bytes),
+    }
 }
 
 /// What a folder takes on the disk.
@@ -58,7 +65,7 @@ async fn under_a_rolling_size_the_disk_reaches_a_plateau_and_supabase_has_every_
                 inside.store.view().retention
             )
         };
-        wait_until(Duration::from_secs(30), within, told).await;
+        wait_until(GUARD, within, told).await;
         measured.push(disk(folder.path()) / 1024);
     }
     let floor = inside.store.view().floor;
@@ -91,12 +98,11 @@ async fn while_supabase_is_down_nothing_it_lacks_is_pruned_and_afterwards_it_is(
         append(&inside.store, (first..first + 100).map(noisy).collect()).await;
     }
     let blocked = || async { inside.store.view().retention.blocked_by.is_some() };
-    wait_until(Duration::from_secs(30), blocked, || {
-        "it is not told".to_owned()
-    })
-    .await;
-    // Two more looks, so that whatever would go had its chance.
-    tokio::time::sleep(Duration::from_secs(7)).await;
+    wait_until(GUARD, blocked, || "it is not told".to_owned()).await;
+    // Two more looks, so that everything that could go had its chance.
+    for _ in 0..2 {
+        inside.store.prune(of_size(MEBIBYTE), true).await.unwrap();
+    }
     let floor = inside.store.view().floor;
     assert!(
         floor.head.seq <= 400 && floor.unmirrored == PerType::default(),
@@ -122,7 +128,7 @@ async fn while_supabase_is_down_nothing_it_lacks_is_pruned_and_afterwards_it_is(
             inside.store.view().retention
         )
     };
-    wait_until(Duration::from_secs(90), goes, told).await;
+    wait_until(GUARD, goes, told).await;
     inside.drains().await;
     assert_eq!(inside.store.view().floor.unmirrored, PerType::default());
     let there: usize = RecordType::ALL
@@ -143,16 +149,16 @@ async fn a_cutover_prunes_by_age_and_a_return_goes_on_from_the_floor() {
     inside.enter(Phase::MigrateInternals, 1).await;
     append(&inside.store, (200..400).map(noisy).collect()).await;
     inside.enter(Phase::CutOver, 2).await;
+    let begun = Instant::now();
     append(&inside.store, (400..600).map(noisy).collect()).await;
     let newest_gone = inside.store.view().head.seq;
     inside.retain(Some(Duration::from_secs(8)), None);
-    let begun = Instant::now();
     let goes = || async { inside.store.view().floor.head.seq >= newest_gone };
-    wait_until(Duration::from_mins(1), goes, || {
+    wait_until(GUARD, goes, || {
         format!("{:?}", inside.store.view().footprint)
     })
     .await;
-    assert!(begun.elapsed() >= Duration::from_secs(7), "too early");
+    assert!(begun.elapsed() >= Duration::from_secs(8), "too early");
     inside.retain(None, None);
     append(&inside.store, (600..700).map(noisy).collect()).await;
     inside.enter(Phase::DualWrite, 3).await;
@@ -188,13 +194,9 @@ async fn pruned_strand(folder: &Path) -> (Vec<String>, u64) {
         .await;
         hashes.extend(appended.iter().map(|one| one.hash.to_string()));
     }
-    while store.view().footprint.tail_blocks >= 300 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let policy = Policy {
-        max_age_ms: None,
-        max_size_bytes: Some(store.view().footprint.segment_bytes * 2 / 3),
-    };
+    let sealed = || async { store.view().footprint.tail_blocks < 300 };
+    wait_until(GUARD, sealed, || format!("{:?}", store.view().footprint)).await;
+    let policy = of_size(store.view().footprint.segment_bytes * 2 / 3);
     store.prune(policy, false).await.unwrap();
     let floor = store.view().floor.head.seq;
     tokio::task::spawn_blocking(move || store.close())
@@ -304,6 +306,6 @@ async fn an_integration_without_supabase_waits_for_nobody() {
     }
     let goes = || async { inside.store.view().floor.head.seq > 1_000 };
     let told = || format!("{:?}", inside.store.view().retention);
-    wait_until(Duration::from_secs(30), goes, told).await;
+    wait_until(GUARD, goes, told).await;
     inside.stop().await;
 }

@@ -6,6 +6,8 @@ use futures_util::future::BoxFuture;
 use kube::core::DynamicObject;
 use kube::core::admission::AdmissionRequest;
 
+use crate::metrics::Admitted;
+
 /// What happens to a pod.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Decision {
@@ -19,11 +21,11 @@ pub(crate) enum Decision {
 
 impl Decision {
     /// The decision as metrics and logs name it.
-    pub(crate) fn name(&self) -> &'static str {
+    pub(super) fn outcome(&self) -> Admitted {
         match self {
-            Self::Inject(_) => "injected",
-            Self::Skip(_) => "skipped",
-            Self::Refuse(_) => "refused",
+            Self::Inject(_) => Admitted::Injected,
+            Self::Skip(_) => Admitted::Skipped,
+            Self::Refuse(_) => Admitted::Refused,
         }
     }
 }

@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout};
 
 use super::decision::{Decide, Decision};
 use crate::causes::causes;
-use crate::metrics::Metrics;
+use crate::metrics::{Admitted, Metrics};
 
 /// An API server takes objects of up to 3 MiB, and a review of an update has two.
 const BODY_BYTES_MAX: usize = 7 << 20;
@@ -73,10 +73,7 @@ async fn inject(State(reviews): State<Arc<Reviews>>, request: Request<Body>) -> 
 }
 
 impl Reviews {
-    async fn answer(
-        &self,
-        request: Request<Body>,
-    ) -> Result<(&'static str, Response), ReviewError> {
+    async fn answer(&self, request: Request<Body>) -> Result<(Admitted, Response), ReviewError> {
         // Before the body is read: what waits takes no memory.
         let _permit = self.permits.acquire().await;
         let body = to_bytes(request.into_body(), BODY_BYTES_MAX)
@@ -98,7 +95,7 @@ impl Reviews {
                 ReviewError::panicked()
             })?;
         subject.log(&decision);
-        let outcome = decision.name();
+        let outcome = decision.outcome();
         let answer = encode(response, decision).map_err(|error| ReviewError::failed(&error))?;
         let json = [(header::CONTENT_TYPE, "application/json")];
         Ok((outcome, (json, answer).into_response()))
@@ -107,7 +104,7 @@ impl Reviews {
 
 /// An error instead of an answer; the API server shows its message.
 struct ReviewError {
-    outcome: &'static str,
+    outcome: Admitted,
     code: StatusCode,
     message: String,
 }
@@ -119,7 +116,7 @@ impl ReviewError {
             "received a request that is no admission review"
         );
         Self {
-            outcome: "malformed",
+            outcome: Admitted::Malformed,
             code: StatusCode::BAD_REQUEST,
             message,
         }
@@ -131,7 +128,7 @@ impl ReviewError {
             "could not answer an admission review"
         );
         Self {
-            outcome: "failed",
+            outcome: Admitted::Failed,
             code: StatusCode::INTERNAL_SERVER_ERROR,
             message: "the operator could not write its answer".to_owned(),
         }
@@ -139,7 +136,7 @@ impl ReviewError {
 
     fn panicked() -> Self {
         Self {
-            outcome: "panicked",
+            outcome: Admitted::Panicked,
             code: StatusCode::INTERNAL_SERVER_ERROR,
             message: "the operator failed while it decided about the pod and restarts".to_owned(),
         }
@@ -147,7 +144,7 @@ impl ReviewError {
 
     fn timeout() -> Self {
         Self {
-            outcome: "timed_out",
+            outcome: Admitted::TimedOut,
             code: StatusCode::INTERNAL_SERVER_ERROR,
             message: format!(
                 "the operator did not decide about the pod within {} s",
@@ -193,7 +190,7 @@ impl Subject {
             }
             // The decider logs what is worth more than this.
             Decision::Skip(why) | Decision::Refuse(why) => {
-                tracing::debug!(pod = %self, review = self.uid, why, "{} pod {self}", decision.name());
+                tracing::debug!(pod = %self, review = self.uid, why, "{} pod {self}", decision.outcome().as_str());
             }
         }
     }

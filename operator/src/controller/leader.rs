@@ -13,7 +13,7 @@ use super::error::Error;
 use super::memory::Memory;
 use super::news;
 use super::observe::observe;
-use super::plan::plan;
+use super::plan::{Situation, plan};
 use super::publish::Publisher;
 use super::queue::Queue;
 use super::status::{self, Facts};
@@ -134,7 +134,8 @@ impl Leader {
         memory.note_heads(&seen, now.instant);
         let evidence = seen.evidence(&before, &now.time);
         let standing = phases::decide(validated.request(), &before, &evidence, &now.time);
-        let plan = plan(&validated, &seen, memory, self.settings.grace, &now);
+        let grace = self.settings.grace;
+        let plan = plan(&Situation::new(&validated, &seen, memory, grace, &now));
         let applied = apply(&self.client, &validated, plan, memory).await;
         let facts = Facts::new(&validated, &seen, &evidence, &standing, &applied, &now.time);
         let status = status::status(&facts, &before);

@@ -16,7 +16,7 @@ use super::observe::workloads;
 use super::workload::Workload;
 use crate::caches::Caches;
 use crate::causes::causes;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, StrandState};
 
 /// How often workloads of deleted integrations are looked for. An integration that is created again within that time
 /// finds its workloads as they were.
@@ -53,8 +53,8 @@ fn count(caches: &Caches, metrics: &Metrics) {
     let held = caches
         .strands
         .count_if(|strand| strand.spec.holder.is_some());
-    metrics.set_strands("held", held);
-    metrics.set_strands("free", strands.saturating_sub(held));
+    metrics.set_strands(StrandState::Held, held);
+    metrics.set_strands(StrandState::Free, strands.saturating_sub(held));
     let integrations = caches.integrations.state();
     let phases = integrations
         .iter()

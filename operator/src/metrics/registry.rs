@@ -11,14 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-/// How a reconciliation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reconciled {
-    /// It succeeded; a closed gate is no failure.
-    Ok,
-    /// It failed and is retried.
-    Error,
-}
+use super::labels::{Admitted, Reconciled, StrandState};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Reconcile {
@@ -140,10 +133,7 @@ impl Metrics {
 
     /// Counts a reconciliation.
     pub(crate) fn reconciled(&self, controller: &'static str, result: Reconciled, took: Duration) {
-        let result = match result {
-            Reconciled::Ok => "ok",
-            Reconciled::Error => "error",
-        };
+        let result = result.as_str();
         let labels = Reconcile { controller, result };
         self.reconciles
             .get_or_create(&labels)
@@ -158,7 +148,8 @@ impl Metrics {
     }
 
     /// Counts an admission review.
-    pub(crate) fn admitted(&self, decision: &'static str, took: Duration) {
+    pub(crate) fn admitted(&self, decision: Admitted, took: Duration) {
+        let decision = decision.as_str();
         self.admissions.get_or_create(&Admission { decision }).inc();
         self.admission_duration.observe(took.as_secs_f64());
     }
@@ -169,7 +160,8 @@ impl Metrics {
     }
 
     /// Sets how many strands are in a state.
-    pub(crate) fn set_strands(&self, state: &'static str, strands: usize) {
+    pub(crate) fn set_strands(&self, state: StrandState, strands: usize) {
+        let state = state.as_str();
         self.strands
             .get_or_create(&State { state })
             .set(signed(strands));
@@ -222,11 +214,11 @@ mod tests {
     fn metrics_have_base_units_and_say_what_was_counted() {
         let metrics = Metrics::default();
         metrics.reconciled("integration", Reconciled::Ok, Duration::from_millis(3));
-        metrics.admitted("injected", Duration::from_millis(1));
+        metrics.admitted(Admitted::Injected, Duration::from_millis(1));
         metrics.requested("get", "pods".into(), 200);
         metrics.set_leader(true);
         metrics.set_queue("integration", 2);
-        metrics.set_strands("held", 3);
+        metrics.set_strands(StrandState::Held, 3);
         metrics.set_integrations("DualWrite", 1);
         metrics.set_certificate_expiry(7);
         let text = metrics.text().unwrap();
@@ -243,5 +235,57 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
+    }
+
+    /// The matchers of the operator's metrics in the chart's alerts, each as label and value.
+    fn matchers(alerts: &str) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        for of_metric in alerts.split("boboyka_operator_").skip(1) {
+            let name = of_metric.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            let Some(list) = name.and_then(|end| of_metric[end..].strip_prefix('{')) else {
+                continue;
+            };
+            let list = &list[..list.find("\"}").expect("a matcher ends with a quote")];
+            for matcher in list.split("\",") {
+                let (label, value) = matcher.split_once('"').expect("a matcher has a value");
+                let label = label.trim_matches([' ', '=', '!', '~']);
+                for value in value.split('|') {
+                    found.push((label.to_owned(), value.to_owned()));
+                }
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_alert_matches_on_values_that_the_operator_emits() {
+        let root = env!("CARGO_MANIFEST_DIR");
+        let path = format!("{root}/../charts/boboyka-operator/templates/alerts.yaml");
+        let alerts = std::fs::read_to_string(path).unwrap();
+        let matchers = matchers(&alerts);
+        assert!(matchers.len() >= 4, "{matchers:?}");
+        for (label, value) in matchers {
+            let known: &[&str] = match label.as_str() {
+                "result" => Reconciled::ALL,
+                "decision" => Admitted::ALL,
+                "state" => StrandState::ALL,
+                "phase" => &["DualWrite", "MigrateInternals", "CutOver"],
+                "controller" => &["integration"],
+                // Prometheus sets it.
+                "namespace" => continue,
+                other => panic!("the operator's metrics have no label {other}"),
+            };
+            assert!(known.contains(&&*value), "{label} is never {value}");
+        }
+    }
+
+    #[test]
+    fn a_matcher_is_read_with_all_its_values() {
+        let alerts = "sum(boboyka_operator_a_total{x=\"1\",y!~\"2|3\"}[1m]) / boboyka_operator_b";
+        let pair = |label: &str, value: &str| (label.to_owned(), value.to_owned());
+        assert_eq!(
+            matchers(alerts),
+            [pair("x", "1"), pair("y", "2"), pair("y", "3")]
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use boboyka_crds::names;
 
-/// Why a pod is refused. Whoever created the pod reads the message, with its causes.
+/// Why a pod is refused. The creator of the pod reads the message, with its causes.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error("there is no BoboykaIntegration {name} in namespace {namespace}: create it, or remove the label {label} from the pod", label = names::INTEGRATION_LABEL)]

@@ -10,6 +10,7 @@ import socket
 import ssl
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -190,6 +191,14 @@ def test_the_password_of_an_address_is_in_no_error(connect: Callable[..., Any]) 
         with pytest.raises(NotReachable) as error:
             client.status()
     assert "secret" not in str(error.value) + str(vars(error.value))
+    with pytest.raises(BoboykaError) as refused:
+        connect("http://user:secret@localhost:secret", ONCE)
+    assert "secret" not in "".join(traceback.format_exception_only(refused.type, refused.value))
+    assert refused.value.__cause__ is None
+
+
+def test_a_wait_is_bounded_after_any_number_of_tries() -> None:
+    assert all(0.1 <= Retry(attempts=10_000).wait(tried) <= 2.0 for tried in (2, 100, 10_000))
 
 
 @pytest.mark.parametrize("asked", ["inf", "nan", "-5", "soon", "Wed, 21 Oct 2065 07:28:00 GMT"])

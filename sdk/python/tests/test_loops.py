@@ -46,8 +46,10 @@ def test_a_sidecar_that_comes_later_is_waited_for_in_every_loop(sidecar: Sidecar
     later = threading.Timer(0.5, sidecar.start)
     later.start()
     client = BoboykaClient(sidecar.url, retry=Retry(attempts=100))
-    assert RUNNERS[runner](client.ingest(*audit())).seq == 1
-    later.join()
+    try:
+        assert RUNNERS[runner](client.ingest(*audit())).seq == 1
+    finally:
+        later.join()
 
 
 def test_one_client_works_in_loops_of_many_threads_at_once(sidecar: Sidecar) -> None:

@@ -395,7 +395,7 @@ def work(n):
     )
     try:
         send = (
-            "import json, tasks; print(json.dumps([tasks.work.delay(n).get(timeout=120) for n in range(30)]))"
+            "import json, tasks; print(json.dumps([tasks.work.delay(n).get(timeout=240) for n in range(30)]))"
         )
         done = subprocess.run(
             [sys.executable, "-c", send], cwd=tmp_path, env=environment, capture_output=True, text=True

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-/// So many transient failures in a row open the breaker: fewer are a hiccup.
+/// Transient failures in a row that open the breaker: fewer are a hiccup.
 pub(crate) const FAILURES_TO_OPEN: u32 = 5;
 
 /// The states.
@@ -66,7 +66,7 @@ impl Breaker {
         self.0 = State::Closed { failures: 0 };
     }
 
-    /// Somebody asks for an attempt now: an open breaker goes half-open ahead of its time.
+    /// A caller asks for an attempt now: an open breaker goes half-open ahead of its time.
     pub(crate) fn hurry(&mut self) {
         if let State::Open { .. } = self.0 {
             self.0 = State::HalfOpen;

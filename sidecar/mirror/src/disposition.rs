@@ -6,17 +6,16 @@ use std::time::Duration;
 use crate::classify::Class;
 use crate::failure::Failure;
 
-/// So often the same batch may be cut off in its upload before its size is suspected.
+/// Uploads of one batch that may be cut off before its size is suspected.
 const RESETS_TO_SUSPECT: u32 = 3;
 
 /// A shorter body fits into socket buffers, so a reset says nothing about its length.
 const RESET_MIN_BYTES: usize = 64 * 1024;
 
-/// So many answers in a row, each about the same request, are looked into: a fault that passes is over
-/// by then.
+/// Faults in a row for the same request after which a preflight shows whether its rows cause them.
 const FAULTS_TO_ASK: u32 = 5;
 
-/// So many refused rows in a row for one reason, none accepted between, mean that the table is wrong
+/// Refused rows in a row for one reason, none accepted between, that show that the table is wrong
 /// and not the records.
 pub(crate) const REFUSALS_TO_STOP: u32 = 100;
 
@@ -44,7 +43,7 @@ pub(crate) enum Disposition {
 /// What a lane has put up with since a row was last settled.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Patience {
-    /// Requests with one row alone, which is what its dead letter tells.
+    /// Requests with one row alone: the attempts that its dead letter reports.
     tries: u32,
     resets: u32,
     /// Answers that blame Supabase and not the rows.
@@ -52,7 +51,7 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// What to do about a failed request of so many rows and bytes.
+    /// What to do about a failed request with this number of rows and bytes.
     pub(crate) fn disposition(
         &mut self,
         failure: &Failure,
@@ -104,7 +103,7 @@ impl Patience {
     }
 }
 
-/// The wait while the project takes no writes: somebody has to pay or to free space first.
+/// The wait while the project takes no writes: its owner has to pay or to free space first.
 pub(crate) fn read_only_delay(jitter: f64) -> Duration {
     Duration::from_mins(1).mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
 }
@@ -147,11 +146,11 @@ pub(crate) struct Limit {
     passed: u32,
 }
 
-/// So many requests pass before a lowered limit is raised: one failure in 64 costs little.
+/// Requests that pass before a lowered limit is raised: one failure in 64 costs little.
 const PASSES_TO_RAISE: u32 = 64;
 
 impl Limit {
-    /// The limit in calm weather.
+    /// The limit while nothing fails.
     pub(crate) fn new(rows_max: usize, bytes_max: usize) -> Self {
         Self {
             rows: rows_max,
@@ -181,7 +180,7 @@ impl Limit {
         self.bytes
     }
 
-    /// A request of so many rows and bytes was too large.
+    /// A request with this number of rows and bytes was too large.
     pub(crate) fn shrink(&mut self, rows: usize, bytes: usize) {
         self.rows = (rows / 2).max(1);
         self.bytes = (bytes / 2).max(1);

@@ -69,7 +69,7 @@ impl Failure {
         Self::network("unreachable", "supabase unreachable")
     }
 
-    /// A connection to somebody whose certificate no known authority has signed.
+    /// A connection to a server whose certificate no known authority has signed.
     pub(crate) fn untrusted() -> Self {
         Self::network("untrusted", "supabase's certificate is not trusted")
     }
@@ -151,7 +151,7 @@ impl Failure {
     }
 }
 
-/// The part of an error body that is looked at. `details` decides one thing here and is dropped.
+/// The part of an error body that counts. `details` decides one thing here and is dropped.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct ErrorBody {
@@ -176,7 +176,7 @@ fn is_about_record_hash(message: &str, details: Option<&str>) -> bool {
 }
 
 fn words(class: Class, table: &str, status: u16, code: Option<&str>, message: &str) -> String {
-    let told = code.map_or_else(|| status.to_string(), str::to_owned);
+    let answer = code.map_or_else(|| status.to_string(), str::to_owned);
     match class {
         Class::Done => "the row is there already".to_owned(),
         Class::Transient if matches!(status, 420 | 429) => {
@@ -189,11 +189,11 @@ fn words(class: Class, table: &str, status: u16, code: Option<&str>, message: &s
         Class::Auth if code == Some("42501") => format!("no permission on table {table}"),
         Class::Auth => auth_words(message).to_owned(),
         Class::Schema => schema_words(table, status, code, message),
-        Class::TimedOut => format!("table {table} was locked or busy for too long ({told})"),
-        Class::Suspect => format!("supabase or a gateway refuses the record ({told})"),
-        Class::Size => format!("too large for supabase ({told})"),
-        Class::Poison | Class::Dependency => poison_words(&told, message),
-        Class::ReadOnly => format!("supabase takes no writes for now ({told})"),
+        Class::TimedOut => format!("table {table} was locked or busy for too long ({answer})"),
+        Class::Suspect => format!("supabase or a gateway refuses the record ({answer})"),
+        Class::Size => format!("too large for supabase ({answer})"),
+        Class::Poison | Class::Dependency => poison_words(&answer, message),
+        Class::ReadOnly => format!("supabase takes no writes for now ({answer})"),
     }
 }
 
@@ -231,7 +231,7 @@ fn schema_words(table: &str, status: u16, code: Option<&str>, message: &str) -> 
 
 /// What Postgres itself says about a violated constraint holds names only, and is repeated when it
 /// has exactly that form: a trigger may raise the same code with any text.
-fn poison_words(told: &str, message: &str) -> String {
+fn poison_words(answer: &str, message: &str) -> String {
     const FORMS: [(&str, &str, &str); 4] = [
         (
             "null value in column \"",
@@ -271,9 +271,9 @@ fn poison_words(told: &str, message: &str) -> String {
             return format!("{what} {name}");
         }
     }
-    match told {
-        _ if misfit::is_misfit(told) => "a value does not fit its column".to_owned(),
-        _ => format!("supabase answered {told}"),
+    match answer {
+        _ if misfit::is_misfit(answer) => "a value does not fit its column".to_owned(),
+        _ => format!("supabase answered {answer}"),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::settings::Settings;
 use crate::source::{Configured, SourceChanges, SourceWatch, SupabaseSource};
 use crate::status::{LaneCounters, LaneState, LaneStatus, LaneView, ms_until};
 
-/// Behind so many records an ingest does not wait: they take longer than it would.
+/// Records in front of an ingest's own for which it does not wait: they take longer than its time-out.
 const AHEAD_MAX: u64 = 10_000;
 
 /// Dead letters shown of each lane: enough to see what is wrong, small enough for one answer.

@@ -1,8 +1,8 @@
-//! Retrying on demand: what is asked of a lane, and what it answers.
+//! Retrying on demand: the request to a lane, and its answer.
 
 use tokio::sync::oneshot;
 
-/// Somebody asks for an attempt now, and for the dead letters to be sent again.
+/// A request for an attempt now, and for the dead letters to be sent again.
 #[derive(Debug)]
 pub(crate) struct Retry {
     pub(crate) reply: oneshot::Sender<RetryReport>,

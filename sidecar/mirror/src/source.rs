@@ -1,5 +1,5 @@
 //! Where the credentials come from: nowhere, the environment (fixed for the process), or a folder with
-//! the files `url` and `key` that is read again every second. A folder that lacks something switches
+//! the files `url` and `key` that is read again every second. A folder without one of them switches
 //! the mirror off and says why; it never ends the process.
 
 use std::fs::{self, File};
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::credentials::{Credentials, CredentialsError, VALUE_MAX_BYTES};
 use crate::supabase::Supabase;
 
-/// How often a folder is looked at: a rotated key is in use before anybody wonders.
+/// How often the folder is read: a rotated key is in use within a second.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The file with the base URL.
@@ -46,7 +46,7 @@ pub(super) enum Configured {
     On(Arc<Supabase>),
 }
 
-/// Hears whenever the credentials change.
+/// Wakes its owner whenever the credentials change.
 #[derive(Clone, Debug)]
 pub struct SourceChanges(watch::Receiver<Configured>);
 
@@ -148,7 +148,7 @@ impl SourceWatch {
             Err(error) => {
                 let error = causes(error);
                 tracing::warn!(error, "the mirror is off: {error}");
-                Configured::Off(Some(error.to_string().into()))
+                Configured::Off(Some(error.into()))
             }
         };
         self.last = Some(read);
@@ -159,11 +159,12 @@ impl SourceWatch {
 fn switch_on(credentials: &Credentials) -> Configured {
     match Supabase::new(credentials) {
         Ok(supabase) => {
-            tracing::info!(url = supabase.url(), "mirroring to supabase");
+            let url = supabase.url();
+            tracing::info!(url, "the mirror is on: it mirrors to {url}");
             if credentials.is_sent_in_the_clear() {
                 tracing::warn!(
-                    url = supabase.url(),
-                    "the supabase url begins with http://: everybody on the way can read the key and the records; use https://"
+                    url,
+                    "the supabase url begins with http://: the network can read the key and the records; use https://"
                 );
             }
             Configured::On(Arc::new(supabase))

@@ -45,15 +45,15 @@ pub(crate) struct Supabase {
     claims: Option<KeyClaims>,
 }
 
-/// The client could not be made. Of the cause only the kind is told: it can't name the key, but
+/// The client could not be made. The error names only the kind of the cause: it can't name the key, but
 /// nothing is gained by more.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
     /// The process did not install a TLS provider first.
-    #[error("no TLS provider is installed")]
+    #[error("no TLS provider is installed: the program must install one at its start")]
     NoTlsProvider,
     /// Certificates could not be loaded, or the like.
-    #[error("set up the HTTP client")]
+    #[error("could not set up the HTTP client")]
     Build(#[source] reqwest::Error),
 }
 

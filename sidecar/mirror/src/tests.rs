@@ -19,6 +19,11 @@ use crate::{Credentials, LaneState, LaneStatus, Mirror, Outcome, Settings, Supab
 
 const LANE: RecordType = RecordType::AgentHealth;
 
+/// Longer than anything takes on a busy machine; a test that gets here has failed.
+const GUARD: Duration = Duration::from_mins(5);
+/// Longer than the guard: what waits for it makes the test fail.
+const FOREVER: Duration = Duration::from_hours(1);
+
 struct Running {
     store: Store,
     settings: watch::Sender<Settings>,
@@ -89,7 +94,7 @@ impl Running {
     }
 
     async fn wait_for(&self, what: &str, is_so: impl Fn(&LaneStatus) -> bool) -> LaneStatus {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + GUARD;
         loop {
             let lane = self.lane();
             if is_so(&lane) {
@@ -98,6 +103,15 @@ impl Running {
             assert!(Instant::now() < deadline, "{what} did not come: {lane:?}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// What becomes of an ingest that may wait this long.
+    async fn outcome(&self, seq: Seq, ack_timeout: Duration) -> Outcome {
+        self.settings
+            .send_modify(|settings| settings.ack_timeout = ack_timeout);
+        let outcome = self.mirror.outcome(LANE, seq);
+        let outcome = tokio::time::timeout(GUARD, outcome).await;
+        outcome.expect("the ingest waits no longer than it may")
     }
 
     async fn wait_until_drained(&self) -> LaneStatus {
@@ -275,13 +289,9 @@ async fn a_refused_key_stops_the_lane_at_once_and_a_retry_wakes_it() {
         .wait_for("a refused key", |lane| lane.state == LaneState::AuthFailed)
         .await;
     let seq = running.ingest(["a".to_owned()]).await;
-    let asked = Instant::now();
     let reason = "queued: supabase key refused".to_owned();
-    assert_eq!(
-        running.mirror.outcome(LANE, seq).await,
-        Outcome::Queued { reason }
-    );
-    assert!(asked.elapsed() < Duration::from_millis(500));
+    let outcome = running.outcome(seq, FOREVER).await;
+    assert_eq!(outcome, Outcome::Queued { reason });
     running.wait_for("an age", |lane| lane.lag_ms > 0).await;
     table.lock().always = None;
     running.mirror.retry(None).await.unwrap();
@@ -296,23 +306,15 @@ async fn an_outage_opens_the_breaker_and_then_no_ingest_waits() {
     table.lock().always = Some(Fault::Answer(503, ""));
     let running = Running::to(&table).await;
     let first = running.ingest(["a".to_owned()]).await;
-    let asked = Instant::now();
-    assert!(matches!(
-        running.mirror.outcome(LANE, first).await,
-        Outcome::Queued { .. }
-    ));
-    assert!(asked.elapsed() < Duration::from_millis(2500));
+    let outcome = running.outcome(first, Duration::from_millis(200)).await;
+    assert!(matches!(outcome, Outcome::Queued { .. }), "{outcome:?}");
     running
         .wait_for("an open breaker", |lane| lane.state == LaneState::Open)
         .await;
     let second = running.ingest(["b".to_owned()]).await;
-    let asked = Instant::now();
     let reason = "queued: supabase answered 503".to_owned();
-    assert_eq!(
-        running.mirror.outcome(LANE, second).await,
-        Outcome::Queued { reason }
-    );
-    assert!(asked.elapsed() < Duration::from_millis(500));
+    let outcome = running.outcome(second, FOREVER).await;
+    assert_eq!(outcome, Outcome::Queued { reason });
     table.lock().always = None;
     running.wait_until_drained().await;
     assert_eq!(table.count(), 2);
@@ -389,7 +391,8 @@ async fn new_credentials_do_not_wait_for_a_request_that_hangs() {
     write_folder(secrets.path(), &table.url(), "key");
     let asked = Instant::now();
     running.wait_until_drained().await;
-    assert!(asked.elapsed() < Duration::from_secs(10));
+    // The request itself would hang for thirty seconds.
+    assert!(asked.elapsed() < Duration::from_secs(25));
     assert_eq!(table.count(), 3);
     running.stop().await;
 }
@@ -414,15 +417,14 @@ async fn a_lane_goes_on_from_its_mark_after_a_restart() {
 }
 
 #[tokio::test]
-async fn lanes_end_promptly_also_in_the_middle_of_trouble() {
+async fn lanes_end_at_once_although_they_were_asked_to_wait_for_minutes() {
     let table = FakeTable::start().await;
-    table.lock().always = Some(Fault::Answer(503, ""));
+    table.lock().always = Some(Fault::SlowDown("300"));
     let running = Running::to(&table).await;
     running.ingest(agents("a", 10)).await;
     running
         .wait_for("trouble", |lane| lane.state == LaneState::BackingOff)
         .await;
-    let asked = Instant::now();
-    running.stop().await;
-    assert!(asked.elapsed() < Duration::from_secs(2));
+    let stopped = tokio::time::timeout(GUARD, running.stop()).await;
+    assert!(stopped.is_ok(), "the lanes wait although they are to end");
 }

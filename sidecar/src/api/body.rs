@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use axum::http::{HeaderMap, header};
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::error::{ApiError, Code};
+use super::headers::single;
 
 /// How long a whole body may take: a caller on localhost needs milliseconds.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -38,6 +39,7 @@ impl Bodies {
             deadline: Instant::now() + BODY_TIMEOUT,
             bodies: self.clone(),
             held: None,
+            is_begun: false,
         }
     }
 }
@@ -49,11 +51,34 @@ pub(super) struct Incoming {
     deadline: Instant,
     bodies: Bodies,
     held: Option<OwnedSemaphorePermit>,
+    is_begun: bool,
 }
 
+/// What some editors and shells put before a text to say that it is UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 impl Incoming {
-    /// The next part, `None` after the last.
+    /// The next part, `None` after the last; without the byte order mark that the first may begin with.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
+        let part = self.part().await?;
+        if std::mem::replace(&mut self.is_begun, true) {
+            return Ok(part);
+        }
+        let Some(mut start) = part else {
+            return Ok(None);
+        };
+        while start.len() < BYTE_ORDER_MARK.len()
+            && let Some(more) = self.part().await?
+        {
+            start = [start, more].concat().into();
+        }
+        if start.starts_with(BYTE_ORDER_MARK) {
+            start.advance(BYTE_ORDER_MARK.len());
+        }
+        Ok(Some(start))
+    }
+
+    async fn part(&mut self) -> Result<Option<Bytes>, ApiError> {
         loop {
             let frame = tokio::time::timeout_at(self.deadline, self.body.frame());
             match frame.await {
@@ -120,18 +145,38 @@ fn too_many() -> ApiError {
     ApiError::new(Code::QueueFull, message)
 }
 
-/// The media type of the body, without its parameters, in lower case.
-pub(super) fn media_type(headers: &HeaderMap) -> String {
-    let value = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    value
-        .unwrap_or_default()
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase()
+/// How a body is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Media {
+    /// One JSON value.
+    Json,
+    /// One JSON value a line.
+    JsonLines,
+}
+
+/// What the headers say of the body; `None` when it is neither kind of JSON.
+///
+/// # Errors
+/// A header that may come once came twice, or the body is compressed.
+pub(super) fn media(headers: &HeaderMap) -> Result<Option<Media>, ApiError> {
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    if !encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        let message = "send the body as it is: compressed bodies (Content-Encoding) are not taken";
+        return Err(ApiError::new(Code::UnsupportedMediaType, message).about("Content-Encoding"));
+    }
+    let value = single(headers, "Content-Type")?.unwrap_or_default();
+    let media_type = value.split(';').next().unwrap_or_default().trim();
+    Ok(match media_type.to_ascii_lowercase().as_str() {
+        "application/json" => Some(Media::Json),
+        "application/x-ndjson"
+        | "application/ndjson"
+        | "application/jsonl"
+        | "application/x-jsonl"
+        | "application/jsonlines"
+        | "application/x-jsonlines"
+        | "application/json-lines" => Some(Media::JsonLines),
+        _ => None,
+    })
 }
 
 /// The refusal of a body of another type.
@@ -146,6 +191,29 @@ pub(super) fn unsupported(expected: &str) -> ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_byte_order_mark_is_passed_over_however_it_arrives() {
+        let whole = [BYTE_ORDER_MARK, b"{}"].concat();
+        for parts in [vec![5], vec![1, 1, 3], vec![2, 3], vec![3, 2], vec![4, 1]] {
+            let mut rest = whole.as_slice();
+            let frames: Vec<_> = parts
+                .iter()
+                .map(|len| {
+                    let (part, after) = rest.split_at(*len);
+                    rest = after;
+                    Ok::<_, std::io::Error>(Bytes::copy_from_slice(part))
+                })
+                .collect();
+            let body = Body::from_stream(futures_util::stream::iter(frames));
+            let read = Bodies::new().incoming(body, 100).read().await.unwrap();
+            assert_eq!(read, "{}", "{parts:?}");
+        }
+        for short in ["", "1", "\u{feff}"] {
+            let read = Bodies::new().incoming(Body::from(short), 100).read().await;
+            assert_eq!(read.unwrap(), short.trim_start_matches('\u{feff}'));
+        }
+    }
 
     #[tokio::test]
     async fn bodies_that_are_too_long_together_are_refused_until_some_are_answered() {

@@ -1,4 +1,4 @@
-//! What a caller is told when something is refused: a status and `{error, code, message, field?}`.
+//! What a caller gets when the API refuses a request: a status and `{error, code, message, field?}`.
 //! The message is for people and names the field; what only the log should say is not in here.
 
 use axum::http::{HeaderValue, StatusCode, header};
@@ -41,10 +41,12 @@ codes! {
     ForbiddenHost: FORBIDDEN, "forbidden_host", "forbidden";
     ForbiddenOrigin: FORBIDDEN, "forbidden_origin", "forbidden";
     IdempotencyConflict: CONFLICT, "idempotency_conflict", "idempotency conflict";
+    HeadTooLarge: REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", "request head too large";
     Internal: INTERNAL_SERVER_ERROR, "internal", "internal error";
     InvalidField: UNPROCESSABLE_ENTITY, "invalid_field", "invalid field";
     LaneBusy: SERVICE_UNAVAILABLE, "lane_busy", "lane busy";
     MalformedJson: BAD_REQUEST, "malformed_json", "malformed JSON";
+    MalformedRequest: BAD_REQUEST, "malformed_request", "malformed request";
     MethodNotAllowed: METHOD_NOT_ALLOWED, "method_not_allowed", "method not allowed";
     MirrorDisabled: CONFLICT, "mirror_disabled", "mirror disabled";
     MissingField: UNPROCESSABLE_ENTITY, "missing_field", "missing field";
@@ -58,6 +60,7 @@ codes! {
     ShuttingDown: SERVICE_UNAVAILABLE, "shutting_down", "shutting down";
     StorePoisoned: SERVICE_UNAVAILABLE, "store_poisoned", "store poisoned";
     StrandDamaged: INTERNAL_SERVER_ERROR, "strand_damaged", "strand damaged";
+    TargetTooLong: URI_TOO_LONG, "target_too_long", "request target too long";
     TooDeep: UNPROCESSABLE_ENTITY, "too_deep", "nested too deep";
     TooLarge: PAYLOAD_TOO_LARGE, "too_large", "too large";
     UnknownRecordType: UNPROCESSABLE_ENTITY, "unknown_record_type", "unknown record type";
@@ -117,6 +120,27 @@ impl ApiError {
 
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new(Code::NotFound, message)
+    }
+
+    /// A request that the parser could not read, by the status that it answers with; `None` for every
+    /// other status.
+    pub(crate) fn unparsed(status: u16) -> Option<Self> {
+        let (code, message) = match status {
+            400 => (
+                Code::MalformedRequest,
+                "this is no HTTP/1.1 request: its request line, a header or its length is malformed",
+            ),
+            414 => (
+                Code::TargetTooLong,
+                "the request's path and query are longer than 65534 bytes",
+            ),
+            431 => (
+                Code::HeadTooLarge,
+                "the request has more than 100 headers, or headers of more than 400 KiB",
+            ),
+            _ => return None,
+        };
+        Some(Self::new(code, message))
     }
 
     /// Something that is not the caller's fault; the log says what.
@@ -202,7 +226,7 @@ impl From<ReadError> for ApiError {
         match &error {
             ReadError::Damaged { .. } => Self::new(
                 Code::StrandDamaged,
-                format!("{error}; GET /v1/boboyka/verify tells more"),
+                format!("{error}; GET /v1/boboyka/verify says where"),
             ),
             ReadError::Io { .. } | ReadError::Pruned { .. } | ReadError::Tail(_) => {
                 Self::internal()

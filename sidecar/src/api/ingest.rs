@@ -1,5 +1,6 @@
 //! `POST /v1/boboyka/ingest` and `/ingest/batch`: check, append, wait for the mirror, answer.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -9,8 +10,9 @@ use boboyka_store::{Appended, IdempotencyKey, KEY_MAX_BYTES, KeyConflict, NewRec
 use boboyka_strand::{Record, RecordType};
 use serde::Serialize;
 
-use super::body;
+use super::body::{self, Media};
 use super::error::{ApiError, Code};
+use super::headers;
 use super::splitter::{Format, Splitter};
 use super::state::Api;
 use super::wire::{IngestRequest, Receipt};
@@ -31,57 +33,106 @@ pub(super) async fn ingest(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, content) = request.into_parts();
-    if body::media_type(&parts.headers) != "application/json" {
+    if body::media(&parts.headers)? != Some(Media::Json) {
         return Err(body::unsupported("application/json"));
     }
-    let key = header_key(&parts.headers)?;
+    let header_key = header_key(&parts.headers)?;
     let mut body = api.bodies.incoming(content, INGEST_MAX_BYTES);
-    let new = parse(&body.read().await?, key)?;
-    let mut answers = api.store.append(vec![new]).await?;
+    let text = body.read().await?;
+    let Posted { record, key } = parse(&text)?;
+    check_same_key(header_key, key.as_deref())?;
+    let key = header_key.or(key.as_deref()).map(IdempotencyKey::new);
+    let mut answers = api.store.append(vec![NewRecord { record, key }]).await?;
     let appended = answers.pop().ok_or_else(ApiError::internal)??;
     let outcome = api.mirror.outcome(appended.record_type, appended.seq).await;
     let mut response = axum::Json(Receipt::new(&appended, outcome.into())).into_response();
     if appended.replayed {
-        let yes = HeaderValue::from_static("true");
-        response.headers_mut().insert("idempotency-replayed", yes);
+        say_replayed(&mut response);
     }
     Ok(response)
 }
 
 /// Takes many records, each answered by itself, in order. They are checked as they arrive, but none is
-/// appended before the last has: a body that is cut short writes nothing.
+/// appended before the last has: a body that is cut short writes nothing. With a key in the header,
+/// those that are taken are one unit.
 pub(super) async fn batch(
     State(api): State<Arc<Api>>,
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, content) = request.into_parts();
-    let format = match body::media_type(&parts.headers).as_str() {
-        NDJSON => Format::Lines,
-        "application/json" => Format::Array,
-        _ => {
+    let format = match body::media(&parts.headers)? {
+        Some(Media::JsonLines) => Format::Lines,
+        Some(Media::Json) => Format::Array,
+        None => {
             return Err(body::unsupported(
                 "application/json or application/x-ndjson",
             ));
         }
     };
+    let unit = header_key(&parts.headers)?;
     let mut body = api.bodies.incoming(content, BATCH_MAX_BYTES);
-    let mut parsed = Vec::new();
+    let mut lines = Vec::new();
     let mut splitter = Splitter::new(format);
     while let Some(part) = body.next().await? {
-        splitter.push(&part, |text| take(&mut parsed, text))?;
+        splitter.push(&part, |text| take(&mut lines, text, unit))?;
     }
-    splitter.finish(|text| take(&mut parsed, text))?;
-    let answers = append_all(&api, parsed).await?;
-    Ok(answer_batch(&answers, format))
+    splitter.finish(|text| take(&mut lines, text, unit))?;
+    let appended = append_all(&api, &mut lines, unit).await?;
+    let replayed = !appended.is_empty() && appended.iter().all(is_replayed);
+    let mut response = answer_batch(&answers(&api, lines, appended)?, format);
+    if replayed && unit.is_some() {
+        say_replayed(&mut response);
+    }
+    Ok(response)
 }
 
-fn take(parsed: &mut Vec<Result<NewRecord, ApiError>>, text: &[u8]) -> Result<(), ApiError> {
-    if parsed.len() == BATCH_MAX_RECORDS {
+/// A line of a batch: its record until it is appended, or why it is refused.
+type Line = Result<Option<NewRecord>, ApiError>;
+
+fn take(lines: &mut Vec<Line>, text: &[u8], unit: Option<&str>) -> Result<(), ApiError> {
+    if lines.len() == BATCH_MAX_RECORDS {
         let message = format!("a batch has at most {BATCH_MAX_RECORDS} records");
         return Err(ApiError::too_large(message));
     }
-    parsed.push(parse(text, None));
+    lines.push(match parse(text) {
+        Ok(Posted { record, key }) => {
+            check_same_key(unit, key.as_deref())?;
+            let key = key.as_deref().map(IdempotencyKey::new);
+            Ok(Some(NewRecord { record, key }))
+        }
+        Err(error) => Err(error),
+    });
     Ok(())
+}
+
+type AppendAnswer = Result<Appended, KeyConflict>;
+
+/// Appends all good records, and waits for what becomes of their copies.
+///
+/// # Errors
+/// Nothing was appended; or the key that they share was used before, so that none of them was.
+async fn append_all(
+    api: &Api,
+    lines: &mut [Line],
+    unit: Option<&str>,
+) -> Result<Vec<AppendAnswer>, ApiError> {
+    let good = lines.iter_mut().flatten().filter_map(Option::take);
+    let good: Vec<NewRecord> = good.collect();
+    if good.is_empty() {
+        return Ok(Vec::new());
+    }
+    let appended = match unit {
+        None => api.store.append(good).await?,
+        Some(key) => {
+            let records = good.into_iter().map(|new| new.record).collect();
+            let key = IdempotencyKey::new(key);
+            let appended = api.store.append_unit(records, key).await?;
+            let whole: Result<Vec<_>, KeyConflict> = appended.into_iter().collect();
+            whole?.into_iter().map(Ok).collect()
+        }
+    };
+    wait_for_lanes(api, &appended).await;
+    Ok(appended)
 }
 
 /// A line of a batch's answer.
@@ -92,46 +143,37 @@ enum Answer {
     Error(ApiError),
 }
 
-async fn append_all(
+fn answers(
     api: &Api,
-    parsed: Vec<Result<NewRecord, ApiError>>,
+    lines: Vec<Line>,
+    appended: Vec<AppendAnswer>,
 ) -> Result<Vec<Answer>, ApiError> {
-    let mut good = Vec::with_capacity(parsed.len());
-    let mut errors = Vec::with_capacity(parsed.len());
-    for line in parsed {
-        match line {
-            Ok(new) => {
-                good.push(new);
-                errors.push(None);
-            }
-            Err(error) => errors.push(Some(error)),
-        }
-    }
-    let appended = if good.is_empty() {
-        Vec::new()
-    } else {
-        api.store.append(good).await?
-    };
-    wait_for_lanes(api, &appended).await;
     let mut appended = appended.into_iter();
-    errors
-        .into_iter()
-        .map(|error| match (error, None) {
-            (Some(error), _) => Ok(Answer::Error(error)),
-            (None, taken) => match taken.or_else(|| appended.next()) {
-                Some(Ok(appended)) => {
-                    let outcome = api.mirror.outcome_now(appended.record_type, appended.seq);
-                    Ok(Answer::Receipt(Receipt::new(&appended, outcome.into())))
-                }
-                Some(Err(conflict)) => Ok(Answer::Error(conflict.into())),
-                None => Err(ApiError::internal()),
-            },
-        })
-        .collect()
+    let answer = |line| match line {
+        Err(error) => Ok(Answer::Error(error)),
+        Ok(_) => match appended.next() {
+            Some(Ok(appended)) => {
+                let outcome = api.mirror.outcome_now(appended.record_type, appended.seq);
+                Ok(Answer::Receipt(Receipt::new(&appended, outcome.into())))
+            }
+            Some(Err(conflict)) => Ok(Answer::Error(conflict.into())),
+            None => Err(ApiError::internal()),
+        },
+    };
+    lines.into_iter().map(answer).collect()
+}
+
+fn is_replayed(answer: &AppendAnswer) -> bool {
+    answer.is_ok_and(|appended| appended.replayed)
+}
+
+fn say_replayed(response: &mut Response) {
+    let yes = HeaderValue::from_static("true");
+    response.headers_mut().insert("idempotency-replayed", yes);
 }
 
 /// Waits, once per lane, for the last record of the batch in it.
-async fn wait_for_lanes(api: &Api, appended: &[Result<Appended, KeyConflict>]) {
+async fn wait_for_lanes(api: &Api, appended: &[AppendAnswer]) {
     let last = |lane| {
         let taken = appended
             .iter()
@@ -168,8 +210,14 @@ fn answer_batch(answers: &[Answer], format: Format) -> Response {
     (status, [(header::CONTENT_TYPE, NDJSON)], text).into_response()
 }
 
+/// What a caller posted, checked.
+struct Posted<'a> {
+    record: Record,
+    key: Option<Cow<'a, str>>,
+}
+
 /// A record from the JSON that a caller sent.
-fn parse(text: &[u8], header_key: Option<IdempotencyKey>) -> Result<NewRecord, ApiError> {
+fn parse(text: &[u8]) -> Result<Posted<'_>, ApiError> {
     let request: IngestRequest<'_> = serde_json::from_slice(text).map_err(|error| {
         ApiError::malformed(format!(
             "the body must be {{\"record_type\": …, \"data\": {{…}}}}: {error}"
@@ -178,32 +226,35 @@ fn parse(text: &[u8], header_key: Option<IdempotencyKey>) -> Result<NewRecord, A
     let record_type: RecordType = request.record_type.parse().map_err(|error| {
         ApiError::new(Code::UnknownRecordType, format!("record_type {error}")).about("record_type")
     })?;
-    let body_key = request
-        .idempotency_key
-        .map(|key| check_key(&key, "idempotency_key"))
-        .transpose()?;
-    let record = Record::from_json(record_type, request.data.get())?;
-    Ok(NewRecord {
-        record,
-        key: header_key.or(body_key),
+    if let Some(key) = &request.idempotency_key {
+        check_key(key, "idempotency_key")?;
+    }
+    Ok(Posted {
+        record: Record::from_json(record_type, request.data.get())?,
+        key: request.idempotency_key,
     })
 }
 
-fn header_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, ApiError> {
-    let Some(value) = headers.get(KEY_HEADER) else {
-        return Ok(None);
-    };
-    let text = value.to_str().map_err(|_| bad_key(KEY_HEADER))?;
-    check_key(text, KEY_HEADER).map(Some)
+fn header_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+    let key = headers::single(headers, KEY_HEADER)?;
+    key.map_or(Ok(()), |key| check_key(key, KEY_HEADER))?;
+    Ok(key)
 }
 
-fn check_key(key: &str, name: &str) -> Result<IdempotencyKey, ApiError> {
+fn check_key(key: &str, name: &str) -> Result<(), ApiError> {
     if key.is_empty() || key.len() > KEY_MAX_BYTES {
-        return Err(bad_key(name));
+        let must = format!("must be text of 1 to {KEY_MAX_BYTES} bytes");
+        return Err(ApiError::parameter(name, &must));
     }
-    Ok(IdempotencyKey::new(key))
+    Ok(())
 }
 
-fn bad_key(name: &str) -> ApiError {
-    ApiError::parameter(name, &format!("must be text of 1 to {KEY_MAX_BYTES} bytes"))
+fn check_same_key(header: Option<&str>, body: Option<&str>) -> Result<(), ApiError> {
+    match (header, body) {
+        (Some(header), Some(body)) if header != body => Err(ApiError::parameter(
+            "idempotency_key",
+            "must be that of the header Idempotency-Key, or be left out",
+        )),
+        _ => Ok(()),
+    }
 }

@@ -1,9 +1,8 @@
 //! `GET /v1/boboyka/mirror` and `POST /v1/boboyka/mirror/retry`: the lanes and their dead letters.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use boboyka_mirror::RetryError;
 use boboyka_strand::RecordType;
@@ -11,6 +10,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::error::{ApiError, Code};
+use super::parameters::Parameters;
 use super::state::Api;
 use super::wire::{LaneJson, RetryJson, lane_statuses};
 
@@ -39,11 +39,9 @@ pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, ApiE
 /// Wakes paused lanes and sends dead letters again.
 pub(super) async fn retry(
     State(api): State<Arc<Api>>,
-    Query(parameters): Query<BTreeMap<String, String>>,
+    parameters: Parameters,
 ) -> Result<Response, ApiError> {
-    if let Some(unknown) = parameters.keys().find(|name| *name != "lane") {
-        return Err(ApiError::parameter(unknown, "is not known; there is lane"));
-    }
+    parameters.only(&["lane"])?;
     let lane: Option<RecordType> = parameters
         .get("lane")
         .map(|name| name.parse().map_err(|_| bad_lane()))

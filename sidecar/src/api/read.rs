@@ -1,23 +1,23 @@
 //! The reading half: `GET /v1/boboyka/status`, `/events`, `/records/{hash}`, `/verify`.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use boboyka_crds::Phase;
 use boboyka_store::PageQuery;
-use boboyka_strand::{Hash, RecordType, Seq};
+use boboyka_strand::{RecordType, Seq};
 use bytes::Bytes;
 use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::cursor;
 use super::error::ApiError;
+use super::parameters::{Parameters, RecordHash};
 use super::state::Api;
 use super::wire::{
     Event, EventCounts, Events, RecordView, Status, StrandStatus, VerdictJson, lane_statuses,
@@ -32,7 +32,7 @@ const PHASE_SAPIXDB_ONLY: &str = "Phase 1 — SapixDB only (Supabase not configu
 const PHASE_MIGRATE: &str = "Phase 2 — migrate internals (SapixDB is the source of truth)";
 const PHASE_CUT_OVER: &str = "Phase 3 — cut over (SapixDB only)";
 
-/// How often a check of the chain tells how far it came.
+/// How often a check of the chain reports its progress.
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 /// Lines of progress that may wait for a slow reader.
 const PROGRESS_LINES: usize = 16;
@@ -66,7 +66,7 @@ pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, ApiE
 /// A page of records, newest first.
 pub(super) async fn events(
     State(api): State<Arc<Api>>,
-    Query(parameters): Query<BTreeMap<String, String>>,
+    parameters: Parameters,
 ) -> Result<Response, ApiError> {
     let asked = Asked::parse(&parameters)?;
     let page = tokio::task::spawn_blocking(move || events_page(&api, &asked));
@@ -74,7 +74,7 @@ pub(super) async fn events(
 }
 
 fn events_page(api: &Api, asked: &Asked) -> Result<Response, ApiError> {
-    // One more than asked for tells whether there is a next page.
+    // One more than asked for shows whether there is a next page.
     let query = PageQuery {
         limit: asked.query.limit + 1,
         ..asked.query
@@ -109,7 +109,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn parse(parameters: &BTreeMap<String, String>) -> Result<Self, ApiError> {
+    fn parse(parameters: &Parameters) -> Result<Self, ApiError> {
         const KNOWN: [&str; 6] = [
             "limit",
             "record_type",
@@ -118,14 +118,8 @@ impl Asked {
             "until_ms",
             "include",
         ];
-        if let Some(unknown) = parameters
-            .keys()
-            .find(|name| !KNOWN.contains(&name.as_str()))
-        {
-            let must = format!("is not known; there are {}", KNOWN.join(", "));
-            return Err(ApiError::parameter(unknown, &must));
-        }
-        let get = |name: &str| parameters.get(name).map(String::as_str);
+        parameters.only(&KNOWN)?;
+        let get = |name: &str| parameters.get(name);
         let limit = get("limit").map_or(Ok(LIMIT_DEFAULT), |text| {
             let limit = text
                 .parse()
@@ -140,7 +134,7 @@ impl Asked {
         let record_type = record_type.transpose()?;
         let time = |name: &str, default: u64| {
             get(name).map_or(Ok(default), |text| {
-                text.parse().map_err(|_| {
+                milliseconds(text).ok_or_else(|| {
                     ApiError::parameter(name, "must be milliseconds since 1970, a whole number")
                 })
             })
@@ -175,14 +169,18 @@ impl Asked {
     }
 }
 
+/// A time, which may have a point, as a whole number has that a program wrote as a float.
+fn milliseconds(text: &str) -> Option<u64> {
+    let float = || text.parse::<f64>().ok();
+    let whole = text.parse().ok();
+    whole.or_else(|| float()?.to_string().parse().ok())
+}
+
 /// One record with its header.
 pub(super) async fn record(
     State(api): State<Arc<Api>>,
-    Path(hash): Path<String>,
+    RecordHash(hash): RecordHash,
 ) -> Result<Response, ApiError> {
-    let hash: Hash = hash
-        .parse()
-        .map_err(|_| ApiError::parameter("hash", "must be a record_hash: 64 hexadecimal digits"))?;
     let found = tokio::task::spawn_blocking(move || -> Result<Response, ApiError> {
         let block = api.store.block_by_hash(&hash)?.ok_or_else(|| {
             let floor = api.store.view().floor.head.seq;
@@ -208,13 +206,13 @@ pub(super) async fn verify(State(api): State<Arc<Api>>) -> Response {
         let view = api.store.view();
         let floor = view.floor.head.seq;
         let total = view.head.seq - floor;
-        let mut told = Instant::now();
+        let mut sent = Instant::now();
         let verdict = api.store.verify(|head| {
             if lines.is_closed() {
                 return ControlFlow::Break(());
             }
-            if told.elapsed() >= PROGRESS_INTERVAL {
-                told = Instant::now();
+            if sent.elapsed() >= PROGRESS_INTERVAL {
+                sent = Instant::now();
                 let line = json!({"progress": {"verified": head.seq.saturating_sub(floor), "total": total}});
                 // A reader too slow for a line of progress misses that line only.
                 let _ = lines.try_send(format!("{line}\n").into());

@@ -1,4 +1,4 @@
-//! The first thing every request meets: who may call is let in, and the answer is counted by route and
+//! The first layer that every request passes: it admits the callers that may pass, and counts the answer by route and
 //! kind, with the time it took.
 
 use std::sync::Arc;
@@ -80,8 +80,8 @@ impl Requests {
     }
 }
 
-/// Refuses who may not call, passes on who may, and counts either when its answer is there; what is
-/// streamed after the answer's head is not waited for.
+/// Refuses the callers that may not pass, and counts every answer once its head is there; it does not wait for
+/// what is streamed after the head.
 pub(super) async fn admit(
     State(requests): State<Requests>,
     request: Request,
@@ -89,8 +89,9 @@ pub(super) async fn admit(
 ) -> Response {
     let begun = Instant::now();
     let path = request.extensions().get::<MatchedPath>().cloned();
-    let response = match guard::check(request.headers()) {
-        Ok(()) => next.run(request).await,
+    let (parts, body) = request.into_parts();
+    let response = match guard::check(&parts) {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(error) => error.into_response(),
     };
     requests.count(path.as_ref(), response.status().as_u16(), begun);

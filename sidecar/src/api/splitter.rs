@@ -1,5 +1,5 @@
 //! Cuts a batch's body into the texts of its records while it arrives, so that no more of it is kept
-//! than the record that is not whole yet. Only the outline is looked at here: where a record ends.
+//! than the record that is not whole yet. It reads the outline only: where a record ends.
 //! Whether a record is JSON is for its parser to see.
 
 use super::error::ApiError;
@@ -17,7 +17,7 @@ pub(super) enum Format {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Position {
     Before,
-    /// In an element, so many brackets deep.
+    /// In an element, at this depth of brackets.
     Element {
         depth: u32,
     },
@@ -190,7 +190,7 @@ mod tests {
 
     use super::{ApiError, Format, Splitter};
 
-    /// Splits a body that arrives in parts of so many bytes.
+    /// Splits a body that arrives in parts of this many bytes.
     fn split(format: Format, body: &[u8], part: usize) -> Result<Vec<String>, ApiError> {
         let mut found = Vec::new();
         let mut splitter = Splitter::new(format);

@@ -130,6 +130,8 @@ pub(super) struct RecordView<'a> {
     #[serde(flatten)]
     receipt: Receipt,
     timestamp_hlc: u64,
+    /// The same for clients whose only number is a double, which can't hold it.
+    timestamp_hlc_text: String,
     flags: u8,
     schema_version: u16,
     payload_len: u32,
@@ -145,6 +147,7 @@ impl<'a> RecordView<'a> {
         Self {
             receipt: Receipt::new(&Appended::of(block, false), outcome.into()),
             timestamp_hlc: header.timestamp_hlc.get(),
+            timestamp_hlc_text: header.timestamp_hlc.get().to_string(),
             flags: header.flags.bits(),
             schema_version: header.schema_version,
             payload_len: header.payload_len,

@@ -8,7 +8,7 @@ use boboyka_crds::{
 };
 use serde_json::{Value, json};
 
-use super::{Cluster, Membership, Trouble, read};
+use super::{Cluster, Membership, Trouble, resource};
 use crate::integration::{InForce, Integration, Pace};
 
 fn tables() -> BTreeMap<String, MirrorTable> {
@@ -63,7 +63,7 @@ fn in_force(phase: Phase, generation: i64) -> InForce {
 
 #[test]
 fn everything_that_an_integration_asks_is_read() {
-    let (read, complaints) = read::integration(&written(), &Integration::unknown());
+    let (read, complaints) = resource::integration(&written(), &Integration::unknown());
     assert_eq!(complaints, [""; 0]);
     assert_eq!(read.in_force, Some(in_force(Phase::MigrateInternals, 4)));
     assert_eq!(read.transition, Some(5));
@@ -92,7 +92,7 @@ fn tables_that_can_t_be_read_leave_those_that_are_known() {
         json!({"project_build": {"table": "my builds"}}),
     ] {
         object["spec"]["supabase"]["mirror"]["tables"] = wrong;
-        let (read, complaints) = read::integration(&object, &known);
+        let (read, complaints) = resource::integration(&object, &known);
         assert_eq!(read.tables, known.tables);
         assert!(
             complaints[0].starts_with("spec.supabase.mirror.tables: "),
@@ -103,7 +103,7 @@ fn tables_that_can_t_be_read_leave_those_that_are_known() {
 
 #[test]
 fn an_integration_that_says_little_leaves_the_defaults() {
-    let (read, complaints) = read::integration(&json!({"spec": {}}), &Integration::unknown());
+    let (read, complaints) = resource::integration(&json!({"spec": {}}), &Integration::unknown());
     assert_eq!(complaints, [""; 0]);
     assert_eq!(
         read,
@@ -128,7 +128,7 @@ fn what_a_newer_version_writes_takes_nothing_else_with_it() {
         transition: Some(3),
         ..Integration::unknown()
     };
-    let (read, complaints) = read::integration(&object, &known);
+    let (read, complaints) = resource::integration(&object, &known);
     assert_eq!(read.in_force, known.in_force);
     assert_eq!(read.transition, Some(3));
     assert_eq!(read.batch_rows, 500);
@@ -155,7 +155,7 @@ fn an_integration_without_a_status_leaves_the_phase_that_is_known() {
         in_force: Some(in_force(Phase::CutOver, 9)),
         ..Integration::unknown()
     };
-    let (read, _) = read::integration(&json!({"spec": {"phase": "DualWrite"}}), &known);
+    let (read, _) = resource::integration(&json!({"spec": {"phase": "DualWrite"}}), &known);
     assert_eq!(read.in_force, known.in_force);
 }
 
@@ -164,7 +164,7 @@ fn a_large_fleet_spreads_its_reports_and_a_small_one_does_not() {
     let spread = |seconds, held| {
         let status =
             json!({"status": {"reportIntervalSeconds": seconds, "strands": {"held": held}}});
-        read::integration(&status, &Integration::unknown())
+        resource::integration(&status, &Integration::unknown())
             .0
             .pace
             .spread
@@ -189,13 +189,13 @@ fn a_strand_names_its_holder_and_what_was_witnessed() {
         ..BoboykaStrandSpec::default()
     };
     let object = serde_json::to_value(BoboykaStrand::new("s", spec)).unwrap();
-    let read = read::assignment(&object);
+    let read = resource::assignment(&object);
     assert_eq!(
         (read.holder_uid.as_deref(), read.witnessed_seq),
         (Some("u"), Some(12))
     );
     assert_eq!(
-        read::assignment(&json!({"spec": {"holder": 3}})).holder_uid,
+        resource::assignment(&json!({"spec": {"holder": 3}})).holder_uid,
         None
     );
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::backoff::Backoff;
 use super::trouble::{Trouble, reason};
 
-/// A watch is begun anew after so many seconds: a connection that died silently is noticed soon after.
+/// Seconds after which a watch begins again: a connection that died silently is noticed soon after.
 const WATCH_SECONDS: u32 = 120;
 
 /// Hands on what a resource's `spec` and `status` are, whenever they change; says what is in the way.

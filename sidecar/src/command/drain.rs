@@ -46,7 +46,7 @@ pub async fn drain(strand: Strand) -> Result<(), RunError> {
             reason = store.poisoned() => Err(RunError::Poisoned(reason)),
         };
         let ended = match ended {
-            Ok(done) => tell(done, &upkeep).await,
+            Ok(done) => report(done, &upkeep).await,
             Err(error) => Err(error),
         };
         drop(end);
@@ -68,7 +68,7 @@ async fn done(upkeep: &Upkeep) -> Done {
     upkeep.until(look).await
 }
 
-async fn tell(done: Done, upkeep: &Upkeep) -> Result<(), RunError> {
+async fn report(done: Done, upkeep: &Upkeep) -> Result<(), RunError> {
     match done {
         Done::NoSupabase => tracing::info!("the strand needs no drain: no supabase is configured"),
         Done::Settled => {

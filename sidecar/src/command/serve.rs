@@ -33,14 +33,15 @@ async fn serve_strand(
 ) -> Result<(), RunError> {
     let mut signals = Signals::listen();
     let store = open(&serve.strand).await?;
-    let listener = listen(serve.listen).await?;
+    let listeners = listen(&serve.listen).await?;
+    let addresses = listeners.to_string();
     let shutdown = CancellationToken::new();
     let end = shutdown.clone().drop_guard();
     let mut upkeep = Upkeep::start(&store, &serve.strand, outside, true, &shutdown).await;
     let api = serve_health(&serve.strand, &store, &mut upkeep, &shutdown).await?;
-    upkeep.spawn(server::serve(listener, api::router(api), shutdown));
+    upkeep.spawn(server::serve(listeners, api::router(api), shutdown));
     tracing::info!(
-        address = %serve.listen,
+        addresses,
         strand_id = %store.strand_id(),
         head = store.view().head.seq,
         "the sidecar takes records on {}",

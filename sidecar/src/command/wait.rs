@@ -5,6 +5,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use crate::ListenAddress;
+
 /// Between two questions.
 const ASK_INTERVAL: Duration = Duration::from_millis(20);
 /// How long one answer may take.
@@ -15,10 +17,10 @@ const ANSWER_MAX: Duration = Duration::from_secs(1);
 #[error("the sidecar on {address} was not ready after {waited:?}: {last}")]
 pub struct WaitError {
     /// The address that was asked.
-    pub address: SocketAddr,
+    pub address: ListenAddress,
     /// For how long.
     pub waited: Duration,
-    /// What was heard last.
+    /// The last answer, or why there was none.
     pub last: String,
 }
 
@@ -26,10 +28,10 @@ pub struct WaitError {
 ///
 /// # Errors
 /// It was not within the time.
-pub fn wait(observe: SocketAddr, timeout: Duration) -> Result<(), WaitError> {
-    let (address, begun) = (reachable(observe), Instant::now());
+pub fn wait(observe: &ListenAddress, timeout: Duration) -> Result<(), WaitError> {
+    let begun = Instant::now();
     loop {
-        let last = match ask(address) {
+        let last = match ask_any(observe) {
             Ok(answer) if answer.starts_with("HTTP/1.1 200 ") => return Ok(()),
             Ok(answer) => answer,
             Err(error) => error.to_string(),
@@ -37,13 +39,25 @@ pub fn wait(observe: SocketAddr, timeout: Duration) -> Result<(), WaitError> {
         let waited = begun.elapsed();
         if waited >= timeout {
             return Err(WaitError {
-                address,
+                address: observe.clone(),
                 waited: timeout,
                 last,
             });
         }
         std::thread::sleep(ASK_INTERVAL);
     }
+}
+
+/// What the first address says that answers.
+fn ask_any(observe: &ListenAddress) -> std::io::Result<String> {
+    let mut last = Err(std::io::ErrorKind::AddrNotAvailable.into());
+    for address in observe.addresses()? {
+        last = ask(reachable(address));
+        if last.is_ok() {
+            break;
+        }
+    }
+    last
 }
 
 /// Where one that listens on all addresses is reached from the same machine.
@@ -88,7 +102,11 @@ mod tests {
                 write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").unwrap();
             }
         });
-        wait(address, Duration::from_secs(20)).unwrap();
+        wait(
+            &address.to_string().parse().unwrap(),
+            Duration::from_secs(20),
+        )
+        .unwrap();
         server.join().unwrap();
     }
 
@@ -98,9 +116,12 @@ mod tests {
             .unwrap()
             .local_addr()
             .unwrap();
-        let error = wait(free, Duration::from_millis(50))
-            .unwrap_err()
-            .to_string();
+        let error = wait(
+            &free.to_string().parse().unwrap(),
+            Duration::from_millis(50),
+        )
+        .unwrap_err()
+        .to_string();
         assert!(
             error.contains("was not ready after 50ms: Connection refused"),
             "{error}"

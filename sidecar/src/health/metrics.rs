@@ -1,5 +1,4 @@
-//! The metrics: what the store and the lanes say of themselves when they are asked, and the counted
-//! requests. Names and units follow Prometheus' conventions; `docs/api.md` lists them.
+//! The metrics: the store and the lanes as they are at the scrape, and the counted requests. Names and units follow Prometheus' conventions; `docs/api.md` lists them.
 
 use std::sync::Arc;
 
@@ -67,7 +66,7 @@ fn encode_pruned(view: &View, encoder: &mut DescriptorEncoder<'_>) -> Result<(),
         ("pruned_records", "Records pruned", floor.counts),
         (
             "pruned_unmirrored_records",
-            "Of these, the ones that Supabase never got",
+            "Pruned records that Supabase never got",
             floor.unmirrored,
         ),
     ];
@@ -87,7 +86,7 @@ fn encode_pruned(view: &View, encoder: &mut DescriptorEncoder<'_>) -> Result<(),
     )?;
     freed.encode(metric)?;
     let blocked = ConstGauge::new(i64::from(view.retention.blocked_by.is_some()));
-    let help = "1 while something must stay that the policy lets go";
+    let help = "1 while retention keeps records that its policy lets go";
     let metric =
         encoder.encode_descriptor("retention_blocked", help, None, blocked.metric_type())?;
     blocked.encode(metric)
@@ -145,7 +144,7 @@ fn encode_store(api: &Api, encoder: &mut DescriptorEncoder<'_>) -> Result<(), st
     let gauges = [
         (
             "quarantined",
-            "What was set aside",
+            "Folders in quarantine",
             None,
             count(store.quarantined().len()),
         ),
@@ -180,7 +179,7 @@ fn encode_marks(view: &View, encoder: &mut DescriptorEncoder<'_>) -> Result<(), 
     let lanes = [
         (
             "mirror_mark_seq",
-            "How far a lane came",
+            "Seq up to which a lane is settled",
             marks.map(|(_, mark)| mark.seq),
         ),
         (
@@ -211,7 +210,7 @@ fn encode_lanes(
     encoder: &mut DescriptorEncoder<'_>,
 ) -> Result<(), std::fmt::Error> {
     let gauge = ConstGauge::new(0i64).metric_type();
-    let help = "1 for the state that a lane is in";
+    let help = "1 for the current state of the lane, 0 for the others";
     let mut family = encoder.encode_descriptor("mirror_state", help, None, gauge)?;
     for lane in lanes {
         for state in LaneState::ALL {
@@ -220,13 +219,16 @@ fn encode_lanes(
             ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
         }
     }
-    let help = "Records neither mirrored nor refused yet";
+    let help = "Records that wait to be mirrored";
     let mut family = encoder.encode_descriptor("mirror_backlog_records", help, None, gauge)?;
     for lane in lanes {
         let labels = [("lane", lane.record_type.name())];
         ConstGauge::new(signed(lane.backlog)).encode(family.encode_family(&labels)?)?;
     }
-    let (help, unit) = ("Age of the oldest of them", Unit::Seconds);
+    let (help, unit) = (
+        "Age of the oldest record that waits to be mirrored",
+        Unit::Seconds,
+    );
     let mut family = encoder.encode_descriptor("mirror_lag", help, Some(&unit), gauge)?;
     for lane in lanes {
         let labels = [("lane", lane.record_type.name())];
@@ -242,7 +244,7 @@ fn encode_counters(
     encoder: &mut DescriptorEncoder<'_>,
 ) -> Result<(), std::fmt::Error> {
     let counter = ConstCounter::new(0u64).metric_type();
-    let help = "Requests to Supabase, by what their answers meant";
+    let help = "Requests to Supabase, by class of the answer";
     let mut family = encoder.encode_descriptor("mirror_requests", help, None, counter)?;
     for lane in RecordType::ALL {
         for class in Class::ALL {
@@ -251,7 +253,7 @@ fn encode_counters(
             ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
         }
     }
-    let help = "Rows that Supabase took";
+    let help = "Rows that Supabase accepted";
     let mut family = encoder.encode_descriptor("mirror_rows", help, None, counter)?;
     for lane in RecordType::ALL {
         let labels = [("lane", lane.name())];

@@ -23,7 +23,7 @@ pub(super) enum Reason {
     RequestsAnswered,
     /// Requests to Supabase fail.
     RequestsFail,
-    /// Nothing was sent that would tell.
+    /// Nothing was sent that could show it.
     NotTried,
     /// No credentials are mounted, or they can't be read.
     CredentialsMissing,

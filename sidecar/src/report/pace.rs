@@ -12,7 +12,7 @@ use crate::integration::Pace;
 const DEBOUNCE: Duration = Duration::from_millis(200);
 /// A report that says nothing new comes with every sixth interval, so that silence means something.
 const HEARTBEAT_INTERVALS: u32 = 6;
-/// So many changes of health are reported as they come; when something goes to and fro, then two in an interval.
+/// Changes of health that are reported as they come; when health flaps, two in an interval after that.
 const BURST: u32 = 6;
 
 /// Knows what was reported, and when.

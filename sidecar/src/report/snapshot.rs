@@ -1,4 +1,4 @@
-//! Looking at oneself: what a report is made of, read off the store, the mirror and the phase follower.
+//! What a report is made of: a snapshot of the store, the mirror and the phase follower.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::phase::TransitionProgress;
 
-/// What must be read off the disk is looked at so often.
+/// How often the disk is read for a report.
 const DISK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What the sidecar sees of itself.
@@ -35,7 +35,7 @@ pub(super) struct Snapshot {
     pub(super) disk_bytes: u64,
 }
 
-/// What is looked at.
+/// Where a report's contents come from.
 #[derive(Clone)]
 pub(crate) struct Source {
     store: Store,
@@ -48,7 +48,7 @@ pub(crate) struct Source {
     witnessed: Option<Witnessed>,
 }
 
-/// The block that was asked for last, and what was found when the strand was so long.
+/// The block that was asked for last, and what was found when the strand had this head.
 #[derive(Clone, Copy)]
 struct Witnessed {
     seq: Seq,
@@ -156,7 +156,7 @@ impl Source {
     }
 }
 
-/// What was set aside was acknowledged once, or nobody can tell.
+/// A strand with anything in quarantine is not intact: some of it may have been acknowledged.
 fn chain(quarantined: &[Quarantined]) -> Chain {
     let reason = quarantined.first().map(|first| match quarantined.len() {
         1 => format!("{} (set aside in {})", first.reason, first.folder),

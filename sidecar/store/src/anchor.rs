@@ -14,7 +14,7 @@ use crate::error::causes;
 use crate::files;
 use crate::floor::Floor;
 use crate::phase::RecordedPhase;
-use crate::stored::Stored as _;
+use crate::stored::Stored;
 
 const FILE: &str = "anchor";
 const CHECK_LEN: usize = 8;
@@ -74,6 +74,28 @@ fn decode(bytes: &[u8]) -> Option<Anchor> {
         return None;
     }
     Anchor::from_bytes(content).ok()
+}
+
+impl Stored for Anchor {
+    const NAME: &'static str = "anchor";
+    type Form = (
+        Uuid,
+        <Floor as Stored>::Form,
+        Option<<RecordedPhase as Stored>::Form>,
+    );
+
+    fn to_form(&self) -> Self::Form {
+        let phase = self.phase.as_ref().map(RecordedPhase::to_form);
+        (self.strand, self.floor.to_form(), phase)
+    }
+
+    fn from_form((strand, floor, phase): Self::Form) -> Result<Self, String> {
+        Ok(Self {
+            strand,
+            floor: Floor::from_form(floor)?,
+            phase: phase.map(RecordedPhase::from_form).transpose()?,
+        })
+    }
 }
 
 #[cfg(test)]

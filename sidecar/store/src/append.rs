@@ -52,10 +52,10 @@ impl Appended {
 /// Why the store did not append a record with an idempotency key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyConflict {
-    /// An earlier request sent the key with another record.
-    #[error("the idempotency key was used for another record in the last 24 hours")]
+    /// An earlier request sent the key with other content.
+    #[error("the idempotency key was used with other content in the last 24 hours")]
     OtherContent,
-    /// The part of the strand that would tell is damaged.
+    /// The part of the strand that the answer depends on is damaged.
     #[error(
         "the store can't tell whether the idempotency key was used: a part of the strand is damaged"
     )]

@@ -12,7 +12,7 @@ use crate::seal::{self, SealTask};
 use crate::shared::Shared;
 use crate::state::State;
 
-/// Tasks that may wait: one seal at a time, and the sweeps of the few who prune.
+/// Tasks that may wait: one seal at a time, and a few sweeps.
 pub(crate) const TASKS_MAX: usize = 4;
 
 /// One task of the thread.

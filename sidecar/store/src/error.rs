@@ -5,8 +5,6 @@ use std::path::PathBuf;
 
 use boboyka_strand::{ChainError, Seq};
 
-use crate::stored::Unreadable;
-
 /// Why a store can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -15,7 +13,7 @@ pub enum OpenError {
     InUse {
         /// The folder.
         path: PathBuf,
-        /// Who holds it, as far as the lock file tells.
+        /// The process that has it open, as the lock file says.
         pid: String,
     },
     /// A file or folder could not be read or written.
@@ -28,7 +26,7 @@ pub enum OpenError {
         /// Why not.
         source: io::Error,
     },
-    /// The tail could not be opened, not even after what was damaged was set aside.
+    /// The tail could not be opened, not even after what was damaged was quarantined.
     #[error("could not open the tail in {}", path.display())]
     Tail {
         /// The tail's folder.
@@ -51,7 +49,7 @@ pub enum TailError {
     #[error("the tail's file could not be synced")]
     Sync(#[source] io::Error),
     /// What was acknowledged could not be noted.
-    #[error("could not note what was acknowledged")]
+    #[error("could not write the last acknowledged head")]
     Witness(#[source] io::Error),
     /// A value that the store wrote can't be read.
     #[error("the tail's {what} can't be read: {why}")]
@@ -61,6 +59,14 @@ pub enum TailError {
         /// Why not.
         why: String,
     },
+}
+
+/// Why a value's bytes mean nothing.
+#[derive(Debug, thiserror::Error)]
+#[error("the stored {what} can't be read: {why}")]
+pub(crate) struct Unreadable {
+    pub(crate) what: &'static str,
+    pub(crate) why: String,
 }
 
 impl From<Unreadable> for TailError {

@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::append::{Appended, KeyConflict, NewRecord};
 use crate::error::WriteError;
+use crate::key::IdempotencyKey;
 use crate::lane::{DeadLetter, Mark};
 use crate::phase::PhaseState;
 use crate::segment::Segment;
@@ -15,13 +16,15 @@ use crate::segment::Segment;
 pub(crate) type AppendReply = Result<Vec<Result<Appended, KeyConflict>>, WriteError>;
 /// The answer to a change of phase: the state that is in force now.
 pub(crate) type PhaseReply = Result<PhaseState, WriteError>;
-/// Who waits for a change that has no result but its durability.
+/// A caller that waits for a change to be durable.
 pub(crate) type Waiter = oneshot::Sender<Result<(), WriteError>>;
 
 /// One job of the writer.
 pub(crate) enum Job {
     Append {
         records: Vec<NewRecord>,
+        /// The key that all of them share.
+        unit: Option<IdempotencyKey>,
         reply: oneshot::Sender<AppendReply>,
     },
     Lane {

@@ -1,4 +1,4 @@
-//! One process per data folder: a lock file, which names its holder for whoever comes second.
+//! One process per data folder: a lock file, which names its holder for a second process.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};

@@ -284,7 +284,7 @@ fn set_aside(
     tail.commit().map_err(broken)
 }
 
-/// The lanes' marks, none beyond the head: what was set aside must be mirrored anew when its seqs are
+/// The lanes' marks, none beyond the head: the seqs of quarantined blocks are
 /// given out again.
 fn read_marks(tail: &Tail, head: Head, floor: &Floor) -> Result<PerType<Mark>, TailError> {
     let mut marks = PerType::<Mark>::default();

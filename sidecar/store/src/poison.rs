@@ -1,5 +1,5 @@
-//! The poison: once a write or a sync failed, nobody knows what the disk holds, so the store never
-//! acknowledges anything again. Whoever runs the store watches for it and ends the process.
+//! The poison: after a failed write or sync the content of the disk is unknown, so the store never
+//! acknowledges anything again. The program that runs the store watches for it and ends the process.
 
 use tokio::sync::watch;
 
@@ -19,7 +19,7 @@ impl Poison {
             if first {
                 tracing::error!(
                     reason,
-                    "the store is poisoned: nothing is acknowledged any more"
+                    "the store is poisoned: {reason}; it acknowledges nothing until the process restarts"
                 );
                 *state = Some(reason);
             }
@@ -31,7 +31,7 @@ impl Poison {
         self.0.borrow().is_some()
     }
 
-    /// Waits for the poison and tells its reason.
+    /// Waits for the poison and returns its reason.
     pub(crate) async fn wait(&self) -> String {
         let mut state = self.0.subscribe();
         match state.wait_for(Option::is_some).await {

@@ -1,5 +1,5 @@
-//! What is left of pruned segments: the beginnings of their blocks' hashes, so that whoever asks for a
-//! pruned record is told that it was there. Bounded; the oldest goes first.
+//! What is left of pruned segments: the first bytes of their blocks' hashes, so that the answer to a question
+//! for a pruned record says that it was there. Bounded; the oldest goes first.
 //!
 //! A file for each pruned segment, `pruned/<first seq, 20 digits>.idx`: its hash index as it was. Files are
 //! synced before their segment is unlinked.
@@ -29,7 +29,7 @@ pub(crate) struct PrunedIndex {
     folder: PathBuf,
 }
 
-/// How long the index may get when the strand may take so many bytes.
+/// How many bytes the index may take when the strand may take this many.
 pub(crate) fn budget(max_size_bytes: Option<u64>) -> u64 {
     max_size_bytes.map_or(MAX_BYTES, |size| {
         (size / MAX_PART).clamp(MAX_BYTES_LEAST, MAX_BYTES)

@@ -1,5 +1,5 @@
-//! Quarantine: what can't be trusted is moved aside with a note, never deleted, and told at every
-//! start until somebody has looked at it and removed the folder.
+//! Quarantine: damaged files are moved into a folder of their own with a note, never deleted, and reported until
+//! an operator has removed the folder.
 
 use std::fs;
 use std::io;
@@ -9,12 +9,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::error::OpenError;
 use crate::files::{failed, sync_folder};
 
-/// Something that was set aside.
+/// A folder in quarantine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantined {
     /// The folder under the data folder where it lies.
     pub folder: String,
-    /// What it is and why it was set aside.
+    /// What it holds and why it was quarantined.
     pub reason: String,
 }
 
@@ -35,30 +35,30 @@ impl Quarantine {
 
     /// Moves files or folders aside; those that are gone already are skipped.
     pub(crate) fn take(&self, paths: &[PathBuf], reason: &str) -> Result<(), OpenError> {
-        let place = self.make_place(reason)?;
+        let folder = self.make_folder(reason)?;
         for path in paths {
             let Some(name) = path.file_name() else {
                 continue;
             };
-            match fs::rename(path, place.join(name)) {
+            match fs::rename(path, folder.join(name)) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(source) => return Err(failed("quarantine", path)(source)),
             }
         }
-        sync_folder(&place)
+        sync_folder(&folder)
     }
 
     /// Keeps bytes that are about to leave the tail.
     pub(crate) fn keep(&self, files: &[(String, Vec<u8>)], reason: &str) -> Result<(), OpenError> {
-        let place = self.make_place(reason)?;
+        let folder = self.make_folder(reason)?;
         for (name, bytes) in files {
-            let path = place.join(name);
+            let path = folder.join(name);
             fs::write(&path, bytes).map_err(failed("write", &path))?;
             let file = fs::File::open(&path).map_err(failed("open", &path))?;
             file.sync_all().map_err(failed("sync", &path))?;
         }
-        sync_folder(&place)
+        sync_folder(&folder)
     }
 
     /// All that lies in quarantine, oldest first.
@@ -80,17 +80,22 @@ impl Quarantine {
         found
     }
 
-    fn make_place(&self, reason: &str) -> Result<PathBuf, OpenError> {
+    fn make_folder(&self, reason: &str) -> Result<PathBuf, OpenError> {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let place = self.folder.join(format!("{:020}", now.as_nanos()));
-        fs::create_dir_all(&place).map_err(failed("create", &place))?;
-        let note = place.join(REASON);
+        let folder = self.folder.join(format!("{:020}", now.as_nanos()));
+        fs::create_dir_all(&folder).map_err(failed("create", &folder))?;
+        let note = folder.join(REASON);
         fs::write(&note, format!("{reason}\n")).map_err(failed("write", &note))?;
         sync_folder(&self.folder)?;
-        tracing::error!(folder = %place.display(), reason, "quarantined");
-        Ok(place)
+        let shown = folder.display().to_string();
+        tracing::error!(
+            folder = shown,
+            reason,
+            "the store quarantined {reason}: see {shown}"
+        );
+        Ok(folder)
     }
 }
 

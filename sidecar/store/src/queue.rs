@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use crate::append::NewRecord;
 use crate::error::WriteError;
 use crate::job::{AppendReply, Job};
+use crate::key::IdempotencyKey;
 
 /// The most records that may wait: some commits' worth, so that a full queue means a stalled disk.
 const WAITING_RECORDS_MAX: usize = 20_000;
@@ -33,6 +34,7 @@ impl Queue {
     pub(crate) fn append(
         &self,
         records: Vec<NewRecord>,
+        unit: Option<IdempotencyKey>,
     ) -> Result<oneshot::Receiver<AppendReply>, WriteError> {
         let bytes: usize = records.iter().map(|new| new.record.payload().len()).sum();
         let mut waiting = self.lock();
@@ -47,7 +49,11 @@ impl Queue {
         let (reply, receiver) = oneshot::channel();
         waiting.records += records.len();
         waiting.bytes += bytes;
-        waiting.jobs.push(Job::Append { records, reply });
+        waiting.jobs.push(Job::Append {
+            records,
+            unit,
+            reply,
+        });
         drop(waiting);
         self.filled.notify_one();
         Ok(receiver)

@@ -32,7 +32,7 @@ const SEAL_BYTES_LEAST: usize = 64 * 1024;
 struct Bounds {
     bytes: usize,
     segment_bytes: usize,
-    /// So old it is sealed however short it is.
+    /// At this age it is sealed however short it is.
     age_ms: u64,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct SealTask {
     sealed_at_ms: u64,
 }
 
-/// What is to be sealed now, if anything.
+/// The part of the tail that is due to be sealed now, if any.
 pub(crate) fn due(
     memory: &Memory,
     options: &Options,
@@ -103,13 +103,18 @@ pub(crate) fn seal(task: &SealTask, folder: &Path, strand: Uuid) -> Option<Segme
     match write_segment(task, folder, strand) {
         Ok(segment) => {
             let (first, last) = (segment.meta.first_seq(), segment.meta.head.seq);
-            tracing::info!(first, last, bytes = segment.file_len, "sealed a segment");
+            tracing::info!(
+                first,
+                last,
+                bytes = segment.file_len,
+                "sealed the blocks {first} to {last} into a segment"
+            );
             Some(segment)
         }
         Err(error) => {
             tracing::error!(
                 error = causes(&*error),
-                "sealing failed; the tail keeps its blocks"
+                "could not seal a segment; the tail keeps its blocks and the next commit tries again"
             );
             None
         }

@@ -1,6 +1,6 @@
 //! A segment: a sealed, immutable file of consecutive blocks, with what is needed to find one in it.
 //!
-//! Layout, told byte by byte in `docs/strand-format.md`: magic and strand id, compressed runs of a few
+//! Byte layout (`docs/strand-format.md` has all of it): magic and strand id, compressed runs of a few
 //! hundred blocks ("frames"), the hash index, the key index with its filter, a footer, a trailer with
 //! a digest over all before it. Nothing in a segment ever changes; it is read with positioned reads.
 

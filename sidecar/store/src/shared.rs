@@ -50,7 +50,7 @@ impl Signals {
         }
     }
 
-    /// Wakes all whom the step to this view concerns.
+    /// Wakes the waiters that the step to this view concerns.
     pub(crate) fn send(&self, view: &View) {
         let moved = |now: &mut Head| std::mem::replace(now, view.head) != view.head;
         self.head.send_if_modified(moved);

@@ -1,5 +1,5 @@
-//! The one owner of what a strand's readers see: blocks, floor, phase, marks, retention. Whoever changes
-//! several of them changes them under one lock, so a [`View`] is never torn.
+//! The one owner of what a strand's readers see: blocks, floor, phase, marks, retention. All of it changes under
+//! one lock, so a [`View`] is never torn.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -19,20 +19,11 @@ use boboyka_crds::Phase;
 use boboyka_strand::{Hash, Head, Hlc, PerType, RecordType, Seq};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use uuid::Uuid;
 
-use crate::anchor::Anchor;
+use crate::error::Unreadable;
 use crate::floor::Floor;
 use crate::lane::{DeadLetter, Mark};
 use crate::phase::{PhaseState, RecordedPhase};
-
-/// Why a value's bytes mean nothing.
-#[derive(Debug, thiserror::Error)]
-#[error("the stored {what} can't be read: {why}")]
-pub(crate) struct Unreadable {
-    pub(crate) what: &'static str,
-    pub(crate) why: String,
-}
 
 /// A value that has a form on the disk.
 pub(crate) trait Stored: Sized {
@@ -182,28 +173,6 @@ impl Stored for RecordedPhase {
             state: state_of(state)?,
             record,
             before: before.map(state_of).transpose()?,
-        })
-    }
-}
-
-impl Stored for Anchor {
-    const NAME: &'static str = "anchor";
-    type Form = (
-        Uuid,
-        <Floor as Stored>::Form,
-        Option<<RecordedPhase as Stored>::Form>,
-    );
-
-    fn to_form(&self) -> Self::Form {
-        let phase = self.phase.as_ref().map(RecordedPhase::to_form);
-        (self.strand, self.floor.to_form(), phase)
-    }
-
-    fn from_form((strand, floor, phase): Self::Form) -> Result<Self, String> {
-        Ok(Self {
-            strand,
-            floor: Floor::from_form(floor)?,
-            phase: phase.map(RecordedPhase::from_form).transpose()?,
         })
     }
 }

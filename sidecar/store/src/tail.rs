@@ -77,7 +77,7 @@ impl Tail {
             used_before && fs::metadata(folder.join("db")).is_ok_and(|log| log.len() > 0);
         let first = match open_engine(folder) {
             Ok(engine) if used_before && !engine.contains_key(STRAND).unwrap_or(false) => {
-                // A log of which nothing can be read is to sled a log with nothing in it.
+                // sled takes a log that it can't read for an empty one.
                 TailError::Value {
                     what: "strand id",
                     why: "it is gone".to_owned(),

@@ -48,16 +48,24 @@ async fn fill(store: &Store, from: u64, to: u64) {
     }
 }
 
-/// Sealing runs beside the writer; nudges it along until so many segments are there.
+/// Longer than anything takes on a busy machine; a test that gets here has failed.
+const GUARD: Duration = Duration::from_mins(5);
+
+/// Sealing runs beside the writer: appends until a seal is due, and waits for it, until there are enough segments.
 async fn wait_for_segments(store: &Store, segments: usize) {
-    for n in 0..500 {
-        if store.view().footprint.segments >= segments {
-            return;
+    let sealed = async {
+        let mut changes = store.watch_view();
+        while store.view().footprint.segments < segments {
+            let due = store.view().footprint.tail_blocks >= store.shared.options.seal_blocks;
+            if due {
+                changes.changed().await.unwrap();
+            } else {
+                store.append(vec![record(7)]).await.unwrap();
+            }
         }
-        store.append(vec![record(n)]).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("{:?}", store.view().footprint);
+    };
+    let sealed = tokio::time::timeout(GUARD, sealed).await;
+    assert!(sealed.is_ok(), "{:?}", store.view().footprint);
 }
 
 fn verdict(store: &Store) -> Verdict {

@@ -27,7 +27,7 @@ pub struct Verdict {
 }
 
 /// Re-hashes every block that was in the strand when the check began, from the floor on. `progress`
-/// hears now and then how far it came, and may end it; then the verdict is of what was checked.
+/// is called with the block that the check has reached, and may end it; then the verdict covers what was checked.
 ///
 pub(crate) fn verify(
     shared: &Shared,

@@ -52,7 +52,7 @@ impl View {
     }
 
     /// Records of a lane that wait to be mirrored: those that the phase mirrors, and that are neither in
-    /// their table nor dead letters. Told by counting: an idle lane's mark lags behind the head, its counts don't.
+    /// their table nor dead letters. It follows from counts: an idle lane's mark lags behind the head, its counts don't.
     pub fn backlog(&self, lane: RecordType) -> u64 {
         let due = self.phase.filter(|phase| phase.mirror_until.is_some());
         let due = due.map_or(self.counts[lane], |phase| phase.counts[lane]);

@@ -1,4 +1,4 @@
-//! The one writer: takes all that waits, links it, writes it, syncs once, then answers everybody.
+//! The one writer: takes all that waits, links it, writes it, syncs once, then answers every caller.
 //!
 //! Order: put what changes into the tail, commit (flush and sync), publish to readers, acknowledge. A commit
 //! that fails poisons the store; nothing is acknowledged after that. Sealing runs beside it: the writer
@@ -6,6 +6,7 @@
 
 mod commit;
 mod draft;
+mod keyed;
 mod phase;
 mod prune;
 mod thread;

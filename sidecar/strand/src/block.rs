@@ -1,6 +1,6 @@
 //! A block: a record with its place in the chain. The header has a fixed width and covers everything
 //! else (the payload by its hash), so a chain can be checked without payloads, and a payload without
-//! the chain. The layout is told byte by byte in `docs/strand-format.md`.
+//! the chain. `docs/strand-format.md` has the byte layout.
 
 use uuid::Uuid;
 

@@ -1,6 +1,5 @@
 //! Linking a record to the head, and following a chain of blocks to see whether it holds.
 
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::block::{Block, Flags, Header, SCHEMA_VERSION, Seq};
@@ -9,7 +8,7 @@ use crate::hlc::Hlc;
 use crate::record::Record;
 
 /// The newest block of a strand, or the place before the first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
     /// Seq of the newest block; 0 when there is none.
     pub seq: Seq,
@@ -159,7 +158,7 @@ impl Head {
 }
 
 /// Follows blocks from `anchor` (where the chain begins) up to `head`, which must be known from
-/// elsewhere: a chain that was cut at its end still holds, and only its head tells.
+/// elsewhere: a chain that was cut at its end still holds, and only its head shows the cut.
 ///
 /// # Errors
 /// The first seq at which the chain breaks, and how.

@@ -2,16 +2,11 @@
 //! `SapixDB`'s Python client. It rises with every block even when the wall clock stands still or
 //! goes back, so a time names exactly one prefix of a strand.
 
-use serde::{Deserialize, Serialize};
-
 /// Bits of the counter below the milliseconds.
 const COUNTER_BITS: u32 = 16;
 
 /// A time that no two blocks of a strand share.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hlc(u64);
 
 impl Hlc {

@@ -5,8 +5,8 @@
 //! a block's header names the hash of the header before it, seqs rise by one, times rise, and the
 //! payload is the one whose hash the header carries. So a hash stands for a block and all before it.
 //!
-//! This crate does no I/O, reads no clock and knows no async: times and entropy are arguments. The
-//! bytes are told in `docs/strand-format.md`, well enough to write a verifier in another language.
+//! This crate does no I/O, reads no clock and knows no async: times and entropy are arguments. `docs/strand-format.md`
+//! has the byte layout, well enough to write a verifier in another language.
 
 pub mod block;
 pub mod chain;

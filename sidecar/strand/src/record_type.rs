@@ -5,12 +5,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use enum_map::{Enum, EnumMap};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// One of the four kinds of record that Boboyka sends.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enum, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enum, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum RecordType {

@@ -126,10 +126,10 @@ pub fn limit(
     limit
 }
 
-/// What is to go.
+/// The pieces that go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cut {
-    /// So many pieces, the oldest ones.
+    /// How many pieces go: the oldest ones.
     pub pieces: usize,
     /// What their files take.
     pub bytes: u64,
@@ -137,7 +137,7 @@ pub struct Cut {
     pub blocked_by: Option<Blocker>,
 }
 
-/// What is to go of `pieces`, which come oldest first; `tail_bytes` is what else the strand takes.
+/// Which of `pieces` go; they come oldest first, and `tail_bytes` is what else the strand takes.
 pub fn cut(policy: Policy, pieces: &[Piece], tail_bytes: u64, limit: Limit, now_ms: u64) -> Cut {
     let mut left: u64 = tail_bytes + pieces.iter().map(|piece| piece.bytes).sum::<u64>();
     let mut cut = Cut::default();

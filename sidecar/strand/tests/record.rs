@@ -116,7 +116,7 @@ fn every_refusal_names_its_field_and_says_what_is_wrong() {
         (
             r#","x":0.12345678901234567890"#,
             Some("x"),
-            "17 significant digits",
+            "more digits than a 64-bit float keeps",
         ),
         (
             r#","_boboyka_type":"audit_log""#,
@@ -175,6 +175,42 @@ fn a_record_of_a_mebibyte_is_taken_and_a_longer_one_is_not() {
     );
 }
 
+/// The digits of a JSON number and its power of ten, without zeros at either end: what the number is,
+/// however it is written.
+fn decimal(number: &str) -> (bool, String, i64) {
+    let (mantissa, power) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let power: i64 = power.parse().unwrap();
+    let digits = format!("{whole}{fraction}").replace('-', "");
+    let significant = digits.trim_end_matches('0');
+    if significant.trim_start_matches('0').is_empty() {
+        return (false, String::new(), 0);
+    }
+    let dropped = digits.len() - significant.len();
+    let power = power + i64::try_from(dropped).unwrap() - i64::try_from(fraction.len()).unwrap();
+    let significant = significant.trim_start_matches('0').to_owned();
+    (number.starts_with('-'), significant, power)
+}
+
+/// Numbers as JSON allows them, those near the limits of doubles and of 64 bits more often.
+fn any_number() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "-?(0|[1-9][0-9]{0,22})(\\.[0-9]{1,22})?([eE][+-]?[0-9]{1,3})?",
+        "-?(0|[1-9][0-9]{0,8})\\.[0-9]{1,12}",
+        "-?90071992547409[0-9]{2}(\\.[0-9]{1,2})?",
+        "-?(1844674407370955|922337203685477)[0-9]{4}(\\.0)?",
+        "-?[1-9][0-9]{14,15}\\.[0-9]{1,2}",
+        "-?[1-9](\\.[0-9]{12,18})?",
+        "-?[0-9]\\.[0-9]{1,17}[eE]-?(3[0-9]{2}|0{1,3}[0-9])",
+        any::<f64>()
+            .prop_filter("JSON has no NaN", |x| x.is_finite())
+            .prop_map(|x| format!("{x:e}")),
+        any::<f64>()
+            .prop_filter("JSON has no NaN", |x| x.is_finite())
+            .prop_map(|x| format!("{x:.17e}")),
+    ]
+}
+
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -193,6 +229,57 @@ fn any_json() -> impl Strategy<Value = Value> {
                 .prop_map(|map| Value::Object(map.into_iter().collect())),
         ]
     })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    #[test]
+    fn a_number_comes_back_as_the_same_decimal_number_or_is_refused(number in any_number()) {
+        match health(&format!(r#","x":{number}"#)) {
+            Ok(record) => {
+                let text = back(&record);
+                let (_, came) = text.trim_end_matches('}').rsplit_once(':').unwrap();
+                prop_assert_eq!(decimal(came), decimal(&number), "{} came back as {}", number, came);
+            }
+            Err(error) => prop_assert!(
+                matches!(&error, RecordError::Number { field, .. } if field == "x"),
+                "{}: {}", number, error
+            ),
+        }
+    }
+
+    #[test]
+    fn a_whole_number_may_have_a_point_or_an_exponent_where_it_must_be_whole(whole in any::<i64>()) {
+        let sent = |number: &str| health(&format!(r#","checked_at_ms":{number}"#));
+        let plain = sent(&whole.to_string()).unwrap();
+        for number in [format!("{whole}.0"), format!("{whole}.000e0"), format!("{whole}0e-1")] {
+            match sent(&number) {
+                Ok(record) => prop_assert_eq!(record.payload(), plain.payload(), "{}", number),
+                Err(error) => prop_assert!(matches!(error, RecordError::Number { .. }), "{}", number),
+            }
+        }
+    }
+}
+
+#[test]
+fn what_floats_count_exactly_is_taken_as_the_integer_it_is() {
+    for (number, whole) in [
+        ("1747000000000.0", "1747000000000"),
+        ("1.747e12", "1747000000000"),
+        ("1747000000000.000", "1747000000000"),
+        ("-0", "0"),
+        ("-0.0", "0"),
+        ("-1.0", "-1"),
+        ("2E2", "200"),
+    ] {
+        let sent = |number: &str| health(&format!(r#","checked_at_ms":{number}"#)).unwrap();
+        assert_eq!(sent(number).payload(), sent(whole).payload(), "{number}");
+    }
+    for number in ["1.5", "1e19", "1e-1"] {
+        let error = health(&format!(r#","checked_at_ms":{number}"#)).unwrap_err();
+        assert_eq!(error.field(), Some("checked_at_ms"), "{number}");
+    }
 }
 
 proptest! {

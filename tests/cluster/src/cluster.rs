@@ -1,56 +1,39 @@
 //! A running cluster: control plane, nodes, and the administrator's client. Dropping it ends all of it.
 
-use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Child;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use tokio::task::JoinHandle;
 
+use crate::base::{BRIDGE, Base, Component};
 use crate::doctor;
 use crate::kubelet::NodeParts;
-use crate::namespaces::{Namespaces, child_of, poll, run};
+use crate::namespaces::{Namespaces, run};
 use crate::pki::Pki;
+use crate::ports::free_port;
+use crate::storage;
 use crate::tools::Tools;
 
 /// How long a part may take to be ready, on a busy machine.
-const READY_LIMIT: Duration = Duration::from_mins(2);
-/// A node that says nothing for so long is unknown; short, so that tests of faults are quick.
-const NODE_GRACE: &str = "10s";
+const READY_LIMIT: Duration = Duration::from_mins(5);
+/// A node that says nothing for this long is unknown: shorter than usual, so that tests of faults are quick, and longer
+/// than a kubelet pauses on a busy machine.
+const NODE_GRACE: &str = "20s";
 /// Pods on a node that is unknown are evicted after so many seconds.
 const EVICTION_SECONDS: &str = "3";
-/// The API server's address on the nodes' bridge.
-pub(crate) const BRIDGE: &str = "10.99.0.1";
 
 /// How much of a Kubernetes there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
     /// etcd, API server and controller manager; needs no root.
     Api,
-    /// All of it, with so many nodes; needs root.
+    /// All of it, with this number of nodes; needs root.
     Nodes(u8),
-}
-
-/// One process of a cluster.
-#[derive(Debug)]
-pub struct Component {
-    target: u32,
-    arguments: Vec<String>,
-    log: PathBuf,
-    entry: Child,
-    pid: u32,
-}
-
-impl Component {
-    /// Its process id, as this machine sees it.
-    pub fn pid(&self) -> u32 {
-        self.pid
-    }
 }
 
 /// A cluster, until it is dropped.
@@ -63,14 +46,11 @@ pub struct Cluster {
     pub(crate) kubeconfig: PathBuf,
     pub(crate) control_plane: Vec<(&'static str, Component)>,
     pub(crate) nodes: Vec<NodeParts>,
-    pub(crate) pki: Pki,
-    pub(crate) tools: Tools,
     pub(crate) host: Ipv4Addr,
-    pub(crate) name: String,
     server: SocketAddr,
     tasks: Vec<JoinHandle<()>>,
-    // Last, so that it is the last to go.
-    pub(crate) namespaces: Namespaces,
+    // The last to go.
+    pub(crate) base: Base,
 }
 
 impl Cluster {
@@ -110,12 +90,14 @@ impl Cluster {
             control_plane: Vec::new(),
             nodes: Vec::new(),
             server: SocketAddr::from((inside, ports[2])),
-            pki,
-            tools,
             host,
-            name,
             tasks: Vec::new(),
-            namespaces,
+            base: Base {
+                pki,
+                tools,
+                name,
+                namespaces,
+            },
         };
         cluster.start_control_plane(count > 0, ports).await?;
         say(&format!(
@@ -123,14 +105,15 @@ impl Cluster {
             begun.elapsed().as_secs_f64()
         ));
         for number in 1..=count {
-            let node = NodeParts::start(&cluster, number, images)?;
+            let node = NodeParts::start(&cluster.base, number, images)?;
             cluster.nodes.push(node);
         }
         for number in 1..=count {
             cluster.node_ready(&format!("n{number}")).await?;
         }
         if count > 0 {
-            let provisioner = crate::storage::provision(&cluster).await?;
+            let places = cluster.nodes.iter().map(NodeParts::volumes).collect();
+            let provisioner = storage::provision(cluster.client(), places).await?;
             cluster.tasks.push(provisioner);
             say(&format!(
                 "{count} nodes ready after {:.1} s",
@@ -162,23 +145,23 @@ impl Cluster {
 
     /// The folder with kubectl, helm and the others.
     pub fn bin(&self) -> &Path {
-        &self.tools.bin
+        &self.base.tools.bin
     }
 
     /// Its folder; it goes away with the cluster.
     pub fn state(&self) -> &Path {
-        &self.namespaces.state
+        self.base.state()
     }
 
     /// The name that its folder, cgroups and link begin with.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.base.name
     }
 
     /// A server's certificate and key that the cluster's authority vouches for, and the authority, as PEM.
     pub fn server_certificate(&self, name: &str) -> Result<(String, String, String)> {
-        let (certificate, key) = self.pki.server_pem(&[name])?;
-        Ok((certificate, key, self.pki.authority_pem.clone()))
+        let (certificate, key) = self.base.pki.server_pem(&[name])?;
+        Ok((certificate, key, self.base.pki.authority_pem.clone()))
     }
 
     /// The administrator's kubeconfig with everything in it, for a place of its own.
@@ -191,8 +174,8 @@ impl Cluster {
     /// Gives an image that every node has another name.
     pub fn tag_image(&self, image: &str, name: &str) -> Result<()> {
         for node in &self.nodes {
-            let mut command = self.namespaces.command_at(node.pid, "ctr");
-            command.env("PATH", self.tools.path());
+            let mut command = self.base.namespaces.command_at(node.pid, "ctr");
+            command.env("PATH", self.base.tools.path());
             command
                 .arg("--address")
                 .arg(node.folder.join("containerd.sock"))
@@ -230,73 +213,18 @@ impl Cluster {
 
     /// The end of a part's log.
     pub fn log_end(&self, part: &str) -> String {
-        let text = std::fs::read(self.state().join("log").join(part)).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().rev().take(30).collect();
-        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
-    }
-
-    /// Starts a process in the namespaces of another.
-    pub(crate) fn spawn(
-        &self,
-        target: u32,
-        name: &str,
-        arguments: Vec<String>,
-    ) -> Result<Component> {
-        let folder = self.state().join("log");
-        std::fs::create_dir_all(&folder)?;
-        let log = folder.join(name);
-        let (entry, pid) = self.enter(target, &arguments, &log)?;
-        Ok(Component {
-            target,
-            arguments,
-            log,
-            entry,
-            pid,
-        })
-    }
-
-    fn enter(&self, target: u32, arguments: &[String], log: &Path) -> Result<(Child, u32)> {
-        let [program, rest @ ..] = arguments else {
-            bail!("no program")
-        };
-        let log = File::options().create(true).append(true).open(log)?;
-        let mut command = self.namespaces.command_at(target, program);
-        command
-            .args(rest)
-            .env("PATH", self.tools.path())
-            .stdout(log.try_clone()?)
-            .stderr(log);
-        let entry = command.spawn()?;
-        let pid = poll(program, || child_of(entry.id()))?;
-        Ok((entry, pid))
-    }
-
-    /// Kills a process as a crash would, and waits until it is gone.
-    pub(crate) fn kill(component: &mut Component) -> Result<()> {
-        run(std::process::Command::new("kill").args(["-KILL", &component.pid.to_string()]))?;
-        component.entry.wait()?;
-        Ok(())
-    }
-
-    /// Starts a process again that was killed.
-    pub(crate) fn restart(&self, component: &mut Component) -> Result<()> {
-        let _ = component.entry.kill();
-        let _ = component.entry.wait();
-        (component.entry, component.pid) =
-            self.enter(component.target, &component.arguments, &component.log)?;
-        Ok(())
+        self.base.log_end(part)
     }
 
     async fn start_control_plane(&mut self, nodes: bool, ports: [u16; 4]) -> Result<()> {
-        let first = self.namespaces.first;
-        let data = self.state().join("etcd");
+        let first = self.base.namespaces.first;
+        let data = self.base.state().join("etcd");
         std::fs::create_dir(&data)?;
-        self.namespaces.script(
+        self.base.namespaces.script(
             first,
             &format!("mount -t tmpfs -o mode=0700 tmpfs {}", data.display()),
         )?;
-        let etcd = self.spawn(first, "etcd", etcd(&data, ports))?;
+        let etcd = self.base.spawn(first, "etcd", etcd(&data, ports))?;
         self.control_plane.push(("etcd", etcd));
         let inside = self.server.ip().to_string();
         let names = [
@@ -307,37 +235,38 @@ impl Cluster {
             "localhost",
             "kubernetes.default.svc",
         ];
-        self.pki.server("apiserver", &names)?;
-        self.pki.client(
+        self.base.pki.server("apiserver", &names)?;
+        self.base.pki.client(
             "apiserver-kubelet",
             "apiserver-kubelet",
             Some("system:masters"),
         )?;
         let local = format!("https://127.0.0.1:{}", ports[2]);
-        let manager = self.pki.kubeconfig(
+        let manager = self.base.pki.kubeconfig(
             "controller-manager",
             &local,
             "system:kube-controller-manager",
             None,
         )?;
-        let scheduler = self
-            .pki
-            .kubeconfig("scheduler", &local, "system:kube-scheduler", None)?;
+        let scheduler =
+            self.base
+                .pki
+                .kubeconfig("scheduler", &local, "system:kube-scheduler", None)?;
         let advertise = if nodes { BRIDGE } else { "127.0.0.1" };
-        let server = self.spawn(
+        let server = self.base.spawn(
             first,
             "kube-apiserver",
-            api_server(&self.pki.folder, advertise, nodes, ports),
+            api_server(&self.base.pki.folder, advertise, nodes, ports),
         )?;
         self.control_plane.push(("kube-apiserver", server));
         self.open_to_this_machine().await?;
         self.api_ready().await?;
-        let manager = controller_manager(&self.pki.folder, &manager, ports[3]);
-        let manager = self.spawn(first, "kube-controller-manager", manager)?;
+        let manager = controller_manager(&self.base.pki.folder, &manager, ports[3]);
+        let manager = self.base.spawn(first, "kube-controller-manager", manager)?;
         self.control_plane
             .push(("kube-controller-manager", manager));
         if nodes {
-            let scheduler = self.spawn(
+            let scheduler = self.base.spawn(
                 first,
                 "kube-scheduler",
                 with_kubeconfigs("kube-scheduler", &scheduler),
@@ -368,9 +297,10 @@ impl Cluster {
             address
         };
         let url = format!("https://{address}");
-        self.kubeconfig = self
-            .pki
-            .kubeconfig("admin", &url, "admin", Some("system:masters"))?;
+        self.kubeconfig =
+            self.base
+                .pki
+                .kubeconfig("admin", &url, "admin", Some("system:masters"))?;
         self.client = client_of(&self.kubeconfig).await?;
         Ok(())
     }
@@ -404,11 +334,11 @@ impl Drop for Cluster {
         for task in &self.tasks {
             task.abort();
         }
-        self.namespaces.end();
+        self.base.namespaces.end();
         let parts = self.control_plane.iter_mut().map(|(_, part)| part);
         let parts = parts.chain(self.nodes.iter_mut().flat_map(NodeParts::components));
         for part in parts {
-            let _ = part.entry.wait();
+            part.wait();
         }
         for node in &mut self.nodes {
             let _ = node.holder.wait();
@@ -493,13 +423,6 @@ fn network(namespaces: &Namespaces, tools: &Tools, owner: &str) -> Result<(Ipv4A
         ),
     )?;
     Ok((host, inside))
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0");
-    listener
-        .and_then(|listener| listener.local_addr())
-        .map_or(0, |address| address.port())
 }
 
 fn words(text: &str) -> Vec<String> {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use crate::cluster::{Cluster, Component};
+use crate::base::Component;
+use crate::cluster::Cluster;
 use crate::kubelet::NodeParts;
 use crate::namespaces::{poll, run};
 
@@ -45,7 +46,7 @@ impl Cluster {
 
     /// Kills a process of the control plane with SIGKILL.
     pub fn kill_control_plane(&mut self, which: ControlPlane) -> Result<()> {
-        Self::kill(self.control_plane_part(which)?)
+        self.control_plane_part(which)?.kill()
     }
 
     /// Starts it again; the API server is ready afterwards.
@@ -53,7 +54,7 @@ impl Cluster {
         let name = name_of(which);
         let place = self.control_plane.iter().position(|(one, _)| *one == name);
         let (name, mut part) = self.control_plane.swap_remove(place.context(name)?);
-        let restarted = self.restart(&mut part);
+        let restarted = self.base.restart(&mut part);
         self.control_plane.push((name, part));
         restarted?;
         self.api_ready().await
@@ -70,21 +71,21 @@ impl Cluster {
     pub fn kill_node_part(&mut self, node: &str, which: NodePart) -> Result<()> {
         let place = self.node_place(node)?;
         let node = self.nodes.get_mut(place).context("the place was found")?;
-        Self::kill(part_of(node, which))
+        part_of(node, which).kill()
     }
 
     /// Starts it again; containerd answers afterwards, without which a kubelet ends.
     pub fn restart_node_part(&mut self, node: &str, which: NodePart) -> Result<()> {
         let place = self.node_place(node)?;
         let mut node = self.nodes.remove(place);
-        let restarted = self.restart(part_of(&mut node, which));
+        let restarted = self.base.restart(part_of(&mut node, which));
         let (pid, socket) = (node.pid, node.folder.join("containerd.sock"));
         self.nodes.insert(place, node);
         restarted?;
         if which == NodePart::Containerd {
             poll("containerd", || {
-                let mut command = self.namespaces.command_at(pid, "ctr");
-                command.env("PATH", self.tools.path());
+                let mut command = self.base.namespaces.command_at(pid, "ctr");
+                command.env("PATH", self.base.tools.path());
                 command.arg("--address").arg(&socket).arg("version");
                 run(&mut command).ok()
             })?;
@@ -144,7 +145,7 @@ impl Cluster {
             .nodes
             .get(self.node_place(node)?)
             .context("the place was found")?;
-        self.namespaces.script(node.pid, script)
+        self.base.namespaces.script(node.pid, script)
     }
 
     fn volume_place(&self, node: &str, volume: &str) -> Result<String> {
@@ -176,7 +177,9 @@ impl Cluster {
             String::new()
         };
         let script = format!("ip link set {} {state}; {route}", node.name);
-        self.namespaces.script(self.namespaces.first, &script)?;
+        self.base
+            .namespaces
+            .script(self.base.namespaces.first, &script)?;
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::process::Child;
 
 use anyhow::Result;
 
-use crate::cluster::{BRIDGE, Cluster, Component};
+use crate::base::{BRIDGE, Base, Component};
 use crate::doctor;
 use crate::namespaces::{poll, run};
 
@@ -34,20 +34,20 @@ pub(crate) struct NodeParts {
 
 impl NodeParts {
     /// Starts one; it is ready a little later.
-    pub(crate) fn start(cluster: &Cluster, number: u8, images: &[PathBuf]) -> Result<Self> {
+    pub(crate) fn start(base: &Base, number: u8, images: &[PathBuf]) -> Result<Self> {
         let name = format!("n{number}");
-        let folder = cluster.state().join(&name);
+        let folder = base.state().join(&name);
         for part in FOLDERS {
             std::fs::create_dir_all(folder.join(part))?;
         }
-        let (holder, pid) = cluster.namespaces.nested()?;
+        let (holder, pid) = base.namespaces.nested()?;
         let address = address(number);
-        connect(cluster, number, pid)?;
-        make_cgroups(&cgroup(cluster, &name))?;
-        write_settings(cluster, &folder, &name, number)?;
+        connect(base, number, pid)?;
+        make_cgroups(&cgroup(base, &name))?;
+        write_settings(base, &folder, &name, number)?;
         let start = |part: &str, command: String| {
             let command = command.split_whitespace().map(str::to_owned).collect();
-            cluster.spawn(pid, &format!("{part}-{name}"), command)
+            base.spawn(pid, &format!("{part}-{name}"), command)
         };
         let at = folder.display();
         let containerd = start(
@@ -56,9 +56,9 @@ impl NodeParts {
         )?;
         let socket = folder.join("containerd.sock");
         let ctr = |arguments: &[&str]| {
-            let mut command = cluster.namespaces.command_at(pid, "ctr");
+            let mut command = base.namespaces.command_at(pid, "ctr");
             command
-                .env("PATH", cluster.tools.path())
+                .env("PATH", base.tools.path())
                 .arg("--address")
                 .arg(&socket)
                 .args(arguments);
@@ -74,7 +74,7 @@ impl NodeParts {
                 &image.to_string_lossy(),
             ])?;
         }
-        let kubeconfig = cluster.pki.folder.join(format!("{name}.kubeconfig"));
+        let kubeconfig = base.pki.folder.join(format!("{name}.kubeconfig"));
         let kubelet = start(
             "kubelet",
             format!(
@@ -96,6 +96,11 @@ impl NodeParts {
         })
     }
 
+    /// Its name, the process that holds its namespaces, and its volumes' folder.
+    pub(crate) fn volumes(&self) -> (String, u32, PathBuf) {
+        (self.name.clone(), self.pid, self.folder.join("volumes"))
+    }
+
     /// Its processes.
     pub(crate) fn components(&mut self) -> impl Iterator<Item = &mut Component> {
         [&mut self.containerd, &mut self.kubelet, &mut self.proxy].into_iter()
@@ -103,10 +108,10 @@ impl NodeParts {
 }
 
 /// Puts the node on the bridge, and gives it folders of its own where programs write to fixed places.
-fn connect(cluster: &Cluster, number: u8, pid: u32) -> Result<()> {
+fn connect(base: &Base, number: u8, pid: u32) -> Result<()> {
     let (name, address) = (format!("n{number}"), address(number));
-    cluster.namespaces.script(
-        cluster.namespaces.first,
+    base.namespaces.script(
+        base.namespaces.first,
         &format!(
             "ip link add {name} type veth peer name eth0 netns {inner}
              ip link set {name} master br0 up; ip route add 10.244.{number}.0/24 via {address}",
@@ -114,7 +119,7 @@ fn connect(cluster: &Cluster, number: u8, pid: u32) -> Result<()> {
         ),
     )?;
     // What containerd, the kubelet and the CNI plugins write to fixed places is the node's own.
-    cluster.namespaces.script(
+    base.namespaces.script(
         pid,
         &format!(
             "mount --make-rprivate /; for place in /run /var/lib /var/log; do mount -t tmpfs tmpfs $place; done
@@ -130,8 +135,8 @@ fn address(number: u8) -> String {
     format!("10.99.0.{}", 10 + u16::from(number))
 }
 
-fn cgroup(cluster: &Cluster, node: &str) -> String {
-    format!("{}-{node}", cluster.name())
+fn cgroup(base: &Base, node: &str) -> String {
+    format!("{}-{node}", base.name)
 }
 
 /// A process's id as its own pid namespace knows it.
@@ -164,21 +169,19 @@ fn make_cgroups(name: &str) -> Result<()> {
     Ok(())
 }
 
-fn write_settings(cluster: &Cluster, folder: &Path, name: &str, number: u8) -> Result<()> {
+fn write_settings(base: &Base, folder: &Path, name: &str, number: u8) -> Result<()> {
     let (at, address) = (folder.display(), address(number));
     let server = format!("https://{BRIDGE}:6443");
-    cluster
-        .pki
+    base.pki
         .server(&format!("{name}-server"), &[&address, name])?;
-    cluster.pki.kubeconfig(
+    base.pki.kubeconfig(
         name,
         &server,
         &format!("system:node:{name}"),
         Some("system:nodes"),
     )?;
     let proxy =
-        cluster
-            .pki
+        base.pki
             .kubeconfig(&format!("{name}-proxy"), &server, "system:kube-proxy", None)?;
     std::fs::write(
         folder.join("cni/10-cluster.conflist"),
@@ -191,11 +194,11 @@ fn write_settings(cluster: &Cluster, folder: &Path, name: &str, number: u8) -> R
     std::fs::write(folder.join("resolv.conf"), "nameserver 127.0.0.1\n")?;
     std::fs::write(
         folder.join("containerd.toml"),
-        containerd_toml(cluster, folder),
+        containerd_toml(base, folder),
     )?;
     std::fs::write(
         folder.join("kubelet.yaml"),
-        kubelet_yaml(cluster, folder, name, &address),
+        kubelet_yaml(base, folder, name, &address),
     )?;
     std::fs::write(
         folder.join("proxy.yaml"),
@@ -216,9 +219,9 @@ conntrack: {{maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeo
     Ok(())
 }
 
-fn kubelet_yaml(cluster: &Cluster, folder: &Path, name: &str, address: &str) -> String {
-    let (at, pki) = (folder.display(), cluster.pki.folder.display());
-    let group = cgroup(cluster, name);
+fn kubelet_yaml(base: &Base, folder: &Path, name: &str, address: &str) -> String {
+    let (at, pki) = (folder.display(), base.pki.folder.display());
+    let group = cgroup(base, name);
     format!(
         r#"apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -250,11 +253,11 @@ syncFrequency: 5s
     )
 }
 
-fn containerd_toml(cluster: &Cluster, folder: &Path) -> String {
+fn containerd_toml(base: &Base, folder: &Path) -> String {
     let (at, bin, cni) = (
         folder.display(),
-        cluster.tools.bin.display(),
-        cluster.tools.cni.display(),
+        base.tools.bin.display(),
+        base.tools.cni.display(),
     );
     // A negative oom_score_adj needs a capability that not every root has.
     format!(

@@ -2,21 +2,24 @@
 //! without Docker. All of it ends with the process that started it, however that ends. It is for tests and for
 //! trying the product; it is not for serving anybody.
 
+mod base;
+mod breakable;
+mod cluster;
 pub mod doctor;
 mod faults;
-pub mod image;
+mod images;
 mod kubelet;
 mod namespaces;
 mod pki;
 mod pods;
 mod ports;
-mod sbom;
 mod storage;
 mod tools;
 
-mod cluster;
-
-pub use cluster::{Cluster, Component, Tier};
+pub use base::Component;
+pub use breakable::{Breakable, Slot};
+pub use cluster::{Cluster, Tier};
 pub use faults::{ControlPlane, NodePart};
+pub use images::{release_images, test_images};
 pub use pods::{TestNamespace, wait_for};
 pub use ports::forward;

@@ -1,5 +1,5 @@
-//! `boboyka-cluster`: brings a cluster up in the background, takes it down, makes images. For trying the product by
-//! hand; tests use the library.
+//! `boboyka-cluster`: starts a cluster in the background and ends it, for trying the product by hand. Tests use the
+//! library.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -7,15 +7,14 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use boboyka_cluster::image::{release_images, test_images};
-use boboyka_cluster::{Cluster, Tier};
+use boboyka_cluster::{Cluster, Tier, test_images};
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// How long a cluster may take to come up.
-const UP_LIMIT: Duration = Duration::from_mins(3);
+const UP_LIMIT: Duration = Duration::from_mins(10);
 /// How long it may take to go.
-const DOWN_LIMIT: Duration = Duration::from_secs(30);
+const DOWN_LIMIT: Duration = Duration::from_mins(2);
 
 #[derive(Parser)]
 #[command(about = "A real Kubernetes of this machine's own, for trying the product")]
@@ -31,7 +30,7 @@ struct Arguments {
 enum Action {
     /// Starts a cluster in the background.
     Up {
-        /// So many nodes; none gives a control plane that needs no root.
+        /// Number of nodes. With 0 there is only a control plane, which needs no root.
         #[arg(long, default_value_t = 2)]
         nodes: u8,
     },
@@ -39,12 +38,10 @@ enum Action {
     Down,
     /// Runs a cluster until it is told to end.
     Serve {
-        /// So many nodes; none gives a control plane that needs no root.
+        /// Number of nodes. With 0 there is only a control plane, which needs no root.
         #[arg(long, default_value_t = 2)]
         nodes: u8,
     },
-    /// Writes the images' archives.
-    Images,
 }
 
 #[tokio::main]
@@ -54,12 +51,6 @@ async fn main() -> Result<()> {
         Action::Up { nodes } => up(&arguments.folder, nodes),
         Action::Down => down(&arguments.folder),
         Action::Serve { nodes } => serve(&arguments.folder, nodes).await,
-        Action::Images => {
-            for image in release_images()? {
-                say(&image.display().to_string())?;
-            }
-            Ok(())
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 const GUARD: &str = include_str!("guard.sh");
 
 /// How long a namespace may take to be there, on a busy machine.
-const START_LIMIT: Duration = Duration::from_secs(10);
+const START_LIMIT: Duration = Duration::from_mins(2);
 
 /// A cluster's own namespaces.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
 /// How long a pod may take, on a busy machine.
-const POD_LIMIT: Duration = Duration::from_mins(2);
+const POD_LIMIT: Duration = Duration::from_mins(5);
 
 /// A namespace of one test.
 #[expect(

@@ -12,8 +12,6 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use crate::cluster::Cluster;
-
 const PROVISIONER: &str = "boboyka.test/local";
 const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 /// More than the sidecar wants free before it takes a record.
@@ -22,11 +20,10 @@ const VOLUME_SIZE: &str = "192m";
 const PERIOD: Duration = Duration::from_millis(300);
 
 /// A node's name, the process that holds its namespaces, and its volumes' folder.
-type Place = (String, u32, PathBuf);
+pub(crate) type Place = (String, u32, PathBuf);
 
 /// Makes the class and serves it until the task is aborted.
-pub(crate) async fn provision(cluster: &Cluster) -> Result<JoinHandle<()>> {
-    let client = cluster.client();
+pub(crate) async fn provision(client: Client, places: Vec<Place>) -> Result<JoinHandle<()>> {
     let class = json!({
         "metadata": {"name": "local", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
         "provisioner": PROVISIONER, "volumeBindingMode": "WaitForFirstConsumer", "reclaimPolicy": "Delete",
@@ -34,11 +31,6 @@ pub(crate) async fn provision(cluster: &Cluster) -> Result<JoinHandle<()>> {
     Api::<StorageClass>::all(client.clone())
         .create(&PostParams::default(), &serde_json::from_value(class)?)
         .await?;
-    let places = cluster
-        .nodes
-        .iter()
-        .map(|node| (node.name.clone(), node.pid, node.folder.join("volumes")));
-    let places: Vec<Place> = places.collect();
     Ok(tokio::spawn(async move {
         loop {
             // The API server may be away on purpose; the next round tries again.

@@ -35,7 +35,7 @@ pub(crate) struct Tools {
 impl Tools {
     /// Links them into a folder.
     pub(crate) fn link(bin: &Path) -> Result<Self> {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../provision.sh");
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tools/provision.sh");
         let told = run(Command::new("bash").args([script, "--where-cluster"]))?;
         let told: HashMap<&str, &str> = told
             .lines()

@@ -1,25 +1,132 @@
 //! A Supabase of this machine's own, for trying the product by hand: starts it, starts the sidecar
-//! beside it, ends both with Ctrl-C, and throws away what both held.
+//! beside it, ends both, and throws away what both held.
+//!
+//! However it ends, all of it ends. The process that was called starts two more in a process group of
+//! their own, so that a terminal's signals don't reach them: a guard, which holds the other end of a
+//! pipe, and the one that does the work. When the caller goes away, the guard ends the rest and removes
+//! their folder; when one of the two goes away, the caller does.
 
 #![allow(clippy::print_stdout, reason = "a program for people")]
 
-use std::process::Command;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{ExitCode, Stdio};
+use std::time::Duration;
 
+use anyhow::Context as _;
 use boboyka_tests::{Supabase, sidecar};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
+
+const GUARD: &str = include_str!("local-supabase.sh");
+/// Says that this is the process that does the work.
+const INSIDE: &str = "--inside";
+/// How long the work may take to end in order: longer than the sidecar's own drain.
+const END_LIMIT: Duration = Duration::from_secs(20);
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let supabase = Supabase::start().await;
+async fn main() -> anyhow::Result<ExitCode> {
+    match std::env::args().nth(1).as_deref() {
+        None => outside().await,
+        Some(INSIDE) => inside().await,
+        Some(other) => anyhow::bail!("{other} is not known: local-supabase takes no arguments"),
+    }
+}
+
+/// Starts guard and work, and stays until a signal or until one of them has ended.
+async fn outside() -> anyhow::Result<ExitCode> {
+    let folder = tempfile::Builder::new()
+        .prefix("local-supabase")
+        .tempdir()?;
+    // Postgres runs as another user where this one is root.
+    std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
+    let mut guard = Command::new("sh")
+        .args(["-c", GUARD, "local-supabase-guard"])
+        .arg(folder.path())
+        .stdin(Stdio::piped())
+        .process_group(0)
+        .spawn()
+        .context("could not start sh")?;
+    let mut pipe = guard.stdin.take().context("the guard has no input")?;
+    let group = guard.id().context("the guard ended at once")?;
+    let mut work = start_work(folder.path(), i32::try_from(group)?)?;
+    let line = format!("{}\n", work.id().context("the work ended at once")?);
+    pipe.write_all(line.as_bytes()).await?;
+    tokio::select! {
+        told = told_to_end() => told?,
+        _ = work.wait() => {}
+        _ = guard.wait() => {}
+    }
+    drop(pipe);
+    guard.wait().await?;
+    end_what_is_left(&mut work, group).await?;
+    let status = work.wait().await?;
+    Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The same program, doing the work, in the guard's group and with its files in one folder.
+fn start_work(folder: &Path, group: i32) -> anyhow::Result<Child> {
+    let work = Command::new(std::env::current_exe()?)
+        .arg(INSIDE)
+        .env("TMPDIR", folder)
+        .stdin(Stdio::null())
+        .process_group(group)
+        .spawn();
+    work.context("could not start itself")
+}
+
+/// Ends the work and its group where the guard did not, because it was killed.
+async fn end_what_is_left(work: &mut Child, group: u32) -> anyhow::Result<()> {
+    let Some(pid) = work.id() else {
+        return Ok(());
+    };
+    send("TERM", &pid.to_string()).await?;
+    let _ = tokio::time::timeout(END_LIMIT, work.wait()).await;
+    send("KILL", &format!("-{group}")).await
+}
+
+/// Sends a signal to a process, or to a group, which may be gone already.
+async fn send(name: &str, to: &str) -> anyhow::Result<()> {
+    let mut kill = Command::new("kill");
+    kill.args(["-s", name, "--", to]).stderr(Stdio::null());
+    kill.status().await?;
+    Ok(())
+}
+
+/// Returns with the first signal to end; a closed terminal is one.
+async fn told_to_end() -> anyhow::Result<()> {
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut hung_up = signal(SignalKind::hangup())?;
+    let mut quit = signal(SignalKind::quit())?;
+    tokio::select! {
+        _ = interrupted.recv() => {}
+        _ = terminated.recv() => {}
+        _ = hung_up.recv() => {}
+        _ = quit.recv() => {}
+    }
+    Ok(())
+}
+
+/// Starts Supabase and the sidecar, and ends the one after the other.
+async fn inside() -> anyhow::Result<ExitCode> {
+    let told_to_end = told_to_end();
+    tokio::pin!(told_to_end);
+    let supabase = tokio::select! {
+        supabase = Supabase::start() => supabase,
+        told = &mut told_to_end => return told.map(|()| ExitCode::SUCCESS),
+    };
     println!(
-        "Supabase's REST API is at {}/rest/v1, its tables are empty.",
-        supabase.url()
-    );
-    println!(
-        "To see the rows:  curl -sS {}/rest/v1/agent_health \\",
-        supabase.url()
-    );
-    println!(
-        "  -H 'apikey: {0}' -H 'authorization: Bearer {0}'    (the key is a test's own)",
+        "Supabase's REST API is at {0}/rest/v1, its tables are empty.\n\
+         To see the rows:  curl -sS {0}/rest/v1/agent_health \\\n  \
+         -H 'apikey: {1}' -H 'authorization: Bearer {1}'    (the key is a test's own)",
+        supabase.url(),
         supabase.jwt_key()
     );
     // A kept strand would remember having mirrored to a Supabase that is gone.
@@ -30,8 +137,20 @@ async fn main() -> anyhow::Result<()> {
         .arg("--data-dir")
         .arg(strand.path())
         .spawn()?;
-    // Ctrl-C reaches both; the sidecar drains, then Supabase goes.
-    tokio::signal::ctrl_c().await?;
-    sidecar.wait()?;
-    Ok(())
+    let ended = tokio::select! {
+        told = told_to_end => {
+            told?;
+            None
+        }
+        ended = sidecar.wait() => Some(ended?),
+    };
+    if let (None, Some(pid)) = (&ended, sidecar.id()) {
+        send("TERM", &pid.to_string()).await?;
+    }
+    let status = sidecar.wait().await?;
+    Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

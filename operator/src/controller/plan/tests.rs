@@ -3,14 +3,20 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use boboyka_crds::{HeadReference, StrandStatus};
+use boboyka_crds::{BoboykaStrandSpec, HeadReference, Holder, StrandStatus, names};
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
 use super::*;
+use crate::caches::Pod;
+use crate::clock::Moment;
+use crate::controller::memory::Memory;
+use crate::controller::seen::Seen;
 use crate::controller::workload::WorkloadKind;
 use crate::integration::tests::validated;
+use crate::objects;
 
 const GRACE: Duration = Duration::from_mins(1);
 
@@ -82,8 +88,12 @@ fn seen(strand: BoboykaStrand, pods: Vec<Pod>) -> Seen {
     }
 }
 
+fn plan_with(seen: &Seen, spec: &serde_json::Value, memory: &Memory, now: &Moment) -> Plan {
+    plan(&Situation::new(&validated(spec), seen, memory, GRACE, now))
+}
+
 fn planned(seen: &Seen, spec: &serde_json::Value) -> Plan {
-    plan(&validated(spec), seen, &Memory::default(), GRACE, &now())
+    plan_with(seen, spec, &Memory::default(), &now())
 }
 
 fn changes(seen: &Seen) -> Vec<StrandChange> {
@@ -219,7 +229,7 @@ fn a_head_that_went_back_is_kept_for_those_who_lead_later() {
         heads: [("s-1".to_owned(), head(9, "bb"))].into(),
         ..Memory::default()
     };
-    let plan = plan(&validated(&json!({})), &seen, &memory, GRACE, &now());
+    let plan = plan_with(&seen, &json!({}), &memory, &now());
     assert_eq!(plan.change[0].1, StrandChange::Witness(head(9, "bb")));
 }
 
@@ -268,7 +278,7 @@ fn a_head_is_stored_once_it_is_due() {
             store_due: [("s-1".to_owned(), due)].into(),
             ..Memory::default()
         };
-        let plan = plan(&validated(&json!({})), &seen, &memory, GRACE, &now);
+        let plan = plan_with(&seen, &json!({}), &memory, &now);
         assert_eq!(plan.change.len(), stored);
     }
 }
@@ -291,13 +301,7 @@ fn the_role_binding_is_applied_for_a_new_generation_and_now_and_then() {
             bound,
             ..Memory::default()
         };
-        let plan = plan(
-            &validated(&json!({})),
-            &Seen::default(),
-            &memory,
-            GRACE,
-            when,
-        );
+        let plan = plan_with(&Seen::default(), &json!({}), &memory, when);
         assert_eq!((plan.bind_role, plan.resize_claims), (binds, resizes));
     }
 }

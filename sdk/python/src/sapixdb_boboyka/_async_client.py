@@ -293,7 +293,7 @@ class BoboykaClient:
                 answer = await http.request(
                     call.method,
                     call.path,
-                    params=call.params,
+                    params=call.params or None,
                     content=call.content,
                     headers=call.headers,
                 )

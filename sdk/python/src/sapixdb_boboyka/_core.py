@@ -59,7 +59,8 @@ class Retry:
 
     def wait(self, tried: int, at_least: float = 0.0) -> float:
         """Seconds to wait after `tried` attempts."""
-        most = min(self.longest_wait, self.first_wait * 2 ** (tried - 1))
+        # A power without bound would overflow a float after a thousand tries.
+        most = min(self.longest_wait, self.first_wait * 2 ** min(tried - 1, 60))
         return max(at_least, random.uniform(most / 2, most))
 
 
@@ -81,7 +82,9 @@ def address(given: str | None) -> httpx.URL:
     try:
         url = httpx.URL(text)
     except (httpx.InvalidURL, TypeError, UnicodeError) as error:
-        raise BoboykaError(f"{source} is not a URL: {error}; an example is {DEFAULT_URL}") from error
+        # The parser's reason may quote a password.
+        reason = "" if "@" in str(text) else f": {error}"
+        raise BoboykaError(f"{source} is not a URL{reason}; an example is {DEFAULT_URL}") from None
     if url.scheme not in ("http", "https") or not url.host:
         raise BoboykaError(f"{source} is not an http URL with a host; an example is {DEFAULT_URL}")
     return url

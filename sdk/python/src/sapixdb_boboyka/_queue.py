@@ -181,7 +181,7 @@ class Queue:
         try:
             self._on_refused(record_type, error)
         except BaseException:
-            # SystemExit would end this thread, and the records behind this one would wait for ever.
+            # SystemExit would end this thread, and the records behind this one would never be sent.
             _log.exception("on_refused failed for a %s record that was refused: %s", record_type, error)
 
     def _settle(self, record: tuple[str, bytes], refused: bool) -> None:

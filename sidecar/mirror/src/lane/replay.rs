@@ -56,7 +56,7 @@ impl Lane {
             }
         }
         self.show();
-        // Whoever asked may have gone.
+        // The caller may have gone.
         let _ = retry.reply.send(report);
     }
 

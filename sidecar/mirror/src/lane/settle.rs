@@ -160,7 +160,7 @@ impl Lane {
         }
     }
 
-    /// Waits as a failure demands that no row is to blame for.
+    /// Waits after a failure that no row caused.
     pub(super) fn stand_back(&mut self, failure: &Failure) {
         let reason: Arc<str> = self.explained(failure);
         let settings = self.settings.borrow().clone();

@@ -51,7 +51,7 @@ pub(super) struct Pause {
 pub(super) enum Rest {
     /// The next step at once.
     Not,
-    /// Until a time, credentials or somebody's wish; not for new records.
+    /// Until a time, new credentials or a retry; not for new records.
     Until(Option<Instant>),
     /// Until there is a new record, at most to a time.
     Idle(Option<Instant>),

@@ -22,24 +22,24 @@ use crate::status::LaneState;
 /// of the rows are held, so four lanes stay below ten megabytes.
 const READ_MAX_BYTES: usize = 384 * 1024;
 
-/// An idle lane's mark is written again when the strand has grown by so much, so that a restart does
-/// not look through what was looked through before.
+/// Records by which the strand grows before an idle lane writes its mark again, so that a restart does not
+/// scan the same blocks once more.
 const IDLE_MARK_STEP: Seq = 10_000;
 
-/// The wait after the strand could not be read: the damage is there until somebody mends it.
+/// The wait after the strand could not be read: the damage stays until an operator repairs it.
 const UNREADABLE_DELAY: Duration = Duration::from_mins(1);
 
 /// Why a lane could not read its records.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LoadError {
     /// The store.
-    #[error("read the records to mirror")]
+    #[error("could not read the records to mirror")]
     Read(#[from] ReadError),
     /// A payload.
-    #[error("render the rows to mirror")]
+    #[error("could not render the rows to mirror")]
     Row(#[from] RowError),
     /// A panic in the store, or the end of the process.
-    #[error("the reading task ended early")]
+    #[error("the task that reads the strand ended early")]
     Task(#[from] tokio::task::JoinError),
 }
 
@@ -166,7 +166,7 @@ impl Lane {
         self.scan.look(self.mark().seq, self.end(), counted, now)
     }
 
-    /// A table that lacks something is looked at again now and then: perhaps it was given.
+    /// A table without some columns or its key is checked again now and then: an operator may have added them.
     fn is_preflight_due(&self, now: Instant) -> bool {
         self.shape.as_ref().is_none_or(|shape| {
             !shape.is_whole() && now >= self.shape_seen + self.settings.borrow().schema_recheck
@@ -211,7 +211,7 @@ impl Lane {
                     %table,
                     ?lost_columns,
                     idempotent,
-                    "table {table} can't take all that records have"
+                    "table {table} has not all columns and keys; the mirror goes on without them: apply schema.sql to add them"
                 );
             }
         }
@@ -287,7 +287,7 @@ impl Lane {
     }
 
     /// After too many refusals: whether the table takes the next row, or the last one at hand, which
-    /// tells a wrong table from a long run of wrong records. No row becomes a dead letter here.
+    /// distinguishes a wrong table from a long run of wrong records. No row becomes a dead letter here.
     async fn send_trial(&mut self, mut work: Work) {
         let (first, last) = work.ends();
         let mut delivered = self.deliver(&mut work, &first).await;

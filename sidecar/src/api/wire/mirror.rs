@@ -9,7 +9,7 @@ use serde::Serialize;
 
 /// A lane.
 #[derive(Serialize)]
-pub(in crate::api) struct LaneJson {
+pub(crate) struct LaneJson {
     record_type: RecordType,
     table: Arc<str>,
     state: &'static str,
@@ -44,14 +44,14 @@ struct DeadLetterJson {
 
 /// What a retry did.
 #[derive(Serialize)]
-pub(in crate::api) struct RetryJson {
+pub(crate) struct RetryJson {
     retried: u64,
     mirrored: u64,
     dead_lettered: u64,
 }
 
 /// The lanes, in the page's order.
-pub(in crate::api) fn lane_statuses(lanes: Vec<LaneStatus>) -> Vec<LaneJson> {
+pub(crate) fn lane_statuses(lanes: Vec<LaneStatus>) -> Vec<LaneJson> {
     lanes.into_iter().map(LaneJson::from).collect()
 }
 

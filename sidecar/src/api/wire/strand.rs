@@ -11,20 +11,20 @@ use super::mirror::LaneJson;
 
 /// How the integration stands.
 #[derive(Serialize)]
-pub(in crate::api) struct Status {
-    pub(in crate::api) integration_phase: &'static str,
-    pub(in crate::api) dual_write_enabled: bool,
-    pub(in crate::api) supabase_url: Option<String>,
-    pub(in crate::api) event_counts: EventCounts,
-    pub(in crate::api) total_events: u64,
-    pub(in crate::api) strand: StrandStatus,
-    pub(in crate::api) mirror: Vec<LaneJson>,
-    pub(in crate::api) retention: RetentionJson,
-    pub(in crate::api) version: &'static str,
+pub(crate) struct Status {
+    pub(crate) integration_phase: &'static str,
+    pub(crate) dual_write_enabled: bool,
+    pub(crate) supabase_url: Option<String>,
+    pub(crate) event_counts: EventCounts,
+    pub(crate) total_events: u64,
+    pub(crate) strand: StrandStatus,
+    pub(crate) mirror: Vec<LaneJson>,
+    pub(crate) retention: RetentionJson,
+    pub(crate) version: &'static str,
 }
 
 /// Records per type, in the page's order.
-pub(in crate::api) struct EventCounts(pub(in crate::api) PerType<u64>);
+pub(crate) struct EventCounts(pub(crate) PerType<u64>);
 
 impl Serialize for EventCounts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -38,7 +38,7 @@ impl Serialize for EventCounts {
 
 /// How the strand stands.
 #[derive(Serialize)]
-pub(in crate::api) struct StrandStatus {
+pub(crate) struct StrandStatus {
     id: Uuid,
     head: HeadStatus,
     /// The newest pruned block; seq 0 while nothing was pruned.
@@ -47,7 +47,7 @@ pub(in crate::api) struct StrandStatus {
     segment_bytes: u64,
     tail_records: usize,
     tail_bytes: usize,
-    /// What was found damaged and set aside, until somebody has looked at it.
+    /// Damaged files in quarantine, until an operator has removed them.
     quarantined: Vec<QuarantinedJson>,
 }
 
@@ -59,7 +59,7 @@ struct HeadStatus {
     timestamp_ms: u64,
 }
 
-/// What was set aside.
+/// Damaged files in quarantine.
 #[derive(Serialize)]
 struct QuarantinedJson {
     folder: String,
@@ -68,7 +68,7 @@ struct QuarantinedJson {
 
 /// How retention stands.
 #[derive(Serialize)]
-pub(in crate::api) struct RetentionJson {
+pub(crate) struct RetentionJson {
     max_age_ms: Option<u64>,
     max_size_bytes: Option<u64>,
     last_run_ms: Option<u64>,
@@ -89,7 +89,7 @@ struct BlockerJson {
 
 /// What a check of the chain came to.
 #[derive(Serialize)]
-pub(in crate::api) struct VerdictJson {
+pub(crate) struct VerdictJson {
     ok: bool,
     floor: HeadJson,
     verified: u64,
@@ -107,7 +107,7 @@ struct HeadJson {
 }
 
 impl StrandStatus {
-    pub(in crate::api) fn new(id: Uuid, view: &View, quarantined: Vec<Quarantined>) -> Self {
+    pub(crate) fn new(id: Uuid, view: &View, quarantined: Vec<Quarantined>) -> Self {
         let quarantined = quarantined.into_iter().map(|found| QuarantinedJson {
             folder: found.folder,
             reason: found.reason,

@@ -48,9 +48,13 @@ pub(super) fn catalogue(
             );
             quarantine.take(&[segment.path().to_owned()], &reason)?;
         } else if len.is_none() {
-            tracing::error!(path = %segment.path().display(), "a segment's file is missing");
+            let file = segment.path().display().to_string();
+            tracing::error!(
+                file,
+                "the segment {file} is missing: restore it from a backup"
+            );
         }
-        // The catalogue keeps it: reads and verification tell what is missing.
+        // The catalogue keeps it: reads and checks report what is missing.
         segments.push(segment);
     }
     for path in files.into_values() {
@@ -85,7 +89,11 @@ fn adopt(
         });
     match checked {
         Ok(segment) => {
-            tracing::info!(path = %path.display(), "took a segment into the catalogue");
+            let file = path.display().to_string();
+            tracing::info!(
+                file,
+                "added the segment {file}, which a crash left, to the catalogue"
+            );
             tail.put_segment(&segment).map_err(broken)?;
             segments.push(segment);
             Ok(())
@@ -128,7 +136,11 @@ pub(super) fn finish_pruning(
         return Ok(());
     }
     for (_, path) in left {
-        tracing::info!(path = %path.display(), "unlinks a segment that was pruned");
+        let file = path.display().to_string();
+        tracing::info!(
+            file,
+            "unlinking the pruned segment {file}, which a crash left"
+        );
         index.retire(path)?;
     }
     index.finish(folder, pruned::budget(None))

@@ -2,7 +2,7 @@
 
 use crate::key::IdempotencyKey;
 
-/// Bits per key; with seven probes one key in a hundred is looked up in vain.
+/// Bits per key; with seven probes one lookup in a hundred finds nothing.
 const BITS_PER_KEY: u64 = 10;
 const PROBES: u64 = 7;
 
@@ -11,7 +11,7 @@ const PROBES: u64 = 7;
 pub(crate) struct Bloom(Vec<u8>);
 
 impl Bloom {
-    /// Length in bytes of the filter of so many keys.
+    /// Length in bytes of the filter of this many keys.
     pub(super) fn len_for(keys: u32) -> u64 {
         (u64::from(keys) * BITS_PER_KEY).div_ceil(8)
     }

@@ -39,7 +39,7 @@ impl Segment {
         })
     }
 
-    /// Learns a segment from its file alone, as far as footer and trailer tell.
+    /// Reads a segment's footer and trailer, without the catalogue.
     pub(crate) fn discover(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let file_len = file.metadata()?.len();

@@ -1,7 +1,7 @@
 //! Finding entries by their first four bytes in a sorted index on disk, with about one small read.
 //!
-//! The entries begin with bytes of a hash, so they are spread evenly, and an entry's place can be
-//! told from its value to within a few times the square root of their number.
+//! The entries begin with bytes of a hash, so they are spread evenly, and an entry's position
+//! follows from its value to within a few times the square root of their number.
 
 use std::fs::File;
 use std::io;

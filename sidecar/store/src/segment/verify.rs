@@ -14,11 +14,11 @@ use crate::error::{ReadError, causes};
 const AFTER_DIGESTED: u64 = TRAILER_LEN - 8;
 
 impl Segment {
-    /// Follows the chain through the segment from `before`. `progress` hears of every frame and may
+    /// Follows the chain through the segment from `before`. `progress` is called after every frame and may
     /// end the walk.
     ///
     /// # Errors
-    /// The first seq that does not hold. A digest that differs although every block holds is told of
+    /// The first seq that does not hold. A digest that differs although every block holds names
     /// the first seq: something else in the file was altered.
     pub(crate) fn verify(
         &self,

@@ -1,4 +1,4 @@
-//! Writing a segment: blocks in, a synced file out. Until the file has its final name, nobody knows it.
+//! Writing a segment: blocks in, a synced file out. Until the file has its final name, no reader finds it.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};

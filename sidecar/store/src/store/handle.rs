@@ -5,8 +5,8 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-use boboyka_strand::Head;
 use boboyka_strand::retention::Policy;
+use boboyka_strand::{Head, Record};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -15,6 +15,7 @@ use crate::background::{self, TASKS_MAX};
 use crate::clock::now_ms;
 use crate::error::{OpenError, WriteError};
 use crate::files::failed;
+use crate::key::IdempotencyKey;
 use crate::lock::Lock;
 use crate::open;
 use crate::options::Options;
@@ -39,7 +40,7 @@ impl Store {
     ///
     /// # Errors
     /// When another process has it open, or the disk can't be read. Damage is no error: what is
-    /// damaged is set aside, see [`Store::quarantined`].
+    /// damaged is quarantined, see [`Store::quarantined`].
     pub fn open(options: Options) -> Result<Self, OpenError> {
         let data_dir = options.data_dir.clone();
         std::fs::create_dir_all(&data_dir).map_err(failed("create", &data_dir))?;
@@ -88,10 +89,35 @@ impl Store {
         &self,
         records: Vec<NewRecord>,
     ) -> Result<Vec<Result<Appended, KeyConflict>>, WriteError> {
+        self.enqueue(records, None).await
+    }
+
+    /// Appends records that share a key, as one unit: the same key with the same records in the same
+    /// order gives the receipts of the first time.
+    ///
+    /// # Errors
+    /// [`WriteError`] when nothing was appended; the same conflict for every record when the key came
+    /// with other content.
+    pub async fn append_unit(
+        &self,
+        records: Vec<Record>,
+        key: IdempotencyKey,
+    ) -> Result<Vec<Result<Appended, KeyConflict>>, WriteError> {
+        let records = records
+            .into_iter()
+            .map(|record| NewRecord { record, key: None });
+        self.enqueue(records.collect(), Some(key)).await
+    }
+
+    async fn enqueue(
+        &self,
+        records: Vec<NewRecord>,
+        unit: Option<IdempotencyKey>,
+    ) -> Result<Vec<Result<Appended, KeyConflict>>, WriteError> {
         if self.shared.poison.is_set() {
             return Err(WriteError::Poisoned);
         }
-        let reply = self.shared.queue.append(records)?;
+        let reply = self.shared.queue.append(records, unit)?;
         reply.await.unwrap_or(Err(WriteError::Poisoned))
     }
 
@@ -120,7 +146,7 @@ impl Store {
         self.shared.signals.phase.subscribe()
     }
 
-    /// What was set aside and waits for somebody to look at it. Reads a folder.
+    /// What lies in quarantine until an operator removes it. Reads a folder.
     pub fn quarantined(&self) -> Vec<Quarantined> {
         self.shared.quarantine.list()
     }
@@ -142,7 +168,7 @@ impl Store {
         for thread in threads.drain(..) {
             let name = thread.thread().name().unwrap_or("unnamed").to_owned();
             if thread.join().is_err() {
-                tracing::error!(thread = name, "the store's thread {name} had panicked");
+                tracing::error!(thread = name, "the store's thread {name} panicked");
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::verify::{self, Verdict};
 
 impl Store {
     /// Re-hashes every block that was in the strand when the check began, from the floor on. `progress`
-    /// hears now and then how far it came, and may end it; then the verdict is of what was checked.
+    /// is called with the block that the check has reached, and may end it; then the verdict covers what was checked.
     /// Blocking.
     pub fn verify(&self, progress: impl FnMut(Head) -> ControlFlow<()>) -> Verdict {
         verify::verify(&self.shared, progress)
@@ -51,7 +51,11 @@ pub fn verify_offline(
     if let Err(error) = fs::remove_dir_all(&copy) {
         let folder = copy.display().to_string();
         let error = causes(&error);
-        tracing::warn!(error, folder, "could not remove the copy in {folder}");
+        tracing::warn!(
+            error,
+            folder,
+            "could not remove the copy of the strand in {folder}"
+        );
     }
     verdict
 }

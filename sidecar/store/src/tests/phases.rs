@@ -168,7 +168,9 @@ async fn no_lane_reads_a_record_from_behind_the_boundary_also_under_load() {
             (after, newest)
         })
     };
-    tokio::time::sleep(Duration::from_millis(30)).await;
+    let mut head = store.watch_head();
+    let under_way = head.wait_for(|head| head.seq >= 300).await;
+    drop(under_way.unwrap());
     let state = store.set_phase(Phase::MigrateInternals, 2).await.unwrap();
     for writer in writers {
         writer.await.unwrap();

@@ -1,4 +1,4 @@
-//! What one commit is made of, and who is to hear of it.
+//! What one commit is made of, and the callers that wait for it.
 
 use boboyka_strand::record_id::RecordIds;
 use boboyka_strand::{Head, Record};
@@ -31,11 +31,11 @@ pub(super) struct Commit {
     pub(super) failure: Option<TailError>,
 }
 
-/// Those who wait for anything but an append.
+/// The callers that wait for anything but an append.
 #[derive(Default)]
 pub(super) struct Replies {
     pub(super) done: Vec<Waiter>,
-    /// They hear of it once the files are gone too.
+    /// They are answered once the files are gone too.
     pub(super) pruned: Vec<Waiter>,
     pub(super) phase: Vec<(oneshot::Sender<PhaseReply>, PhaseReply)>,
     /// Something was put into the tail.
@@ -69,7 +69,7 @@ impl Commit {
         appended
     }
 
-    /// Notes that something was put into the tail, or was not: the first failure is told.
+    /// Notes that something was put into the tail, or was not: the first failure counts.
     pub(super) fn note(&mut self, put: Result<(), TailError>) {
         self.replies.put = true;
         if let (Err(error), None) = (put, &self.failure) {
@@ -85,7 +85,7 @@ impl Commit {
 }
 
 impl Replies {
-    /// Tells everybody that it is durable, and gives back those who wait for a sweep.
+    /// Answers every caller that its change is durable, and returns those who wait for a sweep.
     pub(super) fn succeed(self) -> Vec<Waiter> {
         for reply in self.done {
             let _ = reply.send(Ok(()));
@@ -96,7 +96,7 @@ impl Replies {
         self.pruned
     }
 
-    /// Tells everybody that it is not.
+    /// Answers every caller that its change is not durable.
     pub(super) fn fail(&mut self) {
         for reply in self.done.drain(..).chain(self.pruned.drain(..)) {
             let _ = reply.send(Err(WriteError::Poisoned));

@@ -19,7 +19,7 @@ impl Writer {
         let view = self.shared.view();
         let (before, mut counts) = (view.phase, view.counts);
         if commit.phase.is_some() {
-            // One change a commit: what a crash leaves of it must be told by one record.
+            // One change a commit: one record has to say whether a crash left it in force.
             return Err(WriteError::QueueFull);
         }
         if let Some(state) = before.filter(|state| state.phase == to) {

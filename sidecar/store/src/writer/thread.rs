@@ -8,15 +8,11 @@ use std::time::Duration;
 use boboyka_strand::retention::Policy;
 
 use super::commit::{Answer, Commit, Replies};
-use super::draft::Draft;
 use crate::anchor::Anchor;
-use crate::append::{Appended, KeyConflict, NewRecord};
 use crate::background::Task;
-use crate::error::{ReadError, TailError, WriteError, causes};
+use crate::error::{TailError, WriteError, causes};
 use crate::job::{Job, LaneChange, Waiter};
-use crate::key::IdempotencyKey;
-use crate::keys::{Keys, is_forgotten};
-use crate::read;
+use crate::keys::Keys;
 use crate::seal;
 use crate::segment::Segment;
 use crate::shared::Shared;
@@ -40,7 +36,7 @@ pub(crate) struct Writer {
     /// Runs that lie in a catalogued segment and not only in the tail any more.
     pub(crate) to_remove: Vec<(u64, u8)>,
     pub(crate) data_dir: PathBuf,
-    /// What retention asked for last: what is to go must be sealed first.
+    /// The policy of the last prune: what goes must be sealed first.
     pub(crate) policy: Policy,
 }
 
@@ -105,11 +101,18 @@ impl Writer {
                 let full = disk_full.unwrap_or(WriteError::Closed);
                 commit.answers.push((reply, Err(full)));
             }
-            Job::Append { records, reply } => {
-                let answer = records
-                    .into_iter()
-                    .map(|new| self.draft(commit, new))
-                    .collect();
+            Job::Append {
+                records,
+                unit,
+                reply,
+            } => {
+                let answer = match unit {
+                    Some(key) => self.draft_unit(commit, records, key),
+                    None => records
+                        .into_iter()
+                        .map(|new| self.draft(commit, new))
+                        .collect(),
+                };
                 commit.answers.push((reply, Ok(answer)));
             }
             Job::Lane { change, reply } => {
@@ -146,62 +149,6 @@ impl Writer {
             }
             Job::SealFailed => self.sealing = false,
         }
-    }
-
-    /// Links a record, unless its key was used before.
-    fn draft(&mut self, commit: &mut Commit, new: NewRecord) -> Result<Appended, KeyConflict> {
-        let key = new.key;
-        if let Some(key) = key {
-            match self.replay(&commit.draft, key, &new, commit.now_ms) {
-                Ok(Some(earlier)) => return earlier,
-                Ok(None) => {}
-                // Whether the key was used can't be known; a second copy would be the worse lie.
-                Err(error) => {
-                    tracing::error!(
-                        error = causes(&error),
-                        "could not look up an idempotency key"
-                    );
-                    return Err(KeyConflict::Unreadable);
-                }
-            }
-        }
-        let appended = commit.link(new.record, key);
-        if let Some(key) = key {
-            self.keys.insert(key, appended.seq);
-        }
-        Ok(appended)
-    }
-
-    /// What came of an earlier record with the same key.
-    fn replay(
-        &mut self,
-        draft: &Draft,
-        key: IdempotencyKey,
-        new: &NewRecord,
-        now_ms: u64,
-    ) -> Result<Option<Result<Appended, KeyConflict>>, ReadError> {
-        let Some(seq) = self.keys.find(key, now_ms)? else {
-            return Ok(None);
-        };
-        let earlier = match draft.find(seq) {
-            Some(earlier) => earlier?,
-            None => match read::block(&self.shared, seq) {
-                Ok(Some(block)) => block,
-                // A key is remembered as long as its record is there.
-                Ok(None) | Err(ReadError::Pruned { .. }) => return Ok(None),
-                Err(error) => return Err(error),
-            },
-        };
-        if is_forgotten(earlier.header.timestamp_hlc.ms(), now_ms) {
-            return Ok(None);
-        }
-        let same = earlier.header.record_type == new.record.record_type()
-            && earlier.header.payload_hash == new.record.payload_hash();
-        Ok(Some(if same {
-            Ok(Appended::of(&earlier, true))
-        } else {
-            Err(KeyConflict::OtherContent)
-        }))
     }
 
     fn put_lane_change(&self, change: &LaneChange) -> Result<(), TailError> {

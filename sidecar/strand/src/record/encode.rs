@@ -11,7 +11,7 @@ use super::entry::Entry;
 use super::error::RecordError;
 use super::limits::{DEPTH_MAX, TYPE_TAG};
 use super::number;
-use crate::record_type::RecordType;
+use crate::record_type::{FieldKind, RecordType};
 
 /// The canonical `MessagePack` of a record's data.
 pub(super) fn encode(record_type: RecordType, data: &str) -> Result<Vec<u8>, RecordError> {
@@ -34,6 +34,7 @@ pub(super) fn encode(record_type: RecordType, data: &str) -> Result<Vec<u8>, Rec
     if let Some((field, fault)) = number::find_fault(data) {
         return Err(RecordError::Number { field, fault });
     }
+    encoder.make_whole(record_type, &mut entries);
     check::check(record_type, &encoder.out, &entries)?;
     entries.push(encoder.entry(TYPE_TAG, |out| write_text(out, record_type.name())));
     encoder
@@ -94,7 +95,7 @@ struct Encoder {
 }
 
 impl Encoder {
-    /// Notes a fault; the error returned only stops the parser, the fault is what is told.
+    /// Notes a fault; the error returned only stops the parser, the fault is what callers get.
     fn fail<E: Error>(&mut self, what: Wrong) -> E {
         self.fault = Some(Fault {
             what,
@@ -120,6 +121,25 @@ impl Encoder {
             key: at_value - key.len(),
             value: at_value,
             end: self.out.len(),
+        }
+    }
+
+    /// A field that must be a whole number may come as `1747000000000.0` or `1.747e12`: clients whose
+    /// only number is a float write it so. It is kept as the integer that it is.
+    fn make_whole(&mut self, record_type: RecordType, entries: &mut [Entry]) {
+        for field in record_type.fields() {
+            if field.kind != FieldKind::Integer {
+                continue;
+            }
+            let named = |entry: &&mut Entry| entry.key(&self.out) == field.name.as_bytes();
+            let Some(entry) = entries.iter_mut().find(named) else {
+                continue;
+            };
+            if let Some(whole) = whole_float(entry.value(&self.out)) {
+                *entry = self.entry(field.name, |out| {
+                    in_memory(rmp::encode::write_sint(out, whole));
+                });
+            }
         }
     }
 
@@ -364,6 +384,13 @@ impl<'de> Visitor<'de> for Value<'_> {
             error
         })
     }
+}
+
+/// The integer that an encoded float is equal to, if there is one.
+fn whole_float(mut value: &[u8]) -> Option<i64> {
+    let float = rmp::decode::read_f64(&mut value).ok()?;
+    // Written without an exponent, and without a point when it is whole.
+    float.to_string().parse().ok()
 }
 
 fn write_text(out: &mut Vec<u8>, text: &str) {

@@ -1,17 +1,17 @@
 //! Numbers that would not survive: JSON allows any digits, a strand holds 64-bit integers and doubles.
 //!
-//! Whole numbers must fit into 64 bits, signed or unsigned. Every other number is a double, as JSON
-//! clients read it; one with more significant digits than a double keeps, or beyond its range, is
-//! refused instead of rounded. The parser hands over doubles only, so what it may have rounded is
-//! found in the text: only long numbers and those with an exponent are looked at.
+//! Whole numbers must fit into 64 bits, signed or unsigned. Every other number is kept as the double
+//! nearest to it and comes back as that double's shortest decimal form; where the two differ as decimal
+//! numbers, the number is refused instead of rounded. The parser hands over doubles only, so the text is
+//! looked at; short numbers, which a double always keeps, are passed over.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::value::RawValue;
 
-/// Significant digits that every double keeps when it is written with that many.
-const SIGNIFICANT_DIGITS_MAX: usize = 17;
+/// Every decimal number of this many significant digits survives the way through a double and back.
+const DIGITS_KEPT: usize = 15;
 
 /// Why a number can't be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,19 +22,19 @@ pub enum NumberFault {
     TooLarge,
     /// Not zero, but nearer to it than the smallest double.
     TooSmall,
-    /// More digits than a double keeps.
+    /// The nearest double, written in decimal, is another number.
     TooManyDigits,
 }
 
 impl fmt::Display for NumberFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        let what = match self {
             Self::WholeOutOfRange => "is a whole number that does not fit into 64 bits",
             Self::TooLarge => "is a number beyond the range of a 64-bit float",
             Self::TooSmall => "is a number too close to zero for a 64-bit float",
-            Self::TooManyDigits => "is a number with more than 17 significant digits",
-        })?;
-        f.write_str("; send it as text")
+            Self::TooManyDigits => "is a number with more digits than a 64-bit float keeps",
+        };
+        write!(f, "{what}; send it as text")
     }
 }
 
@@ -88,8 +88,8 @@ fn is_of_number(byte: u8) -> bool {
 
 /// What is wrong with a number, given as its text.
 fn fault_of(token: &str) -> Option<NumberFault> {
-    let has_exponent = token.bytes().any(|byte| matches!(byte, b'e' | b'E'));
-    if token.len() <= SIGNIFICANT_DIGITS_MAX && !has_exponent {
+    let has_exponent = token.contains(['e', 'E']);
+    if token.len() <= DIGITS_KEPT && !has_exponent {
         return None;
     }
     if !has_exponent && !token.contains('.') {
@@ -97,25 +97,48 @@ fn fault_of(token: &str) -> Option<NumberFault> {
         return (!fits).then_some(NumberFault::WholeOutOfRange);
     }
     let value: f64 = token.parse().ok()?;
-    let digits = significant_digits(token);
     if value.is_infinite() {
-        Some(NumberFault::TooLarge)
-    } else if value == 0.0 && digits > 0 {
-        Some(NumberFault::TooSmall)
-    } else {
-        (digits > SIGNIFICANT_DIGITS_MAX).then_some(NumberFault::TooManyDigits)
+        return Some(NumberFault::TooLarge);
     }
+    if value == 0.0 {
+        let mantissa = token.split(['e', 'E']).next().unwrap_or_default();
+        let is_zero = !mantissa.contains(|digit| matches!(digit, '1'..='9'));
+        return (!is_zero).then_some(NumberFault::TooSmall);
+    }
+    // Where two shortest forms are equally near, writers differ: this is the one that answers are made by.
+    let kept = Decimal::parse(&serde_json::to_string(&value).ok()?);
+    (kept != Decimal::parse(token)).then_some(NumberFault::TooManyDigits)
 }
 
-/// Digits of the mantissa without leading and trailing zeros.
-fn significant_digits(token: &str) -> usize {
-    let mantissa = token.split(['e', 'E']).next().unwrap_or_default();
-    let digits: Vec<u8> = mantissa.bytes().filter(u8::is_ascii_digit).collect();
-    let first = digits.iter().position(|digit| *digit != b'0');
-    let last = digits.iter().rposition(|digit| *digit != b'0');
-    match (first, last) {
-        (Some(first), Some(last)) => last - first + 1,
-        _ => 0,
+/// A number as decimal digits, without zeros at either end, times a power of ten: equal numbers are
+/// equal in this form, however they were written.
+#[derive(Debug, PartialEq, Eq)]
+struct Decimal {
+    is_negative: bool,
+    digits: Vec<u8>,
+    exponent: i64,
+}
+
+impl Decimal {
+    /// `None` when the exponent does not fit, which no number but 0 within a double's range has.
+    fn parse(token: &str) -> Option<Self> {
+        let (mantissa, exponent) = token.split_once(['e', 'E']).unwrap_or((token, "0"));
+        let unsigned = mantissa.trim_start_matches('-');
+        let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+        let mut exponent = exponent
+            .parse::<i64>()
+            .ok()?
+            .checked_sub(i64::try_from(fraction.len()).ok()?)?;
+        let digits = whole.bytes().chain(fraction.bytes());
+        let mut digits: Vec<u8> = digits.skip_while(|digit| *digit == b'0').collect();
+        while digits.pop_if(|digit| *digit == b'0').is_some() {
+            exponent += 1;
+        }
+        Some(Self {
+            is_negative: unsigned.len() < mantissa.len(),
+            digits,
+            exponent,
+        })
     }
 }
 
@@ -165,8 +188,11 @@ mod tests {
             "9007199254740993",
             "18446744073709551615",
             "-9223372036854775808",
-            "0.10000000000000001",
+            "0.1000000000000000",
             "23.400000000000002",
+            "8999999999999999.0",
+            "1E+2",
+            "0e99999999999999999999",
             "1.7976931348623157e308",
             "5e-324",
             "100000000000000000000.0",
@@ -184,6 +210,12 @@ mod tests {
             ("18446744073709551616", NumberFault::WholeOutOfRange),
             ("-9223372036854775809", NumberFault::WholeOutOfRange),
             ("0.1234567890123456789", NumberFault::TooManyDigits),
+            ("9007199254740993.0", NumberFault::TooManyDigits),
+            ("1234567890123456.7", NumberFault::TooManyDigits),
+            ("8.9999999999999999", NumberFault::TooManyDigits),
+            ("900719925474099.3", NumberFault::TooManyDigits),
+            ("0.10000000000000001", NumberFault::TooManyDigits),
+            ("-4.9e-324", NumberFault::TooManyDigits),
         ];
         for (token, fault) in faults {
             assert_eq!(fault_of(token), Some(fault), "{token}");

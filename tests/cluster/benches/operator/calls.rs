@@ -64,7 +64,7 @@ impl Calls {
         }
     }
 
-    /// Calls for so long.
+    /// Calls for this time.
     pub(crate) async fn run(&self, time: Duration) -> Times {
         let (due, calls) = mpsc::unbounded_channel::<Instant>();
         let calls = Arc::new(Mutex::new(calls));

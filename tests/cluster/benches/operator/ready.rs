@@ -8,8 +8,7 @@ mod pods;
 use std::process::Command;
 use std::time::Duration;
 
-use boboyka_cluster::image::release_images;
-use boboyka_cluster::{Cluster, TestNamespace, Tier, wait_for};
+use boboyka_cluster::{Cluster, TestNamespace, Tier, release_images, wait_for};
 use boboyka_crds::{BoboykaIntegration, BoboykaStrand};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt as _;
@@ -120,7 +119,7 @@ pub(crate) async fn measure(rounds: usize) {
 
 /// Installs the product.
 fn deploy(cluster: &Cluster) {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../charts/deploy.sh");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tools/deploy.sh");
     let output = Command::new(script)
         .env("KUBECONFIG", cluster.kubeconfig())
         .output()

@@ -6,6 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use boboyka_cluster::{Cluster, TestNamespace, wait_for};
+use boboyka_tests::process::GUARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::service::service_fn;
@@ -25,7 +26,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::shared::{cluster, run};
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = GUARD;
 
 #[test]
 fn a_validating_admission_policy_refuses_what_it_forbids() {

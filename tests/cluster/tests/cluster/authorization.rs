@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use boboyka_cluster::{Cluster, TestNamespace, Tier, wait_for};
 use boboyka_crds::{BoboykaIntegration, BoboykaStrand, names};
+use boboyka_tests::process::GUARD;
 use http::{HeaderName, HeaderValue};
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::authentication::v1::TokenRequest;
@@ -25,7 +26,7 @@ use tokio::sync::OnceCell;
 
 use crate::charts::{NAMESPACE, chart, helm};
 
-pub(super) const LIMIT: Duration = Duration::from_mins(1);
+pub(super) const LIMIT: Duration = GUARD;
 /// The operator, as the API server names it.
 pub(super) const OPERATOR: &str = "system:serviceaccount:boboyka-system:boboyka-operator";
 const POD_UID: &str = "authentication.kubernetes.io/pod-uid";

@@ -30,7 +30,7 @@ fn helm_program() -> &'static Path {
     HELM.get_or_init(|| {
         let mut script = Command::new("bash");
         script
-            .arg(root().join("tests/provision.sh"))
+            .arg(root().join("tools/provision.sh"))
             .arg("--where-cluster");
         let told = String::from_utf8(script.output().unwrap().stdout).unwrap();
         let place = told.lines().find_map(|line| line.strip_prefix("HELM_BIN="));

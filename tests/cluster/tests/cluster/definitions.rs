@@ -33,7 +33,7 @@ async fn install(client: Client) {
             api.patch(&name, &parameters, &Patch::Apply(&definition))
                 .await
                 .unwrap();
-            let limit = std::time::Duration::from_secs(30);
+            let limit = boboyka_tests::process::GUARD;
             wait_for("the definition to be established", limit, || async {
                 let status = api.get(&name).await?.status.unwrap_or_default();
                 let mut conditions = status.conditions.unwrap_or_default().into_iter();

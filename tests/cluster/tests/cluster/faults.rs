@@ -1,22 +1,22 @@
-//! What breaks on purpose, each test on a cluster of its own.
+//! What breaks on purpose. The tests share a cluster; each leaves it whole.
 
 use std::time::Duration;
 
 use boboyka_cluster::{ControlPlane, NodePart, TestNamespace, wait_for};
+use boboyka_tests::process::GUARD;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::ResourceExt as _;
 
 use crate::shared::{
-    ONE_AT_A_TIME, cluster, deploy, deploy_waiting, events, post, run, start, try_events, try_post,
+    breakable, cluster, deploy, deploy_waiting, events, post, run, try_events, try_post,
 };
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = GUARD;
 
 #[test]
 fn a_partitioned_nodes_pod_is_evicted_and_the_heal_is_clean() {
     run(async {
-        let _one = ONE_AT_A_TIME.lock().await;
-        let cluster = start().await;
+        let cluster = breakable().await;
         let namespace = TestNamespace::new(cluster.client()).await.unwrap();
         deploy_waiting(&namespace, "moves").await;
         let first = namespace.ready_pod("moves").await.unwrap();
@@ -41,14 +41,14 @@ fn a_partitioned_nodes_pod_is_evicted_and_the_heal_is_clean() {
         })
         .await
         .unwrap();
+        cluster.give_back();
     });
 }
 
 #[test]
 fn the_sidecar_keeps_ingesting_while_the_api_server_is_stopped() {
     run(async {
-        let _one = ONE_AT_A_TIME.lock().await;
-        let mut cluster = start().await;
+        let mut cluster = breakable().await;
         let namespace = TestNamespace::new(cluster.client()).await.unwrap();
         deploy(&namespace, "steady").await;
         let pod = namespace.ready_pod("steady").await.unwrap();
@@ -79,6 +79,7 @@ fn the_sidecar_keeps_ingesting_while_the_api_server_is_stopped() {
             post(&namespace, &pod.name_any(), "after").await["seq"],
             posted + 2
         );
+        cluster.give_back();
     });
 }
 
@@ -130,8 +131,7 @@ fn a_volume_whose_disk_was_taken_away_is_empty_for_the_next_pod() {
 #[test]
 fn every_component_can_be_killed_and_started_again() {
     run(async {
-        let _one = ONE_AT_A_TIME.lock().await;
-        let mut cluster = start().await;
+        let mut cluster = breakable().await;
         let namespace = TestNamespace::new(cluster.client()).await.unwrap();
         deploy(&namespace, "steady").await;
         let pod = namespace.ready_pod("steady").await.unwrap();
@@ -162,6 +162,7 @@ fn every_component_can_be_killed_and_started_again() {
         assert_eq!(containers[0].restart_count, 0);
         deploy_waiting(&namespace, "later").await;
         namespace.ready_pod("later").await.unwrap();
+        cluster.give_back();
     });
 }
 

@@ -12,7 +12,6 @@ mod authorization;
 mod charts;
 mod definitions;
 mod faults;
-mod images;
 mod operator_shell;
 mod product;
 mod shared;

@@ -2,13 +2,15 @@
 
 mod replica;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use boboyka_cluster::{Cluster, TestNamespace, Tier, wait_for};
+use boboyka_tests::process::GUARD;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
-use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, ServiceAccount};
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
@@ -26,7 +28,7 @@ macro_rules! say {
     }};
 }
 
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = GUARD;
 const NAME: &str = "boboyka-operator";
 const AUTHORITIES: &str = "boboyka-operator-authorities";
 
@@ -116,6 +118,11 @@ impl Installed {
         .unwrap();
     }
 
+    async fn lease(&self) -> LeaseSpec {
+        let lease = self.namespace.api::<Lease>().get(NAME).await.unwrap();
+        lease.spec.unwrap()
+    }
+
     async fn bundles(&self) -> Vec<Vec<u8>> {
         let hook = self.hooks().get(NAME).await.unwrap();
         let webhooks = hook.webhooks.into_iter().flatten();
@@ -136,7 +143,34 @@ async fn define(cluster: &Cluster) {
 }
 
 #[test]
-fn one_replica_leads_and_another_takes_over_after_a_crash_a_hang_and_an_end() {
+fn a_leader_that_ends_hands_the_lease_over() {
+    run(async {
+        let installed = Installed::new().await;
+        // The Lease outlasts the test: only its release lets the second lead.
+        let lease = ["--lease-seconds=3600"];
+        let first = installed.replica("first", &lease);
+        first.leads_within(LIMIT).await;
+        let second = installed.replica("second", &lease);
+        installed.call(&[&first, &second]).await;
+        first.ready_within(LIMIT).await;
+        second.ready_within(LIMIT).await;
+        assert!(!second.leads().await);
+        let ending = tokio::task::spawn_blocking(move || first.terminate());
+        let took = second.leads_within(LIMIT).await;
+        let (status, log) = ending.await.unwrap();
+        assert!(status.success(), "{status}: {log}");
+        say!(
+            "a replica leads {:.2} s after the leader was told to end",
+            took.as_secs_f64()
+        );
+        let map = installed.namespace.api::<ConfigMap>();
+        let map = map.get(AUTHORITIES).await.unwrap();
+        assert!(!map.data.unwrap_or_default().contains_key("first"));
+    });
+}
+
+#[test]
+fn another_replica_takes_over_after_a_crash_and_a_hang_and_no_sooner_than_the_lease_runs_out() {
     run(async {
         let installed = Installed::new().await;
         let lease = ["--lease-seconds=5"];
@@ -150,58 +184,37 @@ fn one_replica_leads_and_another_takes_over_after_a_crash_a_hang_and_an_end() {
 
         // A crash: the Lease has to run out, and no sooner is there another leader.
         drop(first);
-        let took = second.leads_within(Duration::from_secs(8)).await;
-        assert!(took > Duration::from_secs(3), "{took:?}");
+        let left = installed.lease().await;
+        let took = second.leads_within(LIMIT).await;
+        let taken = installed.lease().await;
+        let (renewed, acquired) = (left.renew_time.unwrap().0, taken.acquire_time.unwrap().0);
+        assert!(
+            acquired.as_millisecond() - renewed.as_millisecond() >= 5_000,
+            "renewed at {renewed}, acquired at {acquired}"
+        );
         say!(
             "a replica leads {:.1} s after the leader was killed",
             took.as_secs_f64()
         );
 
-        // A graceful end: at once.
+        // A hang: another leads, and the one that wakes up ends with an error.
         let third = installed.replica("third", &lease);
         wait_for("the third to serve", LIMIT, || async {
             Ok(third.metrics().await.is_ok())
         })
         .await
         .unwrap();
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        let begun = Instant::now();
-        let ending = tokio::task::spawn_blocking(move || second.terminate());
-        let took = third.leads_within(Duration::from_secs(2)).await;
-        let (status, log) = ending.await.unwrap();
-        assert!(status.success(), "{status}: {log}");
-        say!(
-            "a replica leads {:.2} s after the leader was told to end, which ended after {:.2} s",
-            took.as_secs_f64(),
-            begun.elapsed().as_secs_f64()
-        );
-        let map = installed
-            .namespace
-            .api::<ConfigMap>()
-            .get(AUTHORITIES)
-            .await
-            .unwrap();
-        assert!(!map.data.unwrap_or_default().contains_key("second"));
-
-        // A hang: another leads, and the one that wakes up ends with an error.
-        let fourth = installed.replica("fourth", &lease);
-        wait_for("the fourth to serve", LIMIT, || async {
-            Ok(fourth.metrics().await.is_ok())
-        })
-        .await
-        .unwrap();
-        third.signal("STOP");
-        fourth.leads_within(Duration::from_secs(9)).await;
-        third.signal("CONT");
-        let (status, log) = tokio::task::spawn_blocking(move || third.ended())
+        second.signal("STOP");
+        third.leads_within(LIMIT).await;
+        second.signal("CONT");
+        let (status, log) = tokio::task::spawn_blocking(move || second.ended())
             .await
             .unwrap();
         assert!(!status.success(), "{status}");
         assert!(log.contains("the Lease was lost"), "{log}");
-        let lease = installed.namespace.api::<Lease>().get(NAME).await.unwrap();
-        let spec = lease.spec.unwrap();
-        assert!(spec.holder_identity.unwrap().starts_with("fourth_"));
-        assert_eq!(spec.lease_transitions, Some(3));
+        let lease = installed.lease().await;
+        assert!(lease.holder_identity.unwrap().starts_with("third_"));
+        assert_eq!(lease.lease_transitions, Some(2));
     });
 }
 
@@ -209,7 +222,7 @@ fn one_replica_leads_and_another_takes_over_after_a_crash_a_hang_and_an_end() {
 fn certificates_are_renewed_under_calls_without_one_that_fails() {
     run(async {
         let installed = Installed::new().await;
-        let life = ["--authority-lifetime=10s"];
+        let life = ["--authority-lifetime=20s"];
         let replicas = [
             installed.replica("first", &life),
             installed.replica("second", &life),
@@ -243,20 +256,18 @@ fn certificates_are_renewed_under_calls_without_one_that_fails() {
             }
         };
         let watch = async {
-            let mut seen = std::collections::BTreeSet::new();
+            let mut seen = [BTreeSet::new(), BTreeSet::new()];
             let begun = Instant::now();
-            while begun.elapsed() < Duration::from_secs(30) {
-                for replica in &replicas {
-                    seen.insert((
-                        &replica.name,
-                        replica.gauge("certificate_expiry_timestamp_seconds").await,
-                    ));
+            while seen.iter().any(|seen| seen.len() < 3) || calls.load(Ordering::Relaxed) <= 100 {
+                assert!(begun.elapsed() < LIMIT, "{seen:?}");
+                for (replica, seen) in replicas.iter().zip(&mut seen) {
+                    seen.insert(replica.gauge("certificate_expiry_timestamp_seconds").await);
                     assert!(replica.is_ready().await, "{}", replica.log());
                 }
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
             end.store(true, Ordering::Relaxed);
-            seen.len()
+            seen.iter().map(BTreeSet::len).sum::<usize>()
         };
         let (certificates, ..) = tokio::join!(watch, call(), call(), connect());
         say!(
@@ -264,8 +275,6 @@ fn certificates_are_renewed_under_calls_without_one_that_fails() {
             calls.load(Ordering::Relaxed),
             handshakes.load(Ordering::Relaxed),
         );
-        assert!(certificates >= 8, "{certificates}");
-        assert!(calls.load(Ordering::Relaxed) > 100);
         let bundle = installed.bundles().await.pop().unwrap();
         let count = String::from_utf8(bundle).unwrap().matches("BEGIN").count();
         assert!(count <= 4, "{count}");
@@ -316,7 +325,6 @@ fn what_somebody_overwrites_or_deletes_is_put_right() {
                 "an overwritten bundle was put right after {:.2} s",
                 took.as_secs_f64()
             );
-            assert!(took < Duration::from_secs(5), "{took:?}");
             installed.admitted().await;
         }
         Box::pin(delete(&installed, both)).await;
@@ -378,7 +386,6 @@ fn a_certificate_that_expired_while_the_replica_hung_is_replaced() {
             "an expired certificate was replaced after {:.2} s",
             took.as_secs_f64()
         );
-        assert!(took < Duration::from_secs(8), "{took:?}: {}", replica.log());
     });
 }
 
@@ -386,7 +393,7 @@ fn a_certificate_that_expired_while_the_replica_hung_is_replaced() {
 fn a_replica_that_ends_answers_until_nobody_calls_it_any_more() {
     run(async {
         let installed = Installed::new().await;
-        let replica = installed.replica("only", &["--linger=2s"]);
+        let replica = installed.replica("only", &["--linger=10s"]);
         installed.call(&[&replica]).await;
         installed.admitted().await;
         replica.signal("TERM");
@@ -395,14 +402,12 @@ fn a_replica_that_ends_answers_until_nobody_calls_it_any_more() {
         })
         .await
         .unwrap();
-        let begun = Instant::now();
-        while begun.elapsed() < Duration::from_millis(1500) {
+        for _ in 0..20 {
             installed.admit().await.unwrap();
         }
         let ending = tokio::task::spawn_blocking(move || replica.ended());
         let (status, log) = ending.await.unwrap();
         assert!(status.success(), "{log}");
-        assert!(begun.elapsed() < Duration::from_secs(4));
     });
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use boboyka_cluster::{TestNamespace, wait_for};
+use boboyka_tests::process::GUARD;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use serde_json::json;
@@ -12,7 +13,7 @@ use crate::shared::{
     claim, cluster, deploy, deploy_with, events, namespace, pod_of_probe, post, run,
 };
 
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = GUARD;
 
 #[test]
 fn a_record_survives_the_sidecars_crash_and_the_pods_deletion() {

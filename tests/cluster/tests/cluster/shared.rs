@@ -2,13 +2,12 @@
 
 use std::sync::OnceLock;
 
-use boboyka_cluster::image::test_images;
-use boboyka_cluster::{Cluster, TestNamespace, Tier};
+use boboyka_cluster::{Breakable, Cluster, Slot, TestNamespace, Tier, test_images};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, OnceCell};
 
-/// Tests that break things have a cluster of their own, one at a time.
+/// The tests that start a cluster for themselves do so one at a time, for the machine's sake.
 pub(crate) static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 /// Clients live in the runtime that made them, so all tests run in one.
@@ -25,6 +24,15 @@ pub(crate) async fn start() -> Cluster {
         .unwrap()
 }
 
+/// The cluster for tests that break it and leave it whole.
+pub(crate) async fn breakable() -> Breakable {
+    static SLOT: Slot = Slot::const_new(None);
+    Breakable::take(&SLOT, async { Ok(start().await) })
+        .await
+        .unwrap()
+}
+
+/// The cluster for tests that leave it whole all the time.
 pub(crate) async fn cluster() -> &'static Cluster {
     static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
     CLUSTER.get_or_init(start).await

@@ -6,8 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::shared::{ONE_AT_A_TIME, cluster, run};
+use boboyka_tests::process::GUARD;
 
-const LIMIT: Duration = Duration::from_mins(2);
+const LIMIT: Duration = GUARD;
 
 #[test]
 fn nothing_is_left_when_the_owner_is_interrupted() {
@@ -91,10 +92,7 @@ fn gone(name: &str, inside: &HashSet<PathBuf>) {
         if left.is_empty() {
             return;
         }
-        assert!(
-            begun.elapsed() < Duration::from_secs(10),
-            "left behind: {left:?}"
-        );
+        assert!(begun.elapsed() < LIMIT, "left behind: {left:?}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -202,7 +200,7 @@ fn the_api_tier_needs_no_root() {
 
 /// The cache folder, as root's own.
 fn cache() -> PathBuf {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../provision.sh");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tools/provision.sh");
     let told = Command::new("bash")
         .args([script, "--where-cluster"])
         .output();

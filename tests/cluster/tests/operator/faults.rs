@@ -12,15 +12,14 @@ use serde_json::json;
 
 use crate::agents::{Agents, LIMIT, NAME, pod_spec};
 use crate::product::{
-    NAMESPACE, ONE_AT_A_TIME, cluster, deploy, kill_operator, kubectl, operator_ready, run, start,
+    NAMESPACE, breakable, cluster, deploy, kill_operator, kubectl, operator_ready, run,
 };
 
 #[test]
 fn the_operator_can_be_killed_and_its_webhook_be_down_or_distrusted() {
     run(async {
-        let _one = ONE_AT_A_TIME.lock().await;
-        let cluster = start(&[]).await;
-        let agents = Agents::new(&cluster, json!({})).await;
+        let cluster = breakable().await;
+        let agents = Agents::patient(&cluster).await;
         agents.deploy("first", 1, json!({})).await;
         let first = agents.pod("first").await;
 
@@ -65,6 +64,8 @@ fn the_operator_can_be_killed_and_its_webhook_be_down_or_distrusted() {
         agents.deploy("fourth", 1, json!({})).await;
         agents.pod("fourth").await;
         agents.wait_for_condition("Ready", "True/AsExpected").await;
+        drop(agents);
+        cluster.give_back();
     });
 }
 
@@ -126,8 +127,14 @@ fn a_secret_that_is_missing_wrong_or_rotated_needs_no_restart() {
             .await;
 
         // To the new style of keys, and from one of them to the next.
-        agents.write_secret(&agents.supabase.secret_key()).await;
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        let secret = agents.supabase.secret_key();
+        agents.write_secret(&secret).await;
+        wait_for("the new style of key to be used", LIMIT, || async {
+            agents.post(&pod, "bld_new_style").await;
+            Ok(agents.supabase.was_shown(&secret))
+        })
+        .await
+        .unwrap();
         agents
             .supabase
             .rotate_secret_key("sb_secret_of_the_second_day");
@@ -161,8 +168,7 @@ fn a_secret_that_is_missing_wrong_or_rotated_needs_no_restart() {
 #[test]
 fn an_integration_made_again_and_definitions_made_again_find_their_strands() {
     run(async {
-        let _one = ONE_AT_A_TIME.lock().await;
-        let cluster = start(&[]).await;
+        let cluster = breakable().await;
         let agents = Agents::new(&cluster, json!({})).await;
         agents.deploy("stays", 2, json!({})).await;
         let pods = agents.pods("stays", 2).await;
@@ -189,7 +195,7 @@ fn an_integration_made_again_and_definitions_made_again_find_their_strands() {
                 "crd",
                 "boboykaintegrations.boboyka.sapixdb.com",
                 "boboykastrands.boboyka.sapixdb.com",
-                "--timeout=60s",
+                "--timeout=300s",
             ],
         );
         agents.post(&pods[1].name_any(), "bld_undefined").await;
@@ -224,6 +230,8 @@ fn an_integration_made_again_and_definitions_made_again_find_their_strands() {
         agents.post(&pods[1].name_any(), "bld_after").await;
         agents.wait_for_row("bld_after").await;
         agents.wait_for_row("bld_undefined").await;
+        drop(agents);
+        cluster.give_back();
     });
 }
 
@@ -249,8 +257,7 @@ async fn holders(agents: &Agents) -> Vec<(String, Option<String>)> {
 #[test]
 fn the_api_server_away_for_a_minute_costs_no_record_and_mends_itself() {
     run(async {
-        let _one = ONE_AT_A_TIME.lock().await;
-        let mut cluster = start(&[]).await;
+        let mut cluster = breakable().await;
         let agents = Agents::new(&cluster, json!({})).await;
         agents.deploy("steady", 1, json!({})).await;
         let pod = agents.pods("steady", 1).await.remove(0);
@@ -279,14 +286,15 @@ fn the_api_server_away_for_a_minute_costs_no_record_and_mends_itself() {
             .await;
         agents.wait_for_condition("Ready", "True/AsExpected").await;
         assert_eq!(agents.pod("steady").await, pod.name_any());
+        drop(agents);
+        cluster.give_back();
     });
 }
 
 #[test]
 fn a_partitioned_nodes_pods_are_replaced_and_the_heal_is_clean() {
     run(async {
-        let _one = ONE_AT_A_TIME.lock().await;
-        let cluster = start(&[]).await;
+        let cluster = breakable().await;
         let agents = Agents::new(&cluster, json!({})).await;
         agents.deploy("spread", 2, json!({})).await;
         let pods = agents.pods("spread", 2).await;
@@ -315,5 +323,7 @@ fn a_partitioned_nodes_pods_are_replaced_and_the_heal_is_clean() {
         }
         let twice = "select count(*) from (select strand, seq from project_builds group by strand, seq having count(*) > 1) t";
         assert_eq!(agents.supabase.sql(twice), "0");
+        drop(agents);
+        cluster.give_back();
     });
 }

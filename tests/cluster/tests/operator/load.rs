@@ -4,16 +4,19 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use boboyka_cluster::TestNamespace;
+use boboyka_cluster::{TestNamespace, wait_for};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
 
-use crate::agents::{Caller, LABEL, record};
+use crate::agents::{Caller, LABEL, LIMIT, record};
 
 /// Between two posts of one agent.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Between two looks for pods.
+const LOOK: Duration = Duration::from_millis(300);
 
 #[derive(Default)]
 struct State {
@@ -26,6 +29,7 @@ struct State {
 /// A load on every labelled pod of a namespace, until it is ended.
 pub(crate) struct Load {
     state: Arc<Mutex<State>>,
+    end: watch::Sender<bool>,
     manager: JoinHandle<()>,
 }
 
@@ -33,53 +37,79 @@ impl Load {
     /// Begins.
     pub(crate) fn start(namespace: Arc<TestNamespace>) -> Self {
         let state = Arc::new(Mutex::new(State::default()));
-        let manager = tokio::spawn(manage(namespace, Arc::clone(&state)));
-        Self { state, manager }
+        let (end, ended) = watch::channel(false);
+        let manager = tokio::spawn(manage(namespace, Arc::clone(&state), ended));
+        Self {
+            state,
+            end,
+            manager,
+        }
     }
 
-    /// Ends; the hashes of all that was acknowledged.
+    /// How many records were acknowledged up to now.
+    pub(crate) fn acknowledged(&self) -> usize {
+        self.state.lock().unwrap().acknowledged.len()
+    }
+
+    /// Waits for this many more acknowledgements.
+    pub(crate) async fn acknowledges(&self, more: usize) {
+        let wanted = self.acknowledged() + more;
+        wait_for("records to be acknowledged", LIMIT, || async {
+            Ok(self.acknowledged() >= wanted)
+        })
+        .await
+        .unwrap();
+    }
+
+    /// Ends when every request under way is answered or failed; the hashes of all that was acknowledged.
     pub(crate) async fn end(self) -> HashSet<String> {
-        self.manager.abort();
-        let _ = self.manager.await;
-        // Requests under way are answered or fail.
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        let mut state = self.state.lock().unwrap();
-        state.busy.clear();
-        std::mem::take(&mut state.acknowledged)
+        self.end.send_replace(true);
+        self.manager.await.unwrap();
+        std::mem::take(&mut self.state.lock().unwrap().acknowledged)
     }
 }
 
-async fn manage(namespace: Arc<TestNamespace>, state: Arc<Mutex<State>>) {
-    let mut agents = tokio::task::JoinSet::new();
-    let labelled = ListParams::default().labels(LABEL);
-    loop {
-        let pods = namespace
-            .api::<Pod>()
-            .list(&labelled)
-            .await
-            .map(|list| list.items);
-        for pod in pods.unwrap_or_default() {
-            let running = pod.metadata.deletion_timestamp.is_none()
-                && pod
-                    .status
-                    .as_ref()
-                    .is_some_and(|status| status.phase.as_deref() == Some("Running"));
-            let name = pod.name_any();
-            if running && state.lock().unwrap().busy.insert(name.clone()) {
-                agents.spawn(post_all_the_time(
-                    Arc::clone(&namespace),
-                    name,
-                    Arc::clone(&state),
-                ));
+async fn manage(
+    namespace: Arc<TestNamespace>,
+    state: Arc<Mutex<State>>,
+    mut ended: watch::Receiver<bool>,
+) {
+    let mut agents = JoinSet::new();
+    while !*ended.borrow() {
+        for name in running(&namespace).await {
+            if state.lock().unwrap().busy.insert(name.clone()) {
+                let (namespace, state) = (Arc::clone(&namespace), Arc::clone(&state));
+                agents.spawn(post_all_the_time(namespace, name, state, ended.clone()));
             }
         }
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        let _ = tokio::time::timeout(LOOK, ended.changed()).await;
     }
+    while agents.join_next().await.is_some() {}
 }
 
-async fn post_all_the_time(namespace: Arc<TestNamespace>, pod: String, state: Arc<Mutex<State>>) {
+/// The labelled pods that run and are not going away.
+async fn running(namespace: &TestNamespace) -> Vec<String> {
+    let labelled = ListParams::default().labels(LABEL);
+    let pods = namespace.api::<Pod>().list(&labelled).await;
+    let pods = pods.map(|list| list.items).unwrap_or_default();
+    let runs = |pod: &&Pod| {
+        let phase = pod
+            .status
+            .as_ref()
+            .and_then(|status| status.phase.as_deref());
+        pod.metadata.deletion_timestamp.is_none() && phase == Some("Running")
+    };
+    pods.iter().filter(runs).map(Pod::name_any).collect()
+}
+
+async fn post_all_the_time(
+    namespace: Arc<TestNamespace>,
+    pod: String,
+    state: Arc<Mutex<State>>,
+    mut ended: watch::Receiver<bool>,
+) {
     if let Ok(mut caller) = Caller::to(&namespace, &pod).await {
-        loop {
+        while !*ended.borrow() {
             let number = {
                 let mut state = state.lock().unwrap();
                 state.posted += 1;
@@ -94,9 +124,9 @@ async fn post_all_the_time(namespace: Arc<TestNamespace>, pod: String, state: Ar
                 Ok(_) => {}
                 Err(_) => break,
             }
-            tokio::time::sleep(PAUSE).await;
+            let _ = tokio::time::timeout(PAUSE, ended.changed()).await;
         }
     }
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    let _ = tokio::time::timeout(LOOK, ended.changed()).await;
     state.lock().unwrap().busy.remove(&pod);
 }

@@ -1,7 +1,5 @@
 //! A stranger's path: from nothing to a record in the strand, in Postgres and in the columns.
 
-use std::time::Duration;
-
 use boboyka_cluster::wait_for;
 use serde_json::json;
 
@@ -12,7 +10,7 @@ use crate::product::{cluster, kubectl, run};
 fn one_integration_and_a_label_give_every_pod_a_durable_mirrored_reporting_strand() {
     run(async {
         let cluster = cluster().await;
-        let agents = Agents::new(cluster, json!({})).await;
+        let agents = Agents::patient(cluster).await;
         agents.wait_for_condition("Ready", "True/NoPods").await;
         agents.deploy("builder", 1, json!({})).await;
         let pod = agents.pod("builder").await;
@@ -83,14 +81,10 @@ fn settings_are_obeyed_without_a_restart() {
         agents
             .edit(json!({"retention": {"maxAge": "1h", "maxSize": "64Mi"}}))
             .await;
-        wait_for(
-            "the retention to be obeyed",
-            Duration::from_secs(5),
-            || async {
-                let status = agents.get(&pod, "/v1/boboyka/status").await;
-                Ok(status.contains("3600000") && status.contains("67108864"))
-            },
-        )
+        wait_for("the retention to be obeyed", LIMIT, || async {
+            let status = agents.get(&pod, "/v1/boboyka/status").await;
+            Ok(status.contains("3600000") && status.contains("67108864"))
+        })
         .await
         .unwrap();
         assert_eq!(agents.pod("obeys").await, pod);

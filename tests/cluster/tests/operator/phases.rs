@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use boboyka_cluster::wait_for;
 use boboyka_crds::Phase;
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
-use crate::agents::{Agents, Caller};
+use crate::agents::{Agents, Caller, LIMIT};
 use crate::load::Load;
 use crate::product::{cluster, run, tell};
 
@@ -27,7 +27,7 @@ fn phases_forward_and_back_under_load_leave_in_supabase_what_they_promise() {
         agents.wait_for_condition("Ready", "True/AsExpected").await;
         let load = Load::start(Arc::clone(&agents.namespace));
         for phase in [Phase::MigrateInternals, Phase::CutOver, Phase::DualWrite] {
-            tokio::time::sleep(Duration::from_secs(3)).await;
+            load.acknowledges(50).await;
             let edited = Instant::now();
             agents.edit(json!({"phase": phase})).await;
             agents
@@ -36,7 +36,7 @@ fn phases_forward_and_back_under_load_leave_in_supabase_what_they_promise() {
                 })
                 .await;
             tell(&format!("{phase} in force after {:?}", edited.elapsed()));
-            wait_for("every strand to obey", Duration::from_mins(1), || async {
+            wait_for("every strand to obey", LIMIT, || async {
                 let strands = agents.strands().await;
                 Ok(strands.iter().all(|strand| {
                     strand
@@ -51,9 +51,8 @@ fn phases_forward_and_back_under_load_leave_in_supabase_what_they_promise() {
                 promises_kept(&agents, &pods).await;
             }
         }
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        load.acknowledges(50).await;
         let acknowledged = load.end().await;
-        assert!(acknowledged.len() > 100, "{}", acknowledged.len());
         // Back in DualWrite, Supabase converges to all that the strands hold, and nothing else.
         let mut held = HashSet::new();
         let mut changes = 0;
@@ -67,7 +66,7 @@ fn phases_forward_and_back_under_load_leave_in_supabase_what_they_promise() {
         assert!(acknowledged.is_subset(&held));
         wait_for(
             "Supabase to hold exactly what the strands hold",
-            Duration::from_mins(1),
+            LIMIT,
             || async { Ok(agents.mirrored() == held) },
         )
         .await
@@ -83,7 +82,7 @@ fn in_force(integration: &boboyka_crds::BoboykaIntegration) -> Option<Phase> {
 async fn promises_kept(agents: &Agents, pods: &[String]) {
     wait_for(
         "Supabase to hold what was appended before the boundary, and no more",
-        Duration::from_secs(30),
+        LIMIT,
         || async {
             let mirrored = agents.mirrored();
             for pod in pods {
@@ -157,7 +156,7 @@ fn a_phase_that_can_not_come_yet_says_what_it_waits_for() {
             !drained.passed && drained.message.contains("1 records wait"),
             "{drained:?}"
         );
-        wait_for("an Event that says so", Duration::from_secs(20), || async {
+        wait_for("an Event that says so", LIMIT, || async {
             Ok(agents
                 .told()
                 .await
@@ -172,7 +171,7 @@ fn a_phase_that_can_not_come_yet_says_what_it_waits_for() {
             })
             .await;
         let receipt = agents.post(&pod, "bld_after").await;
-        wait_for("the sidecar to obey", Duration::from_secs(5), || async {
+        wait_for("the sidecar to obey", LIMIT, || async {
             let receipt = agents.post(&pod, "bld_later").await;
             Ok(receipt["dual_write"]["enabled"] == false)
         })

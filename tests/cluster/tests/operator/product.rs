@@ -3,23 +3,20 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
-use std::time::Duration;
 
-use boboyka_cluster::image::test_images;
-use boboyka_cluster::{Cluster, Tier, wait_for};
+use boboyka_cluster::{Breakable, Cluster, Slot, Tier, test_images, wait_for};
 use boboyka_crds::BoboykaIntegration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 use tokio::runtime::Runtime;
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::OnceCell;
+
+use crate::agents::LIMIT;
 
 /// Where the operator is installed.
 pub(crate) const NAMESPACE: &str = "boboyka-system";
-
-/// Tests that break things have a cluster of their own, one at a time.
-pub(crate) static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 /// Clients live in the runtime that made them, so all tests run in one.
 pub(crate) fn run<T>(test: impl Future<Output = T>) -> T {
@@ -35,8 +32,16 @@ pub(crate) async fn cluster() -> &'static Cluster {
     CLUSTER.get_or_init(|| start(&[])).await
 }
 
+/// The cluster for tests that break it and leave it whole.
+pub(crate) async fn breakable() -> Breakable {
+    static SLOT: Slot = Slot::const_new(None);
+    Breakable::take(&SLOT, async { Ok(start(&[]).await) })
+        .await
+        .unwrap()
+}
+
 /// A cluster with the product in it, installed with some values.
-pub(crate) async fn start(values: &[&str]) -> Cluster {
+async fn start(values: &[&str]) -> Cluster {
     let cluster = Cluster::start(Tier::Nodes(2), &test_images().unwrap())
         .await
         .unwrap();
@@ -46,7 +51,7 @@ pub(crate) async fn start(values: &[&str]) -> Cluster {
 
 /// Installs, or upgrades with other values, as `make deploy` does.
 pub(crate) fn deploy(cluster: &Cluster, values: &[&str]) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/deploy.sh");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/deploy.sh");
     let mut command = Command::new(script);
     command.env("KUBECONFIG", cluster.kubeconfig());
     for value in values {
@@ -104,18 +109,14 @@ pub(crate) async fn kill_operator(cluster: &Cluster) {
 /// Waits until the operator's Deployment has all of its replicas ready.
 pub(crate) async fn operator_ready(cluster: &Cluster) {
     let api: Api<Deployment> = Api::namespaced(cluster.client(), NAMESPACE);
-    wait_for(
-        "the operator to be ready",
-        Duration::from_mins(2),
-        || async {
-            let found = api.get("boboyka-operator").await?;
-            let status = found.status.unwrap_or_default();
-            Ok(
-                status.ready_replicas == found.spec.and_then(|spec| spec.replicas)
-                    && status.observed_generation == found.metadata.generation,
-            )
-        },
-    )
+    wait_for("the operator to be ready", LIMIT, || async {
+        let found = api.get("boboyka-operator").await?;
+        let status = found.status.unwrap_or_default();
+        Ok(
+            status.ready_replicas == found.spec.and_then(|spec| spec.replicas)
+                && status.observed_generation == found.metadata.generation,
+        )
+    })
     .await
     .unwrap();
 }

@@ -1,14 +1,13 @@
 //! Draining: what a strand still holds for Supabase is mirrored before the process ends.
 
 use std::process::Command;
-use std::time::Duration;
 
 use boboyka_crds::Phase;
-use boboyka_tests::process::{Process, free_address};
+use boboyka_tests::process::{Process, free_address, wait_until};
 use boboyka_tests::{Fault, Sidecar, Supabase, sidecar};
 use serde_json::{Value, json};
 
-use crate::stage::{LIMIT, OBEYED, POD_UID, Stage, health, mirrored, obeys, run};
+use crate::stage::{LIMIT, POD_UID, Stage, health, mirrored, obeys, run};
 
 /// The drain of a sidecar's strand, as its Job would run it.
 fn drain(stage: &Stage, of: &Sidecar, supabase: Option<&Supabase>) -> Process {
@@ -20,6 +19,15 @@ fn drain(stage: &Stage, of: &Sidecar, supabase: Option<&Supabase>) -> Process {
     }
     command.envs(stage.environment());
     Process::start(&mut command, &of.data_dir().with_file_name("drain.log"))
+}
+
+/// A drain that has begun to ask Supabase.
+async fn asking_drain(stage: &Stage, of: &Sidecar, supabase: &Supabase) -> Process {
+    let before = supabase.requests();
+    let drain = drain(stage, of, Some(supabase));
+    let asks = || async { supabase.requests() > before };
+    wait_until(LIMIT, asks, || drain.log()).await;
+    drain
 }
 
 #[test]
@@ -41,14 +49,14 @@ fn a_drain_mirrors_what_is_left_reports_it_and_ends() {
         assert_eq!(stage.report().await["backlog"], 5);
 
         supabase.start_postgres();
-        supabase.fail_next((0..8).map(|_| Fault::Slow(OBEYED)));
-        let mut drain = drain(&stage, &sidecar, Some(&supabase));
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        supabase.hold();
+        let mut drain = asking_drain(&stage, &sidecar, &supabase).await;
         assert!(
             !drain.has_ended(),
             "it ended with a backlog:\n{}",
             drain.log()
         );
+        supabase.release();
         assert!(drain.wait(LIMIT), "{}", drain.log());
         assert_eq!(supabase.rows("agent_health").len(), 5);
         let report = stage.report().await;
@@ -72,8 +80,7 @@ fn a_signal_during_a_drain_ends_it_as_unfinished() {
         supabase.fail_next((0..500).map(|_| Fault::Status(503, "", None)));
         sidecar.ingest("agent_health", &health(0)).await;
         assert!(sidecar.terminate());
-        let mut drain = drain(&stage, &sidecar, Some(&supabase));
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        let mut drain = asking_drain(&stage, &sidecar, &supabase).await;
         drain.signal("TERM");
         assert!(
             !drain.wait(LIMIT),

@@ -6,7 +6,7 @@ use boboyka_crds::{BoboykaStrand, Phase};
 use boboyka_tests::{Sidecar, Supabase};
 use serde_json::{Value, json};
 
-use crate::stage::{OBEYED, POD_UID, Stage, health, mirrored, obeys, run, say};
+use crate::stage::{PATIENCE, POD_UID, Stage, health, mirrored, obeys, run, say};
 
 fn condition<'a>(report: &'a Value, kind: &str) -> &'a Value {
     let conditions = report["conditions"].as_array().unwrap();
@@ -50,14 +50,11 @@ fn a_report_says_how_the_strand_is_and_never_the_key() {
         stage
             .edit_strand(json!({"witnessed": {"seq": 1, "hash": first["record_hash"]}}))
             .await;
-        let asked = Instant::now();
         stage
             .reported(&sidecar, |report| {
                 report["witnessed"] == json!({"seq": 1, "hash": first["record_hash"]})
             })
             .await;
-        assert!(asked.elapsed() < OBEYED, "{:?}", asked.elapsed());
-
         tell_of_refusals(&stage, &sidecar, &mut supabase).await;
 
         let strand = stage
@@ -98,20 +95,19 @@ async fn tell_of_refusals(stage: &Stage, sidecar: &Sidecar, supabase: &mut Supab
 }
 
 #[test]
-fn only_the_holder_reports_and_it_says_good_bye_in_time() {
+fn only_the_holder_reports_and_it_says_good_bye() {
     run(async {
         let stage = Stage::new(json!({})).await;
         stage.put_in_force(Phase::DualWrite, 1).await;
         let mut sidecar = stage.sidecar(&[]).await;
         sidecar.ingest("agent_health", &health(0)).await;
-        tokio::time::sleep(OBEYED).await;
+        tokio::time::sleep(PATIENCE).await;
         assert_eq!(stage.report().await, Value::Null, "nobody holds it");
         stage.hold("another").await;
-        tokio::time::sleep(OBEYED).await;
+        tokio::time::sleep(PATIENCE).await;
         assert_eq!(stage.report().await, Value::Null, "another pod holds it");
         stage.hold(POD_UID).await;
-        let (_, took) = stage.reported(&sidecar, obeys(Phase::DualWrite, 1)).await;
-        assert!(took < OBEYED, "{took:?}");
+        stage.reported(&sidecar, obeys(Phase::DualWrite, 1)).await;
         // Of a strand that nobody mirrors there is nothing to say about Supabase.
         assert_eq!(stage.report().await.get("conditions"), None);
 
@@ -120,7 +116,6 @@ fn only_the_holder_reports_and_it_says_good_bye_in_time() {
         assert!(sidecar.terminate());
         let took = begun.elapsed();
         say(&format!("ended after {took:?}"));
-        assert!(took < OBEYED, "it ended after {took:?}");
         let report = stage.report().await;
         assert_eq!(
             (&report["ready"], &report["head"]["seq"]),

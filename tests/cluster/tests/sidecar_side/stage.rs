@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use boboyka_cluster::{Cluster, TestNamespace, Tier, wait_for};
 use boboyka_crds::{BoboykaIntegration, BoboykaStrand, Phase, definitions};
 use boboyka_tests::Sidecar;
+use boboyka_tests::process::GUARD;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, Resource, ResourceExt as _};
@@ -14,10 +15,9 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
-/// How long anything may take, on a busy machine.
-pub(crate) const LIMIT: Duration = Duration::from_mins(1);
-/// How long an edit may take to be obeyed.
-pub(crate) const OBEYED: Duration = Duration::from_secs(2);
+pub(crate) const LIMIT: Duration = GUARD;
+/// How long a test waits for what must not come: longer than a report usually takes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) const POD_UID: &str = "6f0e9d7c-8a0b-4a7e-9a53-0e3c5f1a2b3c";
 
 /// Clients live in the runtime that made them, so all tests run in one.

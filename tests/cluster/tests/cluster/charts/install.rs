@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use boboyka_cluster::{Cluster, TestNamespace, wait_for};
 use boboyka_crds::{BoboykaIntegration, BoboykaStrand, names};
+use boboyka_tests::process::GUARD;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingAdmissionPolicy,
 };
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use super::{NAMESPACE, chart, helm, root};
 use crate::shared::{ONE_AT_A_TIME, pod_of_probe, run, start};
 
-const LIMIT: Duration = Duration::from_mins(2);
+const LIMIT: Duration = GUARD;
 
 /// The authorities by which the API server knows the operator.
 async fn authorities(cluster: &Cluster) -> Option<Vec<u8>> {
@@ -39,7 +40,7 @@ async fn replicas(cluster: &Cluster) -> (i32, i32) {
 
 /// What `make deploy` runs.
 fn deploy(cluster: &Cluster) -> String {
-    let mut script = Command::new(root().join("charts/deploy.sh"));
+    let mut script = Command::new(root().join("tools/deploy.sh"));
     let output = script
         .env("KUBECONFIG", cluster.kubeconfig())
         .output()

@@ -39,7 +39,7 @@ fn both_charts_pass_helms_lint() {
 #[test]
 fn what_is_generated_is_what_the_source_says() {
     let folder = tempfile::tempdir().unwrap();
-    let script = root().join("charts/generate.sh");
+    let script = root().join("tools/generate.sh");
     let output = Command::new(script).arg(folder.path()).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let mut files = vec!["install.yaml".to_owned()];
@@ -288,7 +288,7 @@ fn every_alert_asks_for_a_metric_that_there_is() {
     let rendered = template(&MONITORING);
     let rule = find(&rendered, "PrometheusRule", "boboyka-operator").unwrap();
     let read = |place: &str| std::fs::read_to_string(root().join(place)).unwrap();
-    let known = read("docs/api.md") + &read("operator/src/metrics.rs");
+    let known = read("docs/api.md") + &read("operator/src/metrics/registry.rs");
     let mut alerts = 0;
     for group in rule["spec"]["groups"].as_array().unwrap() {
         for alert in group["rules"].as_array().unwrap() {

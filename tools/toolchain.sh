@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes sure that the tree can be built: Rust, and the C compiler that Rust links with.
+# Checks for what a build needs: Rust, and the C compiler that Rust links with. Installs Debian's compiler under root.
 set -euo pipefail
 CARGO=${CARGO:-cargo}
 

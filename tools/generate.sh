@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Writes what the charts are made of and what is made of them: the definitions in boboyka-crds, and the one manifest.
+# Generates the definitions in charts/boboyka-crds and the manifest charts/install.yaml, which holds both charts.
 #
-#   charts/generate.sh [FOLDER]   writes into FOLDER instead, for a test to compare
+#   tools/generate.sh [FOLDER]   writes into FOLDER instead of charts; a test compares the two
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=${1:-charts}
-helm=$(tests/provision.sh --where-cluster | sed -n 's/^HELM_BIN=//p')/helm
+helm=$(tools/provision.sh --where-cluster | sed -n 's/^HELM_BIN=//p')/helm
 namespace=boboyka-system
 
 mkdir -p "$folder/boboyka-crds/definitions"
 cp crds/yaml/*.yaml "$folder/boboyka-crds/definitions/"
 
-# Rendered without a cluster, and without what the caller's own helm would add.
+# Renders without a cluster and without the caller's own helm settings.
 render() { # CHART ARGUMENT...
   HELM_CONFIG_HOME=/nonexistent HELM_DATA_HOME=/nonexistent HELM_CACHE_HOME=/nonexistent KUBECONFIG=/nonexistent \
     "$helm" template "$1" "charts/$1" --namespace "$namespace" "${@:2}"

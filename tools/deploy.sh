@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# Installs the charts with the images of this checkout, into KUBECONFIG's cluster or else the one of `make cluster`, and
-# says what comes next. The cluster's nodes have to have the images.
+# Installs the charts into the cluster of KUBECONFIG, or else of `make cluster`, and prints the next step. The cluster's
+# nodes must have this checkout's images.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 own=$PWD/target/cluster/kubeconfig
 if [ -z "${KUBECONFIG:-}" ]; then
-  [ -e "$own" ] || { echo "deploy: no cluster: run 'make cluster' first, or set KUBECONFIG" >&2; exit 1; }
+  [ -e "$own" ] || { echo "deploy: FAILED: there is no cluster. Run 'make cluster' first, or set KUBECONFIG" >&2; exit 1; }
   export KUBECONFIG=$own
 fi
-where=$(tests/provision.sh --where-cluster)
+where=$(tools/provision.sh --where-cluster)
 helm=$(sed -n 's/^HELM_BIN=//p' <<<"$where")/helm
 kubectl=$(sed -n 's/^KUBERNETES_BIN=//p' <<<"$where")/kubectl
 namespace=boboyka-system
 
 "$helm" upgrade --install boboyka-crds charts/boboyka-crds --namespace "$namespace" --create-namespace >/dev/null
-"$kubectl" wait --for=condition=Established --timeout=60s crd \
+"$kubectl" wait --for=condition=Established --timeout=300s crd \
   boboykaintegrations.boboyka.sapixdb.com boboykastrands.boboyka.sapixdb.com >/dev/null
 "$helm" upgrade --install boboyka-operator charts/boboyka-operator --namespace "$namespace" "$@"
-"$kubectl" --namespace "$namespace" rollout status deployment/boboyka-operator --timeout=180s
+"$kubectl" --namespace "$namespace" rollout status deployment/boboyka-operator --timeout=300s

@@ -1,12 +1,19 @@
 //! The sidecar's and the operator's image: what is in them, that they are the same bytes every time, and that the
 //! Dockerfile says the same.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails says where"
+)]
+
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use boboyka_cluster::image::{OPERATOR, SIDECAR, of_ours, test_images};
+use boboyka_images::{OPERATOR, Profile, SIDECAR, product_image, product_images};
 use serde_json::{Value, json};
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -18,13 +25,20 @@ fn the_same_program_gives_the_same_bytes() {
     std::fs::write(&program, "a program").unwrap();
     let write = |name: &str| {
         let place = folder.path().join(name);
-        std::fs::read(of_ours(&SIDECAR, &program).unwrap().write(&place).unwrap()).unwrap()
+        std::fs::read(
+            product_image(&SIDECAR, &program)
+                .unwrap()
+                .write(&place)
+                .unwrap(),
+        )
+        .unwrap()
     };
     let first = write("first");
-    // Another time, and another owner's habits: neither is in the archive.
-    std::fs::remove_file(&program).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(1100));
-    std::fs::write(&program, "a program").unwrap();
+    // Another modification time and another mode: neither is in the archive.
+    let file = std::fs::File::open(&program).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .unwrap();
     assert_eq!(first, write("second"));
 }
 
@@ -129,7 +143,7 @@ fn the_dockerfile_declares_what_the_images_declare() {
         // It copies what lies beside the archive, so the files are the same too.
         let copied = format!("--from=build /src/target/images/{name}/ /");
         assert_eq!(said("COPY ").collect::<Vec<_>>(), [copied.as_str()]);
-        let beside = root().join("target/test-images").join(name);
+        let beside = Profile::Debug.images().join(name);
         for (file, content) in &files {
             assert!(
                 std::fs::read(beside.join(file)).unwrap() == *content,
@@ -145,7 +159,7 @@ fn root() -> PathBuf {
 
 /// An image's configuration and its files.
 fn image_of(name: &str) -> (Value, Files) {
-    let images = test_images().unwrap();
+    let images = product_images(Profile::Debug).unwrap();
     let file = format!("{name}.tar");
     let archive = images.iter().find(|place| place.ends_with(&file)).unwrap();
     let archive = unpack(&std::fs::read(archive).unwrap());

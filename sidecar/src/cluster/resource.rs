@@ -44,7 +44,7 @@ pub(super) fn integration(object: &Value, known: &Integration) -> (Integration, 
         .unwrap_or(known.transition);
     let rows = fields.get("/spec/supabase/mirror/batchRows").ok().flatten();
     let tables = tables(&mut fields).unwrap_or_else(|Unread| known.tables.clone());
-    let heard = Integration {
+    let read = Integration {
         in_force,
         transition,
         has_supabase: object
@@ -66,7 +66,7 @@ pub(super) fn integration(object: &Value, known: &Integration) -> (Integration, 
             fields.get("/status/strands/held").ok().flatten(),
         ),
     };
-    (heard, fields.complaints)
+    (read, fields.complaints)
 }
 
 /// What a strand's resource says to its sidecar. What can't be read is as if it were not there.

@@ -1,16 +1,14 @@
-//! What a program is made of, as a `CycloneDX` document: every crate that is linked into it, from Cargo.lock. The same
-//! lock gives the same bytes.
+//! The bill of materials of a program, as a `CycloneDX` document: every crate that is linked into it, by Cargo.lock. The
+//! same lock gives the same bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::namespaces::run;
-
-/// What cargo tells; the rest of it is not needed.
+/// The part of `cargo metadata` that a bill needs.
 #[derive(Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
@@ -48,16 +46,22 @@ struct Kind {
     kind: Option<String>,
 }
 
-/// The document for a package of this workspace.
+/// The document for a package of this workspace. Fails when cargo does or knows no such package.
 pub(crate) fn of_package(name: &str) -> Result<Vec<u8>> {
     let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
     command
         .args(["metadata", "--locked", "--format-version", "1"])
         .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
         .current_dir(env!("CARGO_MANIFEST_DIR"));
-    let metadata: Metadata = serde_json::from_str(&run(&mut command)?)?;
+    let output = command.output().context("could not start cargo")?;
+    ensure!(
+        output.status.success(),
+        "cargo metadata failed: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    let metadata: Metadata = serde_json::from_slice(&output.stdout)?;
     let root = metadata.packages.iter().find(|one| one.name == name);
-    let root = root.with_context(|| format!("there is no package {name}"))?;
+    let root = root.with_context(|| format!("cargo metadata lists no package {name}"))?;
     let linked = linked_into(&root.id, &metadata.resolve);
     let mut parts: Vec<&Package> = metadata.packages.iter().collect();
     parts.retain(|one| linked.contains(one.id.as_str()) && one.id != root.id);
@@ -72,7 +76,7 @@ pub(crate) fn of_package(name: &str) -> Result<Vec<u8>> {
     Ok(serde_json::to_vec(&document)?)
 }
 
-/// The package and all that it needs when it runs; build scripts and tests are not linked.
+/// The package and its normal dependencies at any depth; build scripts and tests are not linked.
 fn linked_into<'a>(root: &'a str, resolve: &'a Resolve) -> BTreeSet<&'a str> {
     let nodes: BTreeMap<&str, &Node> = resolve
         .nodes
@@ -103,7 +107,7 @@ fn component(package: &Package, kind: &str) -> Value {
     component.insert("name".to_owned(), json!(name));
     component.insert("version".to_owned(), json!(version));
     if let Some(license) = &package.license {
-        // Older crates write MIT/Apache-2.0, which SPDX does not know.
+        // Older crates write MIT/Apache-2.0, which is no SPDX expression.
         let license = license.replace('/', " OR ");
         component.insert("licenses".to_owned(), json!([{"expression": license}]));
     }

@@ -1,0 +1,74 @@
+//! What is to be done about claims, and about strands whose claim or resource is missing. Pure.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use boboyka_crds::{BoboykaStrand, BoboykaStrandSpec, names};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::ResourceExt as _;
+
+use super::situation::Situation;
+use crate::integration::Storage;
+use crate::objects;
+use crate::strands::slot;
+
+/// The admission that created a strand may still be creating its claim for this long.
+const YOUNG: Duration = Duration::from_secs(5);
+
+/// Strands whose claim is missing.
+pub(super) fn unclaimed(situation: &Situation<'_>) -> Vec<Arc<BoboykaStrand>> {
+    let claims = situation.seen.claims.iter();
+    let claimed: HashSet<&str> = claims.filter_map(|claim| claim.name.as_deref()).collect();
+    let strands = situation.seen.strands.iter();
+    let unclaimed = strands.filter(|strand| {
+        let claim = strand.spec.claim_name.as_deref();
+        claim.is_some_and(|claim| !claimed.contains(claim))
+            && strand.metadata.deletion_timestamp.is_none()
+            && situation.is_older(strand.metadata.creation_timestamp.as_ref(), YOUNG)
+    });
+    unclaimed.cloned().collect()
+}
+
+/// Claims whose owner is not as the integration asks, each with the owner to set.
+pub(super) fn misowned(situation: &Situation<'_>) -> Vec<(String, Option<OwnerReference>)> {
+    let owner = situation.validated.owner_of_strands();
+    let wrong = live(situation).filter(|(claim, _)| !situation.is_owned(claim, owner.as_ref()));
+    wrong
+        .filter_map(|(claim, _)| Some((claim.name.clone()?, owner.clone())))
+        .collect()
+}
+
+/// Strands that were deleted while their claims stayed, as their claims describe them.
+pub(super) fn lost_strands(situation: &Situation<'_>) -> Vec<BoboykaStrand> {
+    if !matches!(situation.validated.storage, Storage::Claim { .. }) {
+        return Vec::new();
+    }
+    let strands = situation.seen.strands.iter();
+    let known: HashSet<String> = strands.map(|one| one.name_any()).collect();
+    let lost = live(situation).filter(|(claim, strand)| {
+        !known.contains(*strand) && situation.is_older(claim.creation_timestamp.as_ref(), YOUNG)
+    });
+    lost.map(|(claim, strand)| strand_of_claim(situation, strand, claim))
+        .collect()
+}
+
+/// Claims that are not being deleted, each with its strand.
+fn live<'a>(situation: &Situation<'a>) -> impl Iterator<Item = (&'a ObjectMeta, &'a String)> {
+    let claims = situation.seen.claims.iter();
+    let live = claims.filter(|claim| claim.deletion_timestamp.is_none());
+    live.filter_map(|claim| Some((claim, claim.labels.as_ref()?.get(names::STRAND_LABEL)?)))
+}
+
+/// A strand as its claim describes it, held by the pod that carries it, if one does.
+fn strand_of_claim(situation: &Situation<'_>, strand: &str, claim: &ObjectMeta) -> BoboykaStrand {
+    let annotations = claim.annotations.as_ref();
+    let slot = annotations.and_then(|all| all.get(names::SLOT_ANNOTATION));
+    let carrier = situation.carrier(strand);
+    let spec = BoboykaStrandSpec {
+        slot: slot.and_then(|text| slot::read(text)),
+        holder: carrier.and_then(|pod| situation.holder(pod)),
+        ..BoboykaStrandSpec::default()
+    };
+    objects::strand::new(situation.validated, strand, spec)
+}

@@ -1,0 +1,84 @@
+//! What a plan is made from. Pure: the time is an argument.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use boboyka_crds::Holder;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
+
+use crate::caches::Pod;
+use crate::clock::{Moment, elapsed};
+use crate::controller::memory::Memory;
+use crate::controller::seen::Seen;
+use crate::integration::Validated;
+
+/// An integration, what exists of it, and what is remembered, at one moment.
+pub(in crate::controller) struct Situation<'a> {
+    pub(super) validated: &'a Validated,
+    pub(super) seen: &'a Seen,
+    pub(super) memory: &'a Memory,
+    pub(super) grace: Duration,
+    pub(super) now: &'a Moment,
+    by_token: HashMap<&'a str, &'a Pod>,
+}
+
+impl<'a> Situation<'a> {
+    /// `grace` is how long a strand that was given at admission waits for its pod.
+    pub(in crate::controller) fn new(
+        validated: &'a Validated,
+        seen: &'a Seen,
+        memory: &'a Memory,
+        grace: Duration,
+        now: &'a Moment,
+    ) -> Self {
+        let pods = seen.pods.iter();
+        let by_token = pods.filter_map(|pod| Some((pod.token.as_deref()?, &**pod)));
+        Self {
+            validated,
+            seen,
+            memory,
+            grace,
+            now,
+            by_token: by_token.collect(),
+        }
+    }
+
+    /// The pod that was admitted with a strand and a token.
+    pub(super) fn admitted(&self, strand: &str, token: &str) -> Option<&'a Pod> {
+        let pod = self.by_token.get(token).copied();
+        pod.filter(|pod| pod.strand.as_deref() == Some(strand))
+    }
+
+    /// The pod that carries a strand.
+    pub(super) fn carrier(&self, strand: &str) -> Option<&Arc<Pod>> {
+        let mut pods = self.seen.pods.iter();
+        pods.find(|pod| pod.strand.as_deref() == Some(strand))
+    }
+
+    /// A pod as the holder of the strand that it carries.
+    pub(super) fn holder(&self, pod: &Pod) -> Option<Holder> {
+        Some(Holder {
+            token: pod.token.clone()?,
+            since: Some(self.now.time.clone()),
+            pod_name: Some(pod.name.clone()),
+            pod_uid: Some(pod.uid.clone()),
+        })
+    }
+
+    /// Whether a time is longer ago than an age; an unknown time is.
+    pub(super) fn is_older(&self, since: Option<&Time>, age: Duration) -> bool {
+        since.is_none_or(|since| elapsed(since, &self.now.time) > age)
+    }
+
+    /// Whether an object has the wanted owner among integrations of this name; other owners don't count.
+    pub(super) fn is_owned(&self, meta: &ObjectMeta, wanted: Option<&OwnerReference>) -> bool {
+        let name = &self.validated.owner.name;
+        let owners = meta.owner_references.iter().flatten();
+        let mut ours = owners.filter(|one| one.kind == "BoboykaIntegration" && one.name == *name);
+        match wanted {
+            Some(wanted) => ours.any(|one| one.uid == wanted.uid),
+            None => ours.next().is_none(),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What is to be done about existing strands. Pure.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use boboyka_crds::{BoboykaStrand, Holder, names};
+use k8s_openapi::api::batch::v1::Job;
+use kube::ResourceExt as _;
+
+use super::situation::Situation;
+use crate::objects;
+use crate::strands::change::StrandChange;
+use crate::strands::witness;
+
+/// A strand that no pod holds is drained once its last report is this old: a pod that restarts is faster.
+const ABANDONED: Duration = Duration::from_secs(30);
+
+/// The changes of strands.
+pub(super) fn changes(situation: &Situation<'_>) -> Vec<(Arc<BoboykaStrand>, StrandChange)> {
+    let owner = situation.validated.owner_of_strands();
+    let mut changes = Vec::new();
+    for strand in &situation.seen.strands {
+        let change = holder_change(situation, strand).or_else(|| head_to_store(situation, strand));
+        changes.extend(change.map(|change| (Arc::clone(strand), change)));
+        if !situation.is_owned(&strand.metadata, owner.as_ref()) {
+            changes.push((Arc::clone(strand), StrandChange::Own(owner.clone())));
+        }
+    }
+    changes
+}
+
+/// Strands with a backlog that no pod mirrors.
+pub(super) fn abandoned(situation: &Situation<'_>) -> Vec<Arc<BoboykaStrand>> {
+    if situation.validated.secret.is_none() || situation.validated.suspended {
+        return Vec::new();
+    }
+    let strands = situation.seen.strands.iter();
+    let abandoned = strands.filter(|strand| is_abandoned(situation, strand));
+    abandoned.cloned().collect()
+}
+
+/// The change that brings a strand's holder in line with its pod.
+fn holder_change(situation: &Situation<'_>, strand: &BoboykaStrand) -> Option<StrandChange> {
+    match &strand.spec.holder {
+        Some(holder) => held_change(situation, &strand.name_any(), holder),
+        None => free_change(situation, strand),
+    }
+}
+
+fn free_change(situation: &Situation<'_>, strand: &BoboykaStrand) -> Option<StrandChange> {
+    if let Some(pod) = situation.carrier(&strand.name_any()) {
+        return situation.holder(pod).map(StrandChange::Adopt);
+    }
+    let is_ephemeral = strand.spec.claim_name.is_none();
+    is_ephemeral.then_some(StrandChange::Delete)
+}
+
+fn held_change(situation: &Situation<'_>, strand: &str, holder: &Holder) -> Option<StrandChange> {
+    let pods = &situation.seen.pods;
+    match (&holder.pod_uid, situation.admitted(strand, &holder.token)) {
+        // The Job that drains a strand may start another pod; both carry the Job's token.
+        (bound, Some(pod)) if bound.as_ref() != Some(&pod.uid) && !pod.terminating => {
+            Some(StrandChange::Bind {
+                pod_name: pod.name.clone(),
+                pod_uid: pod.uid.clone(),
+            })
+        }
+        (Some(uid), None) if !pods.iter().any(|pod| pod.uid == *uid) => {
+            Some(StrandChange::Release {
+                pod_name: holder.pod_name.clone().unwrap_or_default(),
+                pod_uid: uid.clone(),
+            })
+        }
+        (None, None)
+            if situation.is_older(holder.since.as_ref(), situation.grace)
+                && !is_draining(situation, strand) =>
+        {
+            Some(StrandChange::TakeBack {
+                token: holder.token.clone(),
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Whether an unfinished Job drains a strand.
+fn is_draining(situation: &Situation<'_>, strand: &str) -> bool {
+    situation.seen.drains.iter().any(|job| {
+        let of = job.labels().get(names::DRAIN_LABEL);
+        of.is_some_and(|of| of == strand) && !is_finished(job)
+    })
+}
+
+fn is_finished(job: &Job) -> bool {
+    let status = job.status.as_ref();
+    let mut conditions = status
+        .iter()
+        .flat_map(|status| &status.conditions)
+        .flatten();
+    conditions
+        .any(|one| one.status == "True" && matches!(one.type_.as_str(), "Complete" | "Failed"))
+}
+
+fn head_to_store(situation: &Situation<'_>, strand: &BoboykaStrand) -> Option<StrandChange> {
+    let (memory, uid) = (situation.memory, strand.uid()?);
+    let due = memory.store_due.get(&uid);
+    let is_due = due.is_some_and(|due| *due <= situation.now.instant);
+    witness::head_to_store(strand, memory.heads.get(&uid), is_due).map(StrandChange::Witness)
+}
+
+/// Whether a strand has a backlog and no pod, and neither a pod nor a Job is on its way.
+fn is_abandoned(situation: &Situation<'_>, strand: &BoboykaStrand) -> bool {
+    let name = strand.name_any();
+    let job = objects::drain::name(&name);
+    let behind = strand.status.as_ref().filter(|status| status.backlog > 0);
+    strand.spec.holder.is_none()
+        && strand.spec.claim_name.is_some()
+        && behind.is_some_and(|status| situation.is_older(status.reported_at.as_ref(), ABANDONED))
+        && situation.carrier(&name).is_none()
+        && !situation
+            .seen
+            .drains
+            .iter()
+            .any(|one| one.name_any() == job)
+}

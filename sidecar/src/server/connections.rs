@@ -1,0 +1,207 @@
+//! The open connections, bounded, and which of them are idle. A connection is busy from a request's
+//! head to its answer's end, and while its client has yet to take what was written. Where there is room
+//! for no more, the one that has been idle longest is closed; a busy one never is.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+/// The connection was closed to make room; whatever it was about to do is not begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the connection was closed to make room for another")]
+pub(super) struct Closed;
+
+/// All connections of a server.
+#[derive(Debug)]
+pub(super) struct Connections {
+    slots: Arc<Semaphore>,
+    idle: Mutex<Idle>,
+    /// A busy connection became idle.
+    became_idle: Notify,
+}
+
+/// The idle connections by when they became so.
+#[derive(Debug, Default)]
+struct Idle {
+    turn: u64,
+    by_turn: BTreeMap<u64, CancellationToken>,
+}
+
+impl Connections {
+    pub(super) fn new(max: usize) -> Arc<Self> {
+        Arc::new(Self {
+            slots: Arc::new(Semaphore::new(max)),
+            idle: Mutex::default(),
+            became_idle: Notify::new(),
+        })
+    }
+
+    /// Room for one more, which others make if they must.
+    pub(super) async fn admit(self: &Arc<Self>) -> Arc<Connection> {
+        loop {
+            let became_idle = self.became_idle.notified();
+            if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
+                return self.connection(slot);
+            }
+            self.close_longest_idle();
+            tokio::select! {
+                slot = Arc::clone(&self.slots).acquire_owned() => {
+                    // Nobody closes the semaphore.
+                    if let Ok(slot) = slot {
+                        return self.connection(slot);
+                    }
+                }
+                () = became_idle => {}
+            }
+        }
+    }
+
+    /// Closes the connection that has been idle longest, if one is.
+    pub(super) fn close_longest_idle(&self) {
+        if let Some((_, closed)) = self.lock().by_turn.pop_first() {
+            closed.cancel();
+        }
+    }
+
+    fn connection(self: &Arc<Self>, slot: OwnedSemaphorePermit) -> Arc<Connection> {
+        let closed = CancellationToken::new();
+        let turn = self.lock().add(closed.clone());
+        Arc::new(Connection {
+            connections: Arc::clone(self),
+            closed,
+            state: Mutex::new(State { holds: 0, turn }),
+            _slot: slot,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Idle {
+    fn add(&mut self, closed: CancellationToken) -> u64 {
+        self.turn += 1;
+        self.by_turn.insert(self.turn, closed);
+        self.turn
+    }
+}
+
+/// One connection; its slot is free once it is dropped.
+#[derive(Debug)]
+pub(super) struct Connection {
+    connections: Arc<Connections>,
+    closed: CancellationToken,
+    state: Mutex<State>,
+    _slot: OwnedSemaphorePermit,
+}
+
+#[derive(Debug)]
+struct State {
+    /// How many things keep it busy.
+    holds: u32,
+    /// Where it stands among the idle ones, when nothing does.
+    turn: u64,
+}
+
+impl Connection {
+    /// Makes it busy until the answer is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> Result<Busy, Closed> {
+        let mut state = self.lock();
+        if state.holds == 0
+            && self
+                .connections
+                .lock()
+                .by_turn
+                .remove(&state.turn)
+                .is_none()
+        {
+            return Err(Closed);
+        }
+        state.holds += 1;
+        Ok(Busy(Arc::clone(self)))
+    }
+
+    /// Returns once it is to make room.
+    pub(super) async fn closed(&self) {
+        self.closed.cancelled().await;
+    }
+
+    fn end(&self) {
+        let mut state = self.lock();
+        state.holds -= 1;
+        if state.holds == 0 {
+            state.turn = self.connections.lock().add(self.closed.clone());
+            self.connections.became_idle.notify_waiters();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let turn = self.lock().turn;
+        self.connections.lock().by_turn.remove(&turn);
+    }
+}
+
+/// Keeps a connection busy until it is dropped.
+#[derive(Debug)]
+pub(super) struct Busy(Arc<Connection>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_one_that_has_been_idle_longest_makes_room_and_a_busy_one_never() {
+        let connections = Connections::new(3);
+        let first = connections.admit().await;
+        let second = connections.admit().await;
+        let third = connections.admit().await;
+        let busy = first.begin().unwrap();
+        drop(second.begin().unwrap());
+        let mut admitted = Box::pin(connections.admit());
+        assert!(admitted.as_mut().now_or_never().is_none());
+        assert!(third.closed.is_cancelled(), "it has been idle longest");
+        assert!(!first.closed.is_cancelled() && !second.closed.is_cancelled());
+        assert_eq!(third.begin().unwrap_err(), Closed);
+        drop(third);
+        let fourth = admitted.await;
+        drop(busy);
+        assert!(first.begin().is_ok() && fourth.begin().is_ok());
+    }
+
+    #[tokio::test]
+    async fn one_that_becomes_idle_makes_room_for_who_waits() {
+        let connections = Connections::new(1);
+        let only = connections.admit().await;
+        let (answer, write) = (only.begin().unwrap(), only.begin().unwrap());
+        let mut admitted = Box::pin(connections.admit());
+        assert!(admitted.as_mut().now_or_never().is_none());
+        drop(answer);
+        assert!(admitted.as_mut().now_or_never().is_none());
+        assert!(
+            !only.closed.is_cancelled(),
+            "its client has yet to take what was written"
+        );
+        drop(write);
+        assert!(admitted.as_mut().now_or_never().is_none());
+        only.closed().await;
+        drop(only);
+        admitted.await;
+    }
+}

@@ -1,0 +1,13 @@
+//! `boboyka-images`: writes the release images of the sidecar and the operator to `target/images`.
+
+use std::io::Write as _;
+
+use anyhow::{Context as _, Result};
+use boboyka_images::{Profile, product_images};
+
+fn main() -> Result<()> {
+    for image in product_images(Profile::Release)? {
+        writeln!(std::io::stdout(), "{}", image.display()).context("could not print the path")?;
+    }
+    Ok(())
+}

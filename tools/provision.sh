@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Installs what tests and tools run on into a cache folder. It looks on the system first; what is missing there is
+# unpacked or built in the cache, which needs no root. Tests ask this script for every path.
+#
+#   tools/provision.sh                  PostgreSQL, PostgREST and strace
+#   tools/provision.sh --cluster        the programs of a Kubernetes
+#   tools/provision.sh --where, --where-cluster   prints their paths as NAME=VALUE; fails when one is missing
+#   tools/provision.sh --cargo-tool NAME          cargo-deny, cargo-machete or cargo-mutants; prints its path
+#
+# BOBOYKA_CACHE names the cache folder. It may be deleted at any time.
+set -euo pipefail
+umask 022
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+MACHINE=$(uname -m)
+
+# PostgreSQL refuses to run as root, so under root it runs as this user, who must be able to read the cache.
+UNPRIVILEGED_ID=65534
+if [ "$(id -u)" = 0 ]; then
+  CACHE=${BOBOYKA_CACHE:-/var/cache/boboyka}
+  UNPRIVILEGED=(setpriv "--reuid=$UNPRIVILEGED_ID" "--regid=$UNPRIVILEGED_ID" --clear-groups)
+else
+  CACHE=${BOBOYKA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/boboyka}
+  UNPRIVILEGED=(env)
+fi
+[[ $CACHE = /* ]] || CACHE=$PWD/$CACHE
+
+say() { printf 'provision: %s\n' "$*" >&2; }
+fail() {
+  say "FAILED: $*"
+  exit 1
+}
+
+# Whether a command runs and its output contains a text. A damaged copy counts as missing.
+says() { # TEXT COMMAND...
+  local text=$1 printed
+  shift
+  printed=$("$@" 2>/dev/null) && [[ $printed == *"$text"* ]]
+}
+
+# Waits for other runs that fill the same part of the cache.
+lock() { # NAME SECONDS
+  mkdir -p "$CACHE" || fail "could not create the cache folder $CACHE. Name another one in BOBOYKA_CACHE"
+  exec 9>"$CACHE/$1"
+  flock -w "$2" 9 || fail "another run has held $CACHE/$1 for $2 seconds"
+}
+
+# Moves a finished folder to its place, so that a part of the cache is whole or absent.
+settle() { # FINISHED_FOLDER NAME
+  rm -rf "${CACHE:?}/$2"
+  mv "$1" "$CACHE/$2"
+}
+
+for part in debian postgres go kubernetes cargo; do
+  # shellcheck source=/dev/null
+  . "$HERE/provision/$part.sh"
+done
+
+case "${1:-}" in
+'') provision_postgres ;;
+--where) where_postgres ;;
+--cluster) provision_kubernetes ;;
+--where-cluster) where_kubernetes ;;
+--cargo-tool) provision_cargo_tool "${2:-}" ;;
+*) fail "unknown argument '$1'. Known are --where, --cluster, --where-cluster, --cargo-tool" ;;
+esac
