@@ -86,7 +86,8 @@ pub struct BoboykaIntegrationSpec {
 #[serde(rename_all = "camelCase")]
 pub struct Supabase {
     /// The Secret with the URL and the service key of the Supabase project. The kubelet mounts the Secret into the sidecars;
-    /// the operator never reads it. Sidecars use a changed Secret within about two minutes, without a restart. Pods start
+    /// the operator never reads it. Two more keys of the Secret are optional: `ca.crt` has the certificates of a private
+    /// authority in PEM form, and `proxy` the URL of an HTTP proxy. Sidecars use a changed Secret within about two minutes, without a restart. Pods start
     /// even if the Secret does not exist yet.
     pub secret_ref: SecretReference,
     /// Settings of the mirror. Running sidecars apply changes without a restart.

@@ -105,8 +105,8 @@ pub const SUPABASE_URL: &str = "BOBOYKA_SUPABASE_URL";
 /// The variable with Supabase's key.
 pub const SUPABASE_KEY: &str = "BOBOYKA_SUPABASE_KEY";
 
-/// Supabase's URL and key from the environment; each may be missing. No flag carries them: every user of the
-/// machine can read command lines.
+/// Supabase's URL and key from the environment; each may be missing. No flag carries them: every user
+/// of the machine can read command lines.
 pub fn supabase_variables() -> (Option<String>, Option<String>) {
     (variable(SUPABASE_URL), variable(SUPABASE_KEY))
 }

@@ -85,10 +85,11 @@ mod tests {
     use super::{by_variables, parse};
 
     fn reason(url: Option<&str>, key: Option<&str>) -> String {
-        match by_variables((url.map(str::to_owned), key.map(str::to_owned))) {
-            SupabaseSource::Wrong(reason) => reason.to_string(),
-            other => panic!("not wrong: {other:?}"),
-        }
+        let source = by_variables((url.map(str::to_owned), key.map(str::to_owned)));
+        let SupabaseSource::Wrong(reason) = source else {
+            panic!("not wrong: {source:?}");
+        };
+        reason.to_string()
     }
 
     #[test]

@@ -58,7 +58,6 @@ async fn rests(sidecar: &mut Sidecar, state: &str) {
     tokio::time::sleep(WINDOW).await;
     let after = taken(&pid);
     let (ticks, wakes) = (after.0 - before.0, after.1 - before.1);
-    println!("{state}: {ticks} ticks, {wakes} wakes in {WINDOW:?}");
     assert!(
         ticks <= TICKS_MAX,
         "{state}: {ticks} ticks in {WINDOW:?}\n{}",

@@ -65,6 +65,58 @@ async fn the_records_of_one_build_keep_its_one_row_up_to_date() {
 }
 
 #[tokio::test]
+async fn the_four_tables_of_the_readme_are_kept_as_it_says() {
+    let readme = include_str!("../../README.md");
+    let tables = readme.split("```sql\n").nth(1).unwrap();
+    let tables = tables.split("```").next().unwrap();
+    let supabase = Supabase::start().await;
+    supabase.sql("drop table project_builds, build_queue, agent_health, agent_audit_log");
+    supabase.sql(tables);
+    let schema = include_str!("../../sidecar/supabase/schema.sql");
+    supabase.sql_notices(schema);
+    supabase.change_schema("select 1").await;
+    let sidecar = with_folder(&supabase).await;
+    let item = |status: &str| json!({"queue_id": "q", "project_id": "p", "status": status, "enqueued_at_ms": 1});
+    for round in ["queued", "running"] {
+        sidecar.ingest("project_build", &build("b", round)).await;
+        let waits = if round == "queued" {
+            "waiting"
+        } else {
+            "processing"
+        };
+        sidecar.ingest("build_queue_item", &item(waits)).await;
+        let health = json!({"agent_id": "a", "status": "healthy", "cpu_pct": 1.5});
+        sidecar.ingest("agent_health", &health).await;
+        let event = json!({"agent_id": "a", "event": round, "metadata": {"n": 1}});
+        sidecar.ingest("audit_log", &event).await;
+    }
+    for (name, table, mode, rows) in [
+        ("project_build", "project_builds", "latest", "1|running"),
+        ("build_queue_item", "build_queue", "latest", "1|processing"),
+        ("agent_health", "agent_health", "append", "2|healthy"),
+        ("audit_log", "agent_audit_log", "append", "2|running"),
+    ] {
+        drained(&sidecar, name).await;
+        let lane = lane(&sidecar, name).await;
+        assert_eq!(
+            (&lane["mode"], &lane["guarded"]),
+            (&json!(mode), &json!(mode == "latest"))
+        );
+        assert_eq!(
+            (&lane["lost_columns"], &lane["dead_lettered"]),
+            (&json!([]), &json!(0))
+        );
+        let state = if table == "agent_audit_log" {
+            "event"
+        } else {
+            "status"
+        };
+        let there = supabase.sql(&format!("select count(*), max({state}) from {table}"));
+        assert_eq!(there, rows, "{table}");
+    }
+}
+
+#[tokio::test]
 async fn a_batch_with_many_states_of_few_builds_ends_with_the_newest_of_each() {
     let supabase = Supabase::start().await;
     supabase.change_schema(BUILDS).await;

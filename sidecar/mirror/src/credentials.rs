@@ -18,11 +18,13 @@ pub(crate) const VALUE_MAX_BYTES: usize = 16 * 1024;
 /// Appended by the client, so tolerated at the end of a configured URL.
 const REST_PATH: &str = "/rest/v1";
 
-/// A checked pair.
+/// A checked pair, and how to reach the URL where that needs more.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     url: String,
     key: String,
+    ca_bundle: Option<String>,
+    proxy: Option<String>,
 }
 
 /// What is wrong with a URL or a key.
@@ -129,7 +131,33 @@ impl Credentials {
         Ok(Self {
             url: check_url(url.trim())?,
             key: check_key(key.trim())?,
+            ca_bundle: None,
+            proxy: None,
         })
+    }
+
+    /// The same with certificates in PEM form that are trusted beside the machine's, and with the URL of a
+    /// proxy that replaces the environment's. Empty texts count as none.
+    #[must_use]
+    pub fn by_way_of(self, ca_bundle: Option<String>, proxy: Option<String>) -> Self {
+        let filled = |text: Option<String>| {
+            let text = text.map(|text| text.trim().to_owned());
+            text.filter(|text| !text.is_empty())
+        };
+        Self {
+            ca_bundle: filled(ca_bundle),
+            proxy: filled(proxy),
+            ..self
+        }
+    }
+
+    pub(crate) fn ca_bundle(&self) -> Option<&str> {
+        self.ca_bundle.as_deref()
+    }
+
+    /// May hold a password.
+    pub(crate) fn proxy(&self) -> Option<&str> {
+        self.proxy.as_deref()
     }
 
     /// The URL without a trailing slash; safe to show.
@@ -175,7 +203,7 @@ impl fmt::Debug for Credentials {
         f.debug_struct("Credentials")
             .field("url", &self.url)
             .field("key", &"(redacted)")
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -12,11 +12,10 @@ const RESETS_TO_SUSPECT: u32 = 3;
 /// A shorter body fits into socket buffers, so a reset says nothing about its length.
 const RESET_MIN_BYTES: usize = 64 * 1024;
 
-/// So many answers in a row, each about the same request, are looked into: a fault that passes is over
-/// by then.
+/// Faults in a row for the same request after which a preflight shows whether its rows cause them.
 const FAULTS_TO_ASK: u32 = 5;
 
-/// So many refused rows in a row for one reason, none accepted between, mean that the table is wrong
+/// Refused rows in a row for one reason, none accepted between, that show that the table is wrong
 /// and not the records.
 pub(crate) const REFUSALS_TO_STOP: u32 = 100;
 
@@ -104,7 +103,7 @@ impl Patience {
     }
 }
 
-/// The wait while the project takes no writes: somebody has to pay or to free space first.
+/// The wait while the project takes no writes: its owner has to pay or to free space first.
 pub(crate) fn read_only_delay(jitter: f64) -> Duration {
     Duration::from_mins(1).mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
 }

@@ -92,15 +92,12 @@ fn folded(
         if stored.get(&key).is_some_and(|newest| *newest > seq) {
             continue;
         }
-        match places.get(&key).and_then(|place| rows.get_mut(*place)) {
-            Some(known) => {
-                known.row = row;
-                known.members.extend(members);
-            }
-            None => {
-                places.insert(key.clone(), rows.len());
-                rows.push(Folded { row, key, members });
-            }
+        if let Some(known) = places.get(&key).and_then(|place| rows.get_mut(*place)) {
+            known.row = row;
+            known.members.extend(members);
+        } else {
+            places.insert(key.clone(), rows.len());
+            rows.push(Folded { row, key, members });
         }
     }
     by_columns(rows, shape)

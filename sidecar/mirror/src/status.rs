@@ -104,7 +104,7 @@ impl LaneView {
         !self.shape.columns.is_empty()
     }
 
-    /// Whether nothing will be sent before `deadline`, so that waiting for it is in vain.
+    /// Whether nothing will be sent before `deadline`, so that waiting for it is pointless.
     pub(super) fn is_stuck_until(&self, deadline: Instant) -> bool {
         match self.state {
             LaneState::Mirroring => self.is_hanging,

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use reqwest::header::{
     AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
 };
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Certificate, Client, Proxy, Response, StatusCode};
 use serde::Deserialize;
 
 use crate::backoff;
@@ -52,6 +52,12 @@ pub(crate) enum ClientError {
     /// The process did not install a TLS provider first.
     #[error("no TLS provider is installed: the program must install one at its start")]
     NoTlsProvider,
+    /// The text is no certificate.
+    #[error("the file ca.crt in the supabase folder holds no certificate in PEM form")]
+    CaBundle,
+    /// The text is no URL.
+    #[error("the file proxy in the supabase folder holds no URL such as http://proxy.example:3128")]
+    Proxy,
     /// Certificates could not be loaded, or the like.
     #[error("could not set up the HTTP client")]
     Build(#[source] reqwest::Error),
@@ -85,7 +91,20 @@ impl Supabase {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             return Err(ClientError::NoTlsProvider);
         }
-        let client = Client::builder()
+        let mut builder = Client::builder();
+        if let Some(bundle) = credentials.ca_bundle() {
+            let trusted = Certificate::from_pem_bundle(bundle.as_bytes());
+            let trusted = trusted.map_err(|_| ClientError::CaBundle)?;
+            if trusted.is_empty() {
+                return Err(ClientError::CaBundle);
+            }
+            builder = builder.tls_certs_merge(trusted);
+        }
+        if let Some(url) = credentials.proxy() {
+            // Without its cause, which may repeat the URL and a password in it.
+            builder = builder.proxy(Proxy::all(url).map_err(|_| ClientError::Proxy)?);
+        }
+        let client = builder
             .user_agent(USER_AGENT)
             .default_headers(headers(credentials))
             .connect_timeout(CONNECT_TIMEOUT)

@@ -191,7 +191,18 @@ impl Lane {
             Delivered::Kept { .. } | Delivered::Unclear => (Failure::not_kept(), 0),
             Delivered::Failed { failure, body_len } => (failure, body_len),
         };
-        match self.patience.disposition(&failure, part.len(), body_len) {
+        let mut disposition = self.patience.disposition(&failure, part.len(), body_len);
+        if disposition == Disposition::Ask {
+            if !self.look_at_table().await {
+                return Err(Stopped);
+            }
+            disposition = if part.len() > 1 {
+                Disposition::Split
+            } else {
+                Disposition::Refuse
+            };
+        }
+        match disposition {
             Disposition::Accept => self.stored(work, &part, report).await,
             Disposition::Refuse => {
                 self.refuse_again(work, part, letters, &failure, report)
@@ -205,16 +216,10 @@ impl Lane {
                 work.split(&part);
                 Ok(())
             }
-            Disposition::Ask if !self.look_at_table().await => Err(Stopped),
-            Disposition::Ask if part.len() > 1 => {
-                work.split(&part);
-                Ok(())
-            }
-            Disposition::Ask => {
-                self.refuse_again(work, part, letters, &failure, report)
-                    .await
-            }
-            Disposition::BackOff | Disposition::Slow | Disposition::PauseSchema => {
+            Disposition::Ask
+            | Disposition::BackOff
+            | Disposition::Slow
+            | Disposition::PauseSchema => {
                 self.stand_back(&failure);
                 Err(Stopped)
             }

@@ -100,7 +100,9 @@ impl Lane {
             return false;
         }
         if let Some(asides) = self.asides.as_mut() {
-            letters.iter().for_each(|seq| asides.remove(*seq));
+            for seq in letters {
+                asides.remove(seq);
+            }
         }
         true
     }

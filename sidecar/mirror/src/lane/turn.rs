@@ -211,7 +211,7 @@ impl Lane {
                     %table,
                     ?lost_columns,
                     idempotent,
-                    "table {table} can't take all that records have"
+                    "table {table} has not all columns and keys; the mirror goes on without them: apply schema.sql to add them"
                 );
             }
         }
@@ -287,7 +287,7 @@ impl Lane {
     }
 
     /// After too many refusals: whether the table takes the next row, or the last one at hand, which
-    /// tells a wrong table from a long run of wrong records. No row becomes a dead letter here.
+    /// distinguishes a wrong table from a long run of wrong records. No row becomes a dead letter here.
     async fn send_trial(&mut self, mut work: Work) {
         let (first, last) = work.ends();
         let mut delivered = self.deliver(&mut work, &first).await;
