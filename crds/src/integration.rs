@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::phase::Phase;
+use crate::table::MirrorTable;
 
 /// The desired state of the integration.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -85,7 +86,8 @@ pub struct BoboykaIntegrationSpec {
 #[serde(rename_all = "camelCase")]
 pub struct Supabase {
     /// The Secret with the URL and the service key of the Supabase project. The kubelet mounts the Secret into the sidecars;
-    /// the operator never reads it. Sidecars use a changed Secret within about two minutes, without a restart. Pods start
+    /// the operator never reads it. Two more keys of the Secret are optional: `ca.crt` has the certificates of a private
+    /// authority in PEM form, and `proxy` the URL of an HTTP proxy. Sidecars use a changed Secret within about two minutes, without a restart. Pods start
     /// even if the Secret does not exist yet.
     pub secret_ref: SecretReference,
     /// Settings of the mirror. Running sidecars apply changes without a restart.
@@ -143,6 +145,11 @@ pub struct Mirror {
     #[serde(default = "batch_rows")]
     #[schemars(range(min = 1, max = 500))]
     pub batch_rows: i32,
+    /// Tables that differ from those of the product's `schema.sql`, by record type: `project_build`, `build_queue_item`,
+    /// `agent_health` or `audit_log`. Default: every record type has the table and the columns of `schema.sql`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 4))]
+    pub tables: BTreeMap<String, MirrorTable>,
 }
 
 impl Default for Mirror {
@@ -150,6 +157,7 @@ impl Default for Mirror {
         Self {
             ack_timeout: ack_timeout(),
             batch_rows: batch_rows(),
+            tables: BTreeMap::new(),
         }
     }
 }

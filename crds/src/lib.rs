@@ -11,6 +11,7 @@ mod phase;
 pub mod quantity;
 pub mod rules;
 mod strand;
+mod table;
 
 pub use definition::{definitions, to_yaml};
 pub use integration::{
@@ -22,3 +23,4 @@ pub use strand::{
     BoboykaStrand, BoboykaStrandSpec, Boundary, Chain, HeadReference, Holder, LaneStatus, Slot,
     StrandStatus,
 };
+pub use table::{MirrorMode, MirrorTable, RECORD_TYPES};

@@ -5,9 +5,12 @@
 //! Rust, because an integration may be older than a rule. Rules that compare an integration with its previous version
 //! exist as CEL only: the API server alone has both versions. One table of fixtures tests both sides.
 
+use std::collections::BTreeMap;
+
 use crate::integration::BoboykaIntegrationSpec;
 use crate::phase::Phase;
 use crate::quantity::{bytes, duration};
+use crate::table::{MirrorMode, MirrorTable, RECORD_TYPES};
 
 /// Names of strands begin with the name of their integration and must fit into a label value of 63 characters.
 const NAME_MAX: usize = 40;
@@ -60,8 +63,31 @@ pub fn check(name: &str, spec: &BoboykaIntegrationSpec) -> Vec<Violation> {
         .collect()
 }
 
+/// Checks the tables of the mirror alone, for a sidecar that has them without an integration.
+pub fn check_tables(tables: &BTreeMap<String, MirrorTable>) -> Vec<Violation> {
+    let mirror = crate::Mirror {
+        tables: tables.clone(),
+        ..crate::Mirror::default()
+    };
+    let supabase = crate::Supabase {
+        mirror: Some(mirror),
+        secret_ref: crate::SecretReference {
+            name: "none".to_owned(),
+            ..crate::SecretReference::default()
+        },
+    };
+    let spec = BoboykaIntegrationSpec {
+        supabase: Some(supabase),
+        ..BoboykaIntegrationSpec::default()
+    };
+    check("none", &spec)
+}
+
 /// The number of rules: a complete table of fixtures has at least as many refused cases.
 pub const COUNT: usize = RULES.len();
+
+/// The object whose schema carries the rules about tables.
+const TABLES: &[&str] = &["spec", "supabase", "mirror", "tables"];
 
 /// All rules: those about one field first, then those about several, then those about a change.
 pub(crate) const RULES: &[Rule] = &[
@@ -103,6 +129,47 @@ pub(crate) const RULES: &[Rule] = &[
         message: "must be a number from 1 to 500",
         cel: "self.batchRows >= 1 && self.batchRows <= 500",
         is_kept: Some(|s| mirror(s).is_none_or(|m| (1..=500).contains(&m.batch_rows))),
+    },
+    Rule {
+        at: TABLES,
+        field: "spec.supabase.mirror.tables",
+        message: "must be named by record type: project_build, build_queue_item, agent_health or audit_log",
+        cel: "self.all(type, type in ['project_build', 'build_queue_item', 'agent_health', 'audit_log'])",
+        is_kept: Some(|s| {
+            tables(s).is_none_or(|tables| {
+                tables
+                    .keys()
+                    .all(|name| RECORD_TYPES.contains(&name.as_str()))
+            })
+        }),
+    },
+    Rule {
+        at: TABLES,
+        field: "spec.supabase.mirror.tables",
+        message: "table, key and columns must have names of 1 to 63 letters, digits and underscores that do not begin with a digit",
+        cel: "self.all(type, (!has(self[type].table) || self[type].table.matches('^[A-Za-z_][A-Za-z0-9_]{0,62}$')) && (!has(self[type].key) || self[type].key.matches('^ *[A-Za-z_][A-Za-z0-9_]{0,62} *(, *[A-Za-z_][A-Za-z0-9_]{0,62} *)*$')) && (!has(self[type].columns) || self[type].columns.all(field, self[type].columns[field].matches('^[A-Za-z_][A-Za-z0-9_]{0,62}$'))))",
+        is_kept: Some(|s| {
+            tables(s).is_none_or(|tables| tables.values().all(MirrorTable::names_are_plain))
+        }),
+    },
+    Rule {
+        at: TABLES,
+        field: "spec.supabase.mirror.tables",
+        message: "two fields of a record type can't have the same column",
+        cel: "self.all(type, !has(self[type].columns) || self[type].columns.all(a, self[type].columns.exists_one(b, self[type].columns[a] == self[type].columns[b])))",
+        is_kept: Some(|s| {
+            tables(s).is_none_or(|tables| tables.values().all(MirrorTable::columns_differ))
+        }),
+    },
+    Rule {
+        at: TABLES,
+        field: "spec.supabase.mirror.tables",
+        message: "audit_log needs a key for the mode latest, because an audit_log has no key of its own",
+        cel: "!('audit_log' in self) || !has(self['audit_log'].mode) || self['audit_log'].mode != 'latest' || has(self['audit_log'].key)",
+        is_kept: Some(|s| {
+            let audit_log = tables(s).and_then(|tables| tables.get("audit_log"));
+            audit_log.is_none_or(|t| t.mode != Some(MirrorMode::Latest) || t.key.is_some())
+        }),
     },
     Rule {
         at: &["spec", "retention"],
@@ -231,6 +298,10 @@ fn mirror<'a>(subject: &Subject<'a>) -> Option<&'a crate::Mirror> {
         .supabase
         .as_ref()
         .and_then(|supabase| supabase.mirror.as_ref())
+}
+
+fn tables<'a>(subject: &Subject<'a>) -> Option<&'a BTreeMap<String, MirrorTable>> {
+    mirror(subject).map(|mirror| &mirror.tables)
 }
 
 fn max_size(spec: &BoboykaIntegrationSpec) -> Option<&str> {

@@ -1,4 +1,4 @@
-//! The clocks, read here and nowhere else. Code that decides takes the time as an argument.
+//! The wall clock, read here and nowhere else, and a moment on both clocks. Code that decides takes the time as an argument.
 
 use std::time::{Duration, Instant};
 

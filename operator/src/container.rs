@@ -118,7 +118,12 @@ pub(crate) fn volumes(integration: &Validated, strand: &str) -> Vec<Value> {
         // Optional: a missing Secret must not keep pods from starting; the sidecar reports it.
         volumes.push(json!({"name": names::SUPABASE_VOLUME, "secret": {
             "secretName": secret.name, "optional": true, "defaultMode": 0o444,
-            "items": [{"key": secret.url_key, "path": "url"}, {"key": secret.key_key, "path": "key"}],
+            "items": [
+                {"key": secret.url_key, "path": "url"},
+                {"key": secret.key_key, "path": "key"},
+                {"key": "ca.crt", "path": "ca.crt"},
+                {"key": "proxy", "path": "proxy"},
+            ],
         }}));
     }
     volumes

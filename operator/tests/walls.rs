@@ -159,6 +159,15 @@ fn what_decides_reads_no_clock() {
 }
 
 #[test]
+fn one_file_reads_the_wall_clock() {
+    let sources = read_sources().unwrap();
+    let reads = |text: &String| text.contains("Timestamp::now") || text.contains("SystemTime::now");
+    let readers = sources.iter().filter(|(_, text)| reads(text));
+    let readers: Vec<&String> = readers.map(|(name, _)| name).collect();
+    assert_eq!(readers, ["clock.rs"]);
+}
+
+#[test]
 fn errors_are_logged_with_their_causes() {
     for (name, text) in read_sources().unwrap() {
         for bare in ["%error", "?error", "dyn std::error::Error,"] {

@@ -106,7 +106,7 @@ impl ClusterWatch {
     }
 
     fn adopt_integration(&self, object: &serde_json::Value, unread: &mut Trouble) {
-        let known = *self.integration.borrow();
+        let known = self.integration.borrow().clone();
         let (read, complaints) = resource::integration(object, &known);
         if complaints.is_empty() {
             unread.over();

@@ -89,18 +89,26 @@ pub struct Strand {
     /// Folder with the files `url` and `key`, such as a mounted Secret.
     #[arg(long, env = names::SUPABASE_DIR_VARIABLE)]
     pub supabase_dir: Option<PathBuf>,
+    /// YAML file with the tables that differ from those of schema.sql: `spec.supabase.mirror.tables` of an
+    /// integration, such as `project_build: {table: builds, mode: latest}`. Read once, at the start; a sidecar
+    /// in a cluster has them from its integration instead.
+    #[arg(long, env = "BOBOYKA_MIRROR_TABLES")]
+    pub mirror_tables: Option<PathBuf>,
     /// Refuse records while the disk has less than this many bytes free.
     #[arg(long, env = "BOBOYKA_MIN_FREE_BYTES", default_value_t = 64 * 1024 * 1024)]
     pub min_free_bytes: u64,
 }
 
-/// Supabase's URL and key from the environment, when both are set. No flag carries them: every user of the
-/// machine can read command lines.
-pub fn supabase_variables() -> Option<(String, String)> {
-    Some((
-        variable("BOBOYKA_SUPABASE_URL")?,
-        variable("BOBOYKA_SUPABASE_KEY")?,
-    ))
+/// The variable with Supabase's URL.
+pub const SUPABASE_URL: &str = "BOBOYKA_SUPABASE_URL";
+
+/// The variable with Supabase's key.
+pub const SUPABASE_KEY: &str = "BOBOYKA_SUPABASE_KEY";
+
+/// Supabase's URL and key from the environment; each may be missing. No flag carries them: every user
+/// of the machine can read command lines.
+pub fn supabase_variables() -> (Option<String>, Option<String>) {
+    (variable(SUPABASE_URL), variable(SUPABASE_KEY))
 }
 
 /// Where in the cluster this sidecar belongs.

@@ -1,9 +1,10 @@
 //! What the integration asks of this sidecar, wherever that comes from: the cluster's resource, or the flags of a
 //! sidecar that runs on its own. Each task that obeys it holds a receiver of one watch channel.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use boboyka_crds::Phase;
+use boboyka_crds::{MirrorTable, Phase};
 
 /// A phase that is in force, and the generation of the integration that brought it about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ pub struct Pace {
 }
 
 /// What the integration asks of this sidecar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Integration {
     /// The phase in force. While it is not known, what the strand itself recorded last counts; a strand that recorded
     /// nothing yet mirrors nothing.
@@ -46,6 +47,8 @@ pub struct Integration {
     pub ack_timeout: Duration,
     /// Most rows of a request to Supabase.
     pub batch_rows: usize,
+    /// Tables that differ from the product's own, by record type.
+    pub tables: BTreeMap<String, MirrorTable>,
     /// When the oldest part of the strand may go.
     pub retention: Retention,
     /// How often to report.
@@ -61,6 +64,7 @@ impl Integration {
             has_supabase: true,
             ack_timeout: Duration::from_secs(2),
             batch_rows: 500,
+            tables: BTreeMap::new(),
             retention: Retention::default(),
             pace: Pace {
                 interval: Duration::from_secs(10),

@@ -17,6 +17,7 @@ pub mod prune;
 mod report;
 mod server;
 mod signals;
+mod standalone;
 mod upkeep;
 
 pub use process::RunError;

@@ -1,6 +1,8 @@
 //! What the integration asks of the mirror, as the mirror's own settings.
 
-use boboyka_mirror::Settings;
+use boboyka_crds::{MirrorMode, MirrorTable};
+use boboyka_mirror::{Mode, Settings, TableSettings};
+use boboyka_strand::{PerType, RecordType};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -46,7 +48,23 @@ fn settings_of(integration: &Integration) -> Settings {
     Settings {
         ack_timeout: integration.ack_timeout,
         batch_rows: integration.batch_rows,
+        tables: PerType::from_fn(|record_type: RecordType| {
+            let table = integration.tables.get(record_type.name());
+            table.map_or_else(TableSettings::default, table_settings)
+        }),
         ..Settings::default()
+    }
+}
+
+fn table_settings(table: &MirrorTable) -> TableSettings {
+    TableSettings {
+        table: table.table.clone(),
+        mode: table.mode.map(|mode| match mode {
+            MirrorMode::Append => Mode::Append,
+            MirrorMode::Latest => Mode::Latest,
+        }),
+        key: table.key_fields(),
+        columns: table.columns.clone(),
     }
 }
 
@@ -73,8 +91,9 @@ mod tests {
             integration.batch_rows = 10;
             integration.ack_timeout = Duration::from_millis(100);
         });
-        let now = *settings.wait_for(|now| now.batch_rows == 10).await.unwrap();
+        let now = settings.wait_for(|now| now.batch_rows == 10).await.unwrap();
         assert_eq!(now.ack_timeout, Duration::from_millis(100));
+        drop(now);
         shutdown.cancel();
         task.await.unwrap();
     }

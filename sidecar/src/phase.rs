@@ -82,7 +82,7 @@ impl Follower {
 
     /// Obeys the integration as it is now.
     async fn step(&mut self) -> Pending {
-        let integration = *self.integration.borrow_and_update();
+        let integration = self.integration.borrow_and_update().clone();
         // The boundary first: it must not lie behind the change that it is for.
         let drains = self.watch_transition(&integration);
         let refused = !self.obey(&integration).await;

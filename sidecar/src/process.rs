@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use boboyka_mirror::{Credentials, CredentialsError, SupabaseSource};
+use boboyka_mirror::SupabaseSource;
 use boboyka_store::{NewRecord, OpenError, Options, Store, causes, quarantined_in};
 use boboyka_strand::{Record, RecordType};
 use serde_json::json;
@@ -13,6 +13,7 @@ use crate::config::{self, Strand};
 use crate::health;
 use crate::server;
 use crate::server::listen::{ListenAddress, Listeners};
+use crate::standalone;
 use crate::upkeep::{Outside, Upkeep};
 
 /// Why the sidecar ended other than by a signal.
@@ -29,9 +30,6 @@ pub enum RunError {
         /// Why not.
         source: std::io::Error,
     },
-    /// Supabase's settings are wrong.
-    #[error("the settings for supabase are wrong")]
-    Supabase(#[source] CredentialsError),
     /// The environment names only a part of its place in a cluster.
     #[error("the environment is incomplete")]
     Membership(#[from] config::HalfMember),
@@ -50,8 +48,15 @@ pub enum RunError {
 
 /// What the sidecar has to do with others, by flags and environment.
 pub(crate) fn outside(strand: &Strand) -> Result<Outside, RunError> {
+    let tables = standalone::tables(strand.mirror_tables.as_deref());
+    let supabase = match &tables {
+        Ok(_) => standalone::supabase(strand.supabase_dir.as_deref()),
+        // Rows must not go to other tables than the file was to name.
+        Err(reason) => SupabaseSource::Wrong(reason.as_str().into()),
+    };
     Ok(Outside {
-        supabase: supabase_source(strand)?,
+        supabase,
+        tables: tables.unwrap_or_default(),
         membership: config::membership()?,
     })
 }
@@ -85,16 +90,6 @@ pub(crate) async fn serve_health(
 pub(crate) async fn close(store: Store) {
     let closed = tokio::task::spawn_blocking(move || store.close()).await;
     debug_assert!(closed.is_ok(), "closing does not panic");
-}
-
-fn supabase_source(strand: &Strand) -> Result<SupabaseSource, RunError> {
-    match (&strand.supabase_dir, config::supabase_variables()) {
-        (Some(folder), _) => Ok(SupabaseSource::Folder(folder.clone())),
-        (None, Some((url, key))) => Credentials::new(&url, &key)
-            .map(SupabaseSource::Fixed)
-            .map_err(RunError::Supabase),
-        (None, None) => Ok(SupabaseSource::Absent),
-    }
 }
 
 pub(crate) async fn listen(address: &ListenAddress) -> Result<Listeners, RunError> {

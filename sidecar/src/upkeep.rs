@@ -1,8 +1,10 @@
 //! What goes on beside the API: the mirror, the phase, retention, and in a cluster the watch and the report. Started
 //! together; one signal ends them all.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use boboyka_crds::MirrorTable;
 use boboyka_mirror::{Mirror, SupabaseSource};
 use boboyka_store::{Store, causes};
 use tokio::sync::{oneshot, watch};
@@ -21,6 +23,8 @@ use crate::{mirroring, phase, prune};
 pub(crate) struct Outside {
     /// Where Supabase's credentials come from.
     pub(crate) supabase: SupabaseSource,
+    /// The tables that its own file names, outside a cluster.
+    pub(crate) tables: BTreeMap<String, MirrorTable>,
     /// Its place in a cluster, if it is in one.
     pub(crate) membership: Option<Membership>,
 }
@@ -65,6 +69,7 @@ impl Upkeep {
         let mut tasks = JoinSet::new();
         let (standalone, mut integration) = watch::channel(Integration {
             has_supabase: !matches!(outside.supabase, SupabaseSource::Absent),
+            tables: outside.tables,
             ..Integration::standalone()
         });
         let cluster = outside.membership.map(|membership| {

@@ -1,23 +1,94 @@
--- Creates the four Supabase tables that the sidecar mirrors records to. Run it in Supabase's SQL editor, or
--- with `psql -f schema.sql`. It only adds what is missing, in one transaction, so you can run it again.
+-- The four Supabase tables that the sidecar mirrors the strand to. Run it in Supabase's SQL editor, or
+-- with `psql -f schema.sql`. It may be run again at any time: it only adds what is missing. Each step
+-- stands alone: where one can't be done, a warning says why and what to run instead, and the others
+-- are done nevertheless. Nothing is dropped, and nobody who may read a table of yours loses that right.
 --
--- Columns of every table:
---   fields of the record  Typed, so that you can filter and join by them. All are nullable: the sidecar has
---                         already rejected records without their required fields, and constraints beyond
---                         that would reject rows of records that the strand accepted.
---   payload               The whole record as it was sent, including fields without a column.
---   record_hash           Identifies the record in its strand. Unique: a batch that is sent twice is stored
---                         once. Without this key, retries can duplicate rows.
---   strand, seq           Id of the strand that holds the record, and its position there.
---   ingested_at_ms        Time at which the sidecar appended the record, in milliseconds since 1970.
--- The last five are not null in new tables. In an existing table they are nullable, because its older rows
--- have no values for them: a null record_hash marks a row that did not come through a strand.
+-- A table takes one of two shapes. Yours decides by its unique keys, and `spec.supabase.mirror.tables`
+-- of an integration (or the sidecar's --mirror-tables) can name table, mode, key and columns:
+--   append  a row for each record: the history. The tables made here have this shape.
+--   latest  a row for each build, queue item or agent: its state. A table of yours with a unique key on
+--           build_id, queue_id or agent_id, such as a primary key, has this shape. To make one of
+--           these here a table of states, run before there are rows in it:
+--             alter table public.project_builds add constraint project_builds_build_id_key unique (build_id);
+--             select public.boboyka_guard('public.project_builds');
+--             grant update on public.project_builds to service_role;
+--           and for the others the same with build_queue (queue_id) and agent_health (agent_id).
 --
--- Existing tables also get row level security. The service_role of the sidecar bypasses it. Readers with the
--- anon or authenticated role see no rows until you create a policy, such as
---   create policy "members read builds" on project_builds for select to authenticated using (true);
+-- What the columns are for, in every table:
+--   the record's own fields  typed, so that they can be filtered and joined. All may be null: the sidecar
+--                            has already refused a record without its required fields, and a mirror that
+--                            is stricter than the strand would only lose rows that the strand holds.
+--   payload                  the whole record as it was sent, with the fields that have no column.
+--   record_hash              names the block in the strand. Unique, so that a batch sent twice is stored
+--                            once: without this key the mirror can't retry without doubling rows.
+--   strand, seq              which strand holds the record, and at which place.
+--   ingested_at_ms           when the sidecar took it, in milliseconds since 1970.
+-- In a table of yours that was there before, those five are added where they are missing and may be
+-- null, because its older rows have none: a null record_hash marks a row that did not come through a
+-- strand.
 
-begin;
+-- The guard of a table of states: an update with an older record leaves the row as it is. Records are
+-- ordered by time, then strand, then seq; within one strand that is the strand's own order. Updates that
+-- set none of these columns pass.
+create or replace function public.boboyka_newest_wins() returns trigger
+  language plpgsql set search_path = '' as $$
+declare
+  here jsonb := to_jsonb(old);
+  new_time bigint; old_time bigint; new_strand text; old_strand text; new_seq bigint; old_seq bigint;
+  there jsonb := to_jsonb(new);
+begin
+  new_time := (there ->> tg_argv[2])::bigint; old_time := (here ->> tg_argv[2])::bigint;
+  new_strand := there ->> tg_argv[0];         old_strand := here ->> tg_argv[0];
+  new_seq := (there ->> tg_argv[1])::bigint;  old_seq := (here ->> tg_argv[1])::bigint;
+  if old_time is null or new_time is null then
+    return new;
+  end if;
+  if row(new_time, new_strand collate "C", new_seq) < row(old_time, old_strand collate "C", old_seq) then
+    return null;
+  end if;
+  return new;
+end $$;
+
+-- Puts the guard on a table. The columns are those for strand, seq and ingested_at_ms.
+create or replace function public.boboyka_guard(
+  guarded regclass,
+  strand_column text default 'strand',
+  seq_column text default 'seq',
+  time_column text default 'ingested_at_ms'
+) returns void language plpgsql set search_path = '' as $$
+begin
+  if exists (
+    select from pg_catalog.pg_trigger
+    where tgrelid = guarded and tgfoid = 'public.boboyka_newest_wins()'::regprocedure
+  ) then
+    return;
+  end if;
+  execute format(
+    'create trigger boboyka_newest_wins before update on %s for each row execute function public.boboyka_newest_wins(%L, %L, %L)',
+    guarded, strand_column, seq_column, time_column
+  );
+end $$;
+
+-- Lets the sidecar see whether a table has the guard.
+create or replace function public.boboyka_has_guard(table_name text) returns boolean
+  language sql stable set search_path = '' as $$
+  select exists (
+    select from pg_catalog.pg_trigger t
+    join pg_catalog.pg_class c on c.oid = t.tgrelid
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = 'public' and c.relname = table_name and t.tgenabled in ('O', 'A')
+      and t.tgfoid = 'public.boboyka_newest_wins()'::regprocedure
+  )
+$$;
+
+revoke all on function public.boboyka_newest_wins() from public;
+revoke all on function public.boboyka_guard(regclass, text, text, text) from public;
+revoke all on function public.boboyka_has_guard(text) from public;
+
+-- Which tables were there before: those keep their row level security as it is.
+select set_config('boboyka.there', coalesce(string_agg(name, ','), ''), false)
+from unnest(array['project_builds', 'build_queue', 'agent_health', 'agent_audit_log']) name
+where to_regclass('public.' || name) is not null;
 
 create table if not exists public.project_builds (
   id bigint generated always as identity primary key,
@@ -78,87 +149,131 @@ create table if not exists public.agent_audit_log (
   ingested_at_ms bigint not null
 );
 
--- Missing columns of existing tables.
+-- For tables that were there before: the columns that are missing.
+do $$
+declare
+  wanted record;
+  kind "char";
+begin
+  for wanted in
+    select split_part(line, ' ', 1) as name, split_part(line, ' ', 2) as field, split_part(line, ' ', 3) as type
+    from unnest(array[
+      'project_builds project_id text', 'project_builds build_id text', 'project_builds status text',
+      'project_builds agent_id text', 'project_builds started_at_ms bigint',
+      'project_builds completed_at_ms bigint', 'project_builds output_url text',
+      'build_queue queue_id text', 'build_queue project_id text', 'build_queue priority bigint',
+      'build_queue status text', 'build_queue enqueued_at_ms bigint', 'build_queue dequeued_at_ms bigint',
+      'agent_health agent_id text', 'agent_health status text', 'agent_health cpu_pct float8',
+      'agent_health memory_mb float8', 'agent_health checked_at_ms bigint',
+      'agent_audit_log agent_id text', 'agent_audit_log event text', 'agent_audit_log actor text',
+      'agent_audit_log timestamp_ms bigint', 'agent_audit_log metadata jsonb'
+    ]) line
+    union all
+    select name, field, type
+    from unnest(array['project_builds', 'build_queue', 'agent_health', 'agent_audit_log']) name,
+      (values ('payload', 'jsonb'), ('record_hash', 'text'), ('strand', 'text'), ('seq', 'bigint'),
+              ('ingested_at_ms', 'bigint')) own(field, type)
+  loop
+    continue when to_regclass('public.' || wanted.name) is null or exists (
+      select from pg_attribute
+      where attrelid = to_regclass('public.' || wanted.name) and attname = wanted.field and not attisdropped
+    );
+    select relkind into kind from pg_class where oid = to_regclass('public.' || wanted.name);
+    begin
+      if kind not in ('r', 'p', 'f') then
+        raise 'the columns of a view come from its query';
+      end if;
+      execute format('alter table public.%I add column %I %s', wanted.name, wanted.field, wanted.type);
+    exception when others then
+      raise warning 'public.% has no column % and gets none: %. The mirror leaves the column out. To have it filled, add it yourself, or name another table in spec.supabase.mirror.tables.', wanted.name, wanted.field, sqlerrm;
+    end;
+  end loop;
+end $$;
 
-alter table public.project_builds
-  add column if not exists project_id text,
-  add column if not exists build_id text,
-  add column if not exists status text,
-  add column if not exists agent_id text,
-  add column if not exists started_at_ms bigint,
-  add column if not exists completed_at_ms bigint,
-  add column if not exists output_url text,
-  add column if not exists payload jsonb,
-  add column if not exists record_hash text,
-  add column if not exists strand text,
-  add column if not exists seq bigint,
-  add column if not exists ingested_at_ms bigint;
+-- The key that makes the mirror idempotent, and the index by which a strand and its copy are compared.
+do $$
+declare
+  name text;
+begin
+  foreach name in array array['project_builds', 'build_queue', 'agent_health', 'agent_audit_log'] loop
+    continue when not exists (
+      select from pg_class where oid = to_regclass('public.' || name) and relkind in ('r', 'p')
+    );
+    begin
+      if to_regclass(format('public.%I', name || '_record_hash_key')) is null then
+        execute format('create unique index %I on public.%I (record_hash)', name || '_record_hash_key', name);
+      end if;
+    exception when others then
+      raise warning 'public.% gets no unique key on record_hash: %. Without this key, or one for the mode latest, a row that is sent again after a time-out is stored twice. If the table is partitioned, mirror to one that is not (spec.supabase.mirror.tables) and copy from there.', name, sqlerrm;
+    end;
+    begin
+      if to_regclass(format('public.%I', name || '_strand_seq_idx')) is null then
+        execute format('create index %I on public.%I (strand, seq)', name || '_strand_seq_idx', name);
+      end if;
+    exception when others then
+      raise warning 'public.% gets no index on strand and seq: %. Comparing the table with a strand reads all of it.', name, sqlerrm;
+    end;
+  end loop;
+end $$;
 
-alter table public.build_queue
-  add column if not exists queue_id text,
-  add column if not exists project_id text,
-  add column if not exists priority bigint,
-  add column if not exists status text,
-  add column if not exists enqueued_at_ms bigint,
-  add column if not exists dequeued_at_ms bigint,
-  add column if not exists payload jsonb,
-  add column if not exists record_hash text,
-  add column if not exists strand text,
-  add column if not exists seq bigint,
-  add column if not exists ingested_at_ms bigint;
+-- The sidecar inserts, reads back to compare, and updates a table of states. It can delete nothing. Grants
+-- are spelt out because newer Supabase projects give none by themselves; identity columns need none. A
+-- table of states gets its guard.
+do $$
+declare
+  wanted record;
+begin
+  begin
+    grant usage on schema public to service_role;
+    grant execute on function public.boboyka_has_guard(text) to service_role;
+  exception when others then
+    raise warning 'service_role gets no rights in the schema public: %. Create the role, or run this file as the owner of the schema.', sqlerrm;
+  end;
+  for wanted in
+    select * from (values
+      ('project_builds', 'build_id'), ('build_queue', 'queue_id'), ('agent_health', 'agent_id'), ('agent_audit_log', null)
+    ) wanted(name, key)
+  loop
+    continue when to_regclass('public.' || wanted.name) is null;
+    begin
+      execute format('grant select, insert on public.%I to service_role', wanted.name);
+      if exists (
+        select from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+        where i.indrelid = to_regclass('public.' || wanted.name) and i.indisunique and i.indnkeyatts = 1
+          and i.indpred is null and a.attname = wanted.key
+      ) then
+        execute format('grant update on public.%I to service_role', wanted.name);
+        perform public.boboyka_guard(to_regclass('public.' || wanted.name));
+        raise notice 'public.% has a unique key on %: the mirror keeps one row for each %.', wanted.name, wanted.key, wanted.key;
+      end if;
+    exception when others then
+      raise warning 'service_role gets no rights on public.%: %. As the owner of the table run: grant select, insert, update on public.% to service_role', wanted.name, sqlerrm, wanted.name;
+    end;
+  end loop;
+end $$;
 
-alter table public.agent_health
-  add column if not exists agent_id text,
-  add column if not exists status text,
-  add column if not exists cpu_pct double precision,
-  add column if not exists memory_mb double precision,
-  add column if not exists checked_at_ms bigint,
-  add column if not exists payload jsonb,
-  add column if not exists record_hash text,
-  add column if not exists strand text,
-  add column if not exists seq bigint,
-  add column if not exists ingested_at_ms bigint;
+-- No policies: nobody but the service_role, which passes row level security by, sees or writes a row of the
+-- tables made here. A table that was there before stays as open as it was.
+do $$
+declare
+  name text;
+  there text[] := string_to_array(current_setting('boboyka.there'), ',');
+begin
+  foreach name in array array['project_builds', 'build_queue', 'agent_health', 'agent_audit_log'] loop
+    begin
+      if name <> all (there) then
+        execute format('alter table public.%I enable row level security', name);
+      elsif exists (
+        select from pg_class
+        where oid = to_regclass('public.' || name) and relkind in ('r', 'p') and not relrowsecurity
+      ) then
+        raise notice 'public.% was there before, without row level security, and stays so. To let only service_role read it, run: alter table public.% enable row level security', name, name;
+      end if;
+    exception when others then
+      raise warning 'public.% has no row level security: %. As the owner of the table run: alter table public.% enable row level security', name, sqlerrm, name;
+    end;
+  end loop;
+end $$;
 
-alter table public.agent_audit_log
-  add column if not exists agent_id text,
-  add column if not exists event text,
-  add column if not exists actor text,
-  add column if not exists timestamp_ms bigint,
-  add column if not exists metadata jsonb,
-  add column if not exists payload jsonb,
-  add column if not exists record_hash text,
-  add column if not exists strand text,
-  add column if not exists seq bigint,
-  add column if not exists ingested_at_ms bigint;
-
--- The key that makes the mirror idempotent, and the index for comparing a strand with its copy.
-
-create unique index if not exists project_builds_record_hash_key on public.project_builds (record_hash);
-create unique index if not exists build_queue_record_hash_key on public.build_queue (record_hash);
-create unique index if not exists agent_health_record_hash_key on public.agent_health (record_hash);
-create unique index if not exists agent_audit_log_record_hash_key on public.agent_audit_log (record_hash);
-
-create index if not exists project_builds_strand_seq_idx on public.project_builds (strand, seq);
-create index if not exists build_queue_strand_seq_idx on public.build_queue (strand, seq);
-create index if not exists agent_health_strand_seq_idx on public.agent_health (strand, seq);
-create index if not exists agent_audit_log_strand_seq_idx on public.agent_audit_log (strand, seq);
-
--- The sidecar may insert rows and read them, but not change or delete them. The grants are explicit, because
--- newer Supabase projects grant nothing by default. Identity columns need no grant.
-
-grant usage on schema public to service_role;
-grant select, insert on
-  public.project_builds, public.build_queue, public.agent_health, public.agent_audit_log
-  to service_role;
-
--- Without policies, only the service_role sees and writes rows, because it bypasses row level security.
-
-alter table public.project_builds enable row level security;
-alter table public.build_queue enable row level security;
-alter table public.agent_health enable row level security;
-alter table public.agent_audit_log enable row level security;
-
-commit;
-
--- Until PostgREST reloads its schema cache, it answers 404 for new tables and PGRST204 for new columns.
+-- PostgREST answers 404 for a table, and PGRST204 for a column, that it has not yet learnt of.
 notify pgrst, 'reload schema';

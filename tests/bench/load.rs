@@ -125,7 +125,7 @@ impl Load {
     }
 }
 
-/// This number of records, as the array that a batch accepts.
+/// A number of records, as the JSON array that a batch takes.
 pub(crate) fn array(first: u64, records: u64) -> String {
     let records: Vec<_> = (first..first + records).map(record).collect();
     format!("[{}]", records.join(","))

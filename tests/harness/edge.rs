@@ -27,8 +27,10 @@ pub enum Fault {
     Ambiguous,
     /// Ends the connection in the middle of the upload.
     Cut,
-    /// Answers with a status at once and takes this time over a body that then breaks off.
+    /// Answers with a status at once; the body breaks off after this time.
     SlowBody(u16, Duration),
+    /// Ends the connection, and passes the request on only after so long.
+    Late(Duration),
 }
 
 /// Keys that the edge takes, faults that are due, requests seen.
@@ -44,6 +46,8 @@ pub(crate) struct EdgeState {
     pub(crate) shown: HashSet<String>,
     /// Whether requests wait.
     pub(crate) held: watch::Sender<bool>,
+    /// A body with this text is refused with 403 and a web page, as a firewall does.
+    pub(crate) forbidden_text: Option<String>,
 }
 
 #[derive(Clone)]
@@ -82,6 +86,10 @@ async fn pass(State(shared): State<Shared>, request: Request) -> Response {
     };
     let released = held.wait_for(|held| !held).await.map(drop);
     assert!(released.is_ok(), "request {count} was held back to the end");
+    let request = match past_the_firewall(&shared, request).await {
+        Ok(request) => request,
+        Err(refused) => return refused,
+    };
     let fault = {
         let mut state = shared.state.lock().unwrap();
         if let Some(key) = request.headers().get("apikey") {
@@ -102,6 +110,7 @@ async fn pass(State(shared): State<Shared>, request: Request) -> Response {
     };
     match fault {
         Some(Fault::Cut) => panic!("the upload is cut off here, on purpose"),
+        Some(Fault::Late(delay)) => return late(shared, request, delay).await,
         Some(Fault::SlowBody(status, delay)) => return slow_body(status, delay),
         _ => {}
     }
@@ -118,9 +127,38 @@ async fn pass(State(shared): State<Shared>, request: Request) -> Response {
     match fault {
         Some(Fault::Slow(delay)) => tokio::time::sleep(delay).await,
         Some(Fault::Ambiguous) => panic!("the connection ends here, on purpose"),
-        Some(Fault::Status(..) | Fault::Cut | Fault::SlowBody(..)) | None => {}
+        Some(Fault::Status(..) | Fault::Cut | Fault::SlowBody(..) | Fault::Late(_)) | None => {}
     }
     answer
+}
+
+/// Refuses a body with the forbidden text, as a firewall does, with a web page.
+async fn past_the_firewall(shared: &Shared, request: Request) -> Result<Request, Response> {
+    let Some(forbidden) = shared.state.lock().unwrap().forbidden_text.clone() else {
+        return Ok(request);
+    };
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, BODY_MAX_BYTES)
+        .await
+        .unwrap_or_default();
+    if String::from_utf8_lossy(&body).contains(&forbidden) {
+        let page = ([("content-type", "text/html")], "<html>Forbidden</html>");
+        return Err((StatusCode::FORBIDDEN, page).into_response());
+    }
+    Ok(Request::from_parts(parts, Body::from(body)))
+}
+
+/// Takes the request whole, ends the connection, and passes it on later.
+async fn late(shared: Shared, request: Request, delay: Duration) -> Response {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, BODY_MAX_BYTES)
+        .await
+        .unwrap_or_default();
+    tokio::spawn(async move {
+        tokio::time::sleep(delay).await;
+        forward(&shared, Request::from_parts(parts, Body::from(body))).await;
+    });
+    panic!("the connection ends here, on purpose");
 }
 
 /// Headers now, then the first half of a body, then nothing more.
@@ -177,7 +215,7 @@ async fn forward(shared: &Shared, request: Request) -> Response {
     let (status, headers) = (answer.status(), answer.headers().clone());
     let mut response = Response::new(Body::from(answer.bytes().await.unwrap_or_default()));
     *response.status_mut() = status;
-    for name in ["content-type", "retry-after"] {
+    for name in ["content-type", "content-range", "retry-after"] {
         if let Some(value) = headers.get(name) {
             response.headers_mut().insert(name, value.clone());
         }

@@ -62,7 +62,11 @@ impl Process {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.success();
             }
-            assert!(begun.elapsed() < limit, "it did not end:\n{}", self.log());
+            assert!(
+                begun.elapsed() < limit,
+                "the process did not end:\n{}",
+                self.log()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }

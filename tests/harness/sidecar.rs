@@ -91,7 +91,11 @@ impl Sidecar {
         wait_until(
             GUARD,
             || {
-                assert!(!process.has_ended(), "it ended at once:\n{}", process.log());
+                assert!(
+                    !process.has_ended(),
+                    "the sidecar ended while it started:\n{}",
+                    process.log()
+                );
                 let answer = client.get(&ready).send();
                 async {
                     answer

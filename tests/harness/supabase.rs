@@ -144,6 +144,11 @@ impl Supabase {
         self.state.lock().unwrap().held.send_replace(false);
     }
 
+    /// Refuses bodies with this text from now on, as a firewall does.
+    pub fn forbid(&self, text: &str) {
+        self.state.lock().unwrap().forbidden_text = Some(text.to_owned());
+    }
+
     /// How many requests the edge has seen.
     pub fn requests(&self) -> u64 {
         self.state.lock().unwrap().requests
@@ -152,6 +157,43 @@ impl Supabase {
     /// Runs SQL; what it prints, one value a line.
     pub fn sql(&self, sql: &str) -> String {
         psql(self.tools, self.database, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// Runs SQL; what the database says to it, also in warnings.
+    pub fn sql_notices(&self, sql: &str) -> String {
+        let mut command = unprivileged(self.tools, "psql");
+        let port = self.database.port().to_string();
+        command.args([
+            "-XqAt",
+            "-h",
+            "127.0.0.1",
+            "-U",
+            "postgres",
+            "-d",
+            "postgres",
+        ]);
+        command.args(["-v", "ON_ERROR_STOP=1", "-p", &port, "-c", sql]);
+        let output = command.output().unwrap();
+        let notices = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{notices}");
+        notices
+    }
+
+    /// Runs SQL in the background: what holds a lock for a while.
+    pub fn sql_behind(&self, sql: &str) -> Process {
+        let mut command = unprivileged(self.tools, "psql");
+        let port = self.database.port().to_string();
+        command.args([
+            "-XqAt",
+            "-h",
+            "127.0.0.1",
+            "-U",
+            "postgres",
+            "-d",
+            "postgres",
+        ]);
+        command.args(["-p", &port, "-c", sql]);
+        Process::start(&mut command, &self.folder.path().join("psql.log"))
     }
 
     /// Runs SQL that changes tables, and waits until PostgREST knows.

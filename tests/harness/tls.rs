@@ -20,7 +20,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Starts one that passes everything on to `upstream`.
+    /// Starts a proxy that passes everything on to `upstream`.
     pub async fn before(upstream: SocketAddr) -> Self {
         let mut parameters = CertificateParams::new([]).unwrap();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

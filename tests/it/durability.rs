@@ -169,7 +169,7 @@ async fn a_failed_sync_stops_acknowledging_and_ends_the_process() {
     );
 }
 
-/// A file system of this number of bytes over a sidecar's data folder, gone with the test.
+/// A small file system over a sidecar's data folder, unmounted at the end of the test.
 struct SmallDisk(std::path::PathBuf);
 
 impl SmallDisk {

@@ -79,7 +79,7 @@ fn print(line: &str) {
     out.flush().unwrap();
 }
 
-/// Where a round kills: after so many lines of a kind. Every third round kills while the strand is opened.
+/// When a round kills: after this number of lines of a kind. Every third round kills while the strand is opened.
 fn killed_after(round: u64) -> (&'static str, u64) {
     match round % 3 {
         0 => ("opening", 1),
@@ -137,7 +137,7 @@ fn check(folder: &Path, answered: Option<i64>) -> Seq {
     }
     let generation = state.map_or(0, |state| state.generation);
     if let Some(answered) = answered {
-        // At most the one that was under way is ahead of what was answered.
+        // At most one change, which was under way, is ahead of the last answer.
         assert!(
             (answered..=answered + 1).contains(&generation),
             "{answered} was answered, {generation} is in force"

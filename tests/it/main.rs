@@ -10,11 +10,14 @@
 mod clients;
 mod durability;
 mod ends;
+mod idle;
 mod inside;
 mod kills;
 mod local_supabase;
 mod mirror;
 mod mirror_lanes;
+mod mirror_modes;
+mod mirror_rows;
 mod observers;
 mod page;
 mod phases;

@@ -284,3 +284,38 @@ async fn over_tls_an_authority_of_the_machines_is_trusted_and_no_other() {
     let reason = lane(&stranger, "agent_health").await["reason"].to_string();
     assert!(reason.contains("certificate"), "{reason}");
 }
+
+#[tokio::test]
+async fn a_private_authority_and_a_proxy_are_taken_from_the_folder_or_the_environment() {
+    let supabase = Supabase::start().await;
+    let upstream = supabase.url().replace("http://", "").parse().unwrap();
+    let tls = Tls::before(upstream).await;
+    let folder = supabase.folder();
+    std::fs::write(folder.join("url"), tls.url()).unwrap();
+    std::fs::write(folder.join("ca.crt"), "no certificate").unwrap();
+    let sidecar = with_folder(&supabase).await;
+    let told = lane(&sidecar, "agent_health").await;
+    assert_eq!(
+        told["reason"],
+        "the file ca.crt in the supabase folder holds no certificate in PEM form"
+    );
+    std::fs::copy(tls.authority(), folder.join("ca.crt")).unwrap();
+    sidecar.ingest("agent_health", &health(1)).await;
+    converges(&sidecar, &supabase, 1).await;
+    // A proxy is asked for a host that only it knows.
+    std::fs::write(folder.join("url"), "http://supabase.invalid").unwrap();
+    std::fs::write(folder.join("proxy"), supabase.url()).unwrap();
+    sidecar.ingest("agent_health", &health(2)).await;
+    converges(&sidecar, &supabase, 2).await;
+    assert!(sidecar.log().contains("begins with http://"), "no warning");
+    let (proxy, key) = (supabase.url(), supabase.jwt_key());
+    let variables = [
+        ("BOBOYKA_SUPABASE_URL", "http://supabase.invalid"),
+        ("BOBOYKA_SUPABASE_KEY", &*key),
+        ("HTTP_PROXY", &*proxy),
+        ("NO_PROXY", ""),
+    ];
+    let by_environment = Sidecar::start_with(&[], &variables).await;
+    by_environment.ingest("agent_health", &health(3)).await;
+    converges(&by_environment, &supabase, 3).await;
+}

@@ -154,7 +154,8 @@ async fn a_row_that_comes_before_the_one_it_refers_to_is_awaited() {
     supabase.change_schema(reference).await;
     let sidecar = with_folder(&supabase).await;
     ingest_many(&sidecar, (0..3).map(health)).await;
-    wait_for_state(&sidecar, "agent_health", "backing_off").await;
+    let waits = || async { lane(&sidecar, "agent_health").await["set_aside"] == 3 };
+    wait_until(GUARD, waits, || sidecar.log()).await;
     supabase.sql("insert into agents values ('a0'), ('a1'), ('a2')");
     converges(&sidecar, &supabase, 3).await;
     assert_eq!(lane(&sidecar, "agent_health").await["dead_lettered"], 0);

@@ -1,5 +1,5 @@
 //! Retention on a real disk with a real Supabase: the disk reaches a plateau, nothing goes that Supabase
-//! has not, and whoever asks for what went is told so.
+//! has not, and requests for pruned records say so.
 
 use std::path::Path;
 use std::process::Command;
@@ -98,7 +98,7 @@ async fn while_supabase_is_down_nothing_it_lacks_is_pruned_and_afterwards_it_is(
         append(&inside.store, (first..first + 100).map(noisy).collect()).await;
     }
     let blocked = || async { inside.store.view().retention.blocked_by.is_some() };
-    wait_until(GUARD, blocked, || "it is not told".to_owned()).await;
+    wait_until(GUARD, blocked, || "no blocker is shown".to_owned()).await;
     // Two more looks, so that everything that could go had its chance.
     for _ in 0..2 {
         inside.store.prune(of_size(MEBIBYTE), true).await.unwrap();

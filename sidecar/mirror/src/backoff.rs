@@ -48,6 +48,14 @@ pub(crate) fn delay(failures: u32, jitter: f64, retry_after: Option<Duration>) -
     }
 }
 
+/// A wait that doubles with every try, from `min` (at the first) to `max`; half of it is drawn, so that
+/// a fleet does not come back in step.
+pub(crate) fn growing(min: Duration, max: Duration, tries: u32, jitter: f64) -> Duration {
+    let doublings = tries.saturating_sub(1).min(16);
+    let whole = min.saturating_mul(1 << doublings).min(max);
+    whole.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
+}
+
 /// Reads a `Retry-After` header: seconds or an HTTP date. A date in the past is zero seconds; what
 /// can't be read is none.
 pub(crate) fn retry_after(header: &str, now: SystemTime) -> Option<Duration> {

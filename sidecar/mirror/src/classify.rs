@@ -11,14 +11,18 @@ pub enum Class {
     Done,
     /// Nothing is wrong with the batch; later it will work.
     Transient,
-    /// The key or its grants are refused; a retry changes nothing until an operator acts.
+    /// The key or its grants are refused, or a gateway refuses the request.
     Auth,
     /// The table, a column or the unique key is not what the batch needs.
     Schema,
-    /// The batch is too large or takes too long.
+    /// The batch is too large.
     Size,
+    /// The database gave up after a while: the batch may be too large, or a lock in its way.
+    TimedOut,
     /// A row will never be accepted.
     Poison,
+    /// Something refuses the request, and it is not clear whether for what a row holds.
+    Suspect,
     /// A row refers to one that is not there, or not there yet.
     Dependency,
     /// The project takes no writes for now (over its quota, or a replica).
@@ -27,13 +31,15 @@ pub enum Class {
 
 impl Class {
     /// All classes.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Done,
         Self::Transient,
         Self::Auth,
         Self::Schema,
         Self::Size,
+        Self::TimedOut,
         Self::Poison,
+        Self::Suspect,
         Self::Dependency,
         Self::ReadOnly,
     ];
@@ -46,7 +52,9 @@ impl Class {
             Self::Auth => "auth",
             Self::Schema => "schema",
             Self::Size => "size",
+            Self::TimedOut => "timed_out",
             Self::Poison => "poison",
+            Self::Suspect => "suspect",
             Self::Dependency => "dependency",
             Self::ReadOnly => "read_only",
         }
@@ -87,7 +95,7 @@ fn by_code(code: &str, answer: &Answer<'_>) -> Option<Class> {
         "23503" => Class::Dependency,
         "25006" => Class::ReadOnly,
         "42501" => Class::Auth,
-        "57014" => Class::Size,
+        "57014" | "55P03" => Class::TimedOut,
         // PostgREST's word for a JWT whose role is unknown; else a function's bad argument.
         "22023" if answer.message.contains("role") && answer.message.contains("does not exist") => {
             Class::Auth
@@ -100,15 +108,17 @@ fn by_code(code: &str, answer: &Answer<'_>) -> Option<Class> {
 
 /// By the first two characters of an SQLSTATE, which name a family of errors.
 fn by_sqlstate_class(code: &str) -> Option<Class> {
-    if code.len() != 5 {
+    if !is_sqlstate(code) {
         return None;
     }
     Some(match code.get(..2)? {
-        "08" | "40" | "53" | "57" | "58" | "XX" => Class::Transient,
+        "08" | "40" | "53" | "57" | "58" => Class::Transient,
         // About the statement and the table, never about a row.
         "3F" | "42" => Class::Schema,
         // Values, constraints, and what a trigger on the table throws.
-        "09" | "21" | "22" | "23" | "38" | "39" | "P0" => Class::Poison,
+        "09" | "21" | "22" | "23" | "27" | "38" | "39" | "44" | "P0" => Class::Poison,
+        // A fault of the server's own, or what a trigger throws for one row.
+        "XX" => Class::Suspect,
         _ => return None,
     })
 }
@@ -129,24 +139,48 @@ fn by_status(answer: &Answer<'_>) -> Class {
         // A redirect means that the configured address is not the one that serves the tables.
         300..=399 | 404 => Class::Schema,
         401 | 403 => Class::Auth,
-        // 402: Supabase restricts a project that is over its quota.
-        402 | 405 => Class::ReadOnly,
+        // Supabase restricts a project that is over its quota.
+        402 => Class::ReadOnly,
         413 => Class::Size,
         // 420 is what a rate limit in `db_pre_request` may answer.
         408 | 420 | 429 => Class::Transient,
-        // PostgREST 12.0.2 answers so when Postgres goes away in the middle of a statement: there is
-        // no SQLSTATE, since nothing was said of the row.
-        400 if answer.code.is_none_or(str::is_empty) => Class::Transient,
-        400 => Class::Poison,
-        // With a code, PostgREST or a trigger spoke about the rows; without, something between did.
-        401..=499 if answer.code.is_some() => Class::Poison,
+        // With a code, PostgREST or a trigger spoke about the rows. Without, a gateway refused the
+        // request, or Postgres went away in the middle of it (12.0.2 answers 400 then).
+        400..=499 if answer.code.is_some_and(|code| !code.is_empty()) => Class::Poison,
+        400..=499 => Class::Suspect,
+        // A state that no family above stands for, such as one that a trigger made up.
+        500 if answer.code.is_some_and(is_sqlstate) => Class::Suspect,
         _ => Class::Transient,
     }
 }
 
+/// Whether the answer with this code was about a row and stays the same whenever the row is sent: what
+/// makes a dead letter. Other refused rows are sent again by themselves.
+pub(crate) fn is_final(code: &str) -> bool {
+    match code {
+        "HTTP 413" | "54000" | "PGRST102" | NOT_KEPT => true,
+        "23503" => false,
+        _ if !is_sqlstate(code) => false,
+        _ => !matches!(
+            code.get(..2),
+            Some("08" | "25" | "28" | "3F" | "40" | "42" | "53" | "55" | "57" | "58" | "XX")
+        ),
+    }
+}
+
+fn is_sqlstate(code: &str) -> bool {
+    code.len() == 5
+        && code
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+}
+
+/// The code of a row that the table accepted and did not keep, as a trigger can have it.
+pub(crate) const NOT_KEPT: &str = "not_kept";
+
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Class, classify};
+    use super::{Answer, Class, classify, is_final};
 
     fn class(status: u16, code: &str) -> Class {
         let code = if code.is_empty() { None } else { Some(code) };
@@ -212,23 +246,9 @@ mod tests {
     fn a_500_without_a_code_or_with_a_passing_trouble_is_transient() {
         all(
             Class::Transient,
-            &[
-                (500, ""),
-                (400, ""),
-                (500, "40001"),
-                (500, "40P01"),
-                (500, "57P01"),
-            ],
+            &[(500, ""), (500, "40001"), (500, "40P01"), (500, "57P01")],
         );
-        all(
-            Class::Transient,
-            &[
-                (503, "57P03"),
-                (500, "XX000"),
-                (500, "58030"),
-                (500, "25P02"),
-            ],
-        );
+        all(Class::Transient, &[(503, "57P03"), (500, "58030")]);
     }
 
     #[test]
@@ -326,10 +346,7 @@ mod tests {
 
     #[test]
     fn too_large_or_too_slow_is_size() {
-        all(
-            Class::Size,
-            &[(413, ""), (413, "54000"), (500, "57014"), (504, "57014")],
-        );
+        all(Class::Size, &[(413, ""), (413, "54000")]);
     }
 
     #[test]
@@ -368,15 +385,60 @@ mod tests {
     fn a_project_that_takes_no_writes_is_read_only() {
         all(
             Class::ReadOnly,
-            &[(405, "25006"), (500, "25006"), (405, ""), (402, "")],
+            &[(405, "25006"), (500, "25006"), (402, "")],
         );
     }
 
     #[test]
-    fn a_client_error_that_no_database_spoke_is_never_held_against_a_row() {
+    fn a_lock_that_lasts_is_no_matter_of_size() {
         all(
-            Class::Transient,
-            &[(410, ""), (421, ""), (425, ""), (431, ""), (451, "")],
+            Class::TimedOut,
+            &[(500, "57014"), (504, "57014"), (500, "55P03")],
         );
+    }
+
+    #[test]
+    fn what_may_be_the_text_of_a_row_or_not_is_suspect() {
+        all(
+            Class::Suspect,
+            &[
+                (400, ""),
+                (405, ""),
+                (406, ""),
+                (410, ""),
+                (418, ""),
+                (451, ""),
+            ],
+        );
+        all(
+            Class::Suspect,
+            &[(500, "XX000"), (500, "25P02"), (500, "HV000")],
+        );
+    }
+
+    #[test]
+    fn only_an_answer_about_the_row_itself_is_final() {
+        for code in [
+            "22P02", "23505", "23514", "P0001", "AB123", "PT422", "54000", "HTTP 413",
+        ] {
+            assert!(is_final(code), "{code}");
+        }
+        for code in [
+            "23503",
+            "57014",
+            "55P03",
+            "XX000",
+            "42501",
+            "40001",
+            "53300",
+            "HTTP 403",
+            "HTTP 400",
+            "PGRST301",
+            "timeout",
+            "reset",
+            "not_postgrest",
+        ] {
+            assert!(!is_final(code), "{code}");
+        }
     }
 }

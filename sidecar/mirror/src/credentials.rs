@@ -3,9 +3,14 @@
 //! does not repeat the URL either, because a mistyped one may hold a password.
 
 use std::fmt;
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http::Uri;
 use http::header::HeaderValue;
+use serde::Deserialize;
 
 /// Longest URL and key that are read: far more than Supabase's own, little enough to hold.
 pub(crate) const VALUE_MAX_BYTES: usize = 16 * 1024;
@@ -13,11 +18,13 @@ pub(crate) const VALUE_MAX_BYTES: usize = 16 * 1024;
 /// Appended by the client, so tolerated at the end of a configured URL.
 const REST_PATH: &str = "/rest/v1";
 
-/// A checked pair.
+/// A checked pair, and how to reach the URL where that needs more.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     url: String,
     key: String,
+    ca_bundle: Option<String>,
+    proxy: Option<String>,
 }
 
 /// What is wrong with a URL or a key.
@@ -39,14 +46,57 @@ pub enum CredentialsError {
     #[error("the supabase url must not carry a query or a fragment")]
     UrlQuery,
     /// Longer than [`VALUE_MAX_BYTES`].
-    #[error("the supabase url or key is longer than 16 KiB")]
-    TooLong,
+    #[error("the supabase url is longer than 16 KiB")]
+    UrlTooLong,
+    /// The same.
+    #[error("the supabase key is longer than 16 KiB")]
+    KeyTooLong,
     /// Nothing there.
     #[error("the supabase key is empty")]
     KeyEmpty,
+    /// As a shell or a file of variables leaves it.
+    #[error("the supabase url is in quotes")]
+    UrlQuoted,
+    /// The same.
+    #[error("the supabase key is in quotes")]
+    KeyQuoted,
     /// Can't be sent as a header.
     #[error("the supabase key holds a character that no key has (a space or a line break?)")]
     KeyMalformed,
+}
+
+/// What a key of the JWT style says of itself. Anybody can read that, and nothing of it is secret.
+#[derive(Clone, Debug, Deserialize)]
+pub struct KeyClaims {
+    /// When it expires, in seconds since 1970.
+    exp: Option<u64>,
+    /// The database role that it stands for.
+    role: Option<String>,
+}
+
+impl KeyClaims {
+    fn of(key: &str) -> Option<Self> {
+        let payload = key.split('.').nth(1)?;
+        let json = BASE64_URL_SAFE_NO_PAD.decode(payload).ok()?;
+        serde_json::from_slice(&json).ok()
+    }
+
+    /// What is wrong with it for the mirror, at a time in milliseconds since 1970.
+    pub fn flaw(&self, now_ms: u64) -> Option<String> {
+        if let Some(exp) = self.exp.filter(|exp| exp.saturating_mul(1000) <= now_ms) {
+            let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(exp))?;
+            return Some(format!(
+                "the key expired on {}",
+                httpdate::fmt_http_date(at)
+            ));
+        }
+        match self.role.as_deref() {
+            Some(role @ ("anon" | "authenticated")) => Some(format!(
+                "the key is one of the role {role}, and the mirror needs one of service_role"
+            )),
+            _ => None,
+        }
+    }
 }
 
 /// How a key is sent.
@@ -58,17 +108,56 @@ pub enum KeyStyle {
     Secret,
 }
 
+impl CredentialsError {
+    /// Whether the key is to blame, and not the URL.
+    pub fn is_about_key(self) -> bool {
+        matches!(
+            self,
+            Self::KeyEmpty | Self::KeyQuoted | Self::KeyMalformed | Self::KeyTooLong
+        )
+    }
+}
+
 impl Credentials {
     /// Checks a URL and a key. White space around them is dropped, and so are a trailing slash and an
     /// accidental `/rest/v1` of the URL.
     pub fn new(url: &str, key: &str) -> Result<Self, CredentialsError> {
-        if url.len() > VALUE_MAX_BYTES || key.len() > VALUE_MAX_BYTES {
-            return Err(CredentialsError::TooLong);
+        if url.len() > VALUE_MAX_BYTES {
+            return Err(CredentialsError::UrlTooLong);
+        }
+        if key.len() > VALUE_MAX_BYTES {
+            return Err(CredentialsError::KeyTooLong);
         }
         Ok(Self {
             url: check_url(url.trim())?,
             key: check_key(key.trim())?,
+            ca_bundle: None,
+            proxy: None,
         })
+    }
+
+    /// The same with certificates in PEM form that are trusted beside the machine's, and with the URL of a
+    /// proxy that replaces the environment's. Empty texts count as none.
+    #[must_use]
+    pub fn by_way_of(self, ca_bundle: Option<String>, proxy: Option<String>) -> Self {
+        let filled = |text: Option<String>| {
+            let text = text.map(|text| text.trim().to_owned());
+            text.filter(|text| !text.is_empty())
+        };
+        Self {
+            ca_bundle: filled(ca_bundle),
+            proxy: filled(proxy),
+            ..self
+        }
+    }
+
+    pub(crate) fn ca_bundle(&self) -> Option<&str> {
+        self.ca_bundle.as_deref()
+    }
+
+    /// May hold a password.
+    pub(crate) fn proxy(&self) -> Option<&str> {
+        self.proxy.as_deref()
     }
 
     /// The URL without a trailing slash; safe to show.
@@ -76,9 +165,27 @@ impl Credentials {
         &self.url
     }
 
+    /// Whether the key leaves this machine unencrypted.
+    pub fn is_sent_in_the_clear(&self) -> bool {
+        let Ok(uri) = self.url.parse::<Uri>() else {
+            return false;
+        };
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let is_loopback = host.eq_ignore_ascii_case("localhost")
+            || host
+                .parse::<IpAddr>()
+                .is_ok_and(|address| address.is_loopback());
+        uri.scheme_str() == Some("http") && !is_loopback
+    }
+
     /// The key: for a header and nothing else.
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// What the key says of itself, if it is of the JWT style.
+    pub fn claims(&self) -> Option<KeyClaims> {
+        KeyClaims::of(&self.key)
     }
 
     /// How the key is to be sent.
@@ -96,13 +203,16 @@ impl fmt::Debug for Credentials {
         f.debug_struct("Credentials")
             .field("url", &self.url)
             .field("key", &"(redacted)")
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
 fn check_url(url: &str) -> Result<String, CredentialsError> {
     if url.is_empty() {
         return Err(CredentialsError::UrlEmpty);
+    }
+    if is_quoted(url) {
+        return Err(CredentialsError::UrlQuoted);
     }
     // `Uri` drops a fragment silently.
     if url.contains(['?', '#']) {
@@ -129,9 +239,19 @@ fn check_url(url: &str) -> Result<String, CredentialsError> {
         .to_owned())
 }
 
+fn is_quoted(text: &str) -> bool {
+    let ends = (text.chars().next(), text.chars().last());
+    ['"', '\'', '\u{201c}', '\u{201d}', '`']
+        .iter()
+        .any(|quote| ends.0 == Some(*quote) || ends.1 == Some(*quote))
+}
+
 fn check_key(key: &str) -> Result<String, CredentialsError> {
     if key.is_empty() {
         return Err(CredentialsError::KeyEmpty);
+    }
+    if is_quoted(key) {
+        return Err(CredentialsError::KeyQuoted);
     }
     let sendable = HeaderValue::from_str(key).is_ok() && key.bytes().all(|b| b.is_ascii_graphic());
     if sendable {
@@ -143,6 +263,9 @@ fn check_key(key: &str) -> Result<String, CredentialsError> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+
     use super::{Credentials, CredentialsError, KeyStyle};
 
     #[track_caller]
@@ -206,7 +329,61 @@ mod tests {
             );
         }
         let long = "k".repeat(super::VALUE_MAX_BYTES + 1);
-        assert_eq!(Credentials::new(url, &long), Err(CredentialsError::TooLong));
+        assert_eq!(
+            Credentials::new(url, &long),
+            Err(CredentialsError::KeyTooLong)
+        );
+    }
+
+    #[test]
+    fn a_key_that_is_sent_unencrypted_to_another_machine_is_noticed() {
+        let in_the_clear = |url| Credentials::new(url, "key").unwrap().is_sent_in_the_clear();
+        for url in [
+            "http://xyz.supabase.co",
+            "http://10.0.0.7:3000",
+            "http://localhost.evil.co",
+        ] {
+            assert!(in_the_clear(url), "{url}");
+        }
+        for url in [
+            "https://xyz.supabase.co",
+            "http://127.0.0.1:3000",
+            "http://[::1]:3000",
+            "http://localhost",
+        ] {
+            assert!(!in_the_clear(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_value_in_quotes_is_told_apart() {
+        let url = "https://xyz.supabase.co";
+        for key in ["\"abc\"", "'abc'", "abc\""] {
+            assert_eq!(Credentials::new(url, key), Err(CredentialsError::KeyQuoted));
+        }
+        let quoted = Credentials::new("\"https://xyz.supabase.co\"", "key");
+        assert_eq!(quoted, Err(CredentialsError::UrlQuoted));
+    }
+
+    #[test]
+    fn a_key_that_expired_or_stands_for_another_role_says_so_itself() {
+        let flaw = |claims: &str| {
+            let key = format!("e30.{}.c2ln", BASE64_URL_SAFE_NO_PAD.encode(claims));
+            let credentials = Credentials::new("https://x.co", &key).unwrap();
+            credentials
+                .claims()
+                .and_then(|claims| claims.flaw(2_000_000_000_000))
+        };
+        let expired = flaw(r#"{"role":"service_role","exp":1000000000}"#);
+        assert_eq!(
+            expired.unwrap(),
+            "the key expired on Sun, 09 Sep 2001 01:46:40 GMT"
+        );
+        assert!(flaw(r#"{"role":"anon"}"#).unwrap().contains("role anon"));
+        assert_eq!(flaw(r#"{"role":"service_role","exp":3000000000}"#), None);
+        assert_eq!(flaw("no json"), None);
+        let secret = Credentials::new("https://x.co", "sb_secret_abc").unwrap();
+        assert!(secret.claims().is_none());
     }
 
     #[test]

@@ -12,13 +12,10 @@ const RESETS_TO_SUSPECT: u32 = 3;
 /// A shorter body fits into socket buffers, so a reset says nothing about its length.
 const RESET_MIN_BYTES: usize = 64 * 1024;
 
-/// Retries of a row that refers to a missing one: the missing row may arrive a little later.
-const DEPENDENCY_TRIES: u32 = 10;
+/// Faults in a row for the same request after which a preflight shows whether its rows cause them.
+const FAULTS_TO_ASK: u32 = 5;
 
-/// Tries of a single row that ran out of time: a lock may have been in its way.
-const SLOW_ROW_TRIES: u32 = 3;
-
-/// Dead letters in a row for one reason, none accepted between, that show that the table is wrong
+/// Refused rows in a row for one reason, none accepted between, that show that the table is wrong
 /// and not the records.
 pub(crate) const REFUSALS_TO_STOP: u32 = 100;
 
@@ -31,41 +28,26 @@ pub(crate) enum Disposition {
     Split,
     /// Send halves from now on: the batch was too large.
     Shrink,
-    /// Run a preflight: when it passes, the size of the batch is to blame.
-    SuspectSize,
-    /// The row is never accepted.
-    DeadLetter,
+    /// The row is refused: it becomes a dead letter, or is sent again later, while the lane goes on.
+    Refuse,
+    /// See by a preflight whether Supabase takes requests: if so, the rows are to blame.
+    Ask,
     /// Send it again after the backoff, counting against the breaker.
     BackOff,
-    /// Send it again shortly: this row, not Supabase, has to wait.
-    Await,
     /// Send it again after a long while.
     Slow,
-    /// Wait for new credentials or a grant.
-    PauseAuth,
     /// Wait for the table to change.
     PauseSchema,
 }
 
 /// What a lane has put up with since a row was last settled.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Patience {
     /// Requests with one row alone: the attempts that its dead letter reports.
     tries: u32,
     resets: u32,
-    slow_row: u32,
-    dependency: u32,
-}
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self {
-            tries: 0,
-            resets: 0,
-            slow_row: 0,
-            dependency: DEPENDENCY_TRIES,
-        }
-    }
+    /// Answers that blame Supabase and not the rows.
+    faults: u32,
 }
 
 impl Patience {
@@ -84,18 +66,12 @@ impl Patience {
         match failure.class {
             Class::Done if single => Disposition::Accept,
             Class::Done => Disposition::Split,
-            Class::Transient if failure.reset && body_len >= RESET_MIN_BYTES => self.after_reset(),
-            Class::Transient => Disposition::BackOff,
-            Class::Auth => Disposition::PauseAuth,
+            Class::Transient => self.after_fault(failure, body_len),
+            Class::Auth | Class::TimedOut | Class::Suspect => Disposition::Ask,
             Class::Schema => Disposition::PauseSchema,
             Class::Size if !single => Disposition::Shrink,
-            Class::Size if failure.code == "57014" => self.after_slow_row(),
             Class::Poison | Class::Dependency if !single => Disposition::Split,
-            Class::Dependency if self.dependency > 0 => {
-                self.dependency -= 1;
-                Disposition::Await
-            }
-            Class::Size | Class::Poison | Class::Dependency => Disposition::DeadLetter,
+            Class::Size | Class::Poison | Class::Dependency => Disposition::Refuse,
             Class::ReadOnly => Disposition::Slow,
         }
     }
@@ -105,43 +81,26 @@ impl Patience {
         self.tries
     }
 
-    /// A row was accepted: all tries are there again.
-    pub(crate) fn accepted(&mut self) {
+    /// A row was settled: all patience is there again.
+    pub(crate) fn settled(&mut self) {
         *self = Self::default();
     }
 
-    /// A row became a dead letter. The tries for missing neighbours stay used up: a thousand rows
-    /// that miss the same one must not be waited for one after the other.
-    pub(crate) fn dead_lettered(&mut self) {
-        *self = Self {
-            dependency: self.dependency,
-            ..Self::default()
-        };
-    }
-
-    fn after_reset(&mut self) -> Disposition {
-        self.resets += 1;
-        if self.resets < RESETS_TO_SUSPECT {
-            return Disposition::BackOff;
-        }
-        self.resets = 0;
-        Disposition::SuspectSize
-    }
-
-    fn after_slow_row(&mut self) -> Disposition {
-        self.slow_row += 1;
-        if self.slow_row < SLOW_ROW_TRIES {
-            Disposition::BackOff
+    fn after_fault(&mut self, failure: &Failure, body_len: usize) -> Disposition {
+        let counted = if failure.reset && body_len >= RESET_MIN_BYTES {
+            self.resets += 1;
+            self.resets >= RESETS_TO_SUSPECT
         } else {
-            Disposition::DeadLetter
+            self.faults += u32::from(failure.is_answer());
+            failure.is_answer() && self.faults >= FAULTS_TO_ASK
+        };
+        if counted {
+            (self.resets, self.faults) = (0, 0);
+            Disposition::Ask
+        } else {
+            Disposition::BackOff
         }
     }
-}
-
-/// The wait before a row that misses its neighbour is tried again: the tries span some ten seconds, in
-/// which the rows behind it wait too.
-pub(crate) fn dependency_delay(jitter: f64) -> Duration {
-    Duration::from_secs(1).mul_f64(0.5 + jitter.clamp(0.0, 1.0))
 }
 
 /// The wait while the project takes no writes: its owner has to pay or to free space first.
@@ -149,7 +108,7 @@ pub(crate) fn read_only_delay(jitter: f64) -> Duration {
     Duration::from_mins(1).mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
 }
 
-/// Counts dead letters in a row of one code.
+/// Counts refused rows in a row of one code.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Guard {
     code: String,
@@ -157,7 +116,7 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// A row became a dead letter with this code; whether that makes too many.
+    /// A row was refused with this code; whether that makes too many.
     pub(crate) fn refused(&mut self, code: &str) -> bool {
         if self.code == code {
             self.run += 1;
@@ -259,15 +218,17 @@ mod tests {
         for (class, one, many) in [
             (Class::Done, Disposition::Accept, Disposition::Split),
             (Class::Transient, Disposition::BackOff, Disposition::BackOff),
-            (Class::Auth, Disposition::PauseAuth, Disposition::PauseAuth),
+            (Class::Auth, Disposition::Ask, Disposition::Ask),
+            (Class::TimedOut, Disposition::Ask, Disposition::Ask),
+            (Class::Suspect, Disposition::Ask, Disposition::Ask),
             (
                 Class::Schema,
                 Disposition::PauseSchema,
                 Disposition::PauseSchema,
             ),
-            (Class::Size, Disposition::DeadLetter, Disposition::Shrink),
-            (Class::Poison, Disposition::DeadLetter, Disposition::Split),
-            (Class::Dependency, Disposition::Await, Disposition::Split),
+            (Class::Size, Disposition::Refuse, Disposition::Shrink),
+            (Class::Poison, Disposition::Refuse, Disposition::Split),
+            (Class::Dependency, Disposition::Refuse, Disposition::Split),
             (Class::ReadOnly, Disposition::Slow, Disposition::Slow),
         ] {
             assert_eq!(
@@ -279,23 +240,20 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_neighbour_is_awaited_ten_times_until_something_is_accepted() {
+    fn a_fault_that_comes_back_for_the_same_rows_is_looked_into() {
         let mut patience = Patience::default();
-        let missing = failed(Class::Dependency, "23503");
-        for _ in 0..10 {
-            assert_eq!(patience.disposition(&missing, 1, 10), Disposition::Await);
+        let fault = failed(Class::Transient, "58030");
+        for _ in 0..4 {
+            assert_eq!(patience.disposition(&fault, 1, 10), Disposition::BackOff);
         }
-        assert_eq!(
-            patience.disposition(&missing, 1, 10),
-            Disposition::DeadLetter
-        );
-        patience.dead_lettered();
-        assert_eq!(
-            patience.disposition(&missing, 1, 10),
-            Disposition::DeadLetter
-        );
-        patience.accepted();
-        assert_eq!(patience.disposition(&missing, 1, 10), Disposition::Await);
+        assert_eq!(patience.disposition(&fault, 1, 10), Disposition::Ask);
+        for _ in 0..20 {
+            let unreachable = Failure::unreachable();
+            assert_eq!(
+                patience.disposition(&unreachable, 1, 10),
+                Disposition::BackOff
+            );
+        }
     }
 
     #[test]
@@ -310,10 +268,7 @@ mod tests {
             patience.disposition(&reset, 500, 1 << 20),
             Disposition::BackOff
         );
-        assert_eq!(
-            patience.disposition(&reset, 500, 1 << 20),
-            Disposition::SuspectSize
-        );
+        assert_eq!(patience.disposition(&reset, 500, 1 << 20), Disposition::Ask);
     }
 
     #[test]
@@ -335,15 +290,6 @@ mod tests {
                 Disposition::BackOff
             );
         }
-    }
-
-    #[test]
-    fn a_single_row_that_ran_out_of_time_gets_another_chance() {
-        let mut patience = Patience::default();
-        let slow = failed(Class::Size, "57014");
-        assert_eq!(patience.disposition(&slow, 1, 10), Disposition::BackOff);
-        assert_eq!(patience.disposition(&slow, 1, 10), Disposition::BackOff);
-        assert_eq!(patience.disposition(&slow, 1, 10), Disposition::DeadLetter);
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::classify::{Answer, Class, classify};
+use crate::classify::{Answer, Class, NOT_KEPT, classify};
+use crate::misfit;
 
 /// Longest name of a column or constraint that is repeated: Postgres cuts identifiers at 63 bytes.
 const IDENTIFIER_MAX_BYTES: usize = 63;
@@ -28,6 +29,8 @@ pub(crate) struct Failure {
     pub retry_after: Option<Duration>,
     /// Whether the connection ended before an answer: a body that is too large can look like that.
     pub reset: bool,
+    /// Whether the rows may be stored nevertheless, or still be on their way there.
+    pub ambiguous: bool,
 }
 
 impl Failure {
@@ -39,6 +42,25 @@ impl Failure {
             message: message.to_owned(),
             retry_after: None,
             reset: false,
+            ambiguous: false,
+        }
+    }
+
+    /// A table that is not what the settings ask for.
+    pub(crate) fn schema(message: &str) -> Self {
+        Self {
+            class: Class::Schema,
+            ..Self::network("settings", message)
+        }
+    }
+
+    /// A row that the table accepted and did not keep.
+    pub(crate) fn not_kept() -> Self {
+        let message =
+            "the table accepted the record and kept no row of it; a trigger may discard it";
+        Self {
+            class: Class::Poison,
+            ..Self::network(NOT_KEPT, message)
         }
     }
 
@@ -54,13 +76,17 @@ impl Failure {
 
     /// No answer within the time allowed: the rows may be there or not.
     pub(crate) fn timed_out() -> Self {
-        Self::network("timeout", "supabase did not answer in time")
+        Self {
+            ambiguous: true,
+            ..Self::network("timeout", "supabase did not answer in time")
+        }
     }
 
     /// The connection ended before the answer did.
     pub(crate) fn reset() -> Self {
         Self {
             reset: true,
+            ambiguous: true,
             ..Self::network("reset", "supabase closed the connection")
         }
     }
@@ -74,11 +100,13 @@ impl Failure {
         }
     }
 
-    /// The failure that an answer other than success stands for. `body` is its (bounded) text.
+    /// The failure that an answer other than success tells. `body` is its (bounded) text, `sent` the
+    /// rows that it answers: where the answer quotes a value, they tell whose it is.
     pub(crate) fn from_answer(
         table: &str,
         status: u16,
         body: &[u8],
+        sent: &[u8],
         retry_after: Option<Duration>,
     ) -> Self {
         let parsed: ErrorBody = serde_json::from_slice(body).unwrap_or_default();
@@ -91,18 +119,35 @@ impl Failure {
             message,
             on_record_hash,
         });
+        let misfit = code.and_then(|code| misfit::words(code, message, sent));
         Self {
             class,
-            message: words(class, table, status, code, message),
+            message: misfit.unwrap_or_else(|| words(class, table, status, code, message)),
             code: code.map_or_else(|| format!("HTTP {status}"), str::to_owned),
             retry_after,
             reset: false,
+            // A gateway that gave up does not know what came of the request behind it.
+            ambiguous: code.is_none() && matches!(status, 408 | 500 | 502..=504 | 520..=524),
         }
     }
 
-    /// Whether a column of the request is not in the table.
-    pub(crate) fn is_missing_column(&self) -> bool {
-        matches!(self.code.as_str(), "PGRST204" | "42703")
+    /// Whether a column of the request is not in the table, or filled by the table itself: an identity,
+    /// a generated column, a view's expression.
+    pub(crate) fn is_unfillable_column(&self) -> bool {
+        matches!(self.code.as_str(), "PGRST204" | "42703" | "428C9" | "0A000")
+    }
+
+    /// Whether somebody answered.
+    pub(crate) fn is_answer(&self) -> bool {
+        !matches!(
+            self.code.as_str(),
+            "unreachable" | "untrusted" | "timeout" | "reset"
+        )
+    }
+
+    /// Whether neither `PostgREST` nor the database said it, so that something in between may have.
+    pub(crate) fn is_of_a_gateway(&self) -> bool {
+        self.code.starts_with("HTTP ") || self.code == "not_postgrest"
     }
 }
 
@@ -142,12 +187,24 @@ fn words(class: Class, table: &str, status: u16, code: Option<&str>, message: &s
         }
         Class::Transient => format!("supabase answered {status}"),
         Class::Auth if code == Some("42501") => format!("no permission on table {table}"),
-        Class::Auth => "supabase key refused".to_owned(),
+        Class::Auth => auth_words(message).to_owned(),
         Class::Schema => schema_words(table, status, code, message),
-        Class::Size if code == Some("57014") => "supabase ran out of time".to_owned(),
+        Class::TimedOut => format!("table {table} was locked or busy for too long ({answer})"),
+        Class::Suspect => format!("supabase or a gateway refuses the record ({answer})"),
         Class::Size => format!("too large for supabase ({answer})"),
         Class::Poison | Class::Dependency => poison_words(&answer, message),
         Class::ReadOnly => format!("supabase takes no writes for now ({answer})"),
+    }
+}
+
+/// What `PostgREST` says about a token quotes nothing of it.
+fn auth_words(message: &str) -> &'static str {
+    match message {
+        "JWT expired" => "supabase key refused: it has expired",
+        "JWT issued at future" | "JWT not yet valid" => {
+            "supabase key refused: it is valid from a time in the future, so a clock is wrong"
+        }
+        _ => "supabase key refused",
     }
 }
 
@@ -215,8 +272,7 @@ fn poison_words(answer: &str, message: &str) -> String {
         }
     }
     match answer {
-        "22P02" | "22003" | "22007" | "22008" => "a value does not fit its column".to_owned(),
-        "22001" => "a text is too long for its column".to_owned(),
+        _ if misfit::is_misfit(answer) => "a value does not fit its column".to_owned(),
         _ => format!("supabase answered {answer}"),
     }
 }
@@ -238,11 +294,11 @@ mod tests {
     use super::{Class, Failure};
 
     fn failure(status: u16, body: &str) -> Failure {
-        Failure::from_answer("agent_health", status, body.as_bytes(), None)
+        Failure::from_answer("agent_health", status, body.as_bytes(), &[], None)
     }
 
     #[test]
-    fn a_body_that_is_no_json_leaves_the_verdict_to_the_status() {
+    fn a_body_that_is_no_json_leaves_the_class_to_the_status() {
         let gateway = failure(503, "<html>upstream connect error</html>");
         assert_eq!(
             (gateway.class, gateway.code.as_str()),
@@ -299,7 +355,7 @@ mod tests {
         let body = r#"{"code":"PGRST204","message":"Could not find the 'cpu_pct' column of 'agent_health' in the schema cache"}"#;
         let missing = failure(400, body);
         assert_eq!(missing.message, "table agent_health has no column cpu_pct");
-        assert!(missing.is_missing_column());
+        assert!(missing.is_unfillable_column());
         let body = r#"{"code":"PGRST204","message":"Column 'cpu_pct' of relation 'agent_health' does not exist"}"#;
         assert_eq!(
             failure(400, body).message,
@@ -334,8 +390,8 @@ mod tests {
             failure(403, r#"{"code":null,"details":null}"#).class,
             Class::Auth
         );
-        assert_eq!(failure(400, r#""x""#).class, Class::Transient);
+        assert_eq!(failure(400, r#""x""#).class, Class::Suspect);
         let going = r#"{"code":"","message":"server closed the connection unexpectedly"}"#;
-        assert_eq!(failure(400, going).class, Class::Transient);
+        assert_eq!(failure(400, going).class, Class::Suspect);
     }
 }

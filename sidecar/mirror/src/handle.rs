@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::classify::is_final;
 use crate::lane::{Lane, Setup};
 use crate::outcome::Outcome;
 use crate::retry::{Retry, RetryError, RetryReport};
@@ -60,7 +61,7 @@ impl Mirror {
             let passed = view.marks[record_type].seq;
             let (shown, _) = watch::channel(LaneView {
                 passed,
-                ..LaneView::default()
+                ..LaneView::new()
             });
             // One retry at a time is sensible; a few more may queue.
             let (retries, receiver) = mpsc::channel(4);
@@ -135,9 +136,9 @@ impl Mirror {
 
     /// What became of a record, as known now.
     pub fn outcome_now(&self, record_type: RecordType, seq: Seq) -> Outcome {
-        let (passed, reason) = {
+        let (passed, reason, is_hanging) = {
             let view = self.lane(record_type).view.borrow();
-            (view.passed, view.reason.clone())
+            (view.passed, view.reason.clone(), view.is_hanging)
         };
         if passed >= seq {
             return self.settled(record_type, seq);
@@ -148,6 +149,7 @@ impl Mirror {
         let ahead = self.0.store.view().backlog(record_type);
         let reason = match reason {
             Some(reason) => format!("queued: {reason}"),
+            None if is_hanging => "queued: supabase does not answer".to_owned(),
             None if ahead > AHEAD_MAX => format!("queued: behind {ahead} other records"),
             None => "queued: not mirrored yet".to_owned(),
         };
@@ -167,6 +169,12 @@ impl Mirror {
         }
         match store.dead_letter(record_type, seq) {
             Ok(None) => Outcome::Mirrored,
+            Ok(Some(letter)) if !is_final(&letter.code) => Outcome::Queued {
+                reason: format!(
+                    "queued: refused for now ({}): {}",
+                    letter.code, letter.message
+                ),
+            },
             Ok(Some(letter)) => Outcome::DeadLettered {
                 reason: format!("refused by supabase: {}", letter.code),
             },
@@ -194,7 +202,10 @@ impl Mirror {
     /// The same with each lane's oldest dead letters. Reads the store: not on an async thread.
     pub fn lanes_with_dead_letters(&self, view: &View) -> Result<Vec<LaneStatus>, ReadError> {
         let mut lanes = self.lanes(view);
-        for lane in lanes.iter_mut().filter(|lane| lane.dead_lettered > 0) {
+        for lane in lanes
+            .iter_mut()
+            .filter(|lane| lane.dead_lettered + lane.set_aside > 0)
+        {
             let store = &self.0.store;
             lane.dead_letters = store.dead_letters(lane.record_type, 0, DEAD_LETTERS_SHOWN)?;
         }
@@ -248,21 +259,27 @@ impl Mirror {
     fn status(lane: &LaneHandle, strand: &View) -> LaneStatus {
         let view = lane.view.borrow().clone();
         let mark = strand.marks[lane.record_type];
-        let oldest_ms = view.oldest_ms.filter(|_| view.state != LaneState::Disabled);
+        let oldest_ms = [view.oldest_ms, view.aside_ms].into_iter().flatten().min();
+        let oldest_ms = oldest_ms.filter(|_| view.state != LaneState::Disabled);
+        let mode = view.table_is_known().then_some(view.shape.mode);
         LaneStatus {
             record_type: lane.record_type,
-            table: lane.record_type.table(),
+            table: view.table,
+            mode,
+            key: view.shape.key.clone(),
             state: view.state,
             reason: view.reason.map(|reason| reason.to_string()),
             mark: mark.seq,
             head: strand.head.seq,
-            backlog: strand.backlog(lane.record_type),
+            backlog: strand.backlog(lane.record_type) + view.set_aside,
             lag_ms: oldest_ms.map_or(0, |oldest| now_ms().saturating_sub(oldest)),
             mirrored: mark.mirrored,
-            dead_lettered: mark.dead_lettered,
+            dead_lettered: mark.dead_lettered.saturating_sub(view.set_aside),
+            set_aside: view.set_aside,
             retry_in_ms: view.retry_at.map(|at| ms_until(at, Instant::now())),
-            lost_columns: view.lost_columns,
-            idempotent: view.idempotent,
+            lost_columns: view.shape.lost_columns.clone(),
+            idempotent: view.shape.idempotent,
+            guarded: view.shape.guarded,
             dead_letters: Vec::new(),
         }
     }

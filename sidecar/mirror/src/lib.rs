@@ -3,8 +3,8 @@
 //! The only path for data is strand → lane → table: an ingest never writes to Supabase itself, it waits
 //! for its lane's mark to pass its seq, briefly, and not at all when the lane is known to be stuck.
 //! Supabase failing is therefore data (an [`Outcome`]), never an error of an ingest. Rows carry their
-//! `record_hash`, so sending one twice stores it once; each table is on its own, so a broken one stops
-//! only its lane.
+//! `record_hash` or replace the row of their key, so sending one twice stores it once; each table is on
+//! its own, so a broken one stops only its lane.
 
 mod backoff;
 mod breaker;
@@ -14,14 +14,17 @@ mod disposition;
 mod failure;
 mod handle;
 mod lane;
+mod misfit;
 mod outcome;
 mod preflight;
+mod request;
 mod retry;
 mod row;
 mod settings;
 mod source;
 mod status;
 mod supabase;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -34,3 +37,4 @@ pub use retry::{RetryError, RetryReport};
 pub use settings::Settings;
 pub use source::{KEY_FILE, SourceChanges, SupabaseSource, URL_FILE};
 pub use status::{LaneCounters, LaneState, LaneStatus};
+pub use table::{Mode, TableSettings};

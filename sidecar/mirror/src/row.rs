@@ -1,35 +1,20 @@
 //! A block as a row of its Supabase table: the record's own fields as columns, the whole record as
 //! `payload`, and what makes the row provable (`record_hash`, `strand`, `seq`, `ingested_at_ms`). Pure.
 //!
-//! Numbers are copied as text, so none is rounded on the way. A field that is null is left out: the
-//! table's default stands in for it.
+//! Numbers are copied as text, so none is rounded on the way. A field that the record does not have is
+//! left out, so that the column's default stands in for it; one that is null is sent as null.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::ops::Range;
 
-use boboyka_strand::{Block, Hash, PayloadJson, RecordType, Seq};
+use boboyka_strand::{Block, Hash, PayloadJson, Seq};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-/// The columns that every table may have beside the record's fields.
-pub(crate) const OWN_COLUMNS: [&str; 5] =
-    ["payload", "record_hash", "strand", "seq", "ingested_at_ms"];
-
-/// The column whose unique key makes an insert harmless to repeat.
-pub(crate) const HASH_COLUMN: &str = "record_hash";
-
-/// All columns that a row of this type may fill.
-pub(crate) fn columns(record_type: RecordType) -> Vec<&'static str> {
-    record_type
-        .fields()
-        .iter()
-        .map(|field| field.name)
-        .chain(OWN_COLUMNS)
-        .collect()
-}
+use crate::table::Layout;
 
 /// A payload that is not what the strand writes: the store checks hashes, so this is a bug or a
 /// hash that was forged.
@@ -65,14 +50,18 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// Renders blocks as rows.
-    pub(crate) fn render(strand: Uuid, blocks: &[Block]) -> Result<Self, RowError> {
+    /// Renders blocks as rows of a table.
+    pub(crate) fn render(
+        layout: &Layout,
+        strand: Uuid,
+        blocks: &[Block],
+    ) -> Result<Self, RowError> {
         let mut batch = Self::default();
         for block in blocks {
             if !batch.bytes.is_empty() {
                 batch.bytes.push(b',');
             }
-            write_row(&mut batch.bytes, strand, block).map_err(|source| RowError {
+            write_row(&mut batch.bytes, layout, strand, block).map_err(|source| RowError {
                 seq: block.header.seq,
                 source,
             })?;
@@ -94,6 +83,12 @@ impl Batch {
     /// One row.
     pub(crate) fn row(&self, at: usize) -> Option<RowMeta> {
         self.rows.get(at).copied()
+    }
+
+    /// One row's JSON object.
+    pub(crate) fn json(&self, at: usize) -> &[u8] {
+        let range = self.start_of(at)..self.end_of(at + 1);
+        self.bytes.get(range).unwrap_or_default()
     }
 
     /// A JSON array of some of the rows.
@@ -140,23 +135,32 @@ impl Batch {
     }
 }
 
-fn write_row(out: &mut Vec<u8>, strand: Uuid, block: &Block) -> Result<(), serde_json::Error> {
+fn write_row(
+    out: &mut Vec<u8>,
+    layout: &Layout,
+    strand: Uuid,
+    block: &Block,
+) -> Result<(), serde_json::Error> {
     let payload = serde_json::to_vec(&PayloadJson(&block.payload))?;
     let members: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(&payload)?;
+    let own = &layout.own;
     out.push(b'{');
-    for field in block.header.record_type.fields() {
-        let value = members.get(field.name).map_or("null", |value| value.get());
-        if value != "null" {
-            write!(out, "\"{}\":{value},", field.name).map_err(serde_json::Error::io)?;
+    for field in &layout.fields {
+        if let Some(value) = members.get(field.field.as_str()) {
+            write!(out, "\"{}\":{},", field.name, value.get()).map_err(serde_json::Error::io)?;
         }
     }
-    out.extend_from_slice(b"\"payload\":");
+    write!(out, "\"{}\":", own.payload).map_err(serde_json::Error::io)?;
     out.extend_from_slice(&payload);
     write!(
         out,
-        ",\"record_hash\":\"{}\",\"strand\":\"{strand}\",\"seq\":{},\"ingested_at_ms\":{}}}",
+        ",\"{}\":\"{}\",\"{}\":\"{strand}\",\"{}\":{},\"{}\":{}}}",
+        own.record_hash,
         block.hash,
+        own.strand,
+        own.seq,
         block.header.seq,
+        own.ingested_at_ms,
         block.header.timestamp_hlc.ms(),
     )
     .map_err(serde_json::Error::io)
@@ -168,7 +172,8 @@ mod tests {
     use serde_json::{Value, json};
     use uuid::Uuid;
 
-    use super::{Batch, columns};
+    use super::Batch;
+    use crate::table::{Layout, TableSettings};
 
     const STRAND: Uuid = Uuid::from_u128(7);
 
@@ -183,6 +188,11 @@ mod tests {
         records.iter().map(link).collect()
     }
 
+    fn render(record_type: RecordType, blocks: &[Block]) -> Batch {
+        let layout = Layout::new(record_type, &TableSettings::default());
+        Batch::render(&layout, STRAND, blocks).unwrap()
+    }
+
     fn health(agent: &str) -> String {
         json!({"agent_id": agent, "status": "healthy"}).to_string()
     }
@@ -193,21 +203,21 @@ mod tests {
             RecordType::BuildQueueItem,
             r#"{"queue_id":"q","project_id":"p","status":"waiting","dequeued_at_ms":null,"extra":[1]}"#,
         )]);
-        let batch = Batch::render(STRAND, &blocks).unwrap();
+        let batch = render(RecordType::BuildQueueItem, &blocks);
         let body: Value = serde_json::from_slice(&batch.body(0..1)).unwrap();
         assert_eq!(
             body,
             json!([{
-                "queue_id": "q", "project_id": "p", "status": "waiting",
+                "queue_id": "q", "project_id": "p", "status": "waiting", "dequeued_at_ms": null,
                 "payload": {"queue_id": "q", "project_id": "p", "status": "waiting",
                             "dequeued_at_ms": null, "extra": [1]},
                 "record_hash": blocks[0].hash.to_string(),
                 "strand": STRAND.to_string(), "seq": 1, "ingested_at_ms": 1_747_000_000_042_u64,
             }])
         );
-        let offered = columns(RecordType::BuildQueueItem);
+        let offered = Layout::new(RecordType::BuildQueueItem, &TableSettings::default()).columns();
         for key in body[0].as_object().unwrap().keys() {
-            assert!(offered.contains(&key.as_str()), "{key}");
+            assert!(offered.iter().any(|column| **column == **key), "{key}");
         }
     }
 
@@ -215,7 +225,10 @@ mod tests {
     fn numbers_arrive_as_they_were_sent() {
         let data =
             r#"{"agent_id":"a","status":"healthy","cpu_pct":0.1,"memory_mb":9007199254740993}"#;
-        let batch = Batch::render(STRAND, &blocks(&[(RecordType::AgentHealth, data)])).unwrap();
+        let batch = render(
+            RecordType::AgentHealth,
+            &blocks(&[(RecordType::AgentHealth, data)]),
+        );
         let body = String::from_utf8(batch.body(0..1).to_vec()).unwrap();
         assert!(
             body.contains(r#""cpu_pct":0.1,"memory_mb":9007199254740993,"payload""#),
@@ -230,7 +243,7 @@ mod tests {
             .iter()
             .map(|text| (RecordType::AgentHealth, text.as_str()))
             .collect();
-        let batch = Batch::render(STRAND, &blocks(&records)).unwrap();
+        let batch = render(RecordType::AgentHealth, &blocks(&records));
         for start in 0..=5 {
             for end in start..=5 {
                 let body = batch.body(start..end);
@@ -255,7 +268,7 @@ mod tests {
             .iter()
             .map(|text| (RecordType::AgentHealth, text.as_str()))
             .collect();
-        let batch = Batch::render(STRAND, &blocks(&records)).unwrap();
+        let batch = render(RecordType::AgentHealth, &blocks(&records));
         assert_eq!(batch.run_from(0, 500, 2000), 0..1);
         assert_eq!(batch.run_from(1, 500, 2000), 1..2);
         assert_eq!(batch.run_from(2, 500, 2000), 2..4);

@@ -24,11 +24,22 @@ pub const URL_FILE: &str = "url";
 /// The file with the key.
 pub const KEY_FILE: &str = "key";
 
+/// The file with the certificates of a private authority, which may be missing.
+pub(crate) const CA_FILE: &str = "ca.crt";
+
+/// The file with the URL of a proxy, which may be missing.
+pub(crate) const PROXY_FILE: &str = "proxy";
+
+/// More than every public authority's certificates together.
+const CA_BUNDLE_MAX_BYTES: u64 = 1024 * 1024;
+
 /// Where the credentials come from.
 #[derive(Clone, Debug)]
 pub enum SupabaseSource {
     /// Not configured.
     Absent,
+    /// Configured, but wrongly: nothing is mirrored, and this is why.
+    Wrong(Arc<str>),
     /// These, for the life of the process.
     Fixed(Credentials),
     /// A folder, for example a mounted Secret.
@@ -90,6 +101,18 @@ impl SourceWatch {
     pub(super) fn new(source: SupabaseSource) -> (Self, watch::Receiver<Configured>) {
         let (folder, first) = match source {
             SupabaseSource::Absent => (None, None),
+            SupabaseSource::Wrong(reason) => {
+                tracing::warn!(%reason, "the mirror is off: {reason}");
+                let (configured, receiver) = watch::channel(Configured::Off(Some(reason)));
+                return (
+                    Self {
+                        folder: None,
+                        last: None,
+                        configured,
+                    },
+                    receiver,
+                );
+            }
             SupabaseSource::Fixed(credentials) => (None, Some(Ok(credentials))),
             SupabaseSource::Folder(path) => {
                 let first = read_folder(&path);
@@ -147,6 +170,12 @@ fn switch_on(credentials: &Credentials) -> Configured {
         Ok(supabase) => {
             let url = supabase.url();
             tracing::info!(url, "the mirror is on: it mirrors to {url}");
+            if credentials.is_sent_in_the_clear() {
+                tracing::warn!(
+                    url,
+                    "the supabase url begins with http://: the network can read the key and the records; use https://"
+                );
+            }
             Configured::On(Arc::new(supabase))
         }
         Err(error) => {
@@ -169,7 +198,12 @@ fn read_folder(folder: &Path) -> Result<Credentials, FolderError> {
         .filter(|path| path.exists())
         .unwrap_or_else(|| folder.join(KEY_FILE));
     let key = read_file(&key_path, KEY_FILE)?;
-    Ok(Credentials::new(&url, &key)?)
+    let optional = |name| match read_file(&key_path.with_file_name(name), name) {
+        Err(FolderError::Missing(_)) => Ok(None),
+        text => text.map(Some),
+    };
+    let (ca_bundle, proxy) = (optional(CA_FILE)?, optional(PROXY_FILE)?);
+    Ok(Credentials::new(&url, &key)?.by_way_of(ca_bundle, proxy))
 }
 
 fn read_file(path: &Path, name: &'static str) -> Result<String, FolderError> {
@@ -183,7 +217,10 @@ fn read_file(path: &Path, name: &'static str) -> Result<String, FolderError> {
     let file = File::open(path).map_err(|error| unreadable(&error))?;
     let mut text = String::new();
     // One byte more than allowed, so that `Credentials` sees that it is too long.
-    let bound = VALUE_MAX_BYTES as u64 + 1;
+    let bound = match name {
+        CA_FILE => CA_BUNDLE_MAX_BYTES,
+        _ => VALUE_MAX_BYTES as u64 + 1,
+    };
     file.take(bound)
         .read_to_string(&mut text)
         .map_err(|error| unreadable(&error))?;
@@ -209,6 +246,17 @@ mod tests {
         fs::write(folder.path().join("key"), "k1\n").unwrap();
         let read = read_folder(folder.path()).unwrap();
         assert_eq!((read.url(), read.key()), ("https://x.co", "k1"));
+        assert_eq!((read.ca_bundle(), read.proxy()), (None, None));
+        fs::write(
+            folder.path().join("proxy"),
+            "http://u:topsecret@proxy:3128\n",
+        )
+        .unwrap();
+        fs::write(folder.path().join("ca.crt"), "\n").unwrap();
+        let read = read_folder(folder.path()).unwrap();
+        assert_eq!(read.proxy(), Some("http://u:topsecret@proxy:3128"));
+        assert_eq!(read.ca_bundle(), None);
+        assert!(!format!("{read:?}").contains("topsecret"));
         fs::write(folder.path().join("key"), [0xff, 0xfe]).unwrap();
         assert!(error(folder.path()).starts_with("the file key in the supabase folder can't be"));
     }

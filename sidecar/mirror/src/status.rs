@@ -10,6 +10,8 @@ use boboyka_strand::{RecordType, Seq};
 use enum_map::EnumMap;
 
 use crate::classify::Class;
+use crate::preflight::Shape;
+use crate::table::Mode;
 
 /// How a lane is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,7 +64,7 @@ impl LaneState {
 }
 
 /// What a lane publishes at every step.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct LaneView {
     pub(super) state: LaneState,
     pub(super) reason: Option<Arc<str>>,
@@ -71,15 +73,42 @@ pub(super) struct LaneView {
     pub(super) passed: Seq,
     /// When the oldest record that is not was ingested, if there is one and it is known.
     pub(super) oldest_ms: Option<u64>,
-    pub(super) lost_columns: Vec<&'static str>,
-    pub(super) idempotent: bool,
+    /// Whether a request takes longer than an ingest waits, or the last one had no answer.
+    pub(super) is_hanging: bool,
+    /// Refused rows that are sent again by themselves, and when the oldest was ingested.
+    pub(super) set_aside: u64,
+    pub(super) aside_ms: Option<u64>,
+    pub(super) table: Arc<str>,
+    pub(super) shape: Arc<Shape>,
 }
 
 impl LaneView {
+    /// Of a lane that has done nothing yet.
+    pub(super) fn new() -> Self {
+        Self {
+            state: LaneState::default(),
+            reason: None,
+            retry_at: None,
+            passed: 0,
+            oldest_ms: None,
+            is_hanging: false,
+            set_aside: 0,
+            aside_ms: None,
+            table: "".into(),
+            shape: Arc::default(),
+        }
+    }
+
+    /// Whether the table was looked at.
+    pub(super) fn table_is_known(&self) -> bool {
+        !self.shape.columns.is_empty()
+    }
+
     /// Whether nothing will be sent before `deadline`, so that waiting for it is pointless.
     pub(super) fn is_stuck_until(&self, deadline: Instant) -> bool {
         match self.state {
-            LaneState::Mirroring => false,
+            LaneState::Mirroring => self.is_hanging,
+            LaneState::BackingOff if self.is_hanging => true,
             LaneState::BackingOff => self.retry_at.is_some_and(|at| at >= deadline),
             LaneState::Disabled
             | LaneState::Closed
@@ -97,7 +126,11 @@ pub struct LaneStatus {
     /// The record type.
     pub record_type: RecordType,
     /// Its table.
-    pub table: &'static str,
+    pub table: Arc<str>,
+    /// A row for each record or for each key; none while the table is not known.
+    pub mode: Option<Mode>,
+    /// The columns that name a row, with a row for each key.
+    pub key: Vec<Arc<str>>,
     /// How it is doing.
     pub state: LaneState,
     /// Why, unless all is well.
@@ -114,12 +147,16 @@ pub struct LaneStatus {
     pub mirrored: u64,
     /// Records refused for good.
     pub dead_lettered: u64,
+    /// Records that were refused and are sent again by themselves; part of the backlog.
+    pub set_aside: u64,
     /// When the lane tries again, if it waits.
     pub retry_in_ms: Option<u64>,
     /// Columns that the table has not.
-    pub lost_columns: Vec<&'static str>,
+    pub lost_columns: Vec<Arc<str>>,
     /// Whether a record sent twice is stored once.
     pub idempotent: bool,
+    /// Whether the table itself keeps an older row from replacing a newer one.
+    pub guarded: bool,
     /// The oldest dead letters; only filled in where they were asked for.
     pub dead_letters: Vec<DeadLetter>,
 }
@@ -169,7 +206,7 @@ mod tests {
         let view = |state, retry_at| LaneView {
             state,
             retry_at,
-            ..LaneView::default()
+            ..LaneView::new()
         };
         let soon = Some(deadline.checked_sub(Duration::from_secs(1)).unwrap());
         assert!(!view(LaneState::Mirroring, None).is_stuck_until(deadline));

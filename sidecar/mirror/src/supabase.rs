@@ -2,18 +2,22 @@
 //! request ends (in 30 s at most), that no redirect carries the key elsewhere, and that what comes back
 //! is a [`Failure`] in our own words. Whether and when to try again is decided elsewhere.
 
+use std::collections::HashSet;
 use std::error::Error as _;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use reqwest::header::{
-    AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
 };
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Certificate, Client, Proxy, Response, StatusCode};
+use serde::Deserialize;
 
 use crate::backoff;
-use crate::credentials::{Credentials, KeyStyle};
+use crate::classify::Class;
+use crate::credentials::{Credentials, KeyClaims, KeyStyle};
 use crate::failure::Failure;
 
 /// A connection that takes longer will not come; far more than a round trip around the world.
@@ -38,6 +42,7 @@ const PREFER: HeaderName = HeaderName::from_static("prefer");
 pub(crate) struct Supabase {
     client: Client,
     url: String,
+    claims: Option<KeyClaims>,
 }
 
 /// The client could not be made. The error names only the kind of the cause: it can't name the key, but
@@ -47,9 +52,26 @@ pub(crate) enum ClientError {
     /// The process did not install a TLS provider first.
     #[error("no TLS provider is installed: the program must install one at its start")]
     NoTlsProvider,
+    /// The text is no certificate.
+    #[error("the file ca.crt in the supabase folder holds no certificate in PEM form")]
+    CaBundle,
+    /// The text is no URL.
+    #[error("the file proxy in the supabase folder holds no URL such as http://proxy.example:3128")]
+    Proxy,
     /// Certificates could not be loaded, or the like.
     #[error("could not set up the HTTP client")]
     Build(#[source] reqwest::Error),
+}
+
+/// What a row does that is there already.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Conflict<'a> {
+    /// Nothing is known of it: the row is inserted again, or refused.
+    None,
+    /// The row with the same value of this column stays as it is.
+    Ignore(&'a str),
+    /// The row with the same values of these columns gets the new ones.
+    Merge(&'a [Arc<str>]),
 }
 
 /// Where rows go and which of their columns are there.
@@ -58,9 +80,9 @@ pub(crate) struct Target<'a> {
     /// The table.
     pub table: &'a str,
     /// The columns to fill; other keys of a row are ignored.
-    pub columns: &'a [&'a str],
-    /// Whether the table has a unique key on `record_hash`, so that a row sent twice is stored once.
-    pub idempotent: bool,
+    pub columns: &'a [Arc<str>],
+    /// What a row does that is there already.
+    pub conflict: Conflict<'a>,
 }
 
 impl Supabase {
@@ -69,7 +91,20 @@ impl Supabase {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             return Err(ClientError::NoTlsProvider);
         }
-        let client = Client::builder()
+        let mut builder = Client::builder();
+        if let Some(bundle) = credentials.ca_bundle() {
+            let trusted = Certificate::from_pem_bundle(bundle.as_bytes());
+            let trusted = trusted.map_err(|_| ClientError::CaBundle)?;
+            if trusted.is_empty() {
+                return Err(ClientError::CaBundle);
+            }
+            builder = builder.tls_certs_merge(trusted);
+        }
+        if let Some(url) = credentials.proxy() {
+            // Without its cause, which may repeat the URL and a password in it.
+            builder = builder.proxy(Proxy::all(url).map_err(|_| ClientError::Proxy)?);
+        }
+        let client = builder
             .user_agent(USER_AGENT)
             .default_headers(headers(credentials))
             .connect_timeout(CONNECT_TIMEOUT)
@@ -82,7 +117,13 @@ impl Supabase {
         Ok(Self {
             client,
             url: credentials.url().to_owned(),
+            claims: credentials.claims(),
         })
+    }
+
+    /// What is wrong with the key by what it says of itself, in words that do not show it.
+    pub(crate) fn key_flaw(&self, now_ms: u64) -> Option<String> {
+        self.claims.as_ref().and_then(|claims| claims.flaw(now_ms))
     }
 
     /// The base URL; safe to show.
@@ -90,26 +131,85 @@ impl Supabase {
         &self.url
     }
 
-    /// Inserts rows (`body` is a JSON array of objects), all or none.
-    pub(crate) async fn insert(&self, target: Target<'_>, body: Bytes) -> Result<(), Failure> {
+    /// Inserts rows (`body` is a JSON array of objects), all or none. Gives back how many were inserted
+    /// or changed, where the server says so.
+    pub(crate) async fn insert(
+        &self,
+        target: Target<'_>,
+        body: Bytes,
+    ) -> Result<Option<u64>, Failure> {
         let request = self
             .client
             .post(address(&self.url, target))
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .header(PREFER, prefer(target.idempotent))
-            .body(body);
+            .header(PREFER, prefer(target.conflict))
+            .body(body.clone());
         let response = request
             .send()
             .await
             .map_err(|error| network_failure(&error))?;
-        read_answer(target.table, response).await
+        let response = accepted(target.table, response, &body).await?;
+        Ok(counted(response.headers()))
     }
 
     /// Inserts no rows: fails as an insert would on key, grant, table, columns or unique key, and
     /// changes nothing.
     pub(crate) async fn preflight(&self, target: Target<'_>) -> Result<(), Failure> {
-        self.insert(target, Bytes::from_static(b"[]")).await
+        self.insert(target, Bytes::from_static(b"[]"))
+            .await
+            .map(drop)
     }
+
+    /// Which of these values a column of the table has.
+    pub(crate) async fn present(
+        &self,
+        table: &str,
+        column: &str,
+        values: &[String],
+    ) -> Result<HashSet<String>, Failure> {
+        let url = format!(
+            "{}/rest/v1/{table}?select=value:{column}::text&{column}=in.({})",
+            self.url,
+            values.join(",")
+        );
+        let response = self.client.get(url).send().await;
+        let response = response.map_err(|error| network_failure(&error))?;
+        let response = accepted(table, response, &[]).await?;
+        let rows: Vec<Found> = response
+            .json()
+            .await
+            .map_err(|error| network_failure(&error))?;
+        Ok(rows.into_iter().map(|row| row.value).collect())
+    }
+
+    /// Whether the table has the trigger of `schema.sql` that ignores a row older than the one there.
+    pub(crate) async fn has_guard(&self, table: &str) -> Result<bool, Failure> {
+        let request = self
+            .client
+            .post(format!("{}/rest/v1/rpc/boboyka_has_guard", self.url));
+        let body = format!("{{\"table_name\":\"{table}\"}}");
+        let response = request
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .body(body)
+            .send()
+            .await
+            .map_err(|error| network_failure(&error))?;
+        match accepted(table, response, &[]).await {
+            Ok(response) => Ok(response
+                .text()
+                .await
+                .is_ok_and(|text| text.trim() == "true")),
+            // Without the function, or the right to call it, there is nothing to rely on.
+            Err(failure) if failure.class == Class::Transient => Err(failure),
+            Err(_) => Ok(false),
+        }
+    }
+}
+
+/// A row of an answer with one column.
+#[derive(Deserialize)]
+struct Found {
+    value: String,
 }
 
 impl fmt::Debug for Supabase {
@@ -138,10 +238,10 @@ fn headers(credentials: &Credentials) -> HeaderMap {
 }
 
 fn address(url: &str, target: Target<'_>) -> String {
-    let conflict = if target.idempotent {
-        "&on_conflict=record_hash"
-    } else {
-        ""
+    let conflict = match target.conflict {
+        Conflict::None => String::new(),
+        Conflict::Ignore(column) => format!("&on_conflict={column}"),
+        Conflict::Merge(key) => format!("&on_conflict={}", key.join(",")),
     };
     format!(
         "{url}/rest/v1/{}?columns={}{conflict}",
@@ -150,21 +250,32 @@ fn address(url: &str, target: Target<'_>) -> String {
     )
 }
 
-fn prefer(idempotent: bool) -> HeaderValue {
-    HeaderValue::from_static(if idempotent {
-        "resolution=ignore-duplicates,return=minimal,missing=default"
-    } else {
-        "return=minimal,missing=default"
+fn prefer(conflict: Conflict<'_>) -> HeaderValue {
+    HeaderValue::from_static(match conflict {
+        Conflict::None => "return=minimal,missing=default,count=exact",
+        Conflict::Ignore(_) => {
+            "resolution=ignore-duplicates,return=minimal,missing=default,count=exact"
+        }
+        Conflict::Merge(_) => {
+            "resolution=merge-duplicates,return=minimal,missing=default,count=exact"
+        }
     })
 }
 
-async fn read_answer(table: &str, response: Response) -> Result<(), Failure> {
+/// The number behind the slash of `Content-Range: */N`.
+fn counted(headers: &HeaderMap) -> Option<u64> {
+    let range = headers.get(CONTENT_RANGE)?.to_str().ok()?;
+    range.split_once('/')?.1.parse().ok()
+}
+
+/// The answer, if it is a success; `sent` is the body of the request that it answers.
+async fn accepted(table: &str, response: Response, sent: &[u8]) -> Result<Response, Failure> {
     let status = response.status();
     if status.is_success() {
         return if is_web_page(&response) {
             Err(Failure::not_postgrest())
         } else {
-            Ok(())
+            Ok(response)
         };
     }
     let retry_after = response
@@ -173,10 +284,12 @@ async fn read_answer(table: &str, response: Response) -> Result<(), Failure> {
         .and_then(|value| value.to_str().ok())
         .and_then(|value| backoff::retry_after(value, SystemTime::now()));
     let body = read_bounded(response).await?;
+    let status = StatusCode::as_u16(&status);
     Err(Failure::from_answer(
         table,
-        StatusCode::as_u16(&status),
+        status,
         &body,
+        sent,
         retry_after,
     ))
 }
@@ -240,7 +353,7 @@ fn is_untrusted(error: &reqwest::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{APIKEY, AUTHORIZATION, Credentials, Target, address, headers};
+    use super::{APIKEY, AUTHORIZATION, Conflict, Credentials, Target, address, counted, headers};
 
     #[test]
     fn a_jwt_is_sent_twice_and_a_secret_key_once_both_marked_sensitive() {
@@ -261,20 +374,30 @@ mod tests {
 
     #[test]
     fn the_address_names_the_columns_and_the_key_to_ignore_duplicates_by() {
-        let target = Target {
+        let columns = ["a".into(), "b".into()];
+        let target = |conflict| Target {
             table: "t",
-            columns: &["a", "b"],
-            idempotent: true,
+            columns: &columns,
+            conflict,
         };
-        let expected = "https://x.co/rest/v1/t?columns=a,b&on_conflict=record_hash";
-        assert_eq!(address("https://x.co", target), expected);
-        let plain = Target {
-            idempotent: false,
-            ..target
-        };
+        let to = |conflict| address("https://x.co", target(conflict));
+        let plain = "https://x.co/rest/v1/t?columns=a,b";
+        assert_eq!(to(Conflict::None), plain);
+        let by_hash = to(Conflict::Ignore("record_hash"));
+        assert_eq!(by_hash, format!("{plain}&on_conflict=record_hash"));
         assert_eq!(
-            address("https://x.co", plain),
-            "https://x.co/rest/v1/t?columns=a,b"
+            to(Conflict::Merge(&columns)),
+            format!("{plain}&on_conflict=a,b")
         );
+    }
+
+    #[test]
+    fn the_count_of_an_answer_is_read_where_there_is_one() {
+        let mut headers = super::HeaderMap::new();
+        assert_eq!(counted(&headers), None);
+        headers.insert("content-range", "*/499".parse().unwrap());
+        assert_eq!(counted(&headers), Some(499));
+        headers.insert("content-range", "*/*".parse().unwrap());
+        assert_eq!(counted(&headers), None);
     }
 }

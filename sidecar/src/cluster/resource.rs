@@ -1,9 +1,10 @@
 //! Reading resources field by field: what a newer version writes, or what can't be read, takes nothing else with it.
 //! Pure.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use boboyka_crds::{Phase, quantity};
+use boboyka_crds::{MirrorTable, Phase, quantity, rules};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -42,6 +43,7 @@ pub(super) fn integration(object: &Value, known: &Integration) -> (Integration, 
         .get("/status/transition/generation")
         .unwrap_or(known.transition);
     let rows = fields.get("/spec/supabase/mirror/batchRows").ok().flatten();
+    let tables = tables(&mut fields).unwrap_or_else(|Unread| known.tables.clone());
     let read = Integration {
         in_force,
         transition,
@@ -54,6 +56,7 @@ pub(super) fn integration(object: &Value, known: &Integration) -> (Integration, 
         batch_rows: rows.map_or(default.batch_rows, |rows: usize| {
             rows.clamp(1, BATCH_ROWS_MAX)
         }),
+        tables,
         retention: Retention {
             max_age: fields.parse("/spec/retention/maxAge", quantity::duration),
             max_size_bytes: fields.parse("/spec/retention/maxSize", quantity::bytes),
@@ -80,6 +83,19 @@ pub(super) fn assignment(object: &Value) -> Assignment {
             .ok()
             .flatten()
             .unwrap_or_default(),
+    }
+}
+
+/// The tables of the mirror. Where they can't be read, those that are known stay: another table would get the rows.
+fn tables(fields: &mut Fields<'_>) -> Result<BTreeMap<String, MirrorTable>, Unread> {
+    let pointer = "/spec/supabase/mirror/tables";
+    let tables = fields.get(pointer)?.unwrap_or_default();
+    match rules::check_tables(&tables).first() {
+        None => Ok(tables),
+        Some(violation) => {
+            fields.complain(pointer, &violation.message);
+            Err(Unread)
+        }
     }
 }
 

@@ -1,13 +1,23 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use boboyka_crds::{
     BoboykaIntegration, BoboykaIntegrationSpec, BoboykaStrand, BoboykaStrandSpec, HeadReference,
-    Holder, IntegrationStatus, Mirror, Phase, Retention, StrandCounts, Supabase, Transition,
+    Holder, IntegrationStatus, Mirror, MirrorMode, MirrorTable, Phase, Retention, StrandCounts,
+    Supabase, Transition,
 };
 use serde_json::{Value, json};
 
 use super::{Cluster, Membership, Trouble, resource};
 use crate::integration::{InForce, Integration, Pace};
+
+fn tables() -> BTreeMap<String, MirrorTable> {
+    let table = MirrorTable {
+        mode: Some(MirrorMode::Latest),
+        ..MirrorTable::default()
+    };
+    BTreeMap::from([("project_build".to_owned(), table)])
+}
 
 /// As the types write it, so that the paths which are read are those which are written.
 fn written() -> Value {
@@ -16,6 +26,7 @@ fn written() -> Value {
             mirror: Some(Mirror {
                 ack_timeout: "500ms".to_owned(),
                 batch_rows: 20,
+                tables: tables(),
             }),
             ..Supabase::default()
         }),
@@ -59,6 +70,7 @@ fn everything_that_an_integration_asks_is_read() {
     assert!(read.has_supabase);
     assert_eq!(read.ack_timeout, Duration::from_millis(500));
     assert_eq!(read.batch_rows, 20);
+    assert_eq!(read.tables, tables());
     assert_eq!(read.retention.max_age, Some(Duration::from_hours(720)));
     assert_eq!(read.retention.max_size_bytes, Some(8 << 30));
     let pace = Pace {
@@ -66,6 +78,27 @@ fn everything_that_an_integration_asks_is_read() {
         spread: Duration::from_secs(30),
     };
     assert_eq!(read.pace, pace);
+}
+
+#[test]
+fn tables_that_can_t_be_read_leave_those_that_are_known() {
+    let known = Integration {
+        tables: tables(),
+        ..Integration::unknown()
+    };
+    let mut object = written();
+    for wrong in [
+        json!({"project_build": {"mode": "sideways"}}),
+        json!({"project_build": {"table": "my builds"}}),
+    ] {
+        object["spec"]["supabase"]["mirror"]["tables"] = wrong;
+        let (read, complaints) = resource::integration(&object, &known);
+        assert_eq!(read.tables, known.tables);
+        assert!(
+            complaints[0].starts_with("spec.supabase.mirror.tables: "),
+            "{complaints:?}"
+        );
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::ListenAddress;
+use crate::server::listen::ListenAddress;
 
 /// Between two questions.
 const ASK_INTERVAL: Duration = Duration::from_millis(20);

@@ -27,7 +27,9 @@ fn head(seq: u64) -> Head {
 fn lane(record_type: RecordType, state: LaneState, backlog: u64) -> LaneStatus {
     LaneStatus {
         record_type,
-        table: record_type.table(),
+        table: record_type.table().into(),
+        mode: None,
+        key: Vec::new(),
         state,
         reason: (state != LaneState::Mirroring).then(|| "why".to_owned()),
         mark: 7,
@@ -37,6 +39,8 @@ fn lane(record_type: RecordType, state: LaneState, backlog: u64) -> LaneStatus {
         mirrored: 3,
         dead_lettered: 0,
         retry_in_ms: None,
+        set_aside: 0,
+        guarded: false,
         lost_columns: Vec::new(),
         idempotent: true,
         dead_letters: Vec::new(),

@@ -70,12 +70,14 @@ pub type PerType<T> = EnumMap<RecordType, T>;
 struct Definition {
     name: &'static str,
     table: &'static str,
+    key: Option<&'static str>,
     fields: &'static [Field],
 }
 
 static PROJECT_BUILD: Definition = Definition {
     name: "project_build",
     table: "project_builds",
+    key: Some("build_id"),
     fields: &[
         required("project_id", FieldKind::Text),
         required("build_id", FieldKind::Text),
@@ -93,6 +95,7 @@ static PROJECT_BUILD: Definition = Definition {
 static BUILD_QUEUE_ITEM: Definition = Definition {
     name: "build_queue_item",
     table: "build_queue",
+    key: Some("queue_id"),
     fields: &[
         required("queue_id", FieldKind::Text),
         required("project_id", FieldKind::Text),
@@ -109,6 +112,7 @@ static BUILD_QUEUE_ITEM: Definition = Definition {
 static AGENT_HEALTH: Definition = Definition {
     name: "agent_health",
     table: "agent_health",
+    key: Some("agent_id"),
     fields: &[
         required("agent_id", FieldKind::Text),
         required(
@@ -124,6 +128,7 @@ static AGENT_HEALTH: Definition = Definition {
 static AUDIT_LOG: Definition = Definition {
     name: "audit_log",
     table: "agent_audit_log",
+    key: None,
     fields: &[
         required("agent_id", FieldKind::Text),
         required("event", FieldKind::Text),
@@ -164,6 +169,12 @@ impl RecordType {
     /// The Supabase table that its records are mirrored to.
     pub fn table(self) -> &'static str {
         self.definition().table
+    }
+
+    /// The field that names the build, queue item or agent whose state a record tells. An `audit_log`
+    /// tells an event, so it has none.
+    pub fn key(self) -> Option<&'static str> {
+        self.definition().key
     }
 
     /// The fields that the type knows by name, in the page's order.

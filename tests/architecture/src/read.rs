@@ -85,7 +85,7 @@ fn define(tree: &mut Tree, id: ModuleId, name: String, meaning: Name) {
     }
 }
 
-/// Takes what a `use` brings into scope. One that hands names on is no import of its own.
+/// Adds what a `use` brings into scope. A `use` that hands names on is no import.
 fn imports(tree: &mut Tree, id: ModuleId, import: &UseTree, handed_on: bool) {
     let mut leaves = Vec::new();
     flatten(import, &[], &mut leaves);

@@ -24,7 +24,7 @@ const READY_LIMIT: Duration = Duration::from_mins(5);
 /// A node that says nothing for this long is unknown: shorter than usual, so that tests of faults are quick, and longer
 /// than a kubelet pauses on a busy machine.
 const NODE_GRACE: &str = "20s";
-/// Pods on a node that is unknown are evicted after so many seconds.
+/// How many seconds pods stay on a node that is unknown before they are evicted.
 const EVICTION_SECONDS: &str = "3";
 
 /// How much of a Kubernetes there is.
@@ -158,7 +158,7 @@ impl Cluster {
         &self.base.name
     }
 
-    /// A server's certificate and key that the cluster's authority vouches for, and the authority, as PEM.
+    /// A server's certificate and key, signed by the cluster's CA, and the CA bundle, as PEM.
     pub fn server_certificate(&self, name: &str) -> Result<(String, String, String)> {
         let (certificate, key) = self.base.pki.server_pem(&[name])?;
         Ok((certificate, key, self.base.pki.authority_pem.clone()))

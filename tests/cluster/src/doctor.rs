@@ -1,4 +1,4 @@
-//! Says in a second whether this machine can have a cluster, and if not, why. A lack is an error, never a skip.
+//! Checks in a second whether this machine can run a cluster, and lists what is missing. That is an error, never a skip.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -17,7 +17,7 @@ const CAPABILITIES: [(u32, &str); 4] = [
     (21, "CAP_SYS_ADMIN"),
 ];
 
-/// What the machine lacks for nodes, one sentence each.
+/// What is missing for nodes, one sentence each.
 pub fn lacks_for_nodes() -> Vec<String> {
     let mut lacks = lacks_for_api();
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -56,7 +56,7 @@ pub fn lacks_for_nodes() -> Vec<String> {
     lacks
 }
 
-/// What the machine lacks for a control plane alone, one sentence each.
+/// What is missing for a control plane alone, one sentence each.
 pub fn lacks_for_api() -> Vec<String> {
     let mut lacks = Vec::new();
     for program in ["nsenter", "unshare", "setsid"] {
@@ -97,7 +97,7 @@ pub fn lacks_for_api() -> Vec<String> {
 pub fn check(lacks: &[String]) -> Result<()> {
     if !lacks.is_empty() {
         bail!(
-            "this machine can't have the cluster that is asked for:\n  {}",
+            "this machine can't run the cluster:\n  {}",
             lacks.join("\n  ")
         );
     }

@@ -30,15 +30,15 @@ struct Arguments {
 enum Action {
     /// Starts a cluster in the background.
     Up {
-        /// Number of nodes. With 0 there is only a control plane, which needs no root.
+        /// The number of nodes; 0 gives a control plane alone, which needs no root.
         #[arg(long, default_value_t = 2)]
         nodes: u8,
     },
     /// Ends it.
     Down,
-    /// Runs a cluster until it is told to end.
+    /// Runs a cluster until SIGINT or SIGTERM.
     Serve {
-        /// Number of nodes. With 0 there is only a control plane, which needs no root.
+        /// The number of nodes; 0 gives a control plane alone, which needs no root.
         #[arg(long, default_value_t = 2)]
         nodes: u8,
     },
@@ -57,7 +57,7 @@ async fn main() -> Result<()> {
 fn up(folder: &Path, nodes: u8) -> Result<()> {
     std::fs::create_dir_all(folder)?;
     if running(folder).is_some() {
-        bail!("a cluster is running already; `make cluster-down` ends it");
+        bail!("a cluster is running already: stop it with `make cluster-down`");
     }
     let kubeconfig = folder.join("kubeconfig");
     let _ = std::fs::remove_file(&kubeconfig);
@@ -77,12 +77,12 @@ fn up(folder: &Path, nodes: u8) -> Result<()> {
         let told = || std::fs::read_to_string(folder.join("log")).unwrap_or_default();
         ensure!(
             server.try_wait()?.is_none(),
-            "the cluster did not come up:\n{}",
+            "the cluster did not start:\n{}",
             told()
         );
         ensure!(
             begun.elapsed() < UP_LIMIT,
-            "the cluster is not up after {UP_LIMIT:?}:\n{}",
+            "the cluster did not start within {UP_LIMIT:?}:\n{}",
             told()
         );
         std::thread::sleep(Duration::from_millis(50));
@@ -102,17 +102,20 @@ fn down(folder: &Path) -> Result<()> {
     let sent = Command::new("kill")
         .args(["-TERM", &pid.to_string()])
         .status()?;
-    ensure!(sent.success(), "could not end process {pid}");
+    ensure!(
+        sent.success(),
+        "could not send SIGTERM to the cluster's process {pid}"
+    );
     let begun = Instant::now();
     while running(folder).is_some() {
         ensure!(
             begun.elapsed() < DOWN_LIMIT,
-            "the cluster is not gone after {DOWN_LIMIT:?}"
+            "the cluster did not stop within {DOWN_LIMIT:?}"
         );
         std::thread::sleep(Duration::from_millis(20));
     }
     say(&format!(
-        "the cluster is gone after {:.1} s",
+        "the cluster stopped after {:.1} s",
         begun.elapsed().as_secs_f64()
     ))
 }

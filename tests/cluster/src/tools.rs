@@ -1,4 +1,4 @@
-//! The programs that a cluster is made of, as the provisioning script tells, linked into one folder.
+//! Links the programs of a cluster into one folder. The provisioning script prints where they are.
 
 use std::collections::HashMap;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -44,7 +44,7 @@ impl Tools {
         let place = |name: &str| {
             told.get(name)
                 .map(Path::new)
-                .with_context(|| format!("{name} is not told"))
+                .with_context(|| format!("tools/provision.sh prints no {name}"))
         };
         let debian = place("DEBIAN_ROOT")?;
         std::fs::create_dir_all(bin)?;

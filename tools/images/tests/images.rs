@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use boboyka_images::{OPERATOR, Profile, SIDECAR, product_image, product_images};
 use serde_json::{Value, json};
@@ -157,9 +158,15 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// Both images; to make them takes long enough to do it once.
+fn images() -> &'static [PathBuf] {
+    static IMAGES: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    IMAGES.get_or_init(|| product_images(Profile::Debug).unwrap())
+}
+
 /// An image's configuration and its files.
 fn image_of(name: &str) -> (Value, Files) {
-    let images = product_images(Profile::Debug).unwrap();
+    let images = images();
     let file = format!("{name}.tar");
     let archive = images.iter().find(|place| place.ends_with(&file)).unwrap();
     let archive = unpack(&std::fs::read(archive).unwrap());

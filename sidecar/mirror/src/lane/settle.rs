@@ -4,78 +4,141 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use boboyka_store::{DeadLetter, Mark, WriteError, now_ms};
+use boboyka_store::{DeadLetter, Mark, WriteError, causes, now_ms};
+use boboyka_strand::Seq;
+use futures_util::future::try_join_all;
 
+use super::deliver::Delivered;
 use super::task::{Lane, Pause};
 use crate::backoff;
-use crate::classify::Class;
+use crate::classify::{Class, is_final};
 use crate::disposition::{self, Disposition};
 use crate::failure::Failure;
+use crate::request::key_of;
+use crate::row::RowMeta;
 use crate::status::LaneState;
+use crate::table::Mode;
+
+/// The first wait after a refused key or grant: a clock that is a second off, or a gateway's hiccup,
+/// passes by itself.
+const AUTH_RECHECK_MIN: Duration = Duration::from_secs(1);
 
 /// The wait before a mark that the store had no room for is offered again.
 const STORE_BUSY_DELAY: Duration = Duration::from_millis(100);
 
 impl Lane {
-    /// The rows are in the table.
-    pub(super) async fn accepted(&mut self, part: Range<usize>) {
+    /// What follows from an answer.
+    pub(super) async fn settle_part(&mut self, part: Range<usize>, delivered: Delivered) {
+        match delivered {
+            Delivered::Kept { lost } if lost.len() == part.len() => {
+                self.refuse(part, &Failure::not_kept()).await;
+            }
+            Delivered::Kept { lost } => self.accepted(part, &lost).await,
+            Delivered::Unclear => self.split(&part),
+            Delivered::Failed { failure, body_len } => self.failed(part, body_len, &failure).await,
+        }
+    }
+
+    /// The rows are in the table, but for those that it did not keep.
+    pub(super) async fn accepted(&mut self, part: Range<usize>, lost: &[usize]) {
         self.trust_again();
         self.limit.passed();
-        self.counters.count_rows(part.len());
+        self.counters.count_rows(part.len() - lost.len());
+        if !self.supersede_at_hand().await {
+            return;
+        }
+        let mut letters = Vec::new();
+        for at in lost {
+            letters.extend(self.letter(*at, &Failure::not_kept()));
+        }
         let Some(seq) = self.settle(&part) else {
             return;
         };
         let mark = self.mark();
-        let mirrored = mark.mirrored + part.len() as u64;
+        let mirrored = mark.mirrored + (part.len() - letters.len()) as u64;
         // Those who wait for the row need not wait for the mark to be durable: a mark that is lost
-        // sends rows again, no more.
-        self.view.send_modify(|view| view.passed = seq);
+        // sends rows again, no more. Of a lost one they are told once its letter is there.
+        if letters.is_empty() {
+            self.view.send_modify(|view| view.passed = seq);
+        }
         self.persist(
             Mark {
                 seq,
                 mirrored,
                 ..mark
             },
-            Vec::new(),
+            letters,
         )
         .await;
+        self.view.send_modify(|view| view.passed = seq);
+    }
+
+    /// Dead letters older than the stored states of their keys are moot, and resolved before the mark
+    /// passes those; whether that is durable.
+    async fn supersede_at_hand(&mut self) -> bool {
+        let Some(work) = self.work.as_ref() else {
+            return true;
+        };
+        let Some(asides) = self.asides.as_ref().filter(|asides| !asides.is_empty()) else {
+            return true;
+        };
+        let stored = work.stored().iter();
+        let moot = stored
+            .flat_map(|(key, seq)| asides.superseded(key, *seq))
+            .collect();
+        self.resolve(moot).await
+    }
+
+    /// These are no dead letters any more; whether that is durable.
+    pub(super) async fn resolve(&mut self, letters: Vec<Seq>) -> bool {
+        let resolved = letters
+            .iter()
+            .map(|seq| self.store.resolve_dead_letter(self.record_type, *seq));
+        // A letter that could not be resolved stays one, and its row is ignored when it is sent again.
+        if let Err(error) = try_join_all(resolved).await {
+            tracing::warn!(error = causes(&error), "could not update dead letters");
+            return false;
+        }
+        if let Some(asides) = self.asides.as_mut() {
+            for seq in letters {
+                asides.remove(seq);
+            }
+        }
+        true
     }
 
     /// The request failed.
-    pub(super) async fn failed(&mut self, part: Range<usize>, body_len: usize, failure: &Failure) {
+    async fn failed(&mut self, part: Range<usize>, body_len: usize, failure: &Failure) {
         match self.patience.disposition(failure, part.len(), body_len) {
-            Disposition::Accept => self.accepted(part).await,
+            Disposition::Accept => self.accepted(part, &[]).await,
             Disposition::Split => self.split(&part),
             Disposition::Shrink => self.shrink(&part, body_len),
-            Disposition::SuspectSize => {
-                if !self.look_at_table().await {
-                    return;
-                }
-                if part.len() > 1 {
-                    self.shrink(&part, body_len);
-                } else {
-                    self.dead_letter(part, failure).await;
-                }
-            }
-            Disposition::DeadLetter => self.dead_letter(part, failure).await,
+            Disposition::Ask => self.blame(part, body_len, failure).await,
+            Disposition::Refuse => self.refuse(part, failure).await,
             Disposition::BackOff => self.back_off(failure),
-            Disposition::Await => {
-                self.breaker.answered();
-                let delay = disposition::dependency_delay(fastrand::f64());
-                self.pause(
-                    LaneState::BackingOff,
-                    failure.message.as_str().into(),
-                    delay,
-                );
-            }
             Disposition::PauseSchema if !self.shape_disputed => {
                 // The table has changed since the preflight: the next one may find what still fits.
                 self.shape_disputed = true;
                 self.shape = None;
             }
-            Disposition::Slow | Disposition::PauseAuth | Disposition::PauseSchema => {
-                self.stand_back(failure);
+            Disposition::PauseSchema if failure.is_of_a_gateway() => {
+                self.blame(part, body_len, failure).await;
             }
+            Disposition::Slow | Disposition::PauseSchema => self.stand_back(failure),
+        }
+    }
+
+    /// Sees by a preflight whether Supabase takes requests of this lane. If it does, the failure is
+    /// about the rows, and the part is cut until one row is left.
+    async fn blame(&mut self, part: Range<usize>, body_len: usize, failure: &Failure) {
+        if !self.look_at_table().await {
+            return;
+        }
+        let is_large = failure.reset || failure.class == Class::TimedOut;
+        match part.len() {
+            0 | 1 => self.refuse(part, failure).await,
+            _ if is_large => self.shrink(&part, body_len),
+            _ => self.split(&part),
         }
     }
 
@@ -83,7 +146,7 @@ impl Lane {
     pub(super) fn trust_again(&mut self) {
         self.breaker.answered();
         self.failures = 0;
-        self.patience.accepted();
+        self.patience.settled();
         self.guard.accepted();
         self.refused = false;
         self.shape_disputed = false;
@@ -94,23 +157,28 @@ impl Lane {
     pub(super) fn resume(&mut self) {
         if self.pause.take().is_some() {
             let table = self.table();
-            tracing::info!(table, "lane {table} mirrors again");
+            tracing::info!(%table, "lane {table} mirrors again");
             self.show();
         }
     }
 
     /// Waits after a failure that no row caused.
     pub(super) fn stand_back(&mut self, failure: &Failure) {
-        let reason: Arc<str> = failure.message.as_str().into();
-        let settings = *self.settings.borrow();
+        let reason: Arc<str> = self.explained(failure);
+        let settings = self.settings.borrow().clone();
         let (state, delay) = match failure.class {
-            Class::Transient => return self.back_off(failure),
+            Class::Transient | Class::TimedOut | Class::Suspect => return self.back_off(failure),
             Class::ReadOnly => (
                 LaneState::BackingOff,
                 disposition::read_only_delay(fastrand::f64()),
             ),
-            Class::Auth => (LaneState::AuthFailed, settings.auth_recheck),
-            // The last four say nothing about a row when none was sent: the table is wrong.
+            Class::Auth => {
+                self.auth_failures = self.auth_failures.saturating_add(1);
+                let (tries, max) = (self.auth_failures, settings.auth_recheck);
+                let delay = backoff::growing(AUTH_RECHECK_MIN, max, tries, fastrand::f64());
+                (LaneState::AuthFailed, delay)
+            }
+            // The last four can't be told by rows when none were sent: it is the table.
             Class::Schema | Class::Done | Class::Size | Class::Poison | Class::Dependency => {
                 (LaneState::SchemaMismatch, settings.schema_recheck)
             }
@@ -119,6 +187,20 @@ impl Lane {
         self.shape = None;
         self.shape_disputed = false;
         self.pause(state, reason, delay);
+    }
+
+    /// The failure's words, with what the key itself tells of why it is refused.
+    fn explained(&self, failure: &Failure) -> Arc<str> {
+        let flaw = self
+            .supabase
+            .as_ref()
+            .and_then(|supabase| supabase.key_flaw(now_ms()));
+        match flaw {
+            Some(flaw) if failure.class == Class::Auth => {
+                format!("{}: {flaw}", failure.message).into()
+            }
+            _ => failure.message.as_str().into(),
+        }
     }
 
     pub(super) fn pause_refused(&mut self, code: &str) {
@@ -148,7 +230,7 @@ impl Lane {
             .is_some_and(|was| was.state == state && was.reason == reason);
         if !same {
             let (table, state) = (self.table(), state.name());
-            tracing::warn!(table, state, %reason, "lane {table} waits: {reason}");
+            tracing::warn!(%table, state, %reason, "lane {table} waits: {reason}");
         }
         self.pause = Some(Pause {
             state,
@@ -158,7 +240,7 @@ impl Lane {
         self.show();
     }
 
-    fn split(&mut self, part: &Range<usize>) {
+    pub(super) fn split(&mut self, part: &Range<usize>) {
         self.breaker.answered();
         if let Some(work) = self.work.as_mut() {
             work.split(part);
@@ -170,54 +252,64 @@ impl Lane {
         self.split(part);
     }
 
-    /// Supabase never accepts the row: it becomes a dead letter, and the lane goes on.
-    async fn dead_letter(&mut self, part: Range<usize>, failure: &Failure) {
+    /// The row is refused, and the lane goes on: a dead letter, or one that is sent again by itself.
+    async fn refuse(&mut self, part: Range<usize>, failure: &Failure) {
         self.breaker.answered();
-        let Some(row) = self
-            .work
-            .as_ref()
-            .and_then(|work| work.batch.row(part.start))
-        else {
+        let Some(letter) = self.letter(part.start, failure) else {
             return;
         };
+        self.patience.settled();
+        let Some(seq) = self.settle(&part) else {
+            return;
+        };
+        let mark = self.mark();
+        self.persist(Mark { seq, ..mark }, vec![letter]).await;
+        self.view.send_modify(|view| view.passed = seq);
+        if self.guard.refused(&failure.code) {
+            self.pause_refused(&failure.code);
+        } else {
+            self.resume();
+        }
+    }
+
+    /// The dead letter of a row at hand.
+    fn letter(&mut self, at: usize, failure: &Failure) -> Option<DeadLetter> {
+        let row = self.work.as_ref()?.batch.row(at)?;
         let (table, seq) = (self.table(), row.seq);
         let (code, message) = (failure.code.as_str(), failure.message.as_str());
+        let again = !is_final(code);
         tracing::warn!(
-            table,
+            %table,
             seq,
             code,
             message,
-            "supabase refused record {seq} of {table} ({code}): it is a dead letter now"
+            again,
+            "supabase refuses record {seq} for table {table}: {message}"
         );
-        let letter = DeadLetter {
+        self.add_aside(at, row, again);
+        Some(DeadLetter {
             record_type: self.record_type,
             seq,
             record_hash: row.hash,
             code: failure.code.clone(),
             message: failure.message.clone(),
-            attempts: self.patience.tries(),
+            attempts: self.patience.tries().max(1),
             since_ms: now_ms(),
-        };
-        self.patience.dead_lettered();
-        let Some(seq) = self.settle(&part) else {
-            return;
-        };
-        let mark = self.mark();
-        let dead_lettered = mark.dead_lettered + 1;
-        self.persist(
-            Mark {
-                seq,
-                dead_lettered,
-                ..mark
-            },
-            vec![letter],
-        )
-        .await;
-        self.view.send_modify(|view| view.passed = seq);
-        if self.guard.refused(code) {
-            self.pause_refused(code);
-        } else {
-            self.resume();
+        })
+    }
+
+    fn add_aside(&mut self, at: usize, row: RowMeta, again: bool) {
+        let shape = self
+            .shape
+            .as_ref()
+            .filter(|shape| shape.mode == Mode::Latest);
+        let work = self.work.as_ref();
+        let key = shape
+            .zip(work)
+            .and_then(|(shape, work)| key_of(work.batch.json(at), &shape.key));
+        let again = again.then(|| Instant::now() + super::aside::PAUSE_MIN);
+        if let Some(asides) = self.asides.as_mut() {
+            asides.add(row.seq, row.ms, key, again);
         }
     }
 

@@ -9,6 +9,9 @@ use boboyka_strand::{Head, RecordType, Seq};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::aside::Asides;
+use super::doubt::Doubt;
+use super::scan::Scan;
 use super::work::Work;
 use crate::breaker::Breaker;
 use crate::disposition::{Guard, Limit, Patience};
@@ -18,12 +21,10 @@ use crate::settings::Settings;
 use crate::source::Configured;
 use crate::status::{LaneCounters, LaneState, LaneView};
 use crate::supabase::Supabase;
+use crate::table::Layout;
 
 /// How long a request in flight may go on after the shutdown.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
-
-/// How long an idle lane trusts the counts before it looks at the strand itself.
-pub(super) const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a lane is started with.
 pub(crate) struct Setup {
@@ -72,26 +73,32 @@ pub(crate) struct Lane {
     pub(super) supabase: Option<Arc<Supabase>>,
     /// Why there is none.
     pub(super) off_reason: Option<Arc<str>>,
-    pub(super) shape: Option<Shape>,
+    /// Where the rows go, by the settings.
+    pub(super) layout: Arc<Layout>,
+    pub(super) shape: Option<Arc<Shape>>,
     pub(super) shape_seen: Instant,
-    /// The shape whose shortcomings were logged last.
-    pub(super) lacking: Option<Shape>,
+    /// The shape that was logged last.
+    pub(super) told: Option<Arc<Shape>>,
     /// A batch failed on the table's shape although the preflight had passed.
     pub(super) shape_disputed: bool,
     pub(super) pause: Option<Pause>,
     pub(super) breaker: Breaker,
     /// Transient failures since something was accepted; the backoff grows with them.
     pub(super) failures: u32,
+    /// Refusals of the key or a grant since the table was seen.
+    pub(super) auth_failures: u32,
     pub(super) patience: Patience,
     pub(super) guard: Guard,
     /// The guard stopped the lane; the next row sent is a trial.
     pub(super) refused: bool,
     pub(super) limit: Limit,
     pub(super) work: Option<Work>,
-    /// The strand holds nothing for the lane between its mark and here.
-    pub(super) scanned_to: Seq,
-    /// When that was found out.
-    pub(super) looked: Instant,
+    pub(super) scan: Scan,
+    /// The refused rows, once they were looked for.
+    pub(super) asides: Option<Asides>,
+    /// No refused row is sent again before, so that new ones get their turn.
+    pub(super) asides_rest: Instant,
+    pub(super) doubt: Option<Doubt>,
     /// Where the last replay stopped for lack of time.
     pub(super) replayed_to: Seq,
 }
@@ -108,12 +115,13 @@ impl Lane {
             counters,
             shutdown,
         } = setup;
-        let first = *settings.borrow();
+        let first = settings.borrow().clone();
         let mut lane = Self {
             record_type,
             head: store.watch_head(),
             phase: store.watch_phase(),
             limit: Limit::new(first.batch_rows, first.batch_bytes),
+            layout: Arc::new(Layout::new(record_type, &first.tables[record_type])),
             store,
             settings,
             configured,
@@ -125,17 +133,20 @@ impl Lane {
             off_reason: None,
             shape: None,
             shape_seen: Instant::now(),
-            lacking: None,
+            told: None,
             shape_disputed: false,
             pause: None,
             breaker: Breaker::default(),
             failures: 0,
+            auth_failures: 0,
             patience: Patience::default(),
             guard: Guard::default(),
             refused: false,
             work: None,
-            scanned_to: 0,
-            looked: Instant::now(),
+            scan: Scan::new(Instant::now()),
+            asides: None,
+            asides_rest: Instant::now(),
+            doubt: None,
             replayed_to: 0,
         };
         lane.adopt();
@@ -157,8 +168,8 @@ impl Lane {
         self.store.view().marks[self.record_type]
     }
 
-    pub(super) fn table(&self) -> &'static str {
-        self.record_type.table()
+    pub(super) fn table(&self) -> Arc<str> {
+        Arc::clone(&self.layout.table)
     }
 
     /// Records that the phase mirrors and that are neither mirrored nor dead letters.
@@ -199,10 +210,29 @@ impl Lane {
         self.pause = None;
         self.breaker = Breaker::default();
         self.failures = 0;
+        self.auth_failures = 0;
         self.patience = Patience::default();
         self.guard = Guard::default();
         self.refused = false;
         self.show();
+    }
+
+    /// Takes over a change of the table's settings; what was rendered for the old ones is read again.
+    fn obey(&mut self) {
+        let layout = {
+            let settings = self.settings.borrow_and_update();
+            Layout::new(self.record_type, &settings.tables[self.record_type])
+        };
+        if layout == *self.layout {
+            return;
+        }
+        self.layout = Arc::new(layout);
+        self.work = None;
+        self.asides = None;
+        self.scan = Scan::new(Instant::now());
+        self.refused = false;
+        self.guard = Guard::default();
+        self.hurry();
     }
 
     /// Tries again now what would have been tried later.
@@ -230,9 +260,11 @@ impl Lane {
             if is_closed {
                 view.oldest_ms = None;
             }
+            (view.set_aside, view.aside_ms) =
+                self.asides.as_ref().map_or((0, None), Asides::waiting);
+            view.table = Arc::clone(&self.layout.table);
             if let Some(shape) = &self.shape {
-                view.lost_columns.clone_from(&shape.lost_columns);
-                view.idempotent = shape.idempotent;
+                view.shape = Arc::clone(shape);
             }
         });
     }
@@ -261,6 +293,8 @@ impl Lane {
                 Err(_) => return ControlFlow::Break(()),
             },
             Some(retry) = self.retries.recv() => self.retry(retry).await,
+            // The sender may end before the lane does, with the integration as it is.
+            Ok(()) = self.settings.changed() => self.obey(),
             // The sender lives in the store.
             Ok(()) = self.phase.changed() => self.hurry(),
             () = sleep => {}

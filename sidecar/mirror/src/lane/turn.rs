@@ -1,21 +1,22 @@
-//! One step of a lane: a preflight if one is due, else a read if nothing is at hand, else a request.
+//! One step of a lane: a preflight if one is due, else what is due of the refused rows, else a read if
+//! nothing is at hand, else a request.
 
-use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use boboyka_store::{Mark, ReadError, causes};
 use boboyka_strand::Seq;
-use bytes::Bytes;
 
-use super::task::{GRACE, LOOK_INTERVAL, Lane, Pause, Rest};
+use super::deliver::{Delivered, last_seq};
+use super::scan::Look;
+use super::task::{Lane, Pause, Rest};
 use super::work::Work;
 use crate::breaker::Leave;
-use crate::classify::Class;
+use crate::classify::{Class, NOT_KEPT};
 use crate::failure::Failure;
 use crate::preflight::{Shape, preflight};
 use crate::row::{Batch, RowError};
 use crate::status::LaneState;
-use crate::supabase::Target;
 
 /// Payload read at a time. A row is about twice its payload (the columns repeat it), and two copies
 /// of the rows are held, so four lanes stay below ten megabytes.
@@ -50,12 +51,7 @@ impl Lane {
         }
         self.limit.set_rows_max(self.settings.borrow().batch_rows);
         let now = Instant::now();
-        if let Some(until) = self
-            .pause
-            .as_ref()
-            .map(|pause| pause.until)
-            .filter(|at| now < *at)
-        {
+        if let Some(until) = self.paused_until(now) {
             return self.rest_paused(until).await;
         }
         match self.breaker.leave(now) {
@@ -71,23 +67,70 @@ impl Lane {
                 self.resume();
             }
         }
+        if !self.find_asides().await {
+            return Rest::Not;
+        }
+        if self.are_asides_due(now) {
+            self.replay_asides().await;
+            return Rest::Not;
+        }
         if self.work.is_none() && !self.load().await {
-            return if self.pause.is_some() {
-                Rest::Not
-            } else {
-                self.rest_idle()
+            // A pause that is over is no reason to wait, and none to turn again at once.
+            return match self.paused_until(Instant::now()) {
+                Some(until) => Rest::Until(Some(until)),
+                None => self.rest_idle(),
             };
         }
+        self.send_next().await
+    }
+
+    /// Sends what is at hand.
+    async fn send_next(&mut self) -> Rest {
         let end = self.end();
-        if self.work.as_ref().is_some_and(|work| work.last_seq() > end) {
+        let Some(mut work) = self.work.take() else {
+            return Rest::Not;
+        };
+        if work.last_seq() > end {
             // What is at hand was read before the phase ended, so it lies before the end; this makes sure.
-            self.work = None;
-        } else if self.refused {
-            self.send_trial().await;
+            return Rest::Not;
+        }
+        let part = if self.refused {
+            work.ends().0
         } else {
-            self.send().await;
+            work.next(&self.limit)
+        };
+        let hold = self
+            .doubt
+            .and_then(|doubt| doubt.holds(last_seq(&work, &part), Instant::now()));
+        if let Some(until) = hold {
+            self.work = Some(work);
+            return self.rest_in_doubt(until);
+        }
+        if self.refused {
+            self.send_trial(work).await;
+        } else {
+            let delivered = self.deliver(&mut work, &part).await;
+            self.work = Some(work);
+            if let Some(delivered) = delivered {
+                self.settle_part(part, delivered).await;
+            }
         }
         Rest::Not
+    }
+
+    fn paused_until(&self, now: Instant) -> Option<Instant> {
+        let until = self.pause.as_ref().map(|pause| pause.until);
+        until.filter(|until| now < *until)
+    }
+
+    fn rest_in_doubt(&mut self, until: Instant) -> Rest {
+        let reason = "an earlier request has no answer and may still be carried out";
+        self.pause = Some(Pause {
+            state: LaneState::BackingOff,
+            reason: reason.into(),
+            until,
+        });
+        Rest::Until(Some(until))
     }
 
     /// A paused lane wakes for the first record that it has to keep waiting, to know its age.
@@ -102,13 +145,25 @@ impl Lane {
         Rest::Until(Some(until))
     }
 
-    fn rest_idle(&self) -> Rest {
-        // The counts said that there is nothing; the strand itself has the last word.
-        let unseen = self.end() > self.scanned_to;
-        let look = unseen.then(|| self.looked + LOOK_INTERVAL);
-        let whole = self.shape.as_ref().is_none_or(Shape::is_whole);
+    /// Nothing is at hand: rests until the strand, the table or a refused row is to be looked at.
+    fn rest_idle(&mut self) -> Rest {
+        if !self.refused {
+            self.resume();
+        }
+        let look = match self.look(Instant::now()) {
+            Look::Now => return Rest::Not,
+            Look::At(at) => Some(at),
+            Look::Never => None,
+        };
+        let whole = self.shape.as_ref().is_none_or(|shape| shape.is_whole());
         let recheck = (!whole).then(|| self.shape_seen + self.settings.borrow().schema_recheck);
-        Rest::Idle([look, recheck].into_iter().flatten().min())
+        let aside = self.asides_due_at();
+        Rest::Idle([look, recheck, aside].into_iter().flatten().min())
+    }
+
+    fn look(&self, now: Instant) -> Look {
+        let counted = self.backlog() > 0;
+        self.scan.look(self.mark().seq, self.end(), counted, now)
     }
 
     /// A table without some columns or its key is checked again now and then: an operator may have added them.
@@ -123,23 +178,10 @@ impl Lane {
         let Some(supabase) = self.supabase.clone() else {
             return false;
         };
-        match self.call(preflight(&supabase, self.record_type)).await {
+        let layout = Arc::clone(&self.layout);
+        match self.call(preflight(&supabase, &layout)).await {
             Some(Ok(shape)) => {
-                if !shape.is_whole() && self.lacking.as_ref() != Some(&shape) {
-                    let (table, lost_columns) = (self.table(), &shape.lost_columns);
-                    let idempotent = shape.idempotent;
-                    tracing::warn!(
-                        table,
-                        ?lost_columns,
-                        idempotent,
-                        "table {table} has not all columns and keys; the mirror goes on without them: apply schema.sql to add them"
-                    );
-                }
-                self.lacking = (!shape.is_whole()).then(|| shape.clone());
-                self.shape = Some(shape);
-                self.shape_seen = Instant::now();
-                self.breaker.answered();
-                self.show();
+                self.adopt_shape(shape);
                 true
             }
             Some(Err(failure)) => {
@@ -150,23 +192,52 @@ impl Lane {
         }
     }
 
+    fn adopt_shape(&mut self, shape: Shape) {
+        let table = self.table();
+        if self
+            .told
+            .as_ref()
+            .is_some_and(|told| told.mode != shape.mode)
+        {
+            // What is to be known of the refused rows depends on the mode.
+            self.asides = None;
+        }
+        if self.told.as_deref() != Some(&shape) {
+            let (mode, key) = (shape.mode.name(), shape.key.join(", "));
+            tracing::info!(%table, mode, key, "table {table} is mirrored in the mode {mode}");
+            if !shape.is_whole() {
+                let (lost_columns, idempotent) = (&shape.lost_columns, shape.idempotent);
+                tracing::warn!(
+                    %table,
+                    ?lost_columns,
+                    idempotent,
+                    "table {table} has not all columns and keys; the mirror goes on without them: apply schema.sql to add them"
+                );
+            }
+        }
+        let shape = Arc::new(shape);
+        self.told = Some(Arc::clone(&shape));
+        self.shape = Some(shape);
+        self.shape_seen = Instant::now();
+        self.auth_failures = 0;
+        self.breaker.answered();
+        self.show();
+    }
+
     /// Reads the next records; whether there are any.
     async fn load(&mut self) -> bool {
-        let mark = self.mark();
-        let after = mark.seq.max(self.scanned_to);
-        let counted = self.backlog() > 0;
-        if self.end() <= after || (!counted && self.looked.elapsed() < LOOK_INTERVAL) {
+        if self.look(Instant::now()) != Look::Now {
             return false;
         }
-        let (batch, scanned_to) = match self.read(after).await {
+        let mark = self.mark();
+        let (batch, scanned_to) = match self.read(self.scan.from(mark.seq)).await {
             Ok(read) => read,
             Err(error) => {
                 self.pause_unreadable(&error);
                 return false;
             }
         };
-        self.scanned_to = scanned_to;
-        self.looked = Instant::now();
+        self.scan.looked(scanned_to, Instant::now());
         let oldest_ms = batch.row(0).map(|row| row.ms);
         self.view.send_modify(|view| view.oldest_ms = oldest_ms);
         if oldest_ms.is_none() {
@@ -189,21 +260,22 @@ impl Lane {
 
     async fn read(&self, after: Seq) -> Result<(Batch, Seq), LoadError> {
         let (store, record_type) = (self.store.clone(), self.record_type);
+        let layout = Arc::clone(&self.layout);
         let rows_max = self.settings.borrow().batch_rows;
         let read = move || {
             let read = store.read_lane(record_type, after, rows_max, READ_MAX_BYTES)?;
             Ok((
-                Batch::render(store.strand_id(), &read.blocks)?,
+                Batch::render(&layout, store.strand_id(), &read.blocks)?,
                 read.scanned_to,
             ))
         };
         tokio::task::spawn_blocking(read).await?
     }
 
-    fn pause_unreadable(&mut self, error: &LoadError) {
+    pub(super) fn pause_unreadable(&mut self, error: &LoadError) {
         let table = self.table();
         tracing::error!(
-            table,
+            %table,
             error = causes(error),
             "lane {table} could not read the strand"
         );
@@ -214,44 +286,29 @@ impl Lane {
         });
     }
 
-    /// Sends the next rows.
-    async fn send(&mut self) {
-        let Some(work) = self.work.as_mut() else {
-            return;
-        };
-        let part = work.next(&self.limit);
-        let body = work.batch.body(part.clone());
-        let body_len = body.len();
-        match self.insert(body).await {
-            Some(Ok(())) => self.accepted(part).await,
-            Some(Err(failure)) => self.failed(part, body_len, &failure).await,
-            None => {}
-        }
-    }
-
     /// After too many refusals: whether the table takes the next row, or the last one at hand, which
     /// distinguishes a wrong table from a long run of wrong records. No row becomes a dead letter here.
-    async fn send_trial(&mut self) {
-        let Some(work) = self.work.as_ref() else {
-            return;
-        };
+    async fn send_trial(&mut self, mut work: Work) {
         let (first, last) = work.ends();
-        let (first_body, last_body) = (work.batch.body(first.clone()), work.batch.body(last));
-        let result = match self.insert(first_body).await {
-            Some(Ok(())) => {
-                self.refused = false;
-                return self.accepted(first).await;
+        let mut delivered = self.deliver(&mut work, &first).await;
+        let again = self.is_idempotent() && delivered.as_ref().is_some_and(is_refusal);
+        if again {
+            delivered = self.deliver(&mut work, &last).await;
+        }
+        self.work = Some(work);
+        match delivered {
+            Some(Delivered::Kept { lost }) if lost.is_empty() => {
+                self.trust_again();
+                if !again {
+                    self.accepted(first, &[]).await;
+                }
+                // The last row is sent again in its turn, which does no harm.
             }
-            Some(Err(failure)) if is_refusal(&failure) && self.is_idempotent() => {
-                self.insert(last_body).await
+            Some(Delivered::Failed { failure, .. }) if !is_about_rows(&failure) => {
+                self.stand_back(&failure);
             }
-            refused => refused,
-        };
-        match result {
-            // The row is sent again in its turn, and ignored by its hash.
-            Some(Ok(())) => self.trust_again(),
-            Some(Err(failure)) if is_refusal(&failure) => self.pause_refused(&failure.code),
-            Some(Err(failure)) => self.stand_back(&failure),
+            Some(Delivered::Failed { failure, .. }) => self.pause_refused(&failure.code),
+            Some(Delivered::Kept { .. } | Delivered::Unclear) => self.pause_refused(NOT_KEPT),
             None => {}
         }
     }
@@ -259,48 +316,21 @@ impl Lane {
     fn is_idempotent(&self) -> bool {
         self.shape.as_ref().is_some_and(|shape| shape.idempotent)
     }
+}
 
-    /// Inserts a body of rows; `None` when the process ends or the credentials change first.
-    pub(super) async fn insert(&mut self, body: Bytes) -> Option<Result<(), Failure>> {
-        let (supabase, shape) = (self.supabase.clone()?, self.shape.clone()?);
-        let table = self.table();
-        let target = Target {
-            table,
-            columns: &shape.columns,
-            idempotent: shape.idempotent,
-        };
-        self.call(supabase.insert(target, body)).await
-    }
-
-    async fn call<T>(
-        &self,
-        request: impl Future<Output = Result<T, Failure>>,
-    ) -> Option<Result<T, Failure>> {
-        let shutdown = self.shutdown.clone();
-        let ended = async {
-            shutdown.cancelled().await;
-            tokio::time::sleep(GRACE).await;
-        };
-        // A request that hangs with the old key must not hold the new one up. Its rows may have been
-        // stored, so it is given up only where sending them again does no harm.
-        let mut configured = self.configured.clone();
-        let may_give_up = self.shape.as_ref().is_none_or(|shape| shape.idempotent);
-        tokio::select! {
-            result = request => {
-                let class = result.as_ref().err().map_or(Class::Done, |failure| failure.class);
-                self.counters.count(class);
-                Some(result)
-            }
-            () = ended => None,
-            Ok(()) = configured.changed(), if may_give_up => None,
-        }
+fn is_refusal(delivered: &Delivered) -> bool {
+    match delivered {
+        Delivered::Kept { lost } => !lost.is_empty(),
+        Delivered::Unclear => true,
+        Delivered::Failed { failure, .. } => is_about_rows(failure),
     }
 }
 
-/// Whether an answer is about the row and nothing else.
-fn is_refusal(failure: &Failure) -> bool {
-    matches!(
-        failure.class,
-        Class::Poison | Class::Dependency | Class::Size
-    )
+/// Whether an answer is about the row and nothing else, or may be: a preflight has just passed.
+fn is_about_rows(failure: &Failure) -> bool {
+    match failure.class {
+        Class::Poison | Class::Dependency | Class::Size | Class::Suspect | Class::Auth => true,
+        Class::Schema => failure.is_of_a_gateway(),
+        Class::Done | Class::Transient | Class::TimedOut | Class::ReadOnly => false,
+    }
 }

@@ -1,11 +1,14 @@
 //! A batch on its way: which rows are settled, which go next, and how it was split. Rows are settled
 //! strictly in order, so the mark can follow. Pure.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use boboyka_strand::Seq;
 
 use crate::disposition::Limit;
+use crate::preflight::Shape;
+use crate::request::{self, Key, Request};
 use crate::row::{Batch, RowMeta};
 
 /// A batch and how far it came.
@@ -18,6 +21,8 @@ pub(super) struct Work {
     ends: Vec<usize>,
     /// The lane holds no other record up to here.
     scanned_to: Seq,
+    /// Of each key the newest state that the table has from this batch.
+    stored: HashMap<Key, Seq>,
 }
 
 impl Work {
@@ -27,7 +32,29 @@ impl Work {
             at: 0,
             ends: Vec::new(),
             scanned_to,
+            stored: HashMap::new(),
         }
+    }
+
+    /// The requests that store a part.
+    pub(super) fn requests(&self, part: &Range<usize>, shape: &Shape) -> Vec<Request> {
+        request::requests(&self.batch, part, shape, &self.stored)
+    }
+
+    /// The table has the rows of a request.
+    pub(super) fn store(&mut self, request: &Request) {
+        for (key, row) in request.keys.iter().zip(&request.rows) {
+            if let Some(row) = self.batch.row(*row)
+                && !key.is_empty()
+            {
+                self.stored.insert(key.clone(), row.seq);
+            }
+        }
+    }
+
+    /// Of each key the newest state that the table has from this batch.
+    pub(super) fn stored(&self) -> &HashMap<Key, Seq> {
+        &self.stored
     }
 
     /// The rows to send next; empty when all are settled.
@@ -100,6 +127,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::{Batch, Limit, Work};
+    use crate::table::{Layout, TableSettings};
 
     fn work(rows: u64) -> Work {
         let mut head = Head::EMPTY;
@@ -112,7 +140,9 @@ mod tests {
                 block
             })
             .collect();
-        Work::new(Batch::render(Uuid::nil(), &blocks).unwrap(), rows + 5)
+        let layout = Layout::new(RecordType::AgentHealth, &TableSettings::default());
+        let batch = Batch::render(&layout, Uuid::nil(), &blocks).unwrap();
+        Work::new(batch, rows + 5)
     }
 
     /// Settles a batch as a table would that refuses some rows; gives back the dead and the marks.

@@ -137,7 +137,10 @@ impl Table {
                 format!(r#"{{"code":"PGRST204","message":"{message}"}}"#),
             );
         }
-        if on_conflict && !self.has_unique_key {
+        let by_hash = query
+            .get("on_conflict")
+            .is_some_and(|by| by == "record_hash");
+        if on_conflict && !(self.has_unique_key && by_hash) {
             return reply(
                 400,
                 r#"{"code":"42P10","message":"no constraint"}"#.to_owned(),

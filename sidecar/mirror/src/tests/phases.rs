@@ -91,7 +91,9 @@ async fn what_waited_before_the_boundary_is_still_sent_after_an_outage() {
     assert!(matches!(told, Outcome::Queued { .. }), "{told:?}");
     table.lock().always = None;
     running
-        .wait_for("an end", |lane| lane.state == LaneState::Closed)
+        .wait_for("an end", |lane| {
+            lane.state == LaneState::Closed && lane.backlog == 0
+        })
         .await;
     assert_eq!(rows(&table), running.hashes_to(seq));
     running.stop().await;

@@ -1,6 +1,8 @@
 //! The mirror in JSON.
 
-use boboyka_mirror::{LaneStatus, RetryReport};
+use std::sync::Arc;
+
+use boboyka_mirror::{LaneStatus, Mode, RetryReport};
 use boboyka_store::DeadLetter;
 use boboyka_strand::{Hash, RecordType, Seq};
 use serde::Serialize;
@@ -9,7 +11,7 @@ use serde::Serialize;
 #[derive(Serialize)]
 pub(crate) struct LaneJson {
     record_type: RecordType,
-    table: &'static str,
+    table: Arc<str>,
     state: &'static str,
     reason: Option<String>,
     mark: Seq,
@@ -19,8 +21,12 @@ pub(crate) struct LaneJson {
     mirrored: u64,
     dead_lettered: u64,
     retry_in_ms: Option<u64>,
-    lost_columns: Vec<&'static str>,
+    lost_columns: Vec<Arc<str>>,
     idempotent: bool,
+    mode: Option<&'static str>,
+    key: Vec<Arc<str>>,
+    guarded: bool,
+    set_aside: u64,
     dead_letters: Vec<DeadLetterJson>,
 }
 
@@ -66,6 +72,10 @@ impl From<LaneStatus> for LaneJson {
             retry_in_ms: lane.retry_in_ms,
             lost_columns: lane.lost_columns,
             idempotent: lane.idempotent,
+            mode: lane.mode.map(Mode::name),
+            key: lane.key,
+            guarded: lane.guarded,
+            set_aside: lane.set_aside,
             dead_letters: letters.map(DeadLetterJson::from).collect(),
         }
     }
@@ -97,7 +107,7 @@ impl From<RetryReport> for RetryJson {
 
 #[cfg(test)]
 mod tests {
-    use boboyka_mirror::{LaneState, LaneStatus, RetryReport};
+    use boboyka_mirror::{LaneState, LaneStatus, Mode, RetryReport};
     use boboyka_store::DeadLetter;
     use boboyka_strand::{Hash, RecordType};
     use serde_json::json;
@@ -109,7 +119,7 @@ mod tests {
         for state in LaneState::ALL {
             let lane = LaneStatus {
                 record_type: RecordType::AuditLog,
-                table: "agent_audit_log",
+                table: "agent_audit_log".into(),
                 state,
                 reason: Some("why".to_owned()),
                 mark: 7,
@@ -119,8 +129,12 @@ mod tests {
                 mirrored: 6,
                 dead_lettered: 1,
                 retry_in_ms: None,
-                lost_columns: vec!["seq"],
+                lost_columns: vec!["seq".into()],
                 idempotent: true,
+                mode: Some(Mode::Latest),
+                key: vec!["event".into()],
+                guarded: true,
+                set_aside: 1,
                 dead_letters: vec![DeadLetter {
                     record_type: RecordType::AuditLog,
                     seq: 3,
@@ -145,7 +159,7 @@ mod tests {
             assert_eq!(value["dead_letters"], json!([letter]));
             let name = state.name();
             let beginning = format!(
-                r#"{{"record_type":"audit_log","table":"agent_audit_log","state":"{name}","reason":"why","mark":7,"head":9,"backlog":2,"lag_ms":1500,"mirrored":6,"dead_lettered":1,"retry_in_ms":null,"lost_columns":["seq"],"idempotent":true,"dead_letters":[{{"record_type":"audit_log","seq":3,"#
+                r#"{{"record_type":"audit_log","table":"agent_audit_log","state":"{name}","reason":"why","mark":7,"head":9,"backlog":2,"lag_ms":1500,"mirrored":6,"dead_lettered":1,"retry_in_ms":null,"lost_columns":["seq"],"idempotent":true,"mode":"latest","key":["event"],"guarded":true,"set_aside":1,"dead_letters":[{{"record_type":"audit_log","seq":3,"#
             );
             assert!(written.starts_with(&beginning), "{written}");
         }

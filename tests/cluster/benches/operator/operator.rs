@@ -31,7 +31,7 @@ pub(crate) struct Memory {
 }
 
 impl Operator {
-    /// Starts one that leads, and is ready to answer admission calls.
+    /// Starts an operator that leads and answers admission calls.
     pub(crate) async fn start(stage: &Stage) -> Self {
         let observe = free_address();
         let mut command = Command::new(release_binary("boboyka-operator"));

@@ -21,7 +21,7 @@ use crate::operator::Operator;
 use crate::stage::{LIMIT, NAME, Stage};
 use sidecars::{Member, SIDECARS, start};
 
-/// After an edit, reports are counted until every strand has told of it; they are gathered over this time.
+/// After an edit, reports are counted over this time, until every strand has reported the edit.
 const BUSIEST: Duration = Duration::from_secs(1);
 
 /// One edit: seconds since it was answered.

@@ -20,7 +20,7 @@ use tokio::sync::{Mutex, MutexGuard, OnceCell};
 use crate::shared::run;
 use replica::Replica;
 
-/// A figure for whoever reads the test's output.
+/// Prints a figure into the test's output.
 macro_rules! say {
     ($($what:tt)*) => {{
         use std::io::Write as _;

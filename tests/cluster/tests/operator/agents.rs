@@ -187,7 +187,7 @@ impl Agents {
             .unwrap();
     }
 
-    /// Waits for this number of ready pods of an app that are not going away.
+    /// Waits for this number of ready pods of an app; pods that are being deleted do not count.
     pub(crate) async fn pods(&self, app: &str, count: usize) -> Vec<Pod> {
         let begun = Instant::now();
         let wanted = ListParams::default().labels(&format!("app={app}"));

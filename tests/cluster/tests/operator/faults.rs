@@ -47,7 +47,7 @@ fn the_operator_can_be_killed_and_its_webhook_be_down_or_distrusted() {
         scale(&cluster, 2).await;
         agents.pod("third").await;
 
-        // Its authority is replaced by one that vouches for nothing.
+        // Its CA bundle is replaced by one that signed nothing.
         operator_ready(&cluster).await;
         let garbage = json!([{"op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": wrong_authority()}]);
         kubectl(

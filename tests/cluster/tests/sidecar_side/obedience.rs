@@ -131,7 +131,7 @@ fn a_phase_that_this_version_does_not_know_leaves_the_one_that_it_obeys() {
         stage.put_in_force(Phase::CutOver, 6).await;
         stage.reported(&sidecar, obeys(Phase::CutOver, 6)).await;
 
-        // An integration that is gone leaves it as well, and one that is made again is obeyed.
+        // Deleting the integration leaves the phase too; a new one is obeyed.
         api.delete("boboyka", &DeleteParams::default())
             .await
             .unwrap();

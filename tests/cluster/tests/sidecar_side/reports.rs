@@ -66,7 +66,7 @@ fn a_report_says_how_the_strand_is_and_never_the_key() {
         for key in [supabase.jwt_key(), "sb_secret_that_is_wrong".to_owned()] {
             assert!(
                 !whole.contains(&key) && !sidecar.log().contains(&key),
-                "the key is told"
+                "the report or the log has the key"
             );
         }
     });

@@ -33,7 +33,7 @@ pub(super) struct Held {
 }
 
 impl Fleet {
-    /// Makes this number of pods and strands in each namespace, of which some are there. Pods beyond the strands are those that
+    /// Grows each namespace to this number of pods and strands. Pods beyond the strands are those that
     /// wait for a node beside a pod that holds their strand.
     pub(super) async fn grow(&mut self, sample: &Value, pods: usize, strands: usize) {
         let numbers = (self.pods..pods)

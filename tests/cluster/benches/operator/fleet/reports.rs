@@ -68,7 +68,7 @@ pub(super) async fn report(
 
 fn status(held: &Held, asked: Option<i64>) -> Value {
     let now = Timestamp::now();
-    // A record a second: heads go forward, whoever reports.
+    // A record a second, so that heads go forward.
     let seq = now.as_second();
     let block = |seq: i64| json!({"seq": seq, "hash": format!("{seq:064x}")});
     let types = [

@@ -1,0 +1,134 @@
+//! A sidecar that has nothing to do does nothing: in each state that it can rest in, it takes no CPU and
+//! hardly wakes.
+
+use std::fs;
+use std::time::Duration;
+
+use boboyka_tests::process::{GUARD, wait_until};
+use boboyka_tests::{Sidecar, Supabase};
+use serde_json::{Value, json};
+
+use crate::mirror::{converges, health, lane, with_folder};
+
+/// How long a state is watched.
+const WINDOW: Duration = Duration::from_secs(4);
+/// Ticks of a hundredth of a second that may pass on the way: looking at a folder, a probe. A loop that
+/// turns without waiting takes 400.
+const TICKS_MAX: u64 = 8;
+/// Times that a thread may begin to wait anew, in the window: a folder is looked at once a second, and a
+/// lane in trouble probes now and then.
+const WAKES_MAX: u64 = 60;
+
+/// What all threads of a process took so far: ticks, and times that they began to wait.
+fn taken(pid: &str) -> (u64, u64) {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    let ticks = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    let wakes = fs::read_dir(format!("/proc/{pid}/task"))
+        .unwrap()
+        .map(|task| {
+            let task = task.unwrap().path();
+            let name = fs::read_to_string(task.join("comm")).unwrap_or_default();
+            // The pool of the store's engine looks once a second whether its threads have work.
+            if name.starts_with("sled-io") {
+                return 0;
+            }
+            let status = fs::read_to_string(task.join("status")).unwrap_or_default();
+            let line = status
+                .lines()
+                .find(|line| line.starts_with("voluntary_ctxt_switches"));
+            line.map_or(0, |line| {
+                line.split_whitespace().nth(1).unwrap().parse().unwrap()
+            })
+        });
+    (ticks, wakes.sum())
+}
+
+/// Watches a sidecar that nobody talks to.
+async fn rests(sidecar: &mut Sidecar, state: &str) {
+    let pid = sidecar.process().pid().to_string();
+    // What it was just asked for is over first.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let before = taken(&pid);
+    tokio::time::sleep(WINDOW).await;
+    let after = taken(&pid);
+    let (ticks, wakes) = (after.0 - before.0, after.1 - before.1);
+    assert!(
+        ticks <= TICKS_MAX,
+        "{state}: {ticks} ticks in {WINDOW:?}\n{}",
+        sidecar.log()
+    );
+    assert!(
+        wakes <= WAKES_MAX,
+        "{state}: {wakes} wakes in {WINDOW:?}\n{}",
+        sidecar.log()
+    );
+}
+
+async fn is(sidecar: &Sidecar, what: impl Fn(&Value) -> bool) {
+    let there = || async { what(&lane(sidecar, "agent_health").await) };
+    wait_until(GUARD, there, || sidecar.log()).await;
+}
+
+#[tokio::test]
+async fn without_supabase_it_rests_fresh_and_with_records() {
+    let mut sidecar = Sidecar::start().await;
+    rests(&mut sidecar, "fresh").await;
+    sidecar.ingest("agent_health", &health(0)).await;
+    rests(&mut sidecar, "with a record").await;
+}
+
+#[tokio::test]
+async fn with_everything_mirrored_it_rests_also_after_a_restart_and_a_kill() {
+    let supabase = Supabase::start().await;
+    let mut sidecar = with_folder(&supabase).await;
+    rests(&mut sidecar, "nothing ingested").await;
+    sidecar.ingest("agent_health", &health(0)).await;
+    sidecar
+        .ingest("audit_log", &json!({"agent_id": "a", "event": "e"}))
+        .await;
+    converges(&sidecar, &supabase, 1).await;
+    rests(&mut sidecar, "all mirrored").await;
+    sidecar.terminate();
+    sidecar.restart().await;
+    rests(&mut sidecar, "restarted").await;
+    sidecar.kill_9();
+    sidecar.restart().await;
+    rests(&mut sidecar, "killed").await;
+}
+
+#[tokio::test]
+async fn with_a_lane_that_waits_it_rests() {
+    let mut supabase = Supabase::start().await;
+    let mut sidecar = with_folder(&supabase).await;
+    sidecar.ingest("agent_health", &health(0)).await;
+    converges(&sidecar, &supabase, 1).await;
+    supabase
+        .change_schema("alter table agent_health add constraint no check (false) not valid")
+        .await;
+    for n in 1..120 {
+        sidecar.try_ingest("agent_health", &health(n)).await;
+    }
+    is(&sidecar, |lane| lane["state"] == "refused").await;
+    rests(&mut sidecar, "refused").await;
+    sidecar.kill_9();
+    sidecar.restart().await;
+    rests(&mut sidecar, "refused and restarted").await;
+    supabase.write_folder("a-key-that-is-refused");
+    is(&sidecar, |lane| lane["state"] == "auth_failed").await;
+    rests(&mut sidecar, "auth failed").await;
+    supabase.write_folder("");
+    is(&sidecar, |lane| lane["state"] == "disabled").await;
+    rests(&mut sidecar, "disabled").await;
+    supabase.write_folder(&supabase.jwt_key());
+    supabase.stop_postgres();
+    is(&sidecar, |lane| lane["state"] == "open").await;
+    rests(&mut sidecar, "supabase down").await;
+    supabase.hold();
+    rests(&mut sidecar, "supabase hanging").await;
+}
