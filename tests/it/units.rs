@@ -47,7 +47,8 @@ async fn batch(sidecar: &Sidecar, key: &str, records: &[Value]) -> Answer {
 }
 
 async fn lines(sidecar: &Sidecar, key: &str, records: &[Value]) -> Answer {
-    let body = records.iter().map(|record| format!("{record}\n")).collect();
+    let lines: Vec<String> = records.iter().map(Value::to_string).collect();
+    let body = lines.join("\n");
     post(
         sidecar,
         "ingest/batch",
