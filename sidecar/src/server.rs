@@ -1,11 +1,11 @@
-//! Serving HTTP: bounded connections, of which idle ones make room for new ones; clients that send or
-//! take nothing are cut off; a drain at the end.
+//! Serves HTTP on a bounded number of connections. Idle connections make room for new ones, a client that
+//! sends or reads nothing loses its connection, and requests under way at the end are still answered.
 
 mod accept_log;
 mod body;
 mod connections;
 pub(crate) mod listen;
-mod refusal;
+mod parser_error;
 mod stream;
 
 use std::sync::Arc;
@@ -30,9 +30,9 @@ use connections::{Closed, Connection, Connections};
 use listen::Listeners;
 use stream::ClientStream;
 
-/// Connections at once; where there is room for no more, the one that has been idle longest is closed.
+/// The most connections at once. For one more, the server closes the one that has been idle longest.
 const CONNECTIONS_MAX: usize = 1024;
-/// Connections take at most this part of the process's file descriptors: the store needs some too.
+/// Connections use at most one in so many of the process's file descriptors: the store needs some too.
 const DESCRIPTORS_PART: u64 = 4;
 /// How long a request's head may take, and how long a connection may idle.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -69,7 +69,7 @@ pub(crate) async fn serve(listeners: Listeners, router: Router, shutdown: Cancel
     }
 }
 
-/// Accepts connections for as long as it is polled.
+/// Accepts connections until the future is dropped.
 async fn accept(
     listeners: &Listeners,
     connections: &Arc<Connections>,
@@ -85,7 +85,7 @@ async fn accept(
                 serve(stream, connections.admit().await);
             }
             Err(error) => {
-                // Out of file descriptors, mostly: others must end first.
+                // Mostly the process is out of file descriptors: another connection must end first.
                 connections.close_longest_idle();
                 tokio::time::sleep(log.failed(&error)).await;
             }
@@ -97,12 +97,12 @@ fn http() -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        // A client may say that it has sent everything, and wait for its answer.
+        // A client may close its sending side and wait for the answer.
         .half_close(true);
     http
 }
 
-/// The router's answers; the connection is busy from a request's head to its answer's end.
+/// The router as a service. The connection is busy from the head of a request to the end of its answer.
 fn answers(
     router: Router,
     connection: Arc<Connection>,

@@ -9,7 +9,7 @@ use boboyka_tests::process::{Process, free_address, wait_until};
 use boboyka_tests::{Sidecar, sidecar};
 use serde_json::{Value, json};
 
-/// A guard against a hang; what is waited for takes a fraction of it.
+/// Guards against a hang.
 const LIMIT: Duration = Duration::from_mins(2);
 
 const RECORD: &str = r#"{"record_type":"agent_health","data":{"agent_id":"a","status":"healthy"}}"#;
@@ -23,7 +23,7 @@ fn connect(sidecar: &Sidecar) -> TcpStream {
 /// What comes back for these bytes until the connection is closed.
 fn raw(sidecar: &Sidecar, bytes: &[u8]) -> String {
     let mut stream = connect(sidecar);
-    // A request that is refused early may be cut off while it is sent.
+    // The server may answer and close before it has the whole request.
     let _ = stream.write_all(bytes);
     rest_of(&mut stream)
 }
@@ -53,8 +53,8 @@ fn status_of(answer: &str) -> u16 {
         .unwrap_or_else(|| panic!("no answer: {answer:?}"))
 }
 
-/// Status and code of a refusal, which must have the one error form.
-fn refusal(answer: &str) -> (u16, String) {
+/// Status and code of an error, which must have the form of the API.
+fn error_of(answer: &str) -> (u16, String) {
     let (head, body) = answer
         .split_once("\r\n\r\n")
         .unwrap_or_else(|| panic!("{answer:?}"));
@@ -175,7 +175,7 @@ async fn idle_connections_make_room_and_busy_ones_stay() {
 }
 
 #[tokio::test]
-async fn running_out_of_descriptors_is_told_once_and_passes() {
+async fn running_out_of_descriptors_is_logged_once_and_passes() {
     let mut sidecar = Sidecar::start().await;
     let pid = sidecar.process().pid().to_string();
     let open = std::fs::read_dir(format!("/proc/{pid}/fd"))
@@ -193,21 +193,21 @@ async fn running_out_of_descriptors_is_told_once_and_passes() {
     };
     limit(open + 4);
     let waiting: Vec<_> = (0..100).map(|_| connect(&sidecar)).collect();
-    let told = |log: String| log.matches("could not accept connections").count();
+    let lines = |log: String| log.matches("could not accept connections").count();
     wait_until(
         LIMIT,
-        || async { told(sidecar.log()) > 0 },
+        || async { lines(sidecar.log()) > 0 },
         || sidecar.log(),
     )
     .await;
-    // Each of them meets the same lack, and takes an older one's place.
+    // A new connection takes the place of an idle one.
     sidecar.get("/v1/boboyka/status").await;
     drop(waiting);
     limit(1024);
     sidecar
         .ingest("audit_log", &json!({"agent_id": "a", "event": "e"}))
         .await;
-    assert_eq!(told(sidecar.log()), 1, "{}", sidecar.log());
+    assert_eq!(lines(sidecar.log()), 1, "{}", sidecar.log());
 }
 
 #[tokio::test]
@@ -292,6 +292,15 @@ async fn bodies_are_taken_as_clients_write_them() {
         assert_eq!(status_of(&answer), 200, "{kind}: {answer}");
         appended += records;
     }
+    assert_eq!(
+        sidecar.get("/v1/boboyka/status").await["total_events"],
+        appended
+    );
+}
+
+#[tokio::test]
+async fn bodies_of_other_kinds_are_rejected_by_the_header_that_declares_them() {
+    let sidecar = Sidecar::start().await;
     for (headers, field) in [
         (
             "content-type: application/json\r\ncontent-encoding: gzip\r\n",
@@ -306,7 +315,7 @@ async fn bodies_are_taken_as_clients_write_them() {
     ] {
         let answer = raw(&sidecar, post("ingest", headers, RECORD).as_bytes());
         assert_eq!(
-            refusal(&answer),
+            error_of(&answer),
             (415, "unsupported_media_type".to_owned()),
             "{headers}"
         );
@@ -317,11 +326,8 @@ async fn bodies_are_taken_as_clients_write_them() {
     }
     let twice = "content-type: application/json\r\ncontent-type: text/plain\r\n";
     let answer = raw(&sidecar, post("ingest", twice, RECORD).as_bytes());
-    assert_eq!(refusal(&answer).0, 400);
-    assert_eq!(
-        sidecar.get("/v1/boboyka/status").await["total_events"],
-        appended
-    );
+    assert_eq!(error_of(&answer).0, 400);
+    assert_eq!(sidecar.get("/v1/boboyka/status").await["total_events"], 0);
 }
 
 #[tokio::test]
@@ -425,6 +431,12 @@ async fn only_what_is_addressed_to_this_machine_is_answered() {
         )),
         200
     );
+}
+
+#[tokio::test]
+async fn what_is_addressed_to_another_machine_is_rejected() {
+    let sidecar = Sidecar::start().await;
+    let path = "/v1/boboyka/events";
     for (target, headers, refused) in [
         (
             path,
@@ -474,13 +486,13 @@ async fn only_what_is_addressed_to_this_machine_is_answered() {
             (403, "forbidden_host"),
         ),
     ] {
-        let (status, code) = refusal(&raw(&sidecar, get(target, headers).as_bytes()));
+        let (status, code) = error_of(&raw(&sidecar, get(target, headers).as_bytes()));
         assert_eq!((status, code.as_str()), refused, "{target} {headers}");
     }
 }
 
 #[tokio::test]
-async fn every_refusal_has_the_one_form_the_parsers_own_too() {
+async fn every_error_has_the_form_of_the_api_the_parsers_too() {
     let sidecar = Sidecar::start().await;
     let local = "host: localhost\r\n";
     let long = "a".repeat(70_000);
@@ -538,21 +550,21 @@ async fn every_refusal_has_the_one_form_the_parsers_own_too() {
         ),
     ] {
         let shown = &request[..request.len().min(80)];
-        let (found, found_code) = refusal(&raw(&sidecar, request.as_bytes()));
+        let (found, found_code) = error_of(&raw(&sidecar, request.as_bytes()));
         assert_eq!((found, found_code.as_str()), (status, code), "{shown}");
     }
     let pipelined = format!("GET /first HTTP/1.1\r\n{local}\r\nGARBAGE\r\n\r\n");
     let both = raw(&sidecar, pipelined.as_bytes());
     let second = both.find("HTTP/1.1 400").unwrap();
-    assert_eq!(refusal(&both[..second]).1, "not_found");
-    assert_eq!(refusal(&both[second..]).1, "malformed_request");
+    assert_eq!(error_of(&both[..second]).1, "not_found");
+    assert_eq!(error_of(&both[second..]).1, "malformed_request");
     let observed = boboyka_tests::client().get(sidecar.observe_url("/nothing"));
     assert_eq!(sidecar::answer(observed).await.1["code"], "not_found");
 }
 
 #[tokio::test]
-async fn a_reader_that_takes_nothing_is_cut_off() {
-    let sidecar = Sidecar::start().await;
+async fn a_client_that_reads_nothing_is_cut_off() {
+    let mut sidecar = Sidecar::start().await;
     let note = "x".repeat(900_000);
     for number in 0..20 {
         let data = json!({"agent_id": "a", "event": "e", "number": number, "note": note});
@@ -561,10 +573,23 @@ async fn a_reader_that_takes_nothing_is_cut_off() {
     let mut reader = connect(&sidecar);
     let page = "GET /v1/boboyka/events?limit=1000&include=data HTTP/1.1\r\nhost: localhost\r\n\r\n";
     reader.write_all(page.repeat(40).as_bytes()).unwrap();
+    let folder = format!("/proc/{}/fd", sidecar.process().pid());
+    let mut socket = None;
     wait_until(
         LIMIT,
-        || async { !is_held(&reader) },
-        || "it is still held".to_owned(),
+        || {
+            socket = socket_of(&reader).filter(|socket| holds(&folder, socket));
+            let found = socket.is_some();
+            async move { found }
+        },
+        || "the sidecar did not accept it".to_owned(),
+    )
+    .await;
+    let socket = socket.unwrap();
+    wait_until(
+        LIMIT,
+        || async { !holds(&folder, &socket) },
+        || "the sidecar still holds it".to_owned(),
     )
     .await;
     let mut taken = Vec::new();
@@ -572,20 +597,22 @@ async fn a_reader_that_takes_nothing_is_cut_off() {
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
 }
 
-/// Whether the other end of a connection is there, or the kernel still holds what it was to take.
-fn is_held(stream: &TcpStream) -> bool {
+/// The socket at the other end of a connection, as a process's table of files names it.
+fn socket_of(stream: &TcpStream) -> Option<String> {
     let port = |address: std::net::SocketAddr| format!(":{:04X}", address.port());
     let ours = port(stream.local_addr().unwrap());
     let theirs = port(stream.peer_addr().unwrap());
     let connections = std::fs::read_to_string("/proc/net/tcp").unwrap();
-    connections.lines().any(|line| {
-        let mut addresses = line.split_whitespace().skip(1);
-        let local = addresses
-            .next()
-            .is_some_and(|local| local.ends_with(&theirs));
-        local
-            && addresses
-                .next()
-                .is_some_and(|remote| remote.ends_with(&ours))
-    })
+    let mut rows = connections
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let row = rows.find(|row| row[1].ends_with(&theirs) && row[2].ends_with(&ours))?;
+    Some(format!("socket:[{}]", row[9]))
+}
+
+/// Whether a process's table of files has this one.
+fn holds(folder: &str, file: &str) -> bool {
+    let open = std::fs::read_dir(folder).unwrap().flatten();
+    let mut open = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    open.any(|target| target.to_string_lossy() == file)
 }

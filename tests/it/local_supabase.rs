@@ -1,4 +1,4 @@
-//! `make run-with-supabase`: whatever ends it, all of it ends, and nothing of it stays.
+//! `make run-with-supabase` leaves no process and no file behind, whatever ends it.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ struct Running {
 }
 
 impl Running {
-    /// Starts it with a folder of its own for all that it makes; returns once its sidecar is ready.
+    /// Starts it with one folder for all its files; returns once the sidecar is ready.
     async fn start() -> Self {
         let (folder, log) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let open = std::fs::Permissions::from_mode(0o755);
@@ -44,7 +44,7 @@ impl Running {
         }
     }
 
-    /// The processes that work in its folder, by what they run.
+    /// The processes that use its folder: id and command line.
     fn processes(&self) -> Vec<(String, String)> {
         let all = std::fs::read_dir("/proc").unwrap().flatten();
         let all = all.map(|entry| entry.path());
@@ -57,7 +57,7 @@ impl Running {
         of_ours.collect()
     }
 
-    /// The process that runs this.
+    /// The process with this in its command line.
     fn pid_of(&self, what: &str) -> String {
         let processes = self.processes();
         let found = processes.iter().find(|(_, line)| line.contains(what));
@@ -82,7 +82,7 @@ impl Running {
     }
 }
 
-/// Whether a process has to do with a folder: by its command line, its environment or where it stands.
+/// Whether a process uses a folder, by its command line, environment or working folder.
 fn works_in(process: &Path, line: &str, folder: &Path) -> bool {
     let folder = folder.to_str().unwrap();
     let environment = std::fs::read(process.join("environ")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `Idempotency-Key` on the real thing: on one record, and on a batch, which it makes one unit.
+//! `Idempotency-Key` on one record, and on a batch, which it makes one unit.
 
 use boboyka_tests::Sidecar;
 use reqwest::Method;
@@ -11,7 +11,7 @@ fn record(number: u64) -> Value {
 struct Answer {
     status: u16,
     replayed: bool,
-    /// An answer a line, or the elements of the array, or the one error.
+    /// One answer per record, or the error.
     body: Vec<Value>,
 }
 
@@ -47,7 +47,8 @@ async fn batch(sidecar: &Sidecar, key: &str, records: &[Value]) -> Answer {
 }
 
 async fn lines(sidecar: &Sidecar, key: &str, records: &[Value]) -> Answer {
-    let body = records.iter().map(|record| format!("{record}\n")).collect();
+    let lines: Vec<String> = records.iter().map(Value::to_string).collect();
+    let body = lines.join("\n");
     post(
         sidecar,
         "ingest/batch",

@@ -54,11 +54,11 @@ pub(super) struct Incoming {
     is_begun: bool,
 }
 
-/// What some editors and shells put before a text to say that it is UTF-8.
+/// Some editors and shells put it before UTF-8 text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl Incoming {
-    /// The next part, `None` after the last; without the byte order mark that the first may begin with.
+    /// The next part, without a byte order mark at the start of the body; `None` after the last.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
         let part = self.part().await?;
         if std::mem::replace(&mut self.is_begun, true) {
@@ -145,7 +145,7 @@ fn too_many() -> ApiError {
     ApiError::new(Code::QueueFull, message)
 }
 
-/// How a body is written.
+/// The format of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Media {
     /// One JSON value.
@@ -154,10 +154,10 @@ pub(super) enum Media {
     JsonLines,
 }
 
-/// What the headers say of the body; `None` when it is neither kind of JSON.
+/// The format that the headers declare; `None` if it is not supported.
 ///
 /// # Errors
-/// A header that may come once came twice, or the body is compressed.
+/// `Content-Type` comes twice, or the body is compressed.
 pub(super) fn media(headers: &HeaderMap) -> Result<Option<Media>, ApiError> {
     let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
     if !encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {

@@ -122,21 +122,21 @@ impl ApiError {
         Self::new(Code::NotFound, message)
     }
 
-    /// A request that the parser could not read, by the status that it answers with; `None` for every
-    /// other status.
+    /// An error of the HTTP parser, by the status of its answer; `None` if the parser does not use the
+    /// status.
     pub(crate) fn unparsed(status: u16) -> Option<Self> {
         let (code, message) = match status {
             400 => (
                 Code::MalformedRequest,
-                "this is no HTTP/1.1 request: its request line, a header or its length is malformed",
+                "the request is not HTTP/1.1: its request line, a header or its length is malformed",
             ),
             414 => (
                 Code::TargetTooLong,
-                "the request's path and query are longer than 65534 bytes",
+                "path and query exceed 65534 bytes; send a shorter request target",
             ),
             431 => (
                 Code::HeadTooLarge,
-                "the request has more than 100 headers, or headers of more than 400 KiB",
+                "the request has more than 100 headers, or more than 400 KiB of them; send fewer",
             ),
             _ => return None,
         };

@@ -12,16 +12,16 @@ use super::headers::single;
 pub(super) fn check(request: &Parts) -> Result<(), ApiError> {
     let host = single(&request.headers, "Host")?.unwrap_or_default();
     if !is_loopback(host) {
-        return Err(refusal(Code::ForbiddenHost, "Host"));
+        return Err(forbidden(Code::ForbiddenHost, "Host"));
     }
-    // A target with a host of its own overrides the header.
+    // A host in the request target overrides the header.
     let target = request.uri.authority();
     if !target.is_none_or(|authority| is_loopback(authority.as_str())) {
-        return Err(refusal(Code::ForbiddenHost, "request target"));
+        return Err(forbidden(Code::ForbiddenHost, "request target"));
     }
     let origin = single(&request.headers, "Origin")?;
     if !origin.is_none_or(is_loopback_origin) {
-        return Err(refusal(Code::ForbiddenOrigin, "Origin"));
+        return Err(forbidden(Code::ForbiddenOrigin, "Origin"));
     }
     Ok(())
 }
@@ -32,8 +32,7 @@ fn is_loopback_origin(origin: &str) -> bool {
         .is_some_and(|(_, authority)| is_loopback(authority))
 }
 
-/// Whether a host, perhaps with a port, is one of this machine's own names for itself, and nothing but
-/// that.
+/// Whether the text is a name of this machine's loopback, with or without a port, and nothing else.
 fn is_loopback(authority: &str) -> bool {
     let host_end = match authority.find(']') {
         Some(bracket) => bracket + 1,
@@ -58,7 +57,7 @@ fn is_port(text: &str) -> bool {
     digits.bytes().all(|digit| digit.is_ascii_digit()) && digits.parse::<u16>().is_ok()
 }
 
-fn refusal(code: Code, part: &'static str) -> ApiError {
+fn forbidden(code: Code, part: &'static str) -> ApiError {
     let message = format!("{part} must name this machine: localhost, 127.0.0.1 or [::1]");
     ApiError::new(code, message).about(part)
 }

@@ -1,13 +1,13 @@
-//! Headers that may come once: what is to be believed when two of them differ, no two programs agree on.
+//! Headers that must not come twice: programs differ in which of the two they believe.
 
 use axum::http::HeaderMap;
 
 use super::error::ApiError;
 
-/// The value of a header, if it came.
+/// The value of a header, if the request has it.
 ///
 /// # Errors
-/// It came twice, or has bytes that are not visible ASCII.
+/// The request has the header twice, or its value is not visible ASCII.
 pub(super) fn single<'a>(
     headers: &'a HeaderMap,
     name: &'static str,

@@ -54,7 +54,7 @@ pub(super) async fn ingest(
 
 /// Takes many records, each answered by itself, in order. They are checked as they arrive, but none is
 /// appended before the last has: a body that is cut short writes nothing. With a key in the header,
-/// those that are taken are one unit.
+/// the valid records are one unit.
 pub(super) async fn batch(
     State(api): State<Arc<Api>>,
     request: Request,
@@ -86,7 +86,7 @@ pub(super) async fn batch(
     Ok(response)
 }
 
-/// A line of a batch: its record until it is appended, or why it is refused.
+/// A line of a batch: its record until it is appended, or the error in it.
 type Line = Result<Option<NewRecord>, ApiError>;
 
 fn take(lines: &mut Vec<Line>, text: &[u8], unit: Option<&str>) -> Result<(), ApiError> {
@@ -107,10 +107,10 @@ fn take(lines: &mut Vec<Line>, text: &[u8], unit: Option<&str>) -> Result<(), Ap
 
 type AppendAnswer = Result<Appended, KeyConflict>;
 
-/// Appends all good records, and waits for what becomes of their copies.
+/// Appends the valid records, and waits for their lanes.
 ///
 /// # Errors
-/// Nothing was appended; or the key that they share was used before, so that none of them was.
+/// Nothing was appended: the store failed, or the shared key was used with other content.
 async fn append_all(
     api: &Api,
     lines: &mut [Line],
@@ -210,7 +210,7 @@ fn answer_batch(answers: &[Answer], format: Format) -> Response {
     (status, [(header::CONTENT_TYPE, NDJSON)], text).into_response()
 }
 
-/// What a caller posted, checked.
+/// A checked record with the key from the body.
 struct Posted<'a> {
     record: Record,
     key: Option<Cow<'a, str>>,

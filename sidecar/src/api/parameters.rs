@@ -1,4 +1,4 @@
-//! What a request's path and query say; whatever is wrong with them is told in the one error form.
+//! The parameters of path and query. Every error in them has the form of the API.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -9,17 +9,17 @@ use boboyka_strand::Hash;
 
 use super::error::{ApiError, Code};
 
-/// The query's parameters, each of which came once.
+/// The parameters of the query. None comes twice.
 #[derive(Debug, Default)]
 pub(super) struct Parameters(BTreeMap<String, String>);
 
 impl Parameters {
-    /// The value of a parameter, if it came.
+    /// The value of a parameter, if the request has it.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// Refuses parameters that are not known.
+    /// Rejects unknown parameters.
     pub(super) fn only(&self, known: &[&str]) -> Result<(), ApiError> {
         match self.0.keys().find(|name| !known.contains(&name.as_str())) {
             None => Ok(()),
@@ -50,7 +50,7 @@ impl<S: Sync> FromRequestParts<S> for Parameters {
     }
 }
 
-/// The record that a path names.
+/// The `record_hash` in the path.
 #[derive(Debug)]
 pub(super) struct RecordHash(pub(super) Hash);
 

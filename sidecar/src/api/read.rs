@@ -169,7 +169,7 @@ impl Asked {
     }
 }
 
-/// A time, which may have a point, as a whole number has that a program wrote as a float.
+/// Milliseconds; also as `1747000000000.0`, which is how programs print a float.
 fn milliseconds(text: &str) -> Option<u64> {
     let float = || text.parse::<f64>().ok();
     let whole = text.parse().ok();

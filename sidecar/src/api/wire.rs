@@ -130,7 +130,7 @@ pub(super) struct RecordView<'a> {
     #[serde(flatten)]
     receipt: Receipt,
     timestamp_hlc: u64,
-    /// The same for clients whose only number is a double, which can't hold it.
+    /// The same as text, for clients whose only number is a double, which can't hold it.
     timestamp_hlc_text: String,
     flags: u8,
     schema_version: u16,

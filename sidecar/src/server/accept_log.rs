@@ -1,5 +1,5 @@
-//! What is told of connections that could not be accepted: the first, then one line a minute, however
-//! many there are. Between two attempts there is a pause that grows while they fail.
+//! Logs failed attempts to accept a connection, at most one line a minute, and sets the pause before the
+//! next attempt, which grows while attempts fail.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ const PAUSE_MIN: Duration = Duration::from_millis(20);
 /// The longest: how long a connection may wait after descriptors are free again.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 
-/// How accepting goes.
+/// The state of accepting.
 #[derive(Debug, Default)]
 pub(super) struct AcceptLog {
-    told: Option<Instant>,
-    untold: u64,
+    logged: Option<Instant>,
+    not_logged: u64,
     pause: Duration,
 }
 
@@ -27,25 +27,27 @@ impl AcceptLog {
         self.pause = Duration::ZERO;
     }
 
-    /// None could be; how long to wait before the next attempt.
+    /// An attempt failed. Returns the pause before the next one.
     pub(super) fn failed(&mut self, error: &std::io::Error) -> Duration {
-        self.untold += 1;
+        self.not_logged += 1;
         if self.is_due() {
             tracing::warn!(
                 error = causes(error),
-                attempts = self.untold,
+                attempts = self.not_logged,
                 "could not accept connections; the sidecar closes idle ones and tries again"
             );
-            self.untold = 0;
+            self.not_logged = 0;
         }
         self.pause = (self.pause * 2).clamp(PAUSE_MIN, PAUSE_MAX);
         self.pause
     }
 
     fn is_due(&mut self) -> bool {
-        let due = self.told.is_none_or(|told| told.elapsed() >= INTERVAL);
+        let due = self
+            .logged
+            .is_none_or(|logged| logged.elapsed() >= INTERVAL);
         if due {
-            self.told = Some(Instant::now());
+            self.logged = Some(Instant::now());
         }
         due
     }
@@ -56,18 +58,18 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn failures_are_told_once_a_minute_and_tried_again_more_slowly() {
+    async fn failures_are_logged_once_a_minute_and_slow_the_attempts_down() {
         let mut log = AcceptLog::default();
         let error = std::io::Error::other("too many open files");
         let begun = Instant::now();
-        let (mut told, mut attempts) = (0, 0);
+        let (mut lines, mut attempts) = (0, 0);
         while begun.elapsed() < Duration::from_secs(150) {
             let pause = log.failed(&error);
             attempts += 1;
-            told += u32::from(log.untold == 0);
+            lines += u32::from(log.not_logged == 0);
             tokio::time::sleep(pause).await;
         }
-        assert_eq!(told, 3, "at 0, 60 and 120 s");
+        assert_eq!(lines, 3, "at 0, 60 and 120 s");
         assert!(attempts < 310, "{attempts} in 150 s");
         log.succeeded();
         assert_eq!(log.failed(&error), PAUSE_MIN);

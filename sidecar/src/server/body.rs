@@ -1,4 +1,4 @@
-//! Bodies of requests and answers, with what the connection must know of them.
+//! The bodies of requests and answers, as far as the connection depends on them.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,18 +13,18 @@ use hyper::body::{Frame, Incoming, SizeHint};
 
 use super::connections::Busy;
 
-/// How long what nobody wants may go on arriving.
+/// How long the server receives bytes only to discard them.
 pub(super) const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
-/// The most bytes of it: sixteen of the longest batches.
+/// The most bytes that it discards: sixteen batches of the maximum size.
 pub(super) const DISCARD_MAX_BYTES: usize = 256 * 1024 * 1024;
 
-/// A request's body. What is left of it when it is dropped is received and discarded, within bounds:
-/// many clients send all of it before they look at the answer, and would find a reset connection
-/// instead of their refusal.
+/// The body of a request. Dropping it early makes the server receive and discard the rest, within bounds:
+/// many clients send the whole body before they read, and would find a reset connection instead of the
+/// answer.
 #[derive(Debug)]
 pub(super) struct RequestBody {
     incoming: Option<Incoming>,
-    /// The client asked whether to send it at all, so that it waits instead.
+    /// The client sent `Expect` and waits to be asked for the body.
     is_asked_for: bool,
 }
 
@@ -86,7 +86,7 @@ async fn discard(mut rest: Incoming) {
     }
 }
 
-/// An answer's body; the connection is busy until it is gone.
+/// The body of an answer. The connection is busy while it exists.
 #[derive(Debug)]
 pub(super) struct ResponseBody {
     body: Body,

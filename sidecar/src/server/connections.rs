@@ -1,6 +1,6 @@
-//! The open connections, bounded, and which of them are idle. A connection is busy from a request's
-//! head to its answer's end, and while its client has yet to take what was written. Where there is room
-//! for no more, the one that has been idle longest is closed; a busy one never is.
+//! The open connections, their limit, and which of them are idle. A connection is busy from the head of
+//! a request to the end of its answer, and while the client has yet to read what the server wrote. For a
+//! connection beyond the limit, the one that has been idle longest is closed; a busy one never is.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-/// The connection was closed to make room; whatever it was about to do is not begun.
+/// The server chose the connection to make room, so it begins no further request on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the connection was closed to make room for another")]
 pub(super) struct Closed;
@@ -22,7 +22,7 @@ pub(super) struct Connections {
     became_idle: Notify,
 }
 
-/// The idle connections by when they became so.
+/// The idle connections, in the order in which they became idle.
 #[derive(Debug, Default)]
 struct Idle {
     turn: u64,
@@ -38,7 +38,7 @@ impl Connections {
         })
     }
 
-    /// Room for one more, which others make if they must.
+    /// Waits for room for one more connection, and closes idle ones until there is some.
     pub(super) async fn admit(self: &Arc<Self>) -> Arc<Connection> {
         loop {
             let became_idle = self.became_idle.notified();
@@ -48,7 +48,7 @@ impl Connections {
             self.close_longest_idle();
             tokio::select! {
                 slot = Arc::clone(&self.slots).acquire_owned() => {
-                    // Nobody closes the semaphore.
+                    // The semaphore is never closed.
                     if let Ok(slot) = slot {
                         return self.connection(slot);
                     }
@@ -58,7 +58,7 @@ impl Connections {
         }
     }
 
-    /// Closes the connection that has been idle longest, if one is.
+    /// Closes the connection that has been idle longest, if any is idle.
     pub(super) fn close_longest_idle(&self) {
         if let Some((_, closed)) = self.lock().by_turn.pop_first() {
             closed.cancel();
@@ -89,7 +89,7 @@ impl Idle {
     }
 }
 
-/// One connection; its slot is free once it is dropped.
+/// One connection. Dropping it frees its slot.
 #[derive(Debug)]
 pub(super) struct Connection {
     connections: Arc<Connections>,
@@ -100,14 +100,14 @@ pub(super) struct Connection {
 
 #[derive(Debug)]
 struct State {
-    /// How many things keep it busy.
+    /// How many [`Busy`] exist.
     holds: u32,
-    /// Where it stands among the idle ones, when nothing does.
+    /// Its key in [`Idle::by_turn`] while none exists.
     turn: u64,
 }
 
 impl Connection {
-    /// Makes it busy until the answer is dropped.
+    /// Makes the connection busy until the returned value is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Result<Busy, Closed> {
         let mut state = self.lock();
         if state.holds == 0
@@ -124,7 +124,7 @@ impl Connection {
         Ok(Busy(Arc::clone(self)))
     }
 
-    /// Returns once it is to make room.
+    /// Waits until the connection is chosen to make room.
     pub(super) async fn closed(&self) {
         self.closed.cancelled().await;
     }
@@ -150,7 +150,7 @@ impl Drop for Connection {
     }
 }
 
-/// Keeps a connection busy until it is dropped.
+/// Keeps a connection busy while it exists.
 #[derive(Debug)]
 pub(super) struct Busy(Arc<Connection>);
 
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_becomes_idle_makes_room_for_who_waits() {
+    async fn a_connection_that_becomes_idle_makes_room_for_a_waiting_one() {
         let connections = Connections::new(1);
         let only = connections.admit().await;
         let (answer, write) = (only.begin().unwrap(), only.begin().unwrap());
@@ -196,7 +196,7 @@ mod tests {
         assert!(admitted.as_mut().now_or_never().is_none());
         assert!(
             !only.closed.is_cancelled(),
-            "its client has yet to take what was written"
+            "the client has yet to read what was written"
         );
         drop(write);
         assert!(admitted.as_mut().now_or_never().is_none());

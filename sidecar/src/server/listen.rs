@@ -1,5 +1,5 @@
-//! Where to listen: a name or an address, and a port. One name may stand for several addresses, and
-//! `localhost` always stands for both loopback addresses: which of them a client asks first differs.
+//! Addresses to listen on. A name can stand for several addresses. `localhost` always stands for both
+//! loopback addresses, because clients differ in which one they try first.
 
 use std::fmt;
 use std::io;
@@ -17,7 +17,7 @@ pub struct ListenAddress {
     port: u16,
 }
 
-/// What an address to listen on must look like.
+/// The text is not an address to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("must be HOST:PORT, such as localhost:7475, 0.0.0.0:7475 or [::1]:7475")]
 pub struct ListenAddressError;
@@ -54,10 +54,10 @@ impl fmt::Display for ListenAddress {
 }
 
 impl ListenAddress {
-    /// Every address that it stands for.
+    /// Resolves the name.
     ///
     /// # Errors
-    /// The name is not known to this machine.
+    /// The resolver does not know the name.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         let name = self.host.strip_suffix('.').unwrap_or(&self.host);
         if name.eq_ignore_ascii_case("localhost") {
@@ -70,10 +70,10 @@ impl ListenAddress {
         Ok(found)
     }
 
-    /// Listens on every address that it stands for and this machine has.
+    /// Listens on each of its addresses that this machine has.
     ///
     /// # Errors
-    /// One of them is taken, or this machine has none of them.
+    /// Another process listens on one of them, or this machine has none of them.
     pub(crate) async fn listen(&self) -> io::Result<Listeners> {
         let addresses = self.addresses()?;
         let mut listeners: Vec<TcpListener> = Vec::with_capacity(addresses.len());
@@ -85,7 +85,7 @@ impl ListenAddress {
             match TcpListener::bind(address).await {
                 Ok(listener) => listeners.push(listener),
                 Err(error) if is_absent(&error) => {
-                    tracing::info!(%address, "not listening on an address that this machine does not have");
+                    tracing::info!(%address, "the sidecar does not listen on {address}: this machine does not have the address");
                     absent = Some(error);
                 }
                 Err(error) => return Err(error),
@@ -98,7 +98,7 @@ impl ListenAddress {
     }
 }
 
-/// Whether the machine has no such address, or none of its kind, as where IPv6 is switched off.
+/// Whether the machine does not have the address, for example because IPv6 is disabled.
 fn is_absent(error: &io::Error) -> bool {
     let absent = [Errno::ADDRNOTAVAIL, Errno::AFNOSUPPORT].map(Errno::raw_os_error);
     error
@@ -106,17 +106,17 @@ fn is_absent(error: &io::Error) -> bool {
         .is_some_and(|code| absent.contains(&code))
 }
 
-/// Sockets that one server listens on.
+/// The sockets that one server listens on.
 #[derive(Debug)]
 pub(crate) struct Listeners(Vec<TcpListener>);
 
 impl Listeners {
-    /// The next connection, whichever address it came to.
+    /// Accepts the next connection to any of the addresses.
     pub(super) async fn accept(&self) -> io::Result<TcpStream> {
         std::future::poll_fn(|context| {
             for listener in &self.0 {
                 match listener.poll_accept(context) {
-                    // It was over before it was accepted.
+                    // The client ended it before it was accepted.
                     Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::ConnectionAborted => {
                         context.waker().wake_by_ref();
                     }

@@ -1,6 +1,6 @@
-//! The bytes of one connection. Beyond passing them on it does three things: it gives up on a client
-//! that takes nothing, it puts the parser's own refusals into the form that every error has, and it
-//! goes on receiving for a while after the last answer, so that a client that is still sending reads
+//! The bytes of one connection. Besides passing them on, the stream does three things. It cuts off a
+//! client that reads nothing. It replaces the errors of the HTTP parser by errors in the form of the API.
+//! And after the last answer it receives for a while, so that a client that is still sending can read
 //! that answer instead of finding its connection reset.
 
 use std::io::{self, IoSlice};
@@ -16,23 +16,22 @@ use tokio::time::{Sleep, sleep};
 
 use super::body::{DISCARD_MAX_BYTES, DISCARD_TIMEOUT};
 use super::connections::{Busy, Connection};
-use super::refusal;
+use super::parser_error;
 
-/// How long a client may take nothing of what is to be written; what it took just before the time ran
-/// out gives it the same time once more.
-const TAKES_NOTHING_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a client may read nothing. Whatever it reads, also at the last moment, starts the time again.
+const READS_NOTHING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A connection to a client.
 #[derive(Debug)]
 pub(super) struct ClientStream {
     stream: TcpStream,
     connection: Arc<Connection>,
-    /// The client takes nothing at present.
+    /// The client reads nothing at present.
     stalled: Option<Stalled>,
-    /// What is still to be sent in place of the parser's own refusal.
-    refusal: Option<Vec<u8>>,
+    /// The rest of what replaces an error of the parser.
+    replacement: Option<Vec<u8>>,
     is_shut: bool,
-    /// How long what still arrives is received, once something does.
+    /// The limit of receiving after the last answer, once something arrives.
     discarding: Option<Pin<Box<Sleep>>>,
     discarded_bytes: usize,
 }
@@ -49,14 +48,14 @@ impl ClientStream {
             stream,
             connection,
             stalled: None,
-            refusal: None,
+            replacement: None,
             is_shut: false,
             discarding: None,
             discarded_bytes: 0,
         }
     }
 
-    /// Writes, unless the client has been taking nothing for too long.
+    /// Writes, and fails if the client has read nothing for too long.
     fn poll_progress(
         &mut self,
         context: &mut Context<'_>,
@@ -72,7 +71,7 @@ impl ClientStream {
                 return Poll::Ready(Ok(bytes));
             }
             self.stalled = Some(Stalled {
-                limit: Box::pin(sleep(TAKES_NOTHING_TIMEOUT)),
+                limit: Box::pin(sleep(READS_NOTHING_TIMEOUT)),
                 _busy: self.connection.begin().map_err(io::Error::other)?,
             });
         }
@@ -83,14 +82,14 @@ impl ClientStream {
         if let Some(bytes) = self.send_at_once(slices) {
             return Poll::Ready(Ok(bytes));
         }
-        tracing::debug!("cut off a client that takes nothing");
-        // What it did not take must not stay with the kernel either.
+        tracing::debug!("cut off a client that reads nothing");
+        // A reset makes the kernel drop what the client did not read.
         let _ = self.stream.set_zero_linger();
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Sends what there is room for. The kernel tells of room only once there is much of it, and a slow
-    /// client may make less than that for a long time.
+    /// Sends as much as the kernel has room for. The kernel reports room only once there is much of it; a
+    /// slow client can take a long time to free that much.
     fn send_at_once(&self, slices: &[IoSlice<'_>]) -> Option<usize> {
         let first = slices.iter().find(|slice| !slice.is_empty())?;
         send(
@@ -101,21 +100,21 @@ impl ClientStream {
         .ok()
     }
 
-    /// Sends all of what takes the place of the parser's refusal.
-    fn poll_refusal(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(mut rest) = self.refusal.take().filter(|rest| !rest.is_empty()) {
+    /// Sends all of the replacement.
+    fn poll_replacement(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(mut rest) = self.replacement.take().filter(|rest| !rest.is_empty()) {
             let written = self.poll_progress(context, &[IoSlice::new(&rest)]);
             if let Poll::Ready(Ok(bytes)) = &written {
                 rest.drain(..*bytes);
             }
-            self.refusal = Some(rest);
+            self.replacement = Some(rest);
             ready!(written)?;
         }
         self.discarding = Some(Box::pin(sleep(DISCARD_TIMEOUT)));
         Poll::Ready(Ok(()))
     }
 
-    /// Receives what still arrives and discards it; whether that is over.
+    /// Receives and discards what still arrives. Ready when nothing more is to be expected.
     fn poll_discard(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let mut space = [0; 16 * 1024];
         loop {
@@ -161,22 +160,22 @@ impl AsyncWrite for ClientStream {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        // The parser refuses when nothing else is left to be written.
-        let own = match slices {
-            [only] => refusal::at_end(only),
+        // The parser answers with an error only after everything else was written.
+        let error = match slices {
+            [only] => parser_error::at_end(only),
             _ => None,
         };
-        match own {
+        match error {
             None => self.poll_progress(context, slices),
             Some((before, _)) if !before.is_empty() => {
                 self.poll_progress(context, &[IoSlice::new(before)])
             }
-            Some((_, refusal)) => {
-                let len = refusal.len();
-                if self.refusal.is_none() {
-                    self.refusal = Some(refusal::in_our_form(refusal));
+            Some((_, error)) => {
+                let len = error.len();
+                if self.replacement.is_none() {
+                    self.replacement = Some(parser_error::replacement(error));
                 }
-                ready!(self.poll_refusal(context))?;
+                ready!(self.poll_replacement(context))?;
                 Poll::Ready(Ok(len))
             }
         }
@@ -220,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_takes_nothing_is_cut_off_and_one_that_takes_a_little_is_not() {
+    async fn a_client_that_reads_nothing_is_cut_off_and_one_that_reads_a_little_is_not() {
         let (mut stream, mut client) = connected().await;
         let page = vec![b'x'; 64 * 1024];
         let writing = tokio::spawn(async move {
@@ -232,15 +231,15 @@ mod tests {
         });
         let mut some = vec![0; 1024 * 1024];
         for _ in 0..20 {
-            sleep(TAKES_NOTHING_TIMEOUT / 2).await;
+            sleep(READS_NOTHING_TIMEOUT / 2).await;
             assert!(!writing.is_finished());
             client.read_exact(&mut some).await.unwrap();
         }
         let stopped = Instant::now();
         let (kind, cut_off) = writing.await.unwrap();
         assert_eq!(kind, io::ErrorKind::TimedOut);
-        // What it took last counts for one time-out more.
-        assert!(cut_off - stopped <= 2 * TAKES_NOTHING_TIMEOUT + Duration::from_secs(1));
+        // What the client read last starts the time again.
+        assert!(cut_off - stopped <= 2 * READS_NOTHING_TIMEOUT + Duration::from_secs(1));
     }
 
     #[tokio::test]
@@ -249,7 +248,7 @@ mod tests {
         let sent = vec![b'x'; 8 * 1024 * 1024];
         let closing = tokio::spawn(async move {
             stream.write_all(b"answer").await.unwrap();
-            // Some of it has arrived by then.
+            // Some of the sent bytes have arrived by then.
             stream.stream.readable().await.unwrap();
             stream.shutdown().await.unwrap();
             stream.discarded_bytes

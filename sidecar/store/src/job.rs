@@ -23,7 +23,7 @@ pub(crate) type Waiter = oneshot::Sender<Result<(), WriteError>>;
 pub(crate) enum Job {
     Append {
         records: Vec<NewRecord>,
-        /// The key that all of them share.
+        /// The key that all records share.
         unit: Option<IdempotencyKey>,
         reply: oneshot::Sender<AppendReply>,
     },

@@ -18,11 +18,11 @@ const CONTENT: &str = "boboyka.sapixdb.com 2026-11 content of several records v1
 /// An idempotency key as the store remembers it: 80 bits of BLAKE3, enough that two of a day's keys
 /// never meet, little enough to keep with every record.
 ///
-/// A key that several records share as one unit is remembered by a key of each record's own. Record 1
-/// has one that follows from the shared key alone, so that its use is found whatever the content was.
-/// Every other one follows from the shared key, the content of all records, and the record's index, so
-/// that it is found for this content only. A unit of which a crash left the first records is known by
-/// record 0, and completed when it is sent again.
+/// If several records share a key as one unit, each record has a key derived from it. That of record 1
+/// depends on the shared key alone, so the store finds it whatever the content was. Those of all other
+/// records also depend on the content of the whole unit and on the record's index, so the store finds
+/// them only for the same content. If a crash leaves only the first records of a unit, the key of record 0
+/// identifies them, and the store completes the unit when the caller sends it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IdempotencyKey([u8; Self::LEN]);
 
@@ -45,12 +45,12 @@ impl IdempotencyKey {
         Self(key)
     }
 
-    /// The key by which it is found that this one was shared by several records.
+    /// The key of record 1 of a unit: whether it is used says whether several records shared this key.
     pub(crate) fn several(self) -> Self {
         Self::derive(SEVERAL, &[&self.0])
     }
 
-    /// The keys of the records of a unit of two or more.
+    /// The keys of the records of a unit; there are at least two.
     pub(crate) fn parts(self, records: &[Record]) -> Vec<Self> {
         let mut content = blake3::Hasher::new_derive_key(CONTENT);
         for record in records {

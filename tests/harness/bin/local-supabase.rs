@@ -1,10 +1,10 @@
-//! A Supabase of this machine's own, for trying the product by hand: starts it, starts the sidecar
-//! beside it, ends both, and throws away what both held.
+//! Runs a Supabase and a sidecar on this machine, for trying the product by hand, and discards their data
+//! at the end.
 //!
-//! However it ends, all of it ends. The process that was called starts two more in a process group of
-//! their own, so that a terminal's signals don't reach them: a guard, which holds the other end of a
-//! pipe, and the one that does the work. When the caller goes away, the guard ends the rest and removes
-//! their folder; when one of the two goes away, the caller does.
+//! Whatever ends it, all of it ends. The process that make starts has two children in a process group of
+//! their own, which signals of the terminal do not reach: the worker, which runs everything, and a guard,
+//! which reads from a pipe. When the pipe closes, the guard ends the worker and the rest of the group and
+//! removes their folder. When a child ends, the process closes the pipe.
 
 #![allow(clippy::print_stdout, reason = "a program for people")]
 
@@ -21,9 +21,9 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
 const GUARD: &str = include_str!("local-supabase.sh");
-/// Says that this is the process that does the work.
+/// The argument of the worker.
 const INSIDE: &str = "--inside";
-/// How long the work may take to end in order: longer than the sidecar's own drain.
+/// How long the worker may take to end in order: longer than the sidecar's drain.
 const END_LIMIT: Duration = Duration::from_secs(20);
 
 #[tokio::main]
@@ -35,7 +35,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Starts guard and work, and stays until a signal or until one of them has ended.
+/// Starts guard and worker, and waits for a signal or for the end of one of them.
 async fn outside() -> anyhow::Result<ExitCode> {
     let folder = tempfile::Builder::new()
         .prefix("local-supabase")
@@ -51,18 +51,18 @@ async fn outside() -> anyhow::Result<ExitCode> {
         .context("could not start sh")?;
     let mut pipe = guard.stdin.take().context("the guard has no input")?;
     let group = guard.id().context("the guard ended at once")?;
-    let mut work = start_work(folder.path(), i32::try_from(group)?)?;
-    let line = format!("{}\n", work.id().context("the work ended at once")?);
+    let mut worker = start_worker(folder.path(), i32::try_from(group)?)?;
+    let line = format!("{}\n", worker.id().context("the worker ended at once")?);
     pipe.write_all(line.as_bytes()).await?;
     tokio::select! {
         told = told_to_end() => told?,
-        _ = work.wait() => {}
+        _ = worker.wait() => {}
         _ = guard.wait() => {}
     }
     drop(pipe);
     guard.wait().await?;
-    end_what_is_left(&mut work, group).await?;
-    let status = work.wait().await?;
+    end_what_is_left(&mut worker, group).await?;
+    let status = worker.wait().await?;
     Ok(if status.success() {
         ExitCode::SUCCESS
     } else {
@@ -70,28 +70,28 @@ async fn outside() -> anyhow::Result<ExitCode> {
     })
 }
 
-/// The same program, doing the work, in the guard's group and with its files in one folder.
-fn start_work(folder: &Path, group: i32) -> anyhow::Result<Child> {
-    let work = Command::new(std::env::current_exe()?)
+/// Starts this program as the worker, in the group of the guard, with its files in one folder.
+fn start_worker(folder: &Path, group: i32) -> anyhow::Result<Child> {
+    let worker = Command::new(std::env::current_exe()?)
         .arg(INSIDE)
         .env("TMPDIR", folder)
         .stdin(Stdio::null())
         .process_group(group)
         .spawn();
-    work.context("could not start itself")
+    worker.context("could not start the worker")
 }
 
-/// Ends the work and its group where the guard did not, because it was killed.
-async fn end_what_is_left(work: &mut Child, group: u32) -> anyhow::Result<()> {
-    let Some(pid) = work.id() else {
+/// Ends the worker and its group if the guard did not, because it was killed.
+async fn end_what_is_left(worker: &mut Child, group: u32) -> anyhow::Result<()> {
+    let Some(pid) = worker.id() else {
         return Ok(());
     };
     send("TERM", &pid.to_string()).await?;
-    let _ = tokio::time::timeout(END_LIMIT, work.wait()).await;
+    let _ = tokio::time::timeout(END_LIMIT, worker.wait()).await;
     send("KILL", &format!("-{group}")).await
 }
 
-/// Sends a signal to a process, or to a group, which may be gone already.
+/// Sends a signal to a process or a group; either may be gone already.
 async fn send(name: &str, to: &str) -> anyhow::Result<()> {
     let mut kill = Command::new("kill");
     kill.args(["-s", name, "--", to]).stderr(Stdio::null());
@@ -99,7 +99,7 @@ async fn send(name: &str, to: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns with the first signal to end; a closed terminal is one.
+/// Waits for a signal to end. A closed terminal sends one.
 async fn told_to_end() -> anyhow::Result<()> {
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
@@ -114,7 +114,7 @@ async fn told_to_end() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts Supabase and the sidecar, and ends the one after the other.
+/// Runs Supabase and the sidecar until a signal, then ends the sidecar first.
 async fn inside() -> anyhow::Result<ExitCode> {
     let told_to_end = told_to_end();
     tokio::pin!(told_to_end);

@@ -1,10 +1,10 @@
-# Ends all of a local Supabase when its standard input closes: that happens however the process that holds the other
-# end goes away. It leads the process group that all of it is in.
-#   sh -c THIS NAME FOLDER      Its first line of input is the process that can end the rest in order.
+# Ends a local Supabase when its standard input closes, which happens whatever ends the process at the other end of the
+# pipe. It leads the process group of all processes of the local Supabase.
+#   sh -c THIS NAME FOLDER      The first line of input is the id of the worker, which can end the rest in order.
 folder=$1
 trap '' INT HUP TERM QUIT
 
-# Sets `left` to the others of the group that still run. Without a process of its own, which would be one of them.
+# Sets `left` to the other running processes of the group. It starts no process, which would be one of them.
 look() {
   left=
   for stat in /proc/[0-9]*/stat; do
@@ -15,11 +15,11 @@ look() {
   done
 }
 
-read -r inside
+read -r worker
 while read -r _; do :; done
-[ -z "$inside" ] || kill -TERM "$inside" 2>/dev/null
+[ -z "$worker" ] || kill -TERM "$worker" 2>/dev/null
 tries=0
-while look; case " $left " in *" ${inside:-none} "*) [ $tries -lt 200 ] ;; *) false ;; esac; do
+while look; case " $left " in *" ${worker:-none} "*) [ $tries -lt 200 ] ;; *) false ;; esac; do
   tries=$((tries + 1))
   sleep 0.1
 done
@@ -29,7 +29,7 @@ while look; [ -n "$left" ] && [ $tries -lt 200 ]; do
   tries=$((tries + 1))
   sleep 0.05
 done
-# What Postgres began by itself ends a little after it, and may write until then.
+# The children of Postgres have groups of their own; they end a little after it, and may write until then.
 tries=0
 until rm -rf "$folder" 2>/dev/null || [ $tries -ge 200 ]; do
   tries=$((tries + 1))

@@ -1,4 +1,4 @@
-//! Records whose callers sent a key: one that was used before gives the earlier receipt, or a conflict.
+//! Records with an idempotency key: a key that was used before returns the earlier receipt, or a conflict.
 
 use boboyka_strand::{Block, Record};
 
@@ -27,8 +27,7 @@ impl Writer {
         self.draft_once(commit, new.record, key)
     }
 
-    /// Links records that share a key, unless it was used before; what a crash left of them is
-    /// completed.
+    /// Links records that share a key, unless it was used before. Completes a unit that a crash cut short.
     pub(super) fn draft_unit(
         &mut self,
         commit: &mut Commit,
@@ -62,7 +61,7 @@ impl Writer {
             .collect()
     }
 
-    /// Whether the key came with one record, or with several that are not these.
+    /// Whether the key was used for one record, or for other records than these.
     fn is_used_otherwise(
         &mut self,
         commit: &Commit,
@@ -108,7 +107,7 @@ impl Writer {
         Ok(self.earlier(draft, key, now_ms)?.is_some())
     }
 
-    /// The record that came with the key before.
+    /// The record that was appended with the key.
     fn earlier(
         &mut self,
         draft: &Draft,

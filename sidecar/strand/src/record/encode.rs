@@ -124,8 +124,8 @@ impl Encoder {
         }
     }
 
-    /// A field that must be a whole number may come as `1747000000000.0` or `1.747e12`: clients whose
-    /// only number is a float write it so. It is kept as the integer that it is.
+    /// Replaces floats in whole-number fields, such as `1747000000000.0` or `1.747e12`, by the integers
+    /// that they are: clients whose only number is a float print them so.
     fn make_whole(&mut self, record_type: RecordType, entries: &mut [Entry]) {
         for field in record_type.fields() {
             if field.kind != FieldKind::Integer {
@@ -386,10 +386,10 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 }
 
-/// The integer that an encoded float is equal to, if there is one.
+/// The integer that equals an encoded float, if there is one.
 fn whole_float(mut value: &[u8]) -> Option<i64> {
     let float = rmp::decode::read_f64(&mut value).ok()?;
-    // Written without an exponent, and without a point when it is whole.
+    // The text has no exponent, and no point if the number is whole.
     float.to_string().parse().ok()
 }
 

@@ -105,7 +105,7 @@ fn fault_of(token: &str) -> Option<NumberFault> {
         let is_zero = !mantissa.contains(|digit| matches!(digit, '1'..='9'));
         return (!is_zero).then_some(NumberFault::TooSmall);
     }
-    // Where two shortest forms are equally near, writers differ: this is the one that answers are made by.
+    // If two shortest forms are equally near, programs differ; answers are written by this one.
     let kept = Decimal::parse(&serde_json::to_string(&value).ok()?);
     (kept != Decimal::parse(token)).then_some(NumberFault::TooManyDigits)
 }

@@ -1,14 +1,14 @@
-//! The parser's refusals. It answers by itself what it can't read as a request, before any of ours
-//! sees it: with a head and nothing else. Every answer of ours to an error has a body.
+//! Errors of the HTTP parser. It answers by itself what is not a request, with a head and no body. The API
+//! answers every error with a JSON body, so that is what replaces the parser's answer.
 
 use crate::api::ApiError;
 
-/// The longest that such a head gets.
+/// The maximum length of such a head.
 const HEAD_MAX_BYTES: usize = 256;
 
-/// If `bytes` end with a refusal of the parser's: what stands before it, and the refusal.
+/// Splits `bytes` before the parser's error that they end with; `None` if they do not end with one.
 pub(super) fn at_end(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    // No body of ours ends so: JSON has no line breaks but between values.
+    // No body of the API ends like this: JSON has line breaks only between values.
     if !bytes.ends_with(b"\r\n\r\n") {
         return None;
     }
@@ -18,12 +18,12 @@ pub(super) fn at_end(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
         .windows(7)
         .rposition(|at| at == b"HTTP/1.")?;
     let (before, head) = bytes.split_at_checked(end + begin)?;
-    let is_refusal = ApiError::unparsed(status(head)?).is_some();
-    (is_refusal && find(head, NO_BODY).is_some()).then_some((before, head))
+    let is_parser_error = ApiError::unparsed(status(head)?).is_some();
+    (is_parser_error && find(head, NO_BODY).is_some()).then_some((before, head))
 }
 
-/// The same refusal in the form that every error has.
-pub(super) fn in_our_form(head: &[u8]) -> Vec<u8> {
+/// The same error in the form of the API.
+pub(super) fn replacement(head: &[u8]) -> Vec<u8> {
     let error = status(head).and_then(ApiError::unparsed);
     let (Some(error), Some(at)) = (error, find(head, NO_BODY)) else {
         return head.to_vec();
@@ -55,8 +55,8 @@ mod tests {
                         content-length: 0\r\ndate: Wed, 25 Nov 2026 18:36:33 GMT\r\n\r\n";
 
     #[test]
-    fn a_refusal_of_the_parser_gets_a_body_and_keeps_its_head() {
-        let text = String::from_utf8(in_our_form(HEAD.as_bytes())).unwrap();
+    fn an_error_of_the_parser_gets_a_body_and_keeps_its_head() {
+        let text = String::from_utf8(replacement(HEAD.as_bytes())).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         let error: serde_json::Value = serde_json::from_str(body).unwrap();
         assert_eq!(error["code"], "head_too_large");
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_of_ours_are_left_alone() {
+    fn answers_of_the_api_are_left_alone() {
         let answers = [
             "HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\ncontent-length: 7\r\n\r\n{\"a\":1}",
             "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
@@ -86,7 +86,7 @@ mod tests {
             assert_eq!(at_end(answer.as_bytes()), None, "{answer}");
         }
         let both = [answers[0], HEAD].concat();
-        let (before, refusal) = at_end(both.as_bytes()).unwrap();
-        assert_eq!((before, refusal), (answers[0].as_bytes(), HEAD.as_bytes()));
+        let (before, error) = at_end(both.as_bytes()).unwrap();
+        assert_eq!((before, error), (answers[0].as_bytes(), HEAD.as_bytes()));
     }
 }
