@@ -303,14 +303,17 @@ async fn a_private_authority_and_a_proxy_are_taken_from_the_folder_or_the_enviro
     sidecar.ingest("agent_health", &health(1)).await;
     converges(&sidecar, &supabase, 1).await;
     // A proxy is asked for a host that only it knows.
-    std::fs::write(folder.join("url"), "http://supabase.invalid").unwrap();
     std::fs::write(folder.join("proxy"), supabase.url()).unwrap();
+    let unknown = "http://supabase.invalid";
+    std::fs::write(folder.join("url"), unknown).unwrap();
+    let taken = || async { sidecar.get("/v1/boboyka/mirror").await["supabase_url"] == unknown };
+    wait_until(GUARD, taken, || sidecar.log()).await;
     sidecar.ingest("agent_health", &health(2)).await;
     converges(&sidecar, &supabase, 2).await;
     assert!(sidecar.log().contains("begins with http://"), "no warning");
     let (proxy, key) = (supabase.url(), supabase.jwt_key());
     let variables = [
-        ("BOBOYKA_SUPABASE_URL", "http://supabase.invalid"),
+        ("BOBOYKA_SUPABASE_URL", unknown),
         ("BOBOYKA_SUPABASE_KEY", &*key),
         ("HTTP_PROXY", &*proxy),
         ("NO_PROXY", ""),

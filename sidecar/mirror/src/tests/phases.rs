@@ -148,3 +148,61 @@ async fn settings_that_change_count_from_the_next_batch_and_the_next_ingest_on()
         .send_modify(|settings| settings.batch_rows = 500);
     table.lock().always = None;
 }
+
+/// Ticks of a hundredth of a second, and times that it began to wait, of this test's own thread, which is
+/// the one that its lanes run on.
+fn taken() -> (u64, u64) {
+    let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+    let after_name = stat.rsplit(')').next().unwrap();
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    let ticks = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    let waits = status
+        .lines()
+        .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))
+        .unwrap();
+    (ticks, waits.trim().parse().unwrap())
+}
+
+/// Lanes with nothing to do take no CPU and hardly wake, watched for three seconds.
+async fn rest(state: &str) {
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = taken();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let after = taken();
+    let (ticks, waits) = (after.0 - before.0, after.1 - before.1);
+    assert!(
+        ticks <= 5 && waits <= 20,
+        "{state}: {ticks} ticks, {waits} waits"
+    );
+}
+
+#[tokio::test]
+async fn a_lane_rests_while_no_phase_is_known_while_the_phase_is_closed_and_after_a_restart() {
+    let table = FakeTable::start().await;
+    let source = || SupabaseSource::Fixed(Credentials::new(&table.url(), "key").unwrap());
+    let running = Running::without_phase(tempfile::tempdir().unwrap(), source());
+    running.ingest(agents("a", 10)).await;
+    rest("no phase known").await;
+    running.put_in_force(Phase::DualWrite, 1).await;
+    running.wait_until_drained().await;
+    rest("all mirrored").await;
+    running.put_in_force(Phase::MigrateInternals, 2).await;
+    running.ingest(agents("b", 10)).await;
+    rest("closed").await;
+    let folder = running.stop().await;
+    let running = Running::without_phase(folder, source());
+    rest("closed and restarted").await;
+    running.put_in_force(Phase::DualWrite, 3).await;
+    running.wait_until_drained().await;
+    let folder = running.stop().await;
+    let running = Running::without_phase(folder, source());
+    rest("all mirrored and restarted").await;
+    table.lock().always = Some(Fault::Answer(503, ""));
+    running.ingest(agents("c", 10)).await;
+    running
+        .wait_for("an open breaker", |lane| lane.state == LaneState::Open)
+        .await;
+    rest("supabase down").await;
+    running.stop().await;
+}
