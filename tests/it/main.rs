@@ -20,3 +20,4 @@ mod purity;
 mod refusals;
 mod retention;
 mod secrecy;
+mod words;
