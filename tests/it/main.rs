@@ -26,3 +26,4 @@ mod refusals;
 mod retention;
 mod secrecy;
 mod units;
+mod words;
