@@ -138,6 +138,7 @@ impl Credentials {
 
     /// The same with certificates in PEM form that are trusted beside the machine's, and with the URL of a
     /// proxy that replaces the environment's. Empty texts count as none.
+    #[must_use]
     pub fn by_way_of(self, ca_bundle: Option<String>, proxy: Option<String>) -> Self {
         let filled = |text: Option<String>| {
             let text = text.map(|text| text.trim().to_owned());
