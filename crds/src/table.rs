@@ -49,6 +49,8 @@ pub struct MirrorTable {
 /// How records become rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+// The schema has no description of its own, because it would replace the description of an optional field.
+#[schemars(description = "")]
 pub enum MirrorMode {
     /// Each record is a row of its own.
     Append,
