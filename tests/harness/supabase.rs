@@ -159,40 +159,19 @@ impl Supabase {
         psql(self.tools, self.database, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
-    /// Runs SQL; what the database says to it, also in warnings.
+    /// Runs SQL; returns the notices and warnings of the database.
     pub fn sql_notices(&self, sql: &str) -> String {
-        let mut command = unprivileged(self.tools, "psql");
-        let port = self.database.port().to_string();
-        command.args([
-            "-XqAt",
-            "-h",
-            "127.0.0.1",
-            "-U",
-            "postgres",
-            "-d",
-            "postgres",
-        ]);
-        command.args(["-v", "ON_ERROR_STOP=1", "-p", &port, "-c", sql]);
-        let output = command.output().unwrap();
+        let output = psql_command(self.tools, self.database, sql)
+            .output()
+            .unwrap();
         let notices = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success(), "{notices}");
         notices
     }
 
-    /// Runs SQL in the background: what holds a lock for a while.
+    /// Runs SQL in the background, such as one that holds a lock for a while.
     pub fn sql_behind(&self, sql: &str) -> Process {
-        let mut command = unprivileged(self.tools, "psql");
-        let port = self.database.port().to_string();
-        command.args([
-            "-XqAt",
-            "-h",
-            "127.0.0.1",
-            "-U",
-            "postgres",
-            "-d",
-            "postgres",
-        ]);
-        command.args(["-p", &port, "-c", sql]);
+        let mut command = psql_command(self.tools, self.database, sql);
         Process::start(&mut command, &self.folder.path().join("psql.log"))
     }
 
@@ -344,30 +323,21 @@ fn unprivileged(tools: &HashMap<String, String>, tool: &str) -> Command {
 }
 
 fn psql(tools: &HashMap<String, String>, address: SocketAddr, sql: &str) -> Result<String, String> {
-    let mut command = unprivileged(tools, "psql");
-    command.args([
-        "-XqAt",
-        "-v",
-        "ON_ERROR_STOP=1",
-        "-h",
-        "127.0.0.1",
-        "-U",
-        "postgres",
-    ]);
-    command.args([
-        "-p",
-        &address.port().to_string(),
-        "-d",
-        "postgres",
-        "-c",
-        sql,
-    ]);
+    let mut command = psql_command(tools, address, sql);
     let output = command.output().map_err(|error| error.to_string())?;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     } else {
         Err(String::from_utf8_lossy(&output.stderr).into_owned())
     }
+}
+
+fn psql_command(tools: &HashMap<String, String>, address: SocketAddr, sql: &str) -> Command {
+    let mut command = unprivileged(tools, "psql");
+    command.args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1"]);
+    command.args(["-U", "postgres", "-d", "postgres", "-c", sql]);
+    command.args(["-p", &address.port().to_string()]);
+    command
 }
 
 /// Where the tools are, as `provision.sh` tells.
