@@ -29,7 +29,7 @@ pub enum Fault {
     Cut,
     /// Answers with a status at once; the body breaks off after this time.
     SlowBody(u16, Duration),
-    /// Ends the connection, and passes the request on only after so long.
+    /// Ends the connection, and passes the request on only after this time.
     Late(Duration),
 }
 

@@ -84,6 +84,28 @@ async fn without_supabase_it_rests_fresh_and_with_records() {
 }
 
 #[tokio::test]
+async fn when_sealing_fails_it_is_tried_again_after_a_pause() {
+    let mut sidecar = Sidecar::start().await;
+    // Nobody can make a file in what is no folder.
+    let segments = sidecar.data_dir().join("segments");
+    fs::remove_dir_all(&segments).unwrap();
+    fs::write(&segments, "").unwrap();
+    let line = |n| json!({"record_type": "agent_health", "data": health(n)});
+    for first in [0, 9_000] {
+        let lines = Value::from((first..first + 9_000).map(line).collect::<Vec<_>>());
+        let (status, answer) = sidecar
+            .post("/v1/boboyka/ingest/batch", &lines.to_string())
+            .await;
+        assert_eq!(status, 200, "{answer}");
+    }
+    let failed = |sidecar: &Sidecar| sidecar.log().matches("seal").count();
+    wait_until(GUARD, || async { failed(&sidecar) > 0 }, || sidecar.log()).await;
+    let before = failed(&sidecar);
+    rests(&mut sidecar, "sealing fails").await;
+    assert!(failed(&sidecar) <= before + 4, "{}", sidecar.log());
+}
+
+#[tokio::test]
 async fn with_everything_mirrored_it_rests_also_after_a_restart_and_a_kill() {
     let supabase = Supabase::start().await;
     let mut sidecar = with_folder(&supabase).await;

@@ -7,8 +7,10 @@
 mod commit;
 mod draft;
 mod keyed;
+mod pause;
 mod phase;
 mod prune;
 mod thread;
 
+pub(crate) use pause::SealPause;
 pub(crate) use thread::Writer;

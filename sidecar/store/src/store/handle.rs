@@ -26,7 +26,7 @@ use crate::quarantine::{Quarantine, Quarantined};
 use crate::queue::Queue;
 use crate::shared::{Shared, Signals};
 use crate::view::View;
-use crate::writer::Writer;
+use crate::writer::{SealPause, Writer};
 
 /// A strand on disk. Cheap to clone; closed when [`Store::close`] is called.
 #[derive(Clone)]
@@ -67,6 +67,7 @@ impl Store {
             witness: opened.witness,
             background: tasks,
             sealing: false,
+            seal_pause: SealPause::default(),
             to_remove: Vec::new(),
             data_dir,
             policy: Policy::default(),

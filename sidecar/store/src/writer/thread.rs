@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use boboyka_strand::retention::Policy;
 
 use super::commit::{Answer, Commit, Replies};
+use super::pause::SealPause;
 use crate::anchor::Anchor;
 use crate::background::Task;
 use crate::error::{TailError, WriteError, causes};
@@ -33,6 +34,7 @@ pub(crate) struct Writer {
     pub(crate) witness: Witness,
     pub(crate) background: SyncSender<Task>,
     pub(crate) sealing: bool,
+    pub(crate) seal_pause: SealPause,
     /// Runs that lie in a catalogued segment and not only in the tail any more.
     pub(crate) to_remove: Vec<(u64, u8)>,
     pub(crate) data_dir: PathBuf,
@@ -147,7 +149,10 @@ impl Writer {
                 commit.note(self.shared.tail.put_segment(&segment));
                 commit.sealed.push(*segment);
             }
-            Job::SealFailed => self.sealing = false,
+            Job::SealFailed => {
+                self.sealing = false;
+                self.seal_pause.failed(Instant::now());
+            }
         }
     }
 
@@ -246,6 +251,7 @@ impl Writer {
         let runs = sealed.iter().map(|run| (run.first_seq(), run.pieces));
         self.to_remove.extend(runs);
         self.sealing = false;
+        self.seal_pause.succeeded();
         if let Err(error) = self.keys.seal(segment) {
             tracing::error!(
                 error = causes(&error),
@@ -285,7 +291,7 @@ impl Writer {
     }
 
     fn start_sealing(&mut self, now_ms: u64) {
-        if self.sealing {
+        if self.sealing || !self.seal_pause.is_over(Instant::now()) {
             return;
         }
         let task = seal::due(
