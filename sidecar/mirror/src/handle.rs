@@ -122,7 +122,7 @@ impl Mirror {
     pub async fn outcome(&self, record_type: RecordType, seq: Seq) -> Outcome {
         let lane = &self.lane(record_type).view;
         let deadline = Instant::now() + self.0.settings.borrow().ack_timeout;
-        if !self.mirrors(seq) || lane.borrow().is_stuck_until(deadline) {
+        if !self.sends(seq) || lane.borrow().is_stuck_until(deadline) {
             return self.outcome_now(record_type, seq);
         }
         let mut view = lane.subscribe();
@@ -154,6 +154,13 @@ impl Mirror {
             None => "queued: not mirrored yet".to_owned(),
         };
         Outcome::Queued { reason }
+    }
+
+    /// Whether a lane may send a record now.
+    fn sends(&self, seq: Seq) -> bool {
+        let phase = self.0.store.view().phase;
+        let reaches = |until: Option<Seq>| until.is_none_or(|until| seq <= until);
+        self.configured() && phase.is_some_and(|phase| reaches(phase.mirror_until))
     }
 
     /// Whether a record is ever sent as things stand.

@@ -104,15 +104,14 @@ impl LaneView {
         !self.shape.columns.is_empty()
     }
 
-    /// Whether nothing will be sent before `deadline`, so that waiting for it is pointless.
+    /// Whether Supabase or the table keeps the lane from sending before `deadline`, so that waiting for it is pointless.
+    /// Settings and phase are not asked here: the lane learns of a change a moment after everybody else.
     pub(super) fn is_stuck_until(&self, deadline: Instant) -> bool {
         match self.state {
-            LaneState::Mirroring => self.is_hanging,
+            LaneState::Mirroring | LaneState::Disabled | LaneState::Closed => self.is_hanging,
             LaneState::BackingOff if self.is_hanging => true,
             LaneState::BackingOff => self.retry_at.is_some_and(|at| at >= deadline),
-            LaneState::Disabled
-            | LaneState::Closed
-            | LaneState::Open
+            LaneState::Open
             | LaneState::AuthFailed
             | LaneState::SchemaMismatch
             | LaneState::Refused => true,
@@ -212,8 +211,25 @@ mod tests {
         assert!(!view(LaneState::Mirroring, None).is_stuck_until(deadline));
         assert!(!view(LaneState::BackingOff, soon).is_stuck_until(deadline));
         assert!(view(LaneState::BackingOff, Some(deadline)).is_stuck_until(deadline));
-        for state in [LaneState::Open, LaneState::AuthFailed, LaneState::Disabled] {
+        for state in [
+            LaneState::Open,
+            LaneState::AuthFailed,
+            LaneState::SchemaMismatch,
+            LaneState::Refused,
+        ] {
             assert!(view(state, soon).is_stuck_until(deadline));
+        }
+    }
+
+    #[test]
+    fn an_ingest_waits_for_a_lane_that_has_not_heard_yet_that_it_may_send() {
+        let deadline = Instant::now() + Duration::from_secs(2);
+        for state in [LaneState::Disabled, LaneState::Closed] {
+            let view = LaneView {
+                state,
+                ..LaneView::new()
+            };
+            assert!(!view.is_stuck_until(deadline));
         }
     }
 }

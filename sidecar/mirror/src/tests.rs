@@ -143,7 +143,7 @@ async fn an_ingest_learns_that_its_row_is_in_the_table() {
     let table = FakeTable::start().await;
     let running = Running::to(&table).await;
     let seq = running.ingest(["a".to_owned()]).await;
-    assert_eq!(running.mirror.outcome(LANE, seq).await, Outcome::Mirrored);
+    assert_eq!(running.outcome(seq, GUARD).await, Outcome::Mirrored);
     assert_eq!(table.count(), 1);
     let lane = running.wait_until_drained().await;
     assert_eq!(
@@ -369,7 +369,7 @@ async fn records_from_before_are_caught_up_once_a_folder_names_a_supabase() {
     running.wait_until_drained().await;
     assert!(running.mirror.enabled(&running.store.view()));
     assert_eq!(running.mirror.supabase_url(), Some(table.url()));
-    assert_eq!(running.mirror.outcome(LANE, seq).await, Outcome::Mirrored);
+    assert_eq!(running.outcome(seq, GUARD).await, Outcome::Mirrored);
     assert_eq!(table.count(), 1200);
     // Emptied, the folder switches the mirror off again; what is mirrored stays so.
     write_folder(secrets.path(), "", "");
@@ -409,7 +409,7 @@ async fn a_lane_goes_on_from_its_mark_after_a_restart() {
     let running = Running::start_in(folder, SupabaseSource::Fixed(credentials)).await;
     assert_eq!(running.lane().mirrored, 30);
     let seq = running.ingest(["late".to_owned()]).await;
-    assert_eq!(running.mirror.outcome(LANE, seq).await, Outcome::Mirrored);
+    assert_eq!(running.outcome(seq, GUARD).await, Outcome::Mirrored);
     assert_eq!(table.count(), 31);
     // Three questions for each lane and the new row; of the old ones nothing was sent again.
     assert!(table.lock().requests <= requests + 13);
