@@ -128,9 +128,9 @@ pub struct Membership {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{set} is set but {missing} is not: a sidecar in a cluster needs both")]
 pub struct HalfMember {
-    /// One that is set.
+    /// A variable that is set.
     pub set: &'static str,
-    /// The first one that is not.
+    /// The first variable that is not.
     pub missing: &'static str,
 }
 

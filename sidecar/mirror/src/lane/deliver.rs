@@ -16,7 +16,7 @@ use crate::row::RowMeta;
 use crate::supabase::{Conflict, Target};
 use crate::table::Mode;
 
-/// So many hashes fit into the URL of a question: 64 digits each, and gateways end at 8 KiB.
+/// Hashes in the URL of one question: each has 64 digits, and gateways accept 8 KiB.
 const HASHES_MAX: usize = 100;
 
 /// What became of a part.

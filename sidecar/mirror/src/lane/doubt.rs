@@ -18,7 +18,7 @@ pub(super) struct Doubt {
 }
 
 impl Doubt {
-    /// A request sent at `sent`, with rows up to `newest`. One that is still in doubt stays so.
+    /// A request sent at `sent`, with rows up to `newest`. An earlier request that is still in doubt stays so.
     pub(super) fn of(earlier: Option<Self>, newest: Seq, sent: Instant) -> Self {
         Self {
             newest: earlier.map_or(newest, |earlier| earlier.newest.min(newest)),
