@@ -32,7 +32,7 @@ use stream::ClientStream;
 
 /// The most connections at once. For one more, the server closes the one that has been idle longest.
 const CONNECTIONS_MAX: usize = 1024;
-/// The part of the process's file descriptors that connections may use, as one over this: the store needs some too.
+/// Connections use at most a quarter of the file descriptors of the process: the store needs some too.
 const DESCRIPTORS_PART: u64 = 4;
 /// How long a request's head may take, and how long a connection may idle.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
