@@ -17,8 +17,8 @@ use crate::product::{cluster, run, tell};
 const PODS: usize = 20;
 /// The least number of restarts; `BOBOYKA_SOAK_SECONDS` makes it go on for longer.
 const RESTARTS: usize = 50;
-/// The least number of records that are acknowledged meanwhile.
-const RECORDS: usize = 500;
+/// Records that are acknowledged between two restarts: a slow machine gets its restarts more slowly.
+const RECORDS_BETWEEN: usize = 20;
 
 #[test]
 fn pods_restarted_at_random_under_load_lose_no_acknowledged_record() {
@@ -34,8 +34,7 @@ fn pods_restarted_at_random_under_load_lose_no_acknowledged_record() {
         let namespace = Arc::clone(&agents.namespace);
         let load = Load::start(Arc::clone(&namespace));
         let (begun, mut restarts) = (Instant::now(), 0);
-        while restarts < RESTARTS || load.acknowledged() <= RECORDS || begun.elapsed() < soak {
-            assert!(begun.elapsed() < soak + LIMIT, "{restarts} restarts");
+        while restarts < RESTARTS || begun.elapsed() < soak {
             let labelled = ListParams::default().labels(LABEL);
             let pods = namespace.api::<Pod>().list(&labelled).await.unwrap().items;
             let there: Vec<&Pod> = pods
@@ -50,7 +49,7 @@ fn pods_restarted_at_random_under_load_lose_no_acknowledged_record() {
                     .unwrap();
                 restarts += 1;
             }
-            tokio::time::sleep(Duration::from_millis(fastrand::u64(200..1500))).await;
+            load.acknowledges(RECORDS_BETWEEN).await;
         }
         let acknowledged = load.end().await;
         tell(&format!(
