@@ -18,6 +18,9 @@ BEGIN = """
 import asyncio, atexit, os, signal, sys, threading, time
 from sapixdb_boboyka import BoboykaError, BoboykaSyncClient, Recorder
 
+# A job in the background of a shell ignores SIGINT, and its children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 def record(recorder, number=1000):
     for n in range(number):
         recorder.record("audit_log", {"agent_id": "a", "event": "e", "n": n})
