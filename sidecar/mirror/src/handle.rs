@@ -122,11 +122,13 @@ impl Mirror {
     pub async fn outcome(&self, record_type: RecordType, seq: Seq) -> Outcome {
         let lane = &self.lane(record_type).view;
         let deadline = Instant::now() + self.0.settings.borrow().ack_timeout;
-        if !self.sends(seq) || lane.borrow().is_stuck_until(deadline) {
+        let strand = self.0.store.view();
+        let may_come = strand.phase.is_some() && self.mirrors(&strand, seq);
+        if !may_come || lane.borrow().is_stuck_until(deadline) {
             return self.outcome_now(record_type, seq);
         }
         let mut view = lane.subscribe();
-        if self.0.store.view().backlog(record_type) <= AHEAD_MAX {
+        if strand.backlog(record_type) <= AHEAD_MAX {
             let done = view.wait_for(|view| view.passed >= seq || view.is_stuck_until(deadline));
             // The sender lives as long as `self`, and a time-out is an outcome like others.
             let _ = tokio::time::timeout_at(deadline.into(), done).await.is_ok();
@@ -143,10 +145,11 @@ impl Mirror {
         if passed >= seq {
             return self.settled(record_type, seq);
         }
-        if !self.mirrors(seq) {
+        let strand = self.0.store.view();
+        if !self.mirrors(&strand, seq) {
             return Outcome::Disabled;
         }
-        let ahead = self.0.store.view().backlog(record_type);
+        let ahead = strand.backlog(record_type);
         let reason = match reason {
             Some(reason) => format!("queued: {reason}"),
             None if is_hanging => "queued: supabase does not answer".to_owned(),
@@ -156,16 +159,9 @@ impl Mirror {
         Outcome::Queued { reason }
     }
 
-    /// Whether a lane may send a record now.
-    fn sends(&self, seq: Seq) -> bool {
-        let phase = self.0.store.view().phase;
-        let reaches = |until: Option<Seq>| until.is_none_or(|until| seq <= until);
-        self.configured() && phase.is_some_and(|phase| reaches(phase.mirror_until))
-    }
-
     /// Whether a record is ever sent as things stand.
-    fn mirrors(&self, seq: Seq) -> bool {
-        let until = self.0.store.view().mirror_until();
+    fn mirrors(&self, strand: &View, seq: Seq) -> bool {
+        let until = strand.mirror_until();
         self.configured() && until.is_none_or(|until| seq <= until)
     }
 
