@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub struct Supabase {
     database: SocketAddr,
     postgres: Option<Process>,
     postgrest: Process,
+    postgrest_address: SocketAddr,
+    schema_changes: AtomicUsize,
     edge: SocketAddr,
     state: Arc<Mutex<EdgeState>>,
 }
@@ -79,6 +82,8 @@ impl Supabase {
             database,
             postgres: Some(postgres),
             postgrest,
+            postgrest_address: api,
+            schema_changes: AtomicUsize::new(0),
             edge,
             state,
         };
@@ -176,21 +181,18 @@ impl Supabase {
     }
 
     /// Runs SQL that changes tables, and waits until PostgREST knows.
+    ///
+    /// PostgREST also loads the schema by itself, and an older load may end after the change. So a
+    /// function comes with the change, and PostgREST is asked for it until it answers.
     pub async fn change_schema(&self, sql: &str) {
-        let loads = || self.postgrest.log().matches("Schema cache loaded").count();
-        let before = loads();
-        self.sql(&format!("{sql}; notify pgrst, 'reload schema'"));
-        wait_until(
-            GUARD,
-            || async { loads() > before },
-            || {
-                format!(
-                    "PostgREST did not load the schema again:\n{}",
-                    self.postgrest.log()
-                )
-            },
-        )
-        .await;
+        let marker = format!(
+            "loaded_{}",
+            self.schema_changes.fetch_add(1, Ordering::Relaxed)
+        );
+        let function = format!("create function {marker}() returns int language sql return 1");
+        self.sql(&format!("{sql}; {function}; notify pgrst, 'reload schema'"));
+        let url = format!("http://{}/rpc/{marker}", self.postgrest_address);
+        wait_until_served(&url, &self.postgrest).await;
     }
 
     /// The rows of a table, by seq.
@@ -245,24 +247,26 @@ async fn startpostgrest(
         .arg(&config)
         .env("LD_LIBRARY_PATH", &tools["POSTGRES_LIBS"]);
     let postgrest = Process::start(&mut command, &folder.join("postgrest.log"));
-    let (url, client) = (
-        format!("http://{api}/agent_health"),
-        crate::client::client(),
-    );
+    wait_until_served(&format!("http://{api}/agent_health"), &postgrest).await;
+    postgrest
+}
+
+/// Asks PostgREST for a table or function until it knows it.
+async fn wait_until_served(url: &str, postgrest: &Process) {
+    let client = crate::client::client();
     wait_until(
         GUARD,
         || {
-            let answer = client.get(&url).bearer_auth(SERVICE_ROLE_JWT).send();
+            let answer = client.get(url).bearer_auth(SERVICE_ROLE_JWT).send();
             async {
                 answer
                     .await
                     .is_ok_and(|answer| answer.status().is_success())
             }
         },
-        || format!("PostgREST did not start:\n{}", postgrest.log()),
+        || format!("PostgREST does not serve {url}:\n{}", postgrest.log()),
     )
     .await;
-    postgrest
 }
 
 fn start_postgres(folder: &Path, tools: &HashMap<String, String>, address: SocketAddr) -> Process {
