@@ -1,7 +1,6 @@
 //! What a large strand takes: disk, memory under load, time to open and to read, each against the same
 //! of a small one where it must not grow.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -9,12 +8,16 @@ use boboyka_tests::Sidecar;
 use serde_json::Value;
 
 use crate::figure::Figure;
-use crate::load::{Load, MEASURE, address};
+use crate::ingest::IDLE;
+use crate::load::{Load, MEASURE};
+use crate::measured::Measured;
 
 /// Records of the small strand.
 const SMALL: u64 = 10_000;
 /// Requests of one kind in a row, each timed.
 const READS: usize = 50;
+/// A verification that takes longer has failed.
+const VERIFY_GUARD: Duration = Duration::from_mins(10);
 
 /// Fills two strands and says what they take.
 pub(crate) async fn compare(records: u64) {
@@ -22,6 +25,8 @@ pub(crate) async fn compare(records: u64) {
     let mut large = filled(records).await;
     small.say_size();
     large.say_size();
+    small.say_resident().await;
+    large.say_resident().await;
     let names = ["newest page", "page in the middle", "page of one type"];
     let (small_pages, large_pages) = (small.pages().await, large.pages().await);
     for ((name, small), large) in names.into_iter().zip(small_pages).zip(large_pages) {
@@ -41,7 +46,8 @@ struct Filled {
     sidecar: Sidecar,
     records: u64,
     took: Duration,
-    peak_mib: u64,
+    peak_mib: f64,
+    written_bytes: u64,
 }
 
 /// A strand with at least this number of records.
@@ -49,7 +55,7 @@ async fn filled(records: u64) -> Filled {
     let mut sidecar = Sidecar::start().await;
     let begun = Instant::now();
     let load = Load::batch(4, 1000);
-    let address: SocketAddr = address(&sidecar);
+    let server = Measured::of(&mut sidecar);
     let mut total = total_events(&sidecar).await;
     while total < records {
         let time = if records > SMALL {
@@ -57,16 +63,15 @@ async fn filled(records: u64) -> Filled {
         } else {
             Duration::from_millis(5)
         };
-        load.run(address, time).await;
+        load.run(server.address, time).await;
         total = total_events(&sidecar).await;
     }
-    // The kernel's own high-water mark: nothing between two looks escapes it.
-    let peak_mib = status_field(sidecar.process().pid(), "VmHWM:") / 1024;
     Filled {
-        sidecar,
         records: total,
         took: begun.elapsed(),
-        peak_mib,
+        peak_mib: server.peak_mib(),
+        written_bytes: server.written_bytes(),
+        sidecar,
     }
 }
 
@@ -75,12 +80,25 @@ impl Filled {
         let disk = folder_bytes(&self.sidecar.data_dir()) as f64;
         let raw = Load::raw_bytes_per_record() * self.records as f64;
         println!(
-            "{} records in {:.0} s: peak resident {} MiB, disk ÷ raw blocks {:.2} ({:.0} B a record)",
+            "{} records in {:.0} s: peak resident {:.0} MiB, disk ÷ raw blocks {:.2} ({:.0} B a record), bytes written ÷ raw blocks {:.2}",
             self.records,
             self.took.as_secs_f64(),
             self.peak_mib,
             disk / raw,
-            disk / self.records as f64
+            disk / self.records as f64,
+            self.written_bytes as f64 / raw
+        );
+    }
+
+    /// Resident memory after a start, when nothing has been asked yet.
+    async fn say_resident(&mut self) {
+        self.sidecar.kill_9();
+        self.sidecar.restart().await;
+        tokio::time::sleep(IDLE).await;
+        let resident = Measured::of(&mut self.sidecar).resident_mib();
+        println!(
+            "    resident after a start with {} records: {resident:.1} MiB",
+            self.records
         );
     }
 
@@ -128,30 +146,41 @@ impl Filled {
         let request = self
             .sidecar
             .request(reqwest::Method::GET, "/v1/boboyka/verify");
-        let answer = request.timeout(Duration::from_mins(10)).send().await;
+        let answer = request.timeout(VERIFY_GUARD).send().await;
         let text = answer.unwrap().text().await.unwrap();
         assert!(
             text.lines().last().unwrap().contains("\"ok\":true"),
             "{text}"
         );
+        let rate = self.records as f64 / begun.elapsed().as_secs_f64();
+        let bytes = Load::raw_bytes_per_record();
+        let hashed = blake3_bytes_per_second() / bytes;
         println!(
-            "    verify: {:.0} records/s",
-            self.records as f64 / begun.elapsed().as_secs_f64()
+            "    verify: {rate:.0} records/s; BLAKE3 of as many bytes on one core {hashed:.0} records/s, ratio {:.2}",
+            rate / hashed
         );
     }
+}
+
+/// How fast one core hashes headers and payloads of an average length, each by itself, as a verifier must.
+fn blake3_bytes_per_second() -> f64 {
+    let header = [7; boboyka_strand::block::HEADER_LEN];
+    let payload = vec![7; Load::raw_bytes_per_record() as usize - header.len()];
+    let (begun, mut hashed) = (Instant::now(), 0);
+    while begun.elapsed() < MEASURE {
+        for _ in 0..1000 {
+            std::hint::black_box(blake3::hash(std::hint::black_box(&header)));
+            std::hint::black_box(blake3::hash(std::hint::black_box(&payload)));
+            hashed += header.len() + payload.len();
+        }
+    }
+    hashed as f64 / begun.elapsed().as_secs_f64()
 }
 
 async fn total_events(sidecar: &Sidecar) -> u64 {
     sidecar.get("/v1/boboyka/status").await["total_events"]
         .as_u64()
         .unwrap()
-}
-
-/// A number of /proc/PID/status, in the unit it has there.
-fn status_field(pid: u32, name: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 fn folder_bytes(folder: &Path) -> u64 {

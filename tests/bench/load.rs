@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use boboyka_tests::Sidecar;
 use serde_json::{Value, json};
@@ -21,6 +21,34 @@ pub(crate) const MEASURE: Duration = Duration::from_secs(2);
 pub(crate) fn address(sidecar: &Sidecar) -> SocketAddr {
     let url = sidecar.url("");
     url.trim_start_matches("http://").parse().unwrap()
+}
+
+/// What one run of a load has measured.
+pub(crate) struct Sample {
+    /// Records answered a second.
+    pub(crate) rate: f64,
+    /// Records answered in all, those of the warm-up too.
+    pub(crate) records: u64,
+    pub(crate) latencies: Latencies,
+}
+
+/// How long each request took, in µs.
+#[derive(Default)]
+pub(crate) struct Latencies(Vec<u32>);
+
+impl Latencies {
+    pub(crate) fn push(&mut self, took: Duration) {
+        self.0
+            .push(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
+    }
+
+    /// The latency that this part of the requests did not exceed.
+    pub(crate) fn quantile_us(&self, part: f64) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable();
+        let at = (sorted.len() as f64 * part) as usize;
+        f64::from(sorted[at.min(sorted.len() - 1)])
+    }
 }
 
 /// Requests prepared, and how they are sent.
@@ -72,39 +100,61 @@ impl Load {
         }
     }
 
-    /// Records answered a second.
-    pub(crate) async fn run(&self, address: SocketAddr, time: Duration) -> f64 {
+    pub(crate) fn connections(&self) -> usize {
+        self.connections
+    }
+
+    /// The body of one request.
+    pub(crate) fn a_body(&self) -> Vec<u8> {
+        let request = &self.requests[0];
+        let end = find(request, b"\r\n\r\n").unwrap();
+        request[end + 4..].to_vec()
+    }
+
+    /// Sends requests for a while, each connection its next one when the last was answered.
+    pub(crate) async fn run(&self, address: SocketAddr, time: Duration) -> Sample {
         let done = Arc::new(AtomicU64::new(0));
+        let stop = tokio_util::sync::CancellationToken::new();
         let tasks: Vec<_> = (0..self.connections)
             .map(|n| {
                 let (requests, done) = (Arc::clone(&self.requests), Arc::clone(&done));
+                let stop = stop.clone();
                 tokio::spawn(async move {
                     let mut stream = TcpStream::connect(address).await.unwrap();
                     stream.set_nodelay(true).unwrap();
                     let mut buffer = Vec::with_capacity(512 * 1024);
+                    let mut latencies = Latencies::default();
                     for request in requests.iter().cycle().skip(n * 7) {
+                        let sent = Instant::now();
                         stream.write_all(request).await.unwrap();
                         answer(&mut stream, &mut buffer).await;
+                        latencies.push(sent.elapsed());
                         done.fetch_add(1, Ordering::Relaxed);
+                        if stop.is_cancelled() {
+                            break;
+                        }
                     }
+                    latencies
                 })
             })
             .collect();
         // The first requests warm up: connections, caches, the processor's clock.
         tokio::time::sleep(time / 8).await;
-        let (begun, before) = (std::time::Instant::now(), done.load(Ordering::Relaxed));
+        let (begun, before) = (Instant::now(), done.load(Ordering::Relaxed));
         tokio::time::sleep(time).await;
         let answered = done.load(Ordering::Relaxed) - before;
         let rate = (answered * self.records as u64) as f64 / begun.elapsed().as_secs_f64();
+        stop.cancel();
+        let mut latencies = Latencies::default();
         for task in tasks {
-            task.abort();
-            let aborted = task.await;
-            assert!(
-                aborted.is_err_and(|error| error.is_cancelled()),
-                "a connection failed"
-            );
+            latencies.0.extend(task.await.unwrap().0);
         }
-        rate
+        let records = done.load(Ordering::Relaxed) * self.records as u64;
+        Sample {
+            rate,
+            records,
+            latencies,
+        }
     }
 
     /// Header and payload of the average record.

@@ -1,38 +1,40 @@
 //! The benchmark: durable ingest against two references in one interleaved run, then the mirror's drain
 //! against the same rows inserted by hand, then what a large strand takes of disk, memory and time.
 //!
-//! The references stand behind the same HTTP server and check the same records: `echo` keeps nothing
-//! (the limit of HTTP), `file` appends blocks to one plain file with group commit and fdatasync (the
-//! limit of durability). Every figure is a ratio of medians over the rounds, with the spread of the
+//! The references stand behind the same HTTP library: `echo` keeps nothing (the limit of HTTP); `raw` parses
+//! the JSON and appends the request's bytes to one preallocated file with group commit and fdatasync (the limit
+//! of durability); `chained` checks, hashes, links and answers each record as the product does, and appends
+//! the blocks to a plain file. Every figure is a ratio of medians over the rounds, with the spread of the
 //! rounds; absolute figures are there to see that the ratios mean something.
 
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::print_stdout,
+    clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
     reason = "a program for people, which stops where something is wrong"
 )]
 
 mod drain;
 mod figure;
+mod ingest;
 mod large;
 mod load;
+mod measured;
 mod reference;
 
 use std::net::SocketAddr;
-use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
 
-use boboyka_tests::Sidecar;
-use boboyka_tests::process::{Process, free_address, wait_until};
 use clap::Parser;
+use load::Load;
 
-use figure::Figure;
-use load::{Load, MEASURE, address};
+/// The references get a good allocator: the product is not to win by a bad one of theirs.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Ratios of durable ingest to an HTTP echo and to a plain append file.
+/// Ratios of durable ingest to an HTTP echo and to plain append files.
 #[derive(Parser)]
 struct Bench {
     /// Rounds over all measurements.
@@ -47,7 +49,7 @@ struct Bench {
     /// What to measure.
     #[arg(long, value_delimiter = ',', default_values = ["single", "batch", "drain", "large"])]
     only: Vec<String>,
-    /// Serve a reference instead: `echo` or `file`.
+    /// Serve a reference instead: `echo`, `raw` or `chained`.
     #[arg(long, hide = true)]
     serve: Option<String>,
     /// Its address.
@@ -72,69 +74,13 @@ async fn main() {
     if wanted("batch") {
         loads.push(Load::batch(16, 1000));
     }
-    ingest(&loads, bench.rounds).await;
+    if !loads.is_empty() {
+        ingest::compare(&loads, bench.rounds).await;
+    }
     if wanted("drain") {
         drain::compare(bench.rounds).await;
     }
     if wanted("large") {
         large::compare(bench.records).await;
-    }
-}
-
-/// Durable ingest, each load on each server in turn.
-async fn ingest(loads: &[Load], rounds: usize) {
-    let folder = tempfile::tempdir().unwrap();
-    let echo = Reference::start("echo", folder.path()).await;
-    let file = Reference::start("file", folder.path()).await;
-    let sidecar = Sidecar::start().await;
-    let servers = [echo.address, file.address, address(&sidecar)];
-    for load in loads {
-        let mut rates = [Vec::new(), Vec::new(), Vec::new()];
-        for _ in 0..rounds {
-            for (rate, address) in rates.iter_mut().zip(servers) {
-                rate.push(load.run(address, MEASURE).await);
-            }
-        }
-        let [echo, file, sidecar] = rates.map(Figure::of);
-        println!("{load}: sidecar {sidecar}/s  file {file}/s  echo {echo}/s");
-        println!(
-            "    sidecar ÷ file {:.2}   sidecar ÷ echo {:.2}   file ÷ echo {:.2}",
-            sidecar.median / file.median,
-            sidecar.median / echo.median,
-            file.median / echo.median
-        );
-    }
-}
-
-/// A reference server in a process of its own.
-struct Reference {
-    _process: Process,
-    address: SocketAddr,
-}
-
-impl Reference {
-    async fn start(kind: &str, folder: &Path) -> Self {
-        let address = free_address();
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command
-            .args([
-                "--serve",
-                kind,
-                "--listen",
-                &address.to_string(),
-                "--folder",
-            ])
-            .arg(folder);
-        let process = Process::start(&mut command, &folder.join(format!("{kind}.log")));
-        wait_until(
-            Duration::from_secs(10),
-            || async move { tokio::net::TcpStream::connect(address).await.is_ok() },
-            || format!("the reference did not start: {}", process.log()),
-        )
-        .await;
-        Self {
-            _process: process,
-            address,
-        }
     }
 }

@@ -1,7 +1,9 @@
-//! The two references: an echo that keeps nothing, and a plain append file with group commit.
+//! The references: an echo that keeps nothing, and two append files with group commit.
 
+use std::fs::File;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::mpsc;
 
@@ -17,6 +19,13 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
+use crate::ingest::preallocated;
+
+/// Length of the file of `raw`; at its end it begins again.
+const RAW_FILE_BYTES: u64 = 256 * 1024 * 1024;
+/// What `raw` answers.
+const SHORT_ANSWER: &str = "{\"ok\":true}";
+
 #[derive(Deserialize)]
 struct Request<'a> {
     record_type: &'a str,
@@ -24,44 +33,93 @@ struct Request<'a> {
     data: &'a RawValue,
 }
 
-type Job = (Vec<Record>, oneshot::Sender<Vec<String>>);
-
-/// Serves `echo` or `file` until the process is killed.
+/// Serves a reference until the process is killed.
 pub(crate) async fn serve(kind: &str, listen: SocketAddr, folder: &Path) {
+    let routes = match kind {
+        "echo" => both(post(echo)),
+        "raw" => both(post(append_raw)).with_state(writer(folder.join("raw"), write_raw)),
+        "chained" => {
+            both(post(append_chained)).with_state(writer(folder.join("blocks"), write_chained))
+        }
+        other => panic!("no reference is named {other}"),
+    };
+    let routes = routes.layer(axum::extract::DefaultBodyLimit::disable());
     let listener = tokio::net::TcpListener::bind(listen).await.unwrap();
-    let writer = (kind == "file").then(|| {
-        let (sender, jobs) = mpsc::channel();
-        let path = folder.join("blocks");
-        std::thread::spawn(move || write(&path, &jobs));
-        sender
-    });
-    let app = Router::new()
-        .route("/v1/boboyka/ingest", post(ingest))
-        .route("/v1/boboyka/ingest/batch", post(ingest))
-        .layer(axum::extract::DefaultBodyLimit::disable())
-        .with_state(writer);
     let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
         let _ = stream.set_nodelay(true);
     });
-    axum::serve(listener, app).await.unwrap();
+    axum::serve(listener, routes).await.unwrap();
 }
 
-async fn ingest(
-    State(writer): State<Option<mpsc::Sender<Job>>>,
+fn both<S: Clone + Send + Sync + 'static>(handler: axum::routing::MethodRouter<S>) -> Router<S> {
+    Router::new()
+        .route("/v1/boboyka/ingest", handler.clone())
+        .route("/v1/boboyka/ingest/batch", handler)
+}
+
+/// Starts a thread that writes; it gets its work through the sender.
+fn writer<J: Send + 'static>(
+    path: std::path::PathBuf,
+    write: fn(&Path, &mpsc::Receiver<J>),
+) -> mpsc::Sender<J> {
+    let (sender, jobs) = mpsc::channel();
+    std::thread::spawn(move || write(&path, &jobs));
+    sender
+}
+
+/// What the echo parses, it parses whole.
+async fn echo(body: Bytes) -> String {
+    receipt(&Head::EMPTY).repeat(parse(&body))
+}
+
+/// Parses a body and counts its records.
+fn parse(body: &[u8]) -> usize {
+    let text = std::str::from_utf8(body).unwrap();
+    let values = text.lines().map(serde_json::from_str::<Value>);
+    values.map(Result::unwrap).filter(Value::is_object).count()
+}
+
+type RawJob = (Bytes, oneshot::Sender<()>);
+
+async fn append_raw(State(writer): State<mpsc::Sender<RawJob>>, body: Bytes) -> &'static str {
+    assert!(parse(&body) > 0);
+    let (reply, answer) = oneshot::channel();
+    writer.send((body, reply)).unwrap();
+    answer.await.unwrap();
+    SHORT_ANSWER
+}
+
+/// Takes all that waits, appends it, syncs once, answers.
+fn write_raw(path: &Path, jobs: &mpsc::Receiver<RawJob>) {
+    let file = preallocated(path, RAW_FILE_BYTES);
+    let (mut at, mut bytes, mut replies) = (0, Vec::new(), Vec::new());
+    while let Ok(first) = jobs.recv() {
+        for (body, reply) in std::iter::once(first).chain(jobs.try_iter()) {
+            bytes.extend_from_slice(&body);
+            replies.push(reply);
+        }
+        if at + bytes.len() as u64 > RAW_FILE_BYTES {
+            at = 0;
+        }
+        file.write_all_at(&bytes, at).unwrap();
+        file.sync_data().unwrap();
+        at += bytes.len() as u64;
+        bytes.clear();
+        for reply in replies.drain(..) {
+            let _ = reply.send(());
+        }
+    }
+}
+
+type ChainedJob = (Vec<Record>, oneshot::Sender<Vec<String>>);
+
+async fn append_chained(
+    State(writer): State<mpsc::Sender<ChainedJob>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> String {
     assert!(headers.contains_key("content-type"));
     let text = std::str::from_utf8(&body).unwrap();
-    let Some(writer) = writer else {
-        // What the echo parses, it parses whole.
-        let count = text
-            .lines()
-            .map(serde_json::from_str::<Value>)
-            .filter_map(Result::ok)
-            .count();
-        return receipt(&Head::EMPTY).repeat(count);
-    };
     let records = text.lines().map(|line| {
         let request: Request<'_> = serde_json::from_str(line).unwrap();
         let record_type = request.record_type.parse().unwrap();
@@ -72,9 +130,9 @@ async fn ingest(
     answer.await.unwrap().concat()
 }
 
-/// Takes all that waits, appends it, syncs once, answers.
-fn write(path: &Path, jobs: &mpsc::Receiver<Job>) {
-    let mut file = std::fs::File::create(path).unwrap();
+/// Takes all that waits, links and appends it, syncs once, answers.
+fn write_chained(path: &Path, jobs: &mpsc::Receiver<ChainedJob>) {
+    let mut file = File::create(path).unwrap();
     let mut head = Head::EMPTY;
     while let Ok(first) = jobs.recv() {
         let (mut bytes, mut answers) = (Vec::new(), Vec::new());
