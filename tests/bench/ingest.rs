@@ -43,13 +43,19 @@ impl Rounds {
 }
 
 /// Prints rates and ratios of each load.
-pub(crate) async fn compare(loads: &[Load], rounds: usize) {
+pub(crate) async fn compare(loads: &[Load], rounds: usize, before: Option<&Path>) {
     let folder = tempfile::tempdir().unwrap();
     let [echo, raw, chained] = REFERENCES.map(|kind| Reference::start(kind, folder.path()));
     let references = [echo.await, raw.await, chained.await];
     let mut sidecar = Sidecar::start().await;
     let mut servers = vec![Measured::of(&mut sidecar)];
     servers.extend(references.iter().map(|reference| reference.measured));
+    let mut other = None;
+    if let Some(program) = before {
+        let other = other.insert(Sidecar::start().await);
+        other.replace_by(program).await;
+        servers.push(Measured::of(other));
+    }
     tokio::time::sleep(IDLE).await;
     println!(
         "idle sidecar: resident {:.1} MiB",
@@ -78,7 +84,10 @@ pub(crate) async fn compare(loads: &[Load], rounds: usize) {
 }
 
 fn say(load: &Load, measured: Vec<Rounds>) {
-    let [sidecar, echo, raw, chained]: [Rounds; 4] = measured.try_into().ok().unwrap();
+    let mut measured = measured.into_iter();
+    let mut next = || measured.next().unwrap();
+    let (sidecar, echo, raw, chained) = (next(), next(), next(), next());
+    let before = measured.next();
     let cpu = Figure::of(sidecar.cpu_seconds);
     let raw_cpu = Figure::of(raw.cpu_seconds);
     let (p50, p99) = (Figure::of(sidecar.p50), Figure::of(sidecar.p99));
@@ -95,6 +104,14 @@ fn say(load: &Load, measured: Vec<Rounds>) {
         "    processor seconds per 100,000 records: {cpu:.2}, raw {raw_cpu:.2}, ratio {:.2}; p50 {p50} µs, p99 {p99} µs",
         cpu.median / raw_cpu.median
     );
+    if let Some(before) = before {
+        let (rate, cpu_before) = (Figure::of(before.rates), Figure::of(before.cpu_seconds));
+        println!(
+            "    the other build {rate}/s, {cpu_before:.2} processor seconds; sidecar ÷ other build {:.2}, of the processor {:.2}",
+            sidecar.median / rate.median,
+            cpu.median / cpu_before.median
+        );
+    }
 }
 
 fn say_latency_of_syncs(syncs: Rounds) {

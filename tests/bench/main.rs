@@ -49,6 +49,9 @@ struct Bench {
     /// What to measure.
     #[arg(long, value_delimiter = ',', default_values = ["single", "batch", "drain", "large"])]
     only: Vec<String>,
+    /// Another build of the sidecar, measured in the same run.
+    #[arg(long, value_name = "PROGRAM")]
+    before: Option<std::path::PathBuf>,
     /// Serve a reference instead: `echo`, `raw` or `chained`.
     #[arg(long, hide = true)]
     serve: Option<String>,
@@ -75,7 +78,7 @@ async fn main() {
         loads.push(Load::batch(16, 1000));
     }
     if !loads.is_empty() {
-        ingest::compare(&loads, bench.rounds).await;
+        ingest::compare(&loads, bench.rounds, bench.before.as_deref()).await;
     }
     if wanted("drain") {
         drain::compare(bench.rounds).await;

@@ -12,6 +12,7 @@ use crate::process::{GUARD, Process, free_address, wait_until};
 /// A running sidecar with a data folder of its own.
 #[derive(Debug)]
 pub struct Sidecar {
+    program: PathBuf,
     process: Option<Process>,
     data: TempDir,
     listen: SocketAddr,
@@ -47,6 +48,7 @@ impl Sidecar {
     ) -> Self {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let mut sidecar = Self {
+            program: binary(),
             process: None,
             data: tempfile::tempdir().unwrap(),
             listen: free_address(),
@@ -60,12 +62,18 @@ impl Sidecar {
         sidecar
     }
 
+    /// Ends it and starts another build of it on the same data folder.
+    pub async fn replace_by(&mut self, program: &Path) {
+        self.kill_9();
+        program.clone_into(&mut self.program);
+        self.restart().await;
+    }
+
     /// Starts it again on the same data folder.
     pub async fn restart(&mut self) {
         self.process = None;
-        let binary = binary();
         let mut words = self.wrapper.clone();
-        words.push(binary.to_string_lossy().into_owned());
+        words.push(self.program.to_string_lossy().into_owned());
         let mut command = Command::new(&words[0]);
         command
             .args(&words[1..])
