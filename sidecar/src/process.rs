@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
 use crate::config::{self, Strand};
+use crate::folder;
 use crate::health;
 use crate::server;
 use crate::server::listen::{ListenAddress, Listeners};
@@ -38,7 +39,7 @@ pub enum RunError {
         "a signal ended the sidecar before it had mirrored everything; start it again to go on"
     )]
     Interrupted,
-    /// A write failed; only a restart can find out what the disk holds.
+    /// A write failed, or the data folder is gone; only a restart can find out what the disk holds.
     #[error("the store stopped: {0}")]
     Poisoned(String),
     /// A listener or the mirror ended by itself; the log says why.
@@ -84,6 +85,11 @@ pub(crate) async fn serve_health(
     let api = Arc::new(Api::new(store.clone(), upkeep.mirror.clone()));
     let router = health::router(Arc::clone(&api));
     upkeep.spawn(server::serve(listeners, router, shutdown.clone()));
+    upkeep.spawn(folder::watch(
+        strand.data_dir.clone(),
+        store.clone(),
+        shutdown.clone(),
+    ));
     Ok(api)
 }
 

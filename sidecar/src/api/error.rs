@@ -64,6 +64,7 @@ codes! {
     TooDeep: UNPROCESSABLE_ENTITY, "too_deep", "nested too deep";
     TooLarge: PAYLOAD_TOO_LARGE, "too_large", "too large";
     UnknownRecordType: UNPROCESSABLE_ENTITY, "unknown_record_type", "unknown record type";
+    VerifyBusy: TOO_MANY_REQUESTS, "verify_busy", "verification busy";
     UnsupportedMediaType: UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "unsupported media type";
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use boboyka_mirror::{Class, LaneState, LaneStatus, Mirror};
-use boboyka_store::View;
+use boboyka_store::{View, now_ms};
 use boboyka_strand::RecordType;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -150,9 +150,15 @@ fn encode_store(api: &Api, encoder: &mut DescriptorEncoder<'_>) -> Result<(), st
         ),
         (
             "store_poisoned",
-            "1 after a failed write",
+            "1 after a failed write or the loss of the data folder",
             None,
             i64::from(store.is_poisoned()),
+        ),
+        (
+            "clock_ahead",
+            "How far the newest record's time is ahead of the clock",
+            Some(Unit::Seconds),
+            signed(store.view().ahead_ms(now_ms()) / 1000),
         ),
     ];
     encode_gauges(gauges, encoder)

@@ -13,5 +13,6 @@ mod write;
 
 pub(crate) use bloom::Bloom;
 pub(crate) use format::{Frame, HASH_ENTRY_LEN, SEGMENT_MAX_BLOCKS, Segment};
+pub(crate) use read::OpenSegment;
 pub(crate) use verify::follow_run;
 pub(crate) use write::SegmentWriter;

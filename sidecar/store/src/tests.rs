@@ -1,6 +1,7 @@
 //! Tests of the store on a real folder, with small segments so that sealing happens often.
 
 mod fixtures;
+mod pages;
 mod phases;
 mod pruning;
 mod pruning_crashes;
@@ -75,11 +76,9 @@ fn verdict(store: &Store) -> Verdict {
 fn everything(store: &Store) -> PageQuery {
     let before = store.view().head.seq + 1;
     PageQuery {
-        record_type: None,
         before,
-        since_ms: 0,
-        until_ms: u64::MAX,
         limit: 1000,
+        ..PageQuery::default()
     }
 }
 
@@ -111,7 +110,7 @@ async fn what_was_appended_is_found_by_seq_by_hash_in_pages_and_after_a_restart(
     };
     let mut seen = 0;
     loop {
-        let page = store.page(&query).unwrap();
+        let page = store.page(&query).blocks;
         assert!(
             page.iter()
                 .all(|block| block.header.record_type == RecordType::AuditLog)

@@ -40,6 +40,12 @@ pub struct View {
 }
 
 impl View {
+    /// How far the newest block's time is ahead of the clock, in milliseconds: the clock went back, and times in the
+    /// strand never do.
+    pub fn ahead_ms(&self, now_ms: u64) -> u64 {
+        self.head.hlc.ms().saturating_sub(now_ms)
+    }
+
     /// The last seq that the phase mirrors, if it does not mirror everything.
     pub fn mirror_until(&self) -> Option<Seq> {
         self.phase.and_then(|phase| phase.mirror_until)

@@ -20,7 +20,15 @@ pub(crate) struct Status {
     pub(crate) strand: StrandStatus,
     pub(crate) mirror: Vec<LaneJson>,
     pub(crate) retention: RetentionJson,
+    pub(crate) clock: ClockJson,
     pub(crate) version: &'static str,
+}
+
+/// The strand's time beside this machine's.
+#[derive(Serialize)]
+pub(crate) struct ClockJson {
+    /// How far the newest record's time is ahead of the clock.
+    pub(crate) ahead_ms: u64,
 }
 
 /// Records per type, in the page's order.

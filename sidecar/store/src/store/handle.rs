@@ -162,6 +162,11 @@ impl Store {
         self.shared.poison.is_set()
     }
 
+    /// Makes the store acknowledge nothing any more, because its folder is not what it was.
+    pub fn poison(&self, reason: String) {
+        self.shared.poison.set(reason);
+    }
+
     /// Writes what waits, refuses what comes later, and returns when the disk is at rest. Blocking.
     pub fn close(&self) {
         self.shared.queue.close();

@@ -19,7 +19,7 @@ fn changes(store: &Store) -> Vec<(Seq, Value)> {
     };
     let mut found = Vec::new();
     loop {
-        let page = store.page(&query).unwrap();
+        let page = store.page(&query).blocks;
         let Some(last) = page.last() else { break };
         query.before = last.header.seq;
         for block in page {
