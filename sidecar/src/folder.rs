@@ -41,12 +41,11 @@ async fn identity(data_dir: &Path) -> Result<(u64, u64)> {
 fn change(opened: &Result<(u64, u64)>, now: &Result<(u64, u64)>) -> Option<&'static str> {
     match (opened, now) {
         (Ok(opened), Ok(now)) if opened != now => Some("was replaced"),
-        (_, Err(error)) => match error.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::StaleNetworkFileHandle => {
-                Some("was deleted")
-            }
-            _ => None,
-        },
+        (_, Err(error)) => matches!(
+            error.kind(),
+            ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::StaleNetworkFileHandle
+        )
+        .then_some("was deleted"),
         (_, Ok(_)) => None,
     }
 }

@@ -21,5 +21,7 @@ mod signals;
 mod standalone;
 mod upkeep;
 
+#[doc(hidden)]
+pub use api::fuzzing;
 pub use process::RunError;
 pub use server::listen::{ListenAddress, ListenAddressError};

@@ -119,6 +119,10 @@ impl<'a> Event<'a> {
 
 /// A page of the events feed.
 #[derive(Serialize)]
+#[allow(
+    clippy::struct_field_names,
+    reason = "the field has its name on the public page"
+)]
 pub(super) struct Events<'a> {
     pub(super) events: Vec<Event<'a>>,
     pub(super) next_cursor: Option<String>,

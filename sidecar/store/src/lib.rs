@@ -16,6 +16,8 @@ mod clock;
 mod error;
 mod files;
 mod floor;
+#[doc(hidden)]
+pub mod fuzzing;
 mod job;
 mod key;
 mod keys;

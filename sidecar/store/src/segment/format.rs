@@ -99,7 +99,7 @@ pub(crate) struct Frame {
 
 /// What stands behind the indexes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Footer {
+pub(crate) struct Footer {
     pub(super) meta: SegmentMeta,
     pub(super) frames: Vec<Frame>,
 }

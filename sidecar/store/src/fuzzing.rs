@@ -1,0 +1,61 @@
+//! Readers of the disk's bytes, for the fuzz targets: each takes any bytes and must neither panic nor ask for memory that
+//! the bytes do not pay for.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use boboyka_strand::{Block, Head, run};
+
+use crate::segment::{Footer, Segment};
+use crate::stored::Stored as _;
+use crate::tail_run;
+
+/// A run, as the tail and the segments hold it: what decodes has consecutive blocks.
+pub fn run(bytes: &[u8]) {
+    if let Ok(blocks) = run::decode(bytes) {
+        let linked = blocks.windows(2).all(|pair| match pair {
+            [a, b] => b.header.parent_hash == a.hash && b.header.seq == a.header.seq + 1,
+            _ => true,
+        });
+        assert!(linked, "the run decodes and does not hold");
+    }
+}
+
+/// A compressed run with its keys, as the tail holds it.
+pub fn tail_run(bytes: &[u8]) {
+    if let Ok(unpacked) = tail_run::unpack(bytes) {
+        run(&unpacked.run);
+    }
+}
+
+/// A compressed run of a strand's first blocks.
+pub fn pack(blocks: &[Block]) -> Vec<u8> {
+    tail_run::pack(&Head::EMPTY, blocks, &[])
+}
+
+/// A segment's file; `path` is where it may be written.
+///
+/// # Errors
+/// It can't be written.
+pub fn segment(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    std::fs::File::create(path)?.write_all(bytes)?;
+    let Ok(segment) = Segment::discover(path) else {
+        return Ok(());
+    };
+    if let Ok(open) = segment.open() {
+        for frame in open.frames() {
+            // Damage is an answer; only a panic is none.
+            drop(open.read(frame));
+        }
+    }
+    drop(segment.read_bloom());
+    Ok(())
+}
+
+/// A segment's footer: what is read is written and read the same again.
+pub fn footer(bytes: &[u8]) {
+    if let Ok(footer) = Footer::from_bytes(bytes) {
+        let again = footer.to_bytes().map(|bytes| Footer::from_bytes(&bytes));
+        assert!(again.is_ok_and(|again| again.is_ok_and(|again| again == footer)));
+    }
+}

@@ -1,0 +1,109 @@
+//! What was promised, and when: receipts, floors and phases by the operation with which they left the process.
+
+use std::collections::HashMap;
+
+use boboyka_strand::Seq;
+
+use crate::log::{Log, Op};
+
+/// Something that the process said to its caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// A record is durable.
+    Receipt {
+        /// Its seq.
+        seq: Seq,
+        /// Its hash, in hexadecimal.
+        hash: String,
+    },
+    /// Pruning has left this floor.
+    Floor(Seq),
+    /// Retention was asked to prune: the floor may rise from here on.
+    MayPrune,
+}
+
+/// All that was said, with the operation that said it.
+pub(crate) fn said(log: &Log) -> Vec<(usize, Said)> {
+    let mut open: HashMap<i32, Vec<u8>> = HashMap::new();
+    let mut found = Vec::new();
+    for (at, op) in log.ops.iter().enumerate() {
+        let Op::Send { fd, data } = op else { continue };
+        let buffer = open.entry(*fd).or_default();
+        buffer.extend_from_slice(log.data(data));
+        let taken = take(buffer, |said| found.push((at, said)));
+        buffer.drain(..taken);
+    }
+    found
+}
+
+/// Takes what is whole; how many bytes of the text are used up.
+fn take(text: &[u8], mut found: impl FnMut(Said)) -> usize {
+    const HASH: &[u8] = b"\"record_hash\":\"";
+    const SEQ: &[u8] = b"\"seq\":";
+    let mut used = 0;
+    loop {
+        let rest = &text[used..];
+        if let Some(at) = find(rest, b"\"floor\":")
+            && let Some((floor, len)) = number(&rest[at + 8..])
+            && find(&rest[..at], HASH).is_none()
+        {
+            found(Said::Floor(floor));
+            used += at + 8 + len;
+            continue;
+        }
+        if let Some(at) = find(rest, b"\"prune\"")
+            && find(&rest[..at], HASH).is_none()
+        {
+            found(Said::MayPrune);
+            used += at + 7;
+            continue;
+        }
+        let Some(hash_at) = find(rest, HASH).map(|at| at + HASH.len()) else {
+            return used;
+        };
+        let receipt = rest.get(hash_at..hash_at + 64).and_then(|hash| {
+            let seq_at = hash_at + 64 + find(&rest[hash_at + 64..], SEQ)? + SEQ.len();
+            let (seq, len) = number(&rest[seq_at..])?;
+            Some((
+                String::from_utf8_lossy(hash).into_owned(),
+                seq,
+                seq_at + len,
+            ))
+        });
+        let Some((hash, seq, len)) = receipt else {
+            return used;
+        };
+        found(Said::Receipt { seq, hash });
+        used += len;
+    }
+}
+
+/// A number that something follows.
+fn number(text: &[u8]) -> Option<(u64, usize)> {
+    let len = text.iter().position(|byte| !byte.is_ascii_digit())?;
+    let digits = std::str::from_utf8(&text[..len]).ok()?;
+    Some((digits.parse().ok()?, len))
+}
+
+fn find(text: &[u8], what: &[u8]) -> Option<usize> {
+    text.windows(what.len()).position(|window| window == what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Said, take};
+
+    #[test]
+    fn what_is_whole_is_taken_and_the_rest_waits() {
+        let hash = "a".repeat(64);
+        let text = format!(
+            "HTTP/1.1 200 OK\r\n\r\n{{\"record_hash\":\"{hash}\",\"dual_write\":{{\"ok\":null}},\"seq\":12,\"x\":1}}\
+             {{\"prune\":1}}{{\"floor\":7}}{{\"record_hash\":\"{hash}\",\"se"
+        );
+        let mut found = Vec::new();
+        let used = take(text.as_bytes(), |said| found.push(said));
+        let receipt = Said::Receipt { seq: 12, hash };
+        assert_eq!(found, [receipt, Said::MayPrune, Said::Floor(7)]);
+        assert!(text[used..].starts_with("}{\"record_hash\""));
+    }
+}
