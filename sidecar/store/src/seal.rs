@@ -80,11 +80,15 @@ pub(crate) fn due(
     }
     let most = options.seal_blocks.min(SEGMENT_MAX_BLOCKS);
     let (mut blocks, mut bytes) = (0, 0);
+    let mut next_seq = memory.tail().front()?.first_seq();
     let fits = |run: &&Arc<TailRun>| {
         let first = blocks == 0;
+        // A segment has no gap.
+        let follows = run.first_seq() == next_seq;
+        next_seq = run.head.seq + 1;
         blocks += run.entries.len();
         bytes += run.bytes.len();
-        blocks <= most && (first || bytes <= bounds.segment_bytes)
+        follows && blocks <= most && (first || bytes <= bounds.segment_bytes)
     };
     let runs: Vec<_> = memory
         .tail()

@@ -138,7 +138,10 @@ fn seq_of(block: &Block) -> u64 {
 fn broken_at(seq: u64, error: ReadError) -> ChainError {
     match error {
         ReadError::Damaged { source, .. } => source,
-        other @ (ReadError::Io { .. } | ReadError::Pruned { .. } | ReadError::Tail(_)) => {
+        other @ (ReadError::Io { .. }
+        | ReadError::Lost { .. }
+        | ReadError::Pruned { .. }
+        | ReadError::Tail(_)) => {
             let reason = Break::Unreadable(causes(&other));
             ChainError { seq, reason }
         }
