@@ -9,6 +9,7 @@ use boboyka_strand::retention::Policy;
 use uuid::Uuid;
 
 use crate::error::{OpenError, ReadError, causes};
+use crate::files;
 use crate::memory::Memory;
 use crate::options::Options;
 use crate::segment::{SEGMENT_MAX_BLOCKS, Segment, SegmentWriter};
@@ -116,6 +117,10 @@ pub(crate) fn seal(task: &SealTask, folder: &Path, strand: Uuid) -> Option<Segme
             Some(segment)
         }
         Err(error) => {
+            // What there is of the file takes room, which may be what is missing.
+            let first = task.runs.first().map_or(0, |run| run.first_seq());
+            let path = folder.join(Segment::file_name(first));
+            let _ = std::fs::remove_file(files::unfinished(&path));
             tracing::error!(
                 error = causes(&*error),
                 "could not seal a segment; the tail keeps its blocks and the next commit tries again"

@@ -23,7 +23,7 @@ pub(crate) struct RawRun {
 /// One entry.
 pub(crate) enum Entry {
     Run(RawRun),
-    Change(Change),
+    Change(Box<Change>),
 }
 
 /// Adds a run as an entry.
@@ -40,7 +40,7 @@ pub(crate) fn read(mut body: &[u8]) -> Result<Vec<Entry>, Unreadable> {
         let (tag, bytes) = take_entry(&mut body)?;
         entries.push(match tag {
             RUN => Entry::Run(read_run(bytes)?),
-            _ => Entry::Change(Change::read(tag, bytes)?),
+            _ => Entry::Change(Box::new(Change::read(tag, bytes)?)),
         });
     }
     Ok(entries)

@@ -163,7 +163,7 @@ impl Replay {
         for entry in entries {
             match entry {
                 Entry::Run(run) if frame.head.last > sealed => self.runs.push(run),
-                Entry::Change(change) if is_news => self.summary.apply(change),
+                Entry::Change(change) if is_news => self.summary.apply(*change),
                 Entry::Run(_) | Entry::Change(_) => {}
             }
         }
