@@ -64,6 +64,18 @@ pub enum TailError {
     },
 }
 
+impl TailError {
+    /// Whether the disk was full.
+    pub(crate) fn is_full(&self) -> bool {
+        let (Self::Engine(sled::Error::Io(error)) | Self::Sync(error) | Self::Journal(error)) =
+            self
+        else {
+            return false;
+        };
+        error.kind() == io::ErrorKind::StorageFull
+    }
+}
+
 /// Why a value's bytes mean nothing.
 #[derive(Debug, thiserror::Error)]
 #[error("the stored {what} can't be read: {why}")]

@@ -16,6 +16,7 @@ mod replay;
 mod settle;
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -193,12 +194,12 @@ impl Disk {
             // The files that it frees are used at once: it must not be one that only the system's cache holds.
             write_ledger(&mut self.ledger, page, data_dir)?;
         }
-        let folder = &self.folders.journal;
-        let journal = carry_over(options, folder, strand, &mut self.replay, runs)?;
         let known = self.page.is_some();
         let (tail, rebuilt) =
             self.tail
                 .settle(&self.folders.tail, strand, summary, known, quarantine)?;
+        let folder = &self.folders.journal;
+        let journal = carry_over(options, folder, strand, &mut self.replay, runs)?;
         let sealed = summary.segments.values().last();
         let sealed = sealed.map_or(0, |segment| segment.meta.head.seq);
         let page = page_of(&journal, strand, summary, sealed)?;
@@ -272,7 +273,14 @@ fn carry_over(
     let failed = |error| failed("write the journal in", folder)(error);
     let len = options.journal_file_bytes;
     let reuse = replay.take_spent(len);
-    let mut journal = Journal::begin(folder, strand, len, replay.place, reuse).map_err(failed)?;
+    let begun = Journal::begin(folder, strand, len, replay.place, reuse);
+    let begun = begun.or_else(|error| match replay.take_carried(len) {
+        Some(path) if error.kind() == ErrorKind::StorageFull => {
+            Journal::begin(folder, strand, len, replay.place, Some(path))
+        }
+        _ => Err(error),
+    });
+    let mut journal = begun.map_err(failed)?;
     let mut rest = runs;
     loop {
         let mut bytes = 0;

@@ -146,6 +146,8 @@ pub(crate) struct FoundFile {
     pub(crate) len: u64,
     /// `None` when neither header holds.
     pub(crate) identity: Option<Identity>,
+    /// The generation that it was made in.
+    pub(crate) made_in: u64,
 }
 
 /// The files of a journal's folder, by their generations; those without a header that holds come last.
@@ -156,10 +158,13 @@ pub(crate) fn files_in(folder: &Path) -> io::Result<Vec<FoundFile>> {
         if path.extension().is_some_and(|end| end == EXTENSION) {
             let len = fs::metadata(&path)?.len();
             let identity = File::open(&path).ok().and_then(|file| identity_of(&file));
+            let stem = path.file_stem().and_then(|stem| stem.to_str());
+            let made_in = stem.and_then(|stem| stem.parse().ok());
             found.push(FoundFile {
                 path,
                 len,
                 identity,
+                made_in: made_in.unwrap_or_default(),
             });
         }
     }

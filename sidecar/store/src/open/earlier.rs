@@ -62,6 +62,13 @@ pub(super) fn read(
             }
         }
         FoundTail::Broken(why) => Some(why.clone()),
+        FoundTail::NoRoom => {
+            return Err(OpenError::Io {
+                doing: "open the tail without free space in",
+                path: data_dir.to_owned(),
+                source: io::ErrorKind::StorageFull.into(),
+            });
+        }
     };
     if let Some(why) = damage.filter(|_| used) {
         let reason = format!(

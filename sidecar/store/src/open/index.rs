@@ -1,12 +1,13 @@
 //! The tail's index, brought in line with what ledger, journal and segments say, or made anew.
 
+use std::fs;
 use std::path::Path;
 
 use boboyka_strand::RecordType;
 use uuid::Uuid;
 
 use crate::error::{OpenError, TailError, causes};
-use crate::files::{make_folder, sync_folder};
+use crate::files::{failed, make_folder, sync_folder};
 use crate::quarantine::Quarantine;
 use crate::summary::Summary;
 use crate::tail::Tail;
@@ -20,6 +21,8 @@ pub(super) enum FoundTail {
     },
     /// It can't be read, and why.
     Broken(String),
+    /// The disk has no room for it to be opened.
+    NoRoom,
 }
 
 impl FoundTail {
@@ -36,6 +39,7 @@ impl FoundTail {
                 summary: Box::new(summary),
                 strand,
             },
+            Err(error) if error.is_full() => Self::NoRoom,
             Err(error) => Self::Broken(causes(&error)),
         }
     }
@@ -50,10 +54,6 @@ impl FoundTail {
         ledger: bool,
         quarantine: &Quarantine,
     ) -> Result<(Tail, Option<String>), OpenError> {
-        let failed = |source| OpenError::Tail {
-            path: folder.to_owned(),
-            source,
-        };
         let why = match self {
             Self::Opened {
                 tail,
@@ -82,19 +82,33 @@ impl FoundTail {
                 }
             }
             Self::Broken(why) => why,
+            Self::NoRoom => {
+                // It frees more than a new one takes.
+                fs::remove_dir_all(folder).map_err(failed("remove", folder))?;
+                return Ok((anew(folder, strand, wanted)?, None));
+            }
         };
         tracing::warn!(
             why,
             "the tail's index could not be used ({why}) and is made anew from ledger and journal; nothing is lost"
         );
         quarantine.set_tail_aside(folder)?;
-        make_folder(folder)?;
-        let tail = Tail::open(folder).map_err(failed)?;
-        tail.bring_in_line(&Summary::default(), wanted)
-            .map_err(failed)?;
-        begin(&tail, folder, strand)?;
-        Ok((tail, Some(why)))
+        Ok((anew(folder, strand, wanted)?, Some(why)))
     }
+}
+
+fn anew(folder: &Path, strand: Uuid, wanted: &Summary) -> Result<Tail, OpenError> {
+    make_folder(folder)?;
+    let tail = Tail::open(folder).and_then(|tail| {
+        tail.bring_in_line(&Summary::default(), wanted)?;
+        Ok(tail)
+    });
+    let tail = tail.map_err(|source| OpenError::Tail {
+        path: folder.to_owned(),
+        source,
+    })?;
+    begin(&tail, folder, strand)?;
+    Ok(tail)
 }
 
 /// Makes a new tail durable, names and all.

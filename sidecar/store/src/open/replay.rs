@@ -24,7 +24,11 @@ pub(super) struct Replay {
     pub(super) place: Place,
     /// Files that hold nothing that is needed.
     spent: Vec<FoundFile>,
-    /// Files that were read.
+    /// Files in which there was no frame, such as a spare one.
+    empty: Vec<FoundFile>,
+    /// Files with nothing but what a start that was cut short carried over: older files hold the same.
+    carried: Vec<FoundFile>,
+    /// Files with frames.
     read: Vec<FoundFile>,
     flaws: Vec<Flaw>,
     /// Where an earlier version kept what the journal holds.
@@ -64,6 +68,8 @@ impl Replay {
         };
         let files = files_in(folder).map_err(failed("read", folder))?;
         let newest = files.iter().rev().find_map(|file| file.identity);
+        // A new file must not get the name of one that is there.
+        let made = files.iter().map(|file| file.made_in).max();
         let strand = page.map(|page| page.strand).or(earlier.strand);
         let strand = strand.or_else(|| newest.map(|life| life.strand));
         let needed = page.map_or(0, |page| page.generation);
@@ -82,22 +88,29 @@ impl Replay {
             place: Place {
                 number: page.map_or(0, |page| page.frame) + 1,
                 before: Sum::default(),
-                generation: newest.map_or(0, |life| life.generation).max(needed) + 1,
+                generation: newest
+                    .map_or(0, |life| life.generation)
+                    .max(needed)
+                    .max(made.unwrap_or_default())
+                    + 1,
             },
             spent,
+            empty: Vec::new(),
+            carried: Vec::new(),
             read,
             flaws: Vec::new(),
             earlier_log: earlier.log,
         };
-        let frames = replay.frames()?;
+        let frames = replay.frames(page.map_or(0, |page| page.frame))?;
         replay.follow(frames, page);
         Ok(replay)
     }
 
     /// The frames of the files that are needed, in order.
-    fn frames(&mut self) -> Result<Vec<Frame>, OpenError> {
+    fn frames(&mut self, covered: u64) -> Result<Vec<Frame>, OpenError> {
         let mut frames = Vec::new();
-        for file in &self.read {
+        for file in std::mem::take(&mut self.read) {
+            let known = frames.len();
             let take = |found: FoundFrame<'_>| {
                 frames.push(Frame {
                     head: found.head,
@@ -106,9 +119,18 @@ impl Replay {
                     entries: entry::read(found.body),
                 });
             };
-            let life = scan(file, self.strand, take).map_err(failed("read", &file.path))?;
+            let life = scan(&file, self.strand, take).map_err(failed("read", &file.path))?;
             let generation = life.map_or(0, |life| life.generation);
             self.place.generation = self.place.generation.max(generation + 1);
+            let mut own = frames.iter().skip(known);
+            let kept = if frames.len() == known {
+                &mut self.empty
+            } else if own.all(|frame: &Frame| frame.head.carry && frame.head.number > covered) {
+                &mut self.carried
+            } else {
+                &mut self.read
+            };
+            kept.push(file);
         }
         frames.sort_by_key(|frame| (frame.head.number, frame.head.generation));
         Ok(frames)
@@ -128,12 +150,7 @@ impl Replay {
             let next = expected.is_some_and(|expected| number == expected);
             if !carry && (skips || (next && !follows)) {
                 let lost = expected.unwrap_or(number)..number;
-                let before = at.as_ref().map(|(file, _)| file.clone());
-                self.note_flaw(
-                    before.into_iter().chain([frame.file.clone()]),
-                    lost.start,
-                    lost.end,
-                );
+                self.note_flaw(lost.start, lost.end);
             }
             expected = Some(number + 1);
             at = Some((frame.file.clone(), frame.sum));
@@ -142,8 +159,7 @@ impl Replay {
             self.take(frame, number > covered, sealed);
         }
         if let Some(expected) = expected.filter(|expected| *expected <= covered) {
-            let files = self.paths();
-            self.note_flaw(files, expected, covered + 1);
+            self.note_flaw(expected, covered + 1);
         }
     }
 
@@ -169,9 +185,8 @@ impl Replay {
         }
     }
 
-    fn note_flaw(&mut self, files: impl IntoIterator<Item = PathBuf>, first: u64, end: u64) {
-        let mut paths: Vec<_> = files.into_iter().collect();
-        paths.dedup();
+    fn note_flaw(&mut self, first: u64, end: u64) {
+        let paths = self.paths();
         let reason = format!(
             "copies of the journal's files, in which the frames {first} to {} are damaged",
             end.saturating_sub(1).max(first)
@@ -187,19 +202,31 @@ impl Replay {
 
     /// The files that may hold what is not sealed.
     pub(super) fn paths(&self) -> Vec<PathBuf> {
-        let read = self.read.iter().map(|file| file.path.clone());
+        let read = self.read.iter().chain(&self.carried).chain(&self.empty);
+        let read = read.map(|file| file.path.clone());
         read.chain(self.earlier_log.clone()).collect()
     }
 
     /// Takes out a file of the usual length that can be used again at once.
     pub(super) fn take_spent(&mut self, len: u64) -> Option<PathBuf> {
-        let at = self.spent.iter().position(|file| file.len == len)?;
-        Some(self.spent.swap_remove(at).path)
+        let unused = [&mut self.empty, &mut self.spent];
+        unused.into_iter().find_map(|files| {
+            let at = files.iter().position(|file| file.len == len)?;
+            Some(files.swap_remove(at).path)
+        })
+    }
+
+    /// Takes out a file that holds copies only, for a disk that has no room for another one.
+    pub(super) fn take_carried(&mut self, len: u64) -> Option<PathBuf> {
+        let at = self.carried.iter().position(|file| file.len == len)?;
+        Some(self.carried.swap_remove(at).path)
     }
 
     /// Gives the files to the journal that went on in another one.
     pub(super) fn give_up(self, mut journal: Journal) -> Journal {
         let mut files = self.read;
+        files.extend(self.carried);
+        files.extend(self.empty);
         files.extend(self.spent);
         for file in files {
             journal.give_up(file.path, file.len);

@@ -415,3 +415,18 @@ async fn a_flipped_bit_in_a_key_index_or_its_filter_appends_nothing_twice() {
         store.close();
     }
 }
+
+#[tokio::test]
+async fn a_first_start_that_was_killed_while_it_made_a_file_is_no_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("journal")).unwrap();
+    let cut_short = dir.path().join("journal/00000000000000000001.journal");
+    fs::write(cut_short, vec![0; 100_000]).unwrap();
+    for n in 0..4 {
+        let store = reopened(dir.path());
+        assert_eq!(store.view().head.seq, n);
+        store.append(vec![record(n)]).await.unwrap();
+        assert!(store.quarantined().is_empty(), "{:?}", store.quarantined());
+        store.close();
+    }
+}
