@@ -56,7 +56,7 @@ pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, ApiE
             supabase_url: api.mirror.supabase_url(),
             event_counts: EventCounts(view.counts),
             total_events: view.counts.values().sum(),
-            strand: StrandStatus::new(api.store.strand_id(), &view, api.store.quarantined()),
+            strand: StrandStatus::new(&api.store, &view),
             mirror: lane_statuses(api.mirror.lanes(&view)),
             retention: view.retention.into(),
             clock: ClockJson {

@@ -6,9 +6,13 @@ use std::path::Path;
 
 use boboyka_strand::{Block, Head, run};
 
+use crate::journal::entry::{self, Entry};
+use crate::journal::frame::{self, FrameHead, Key};
 use crate::segment::{Footer, Segment};
 use crate::stored::Stored as _;
 use crate::tail_run;
+
+const KEY: Key = [7; 32];
 
 /// A run, as the tail and the segments hold it: what decodes has consecutive blocks.
 pub fn run(bytes: &[u8]) {
@@ -50,6 +54,56 @@ pub fn segment(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     }
     drop(segment.read_bloom());
     Ok(())
+}
+
+/// A frame of the journal: its header, and what its body holds, whether or not the checksums hold.
+pub fn frame(bytes: &[u8]) {
+    if let Some((_, body_len)) = frame::read_head(bytes, &KEY) {
+        let body = frame::read_body(bytes, body_len, &KEY);
+        body.into_iter().for_each(|(body, _)| entries(body));
+    }
+    if let Some((head, _)) = frame::unchecked_head(bytes) {
+        assert!(head.before.len() == frame::Sum::default().len());
+    }
+    entries(bytes.get(frame::HEADER_LEN..).unwrap_or_default());
+}
+
+/// A whole frame around a body.
+pub fn frame_of(body: &[u8]) -> Vec<u8> {
+    let head = FrameHead {
+        generation: 1,
+        nonce: 2,
+        number: 3,
+        first: 1,
+        last: 1,
+        carry: false,
+        before: frame::Sum::default(),
+    };
+    let mut bytes = Vec::new();
+    frame::begin(&mut bytes);
+    bytes.extend_from_slice(body);
+    frame::finish(&mut bytes, &KEY, &head);
+    bytes
+}
+
+fn entries(body: &[u8]) {
+    let Ok(entries) = entry::read(body) else {
+        return;
+    };
+    for one in entries {
+        match one {
+            Entry::Run(run) => tail_run(&run.bytes),
+            Entry::Change(change) => {
+                let mut again = Vec::new();
+                assert!(change.put(&mut again).is_ok());
+                let read = entry::read(&again);
+                let same = read.is_ok_and(
+                    |read| matches!(read.as_slice(), [Entry::Change(read)] if *read == change),
+                );
+                assert!(same, "{change:?} is written as {again:?}");
+            }
+        }
+    }
 }
 
 /// A segment's footer: what is read is written and read the same again.

@@ -10,6 +10,7 @@ use crate::error::WriteError;
 use crate::key::IdempotencyKey;
 use crate::lane::{DeadLetter, Mark};
 use crate::phase::PhaseState;
+use crate::quarantine::Quarantined;
 use crate::segment::Segment;
 
 /// The answer to an append: one result for each record, in order.
@@ -41,8 +42,31 @@ pub(crate) enum Job {
         has_supabase: bool,
         reply: Waiter,
     },
+    /// Record in the strand what lies in quarantine, unless that is done.
+    Quarantined {
+        found: Quarantined,
+        reply: Waiter,
+    },
     Sealed(Box<Segment>),
     SealFailed,
+    /// The ledger was written, and files below a generation are free; `None` when it could not be written.
+    Checkpointed(Option<u64>),
+}
+
+impl Job {
+    /// The records that it appends.
+    pub(crate) fn records(&self) -> &[NewRecord] {
+        match self {
+            Self::Append { records, .. } => records,
+            Self::Lane { .. }
+            | Self::Phase { .. }
+            | Self::Prune { .. }
+            | Self::Quarantined { .. }
+            | Self::Sealed(_)
+            | Self::SealFailed
+            | Self::Checkpointed(_) => &[],
+        }
+    }
 }
 
 /// A change of what the store keeps of a lane.

@@ -11,6 +11,7 @@
 mod anchor;
 mod append;
 mod background;
+mod change;
 mod checksum;
 mod clock;
 mod error;
@@ -18,10 +19,13 @@ mod files;
 mod floor;
 #[doc(hidden)]
 pub mod fuzzing;
+mod gap;
 mod job;
+mod journal;
 mod key;
 mod keys;
 mod lane;
+mod ledger;
 mod lock;
 mod memory;
 mod open;
@@ -41,6 +45,7 @@ mod shared;
 mod state;
 mod store;
 mod stored;
+mod summary;
 mod tail;
 mod tail_run;
 #[cfg(test)]
@@ -55,6 +60,7 @@ pub use checksum::checksum;
 pub use clock::now_ms;
 pub use error::{OpenError, ReadError, TailError, WriteError, causes};
 pub use floor::Floor;
+pub use gap::Gap;
 pub use key::{IdempotencyKey, KEY_MAX_BYTES};
 pub use lane::{DeadLetter, Mark};
 pub use options::Options;

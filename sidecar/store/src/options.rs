@@ -13,6 +13,8 @@ pub struct Options {
     pub seal_blocks: usize,
     /// Bytes in the tail after which its older part is sealed.
     pub seal_bytes: usize,
+    /// Length of a file of the journal.
+    pub journal_file_bytes: u64,
 }
 
 impl Options {
@@ -26,6 +28,8 @@ impl Options {
             // tail takes a few megabytes of memory and no time to open.
             seal_blocks: 16 * 1024,
             seal_bytes: 8 * 1024 * 1024,
+            // As much as the tail may hold: some two or three files are in use.
+            journal_file_bytes: 8 * 1024 * 1024,
         }
     }
 }

@@ -250,7 +250,10 @@ impl Walk<'_> {
 fn told(error: &ReadError) -> String {
     match error {
         ReadError::Damaged { source, .. } => causes(source),
-        ReadError::Io { .. } | ReadError::Pruned { .. } | ReadError::Tail(_) => causes(error),
+        ReadError::Io { .. }
+        | ReadError::Lost { .. }
+        | ReadError::Pruned { .. }
+        | ReadError::Tail(_) => causes(error),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use boboyka_strand::{Block, Hash, PerType, RecordType, Seq};
 
 use crate::error::ReadError;
+use crate::gap::Gap;
 use crate::segment::{Frame, Segment};
 use crate::shared::Shared;
 use crate::tail_run::TailRun;
@@ -45,7 +46,8 @@ pub(crate) fn block_by_hash(shared: &Shared, hash: &Hash) -> Result<Option<Block
     match damage {
         Some(error) => Err(error),
         None if shared.pruned_index.find(hash).is_some() => Err(below(shared)),
-        None => Ok(None),
+        // Nothing is left of a lost record that tells whether it had this hash.
+        None => lost(shared.state().memory().gaps().first()).map_or(Ok(None), Err),
     }
 }
 
@@ -109,7 +111,7 @@ pub(crate) fn block(shared: &Shared, seq: Seq) -> Result<Option<Block>, ReadErro
             }
         }),
         None if (1..=shared.state().floor().head.seq).contains(&seq) => Err(below(shared)),
-        None => Ok(None),
+        None => lost(shared.state().memory().gap_of(seq)).map_or(Ok(None), Err),
     }
 }
 
@@ -139,6 +141,14 @@ fn below(shared: &Shared) -> ReadError {
     ReadError::Pruned {
         floor: shared.state().floor().head.seq,
     }
+}
+
+/// The answer to a question for a record that may be in a gap.
+fn lost(gap: Option<&Gap>) -> Option<ReadError> {
+    gap.map(|gap| ReadError::Lost {
+        first: gap.first,
+        last: gap.last.seq,
+    })
 }
 
 /// A lane's scan on its way.

@@ -6,6 +6,7 @@
 
 mod bloom;
 mod format;
+mod index;
 mod read;
 mod search;
 mod verify;

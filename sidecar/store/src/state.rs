@@ -74,9 +74,9 @@ impl State {
         self.memory.push(run);
     }
 
-    /// Puts a segment in the place of the runs it was made of, and gives those back.
-    pub(crate) fn seal(&mut self, segment: Arc<Segment>) -> Vec<Arc<TailRun>> {
-        self.memory.seal(segment)
+    /// Puts a segment in the place of the runs it was made of.
+    pub(crate) fn seal(&mut self, segment: Arc<Segment>) {
+        self.memory.seal(segment);
     }
 
     /// Moves a lane's mark. How many dead letters there are is counted here: pruning takes some away.

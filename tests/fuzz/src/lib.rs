@@ -28,7 +28,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target {
         name: "ingest",
         run: api::ingest,
@@ -63,6 +63,11 @@ pub const TARGETS: [Target; 9] = [
         name: "tail_run",
         run: store::tail_run,
         seeds: seeds::tail_run,
+    },
+    Target {
+        name: "frame",
+        run: store::frame,
+        seeds: seeds::frame,
     },
     Target {
         name: "segment",

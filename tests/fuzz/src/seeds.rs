@@ -52,6 +52,27 @@ pub(crate) fn tail_run() -> Vec<Vec<u8>> {
         .into()
 }
 
+/// Frames with a run, and with entries of any tag.
+pub(crate) fn frame() -> Vec<Vec<u8>> {
+    let entry = |tag: u8, bytes: &[u8]| {
+        let len = u32::try_from(bytes.len()).unwrap().to_be_bytes();
+        [&[tag], &len[..], bytes].concat()
+    };
+    let runs = tail_run().into_iter().map(|run| {
+        let place = [1_u64.to_be_bytes(), 0_u64.to_be_bytes()].concat();
+        entry(1, &[place, run].concat())
+    });
+    let changes = [
+        entry(3, &[0x93, 0x01, 0x02, 0xa1, b'x']),
+        entry(4, &[0x92, 0x03, 0x07]),
+        entry(9, &[0xa2, b'a', b'b']),
+    ];
+    let bodies = runs.chain(changes);
+    bodies
+        .map(|body| boboyka_store::fuzzing::frame_of(&body))
+        .collect()
+}
+
 /// Segments of the fixture.
 pub(crate) fn segment() -> Vec<Vec<u8>> {
     let fixture = "../../sidecar/store/tests/fixtures/strand-v1/segments";

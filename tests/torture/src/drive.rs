@@ -14,6 +14,8 @@ use boboyka_strand::{Record, RecordType};
 
 /// Small, so that a few hundred records are sealed, pruned and read; a run has at most 256, and is sealed whole.
 const SEAL_BLOCKS: usize = 300;
+/// Small, so that files of the journal are used again.
+const JOURNAL_FILE_BYTES: u64 = 256 * 1024;
 /// How long a segment may take to be sealed.
 const GUARD: Duration = Duration::from_mins(2);
 /// Between two records while something is sealed.
@@ -71,6 +73,7 @@ pub async fn drive(data: &Path, steps: &[Step]) -> anyhow::Result<()> {
     let store = Store::open(Options {
         min_free_bytes: 0,
         seal_blocks: SEAL_BLOCKS,
+        journal_file_bytes: JOURNAL_FILE_BYTES,
         ..Options::new(data)
     })?;
     let mut driver = Driver {

@@ -12,6 +12,7 @@ use super::format::{
     END_MAGIC, Footer, Frame, HASH_ENTRY_LEN, HEADER_BYTES, KEY_ENTRY_LEN, MAGIC, Segment,
     TRAILER_BYTES, TRAILER_LEN,
 };
+use super::index::{Checks, sum};
 use super::search::SortedIndex;
 use crate::error::ReadError;
 use crate::key::IdempotencyKey;
@@ -69,6 +70,8 @@ impl Segment {
             meta: footer.meta,
             digest,
             file_len,
+            sums: None,
+            checks: Checks::default(),
             path: path.to_owned(),
         };
         if segment.meta.footer_at() != u64::from_be_bytes(*footer_at) {
@@ -87,17 +90,40 @@ impl Segment {
         let file = self.open_file()?;
         file.read_exact_at(&mut bytes, self.meta.bloom_at())
             .map_err(|e| self.io(e))?;
+        if self.sums.is_some_and(|sums| sums.filter != sum(&bytes)) {
+            let file = self.path.display().to_string();
+            tracing::error!(
+                file,
+                "the key filter of the segment {file} is damaged and not used: restore the file from a backup"
+            );
+            return Ok(Bloom::of_anything());
+        }
         Ok(Bloom::from_bytes(bytes))
     }
 
     /// The seqs of blocks whose hash begins like `hash`: hardly ever more than one.
     pub(crate) fn seqs_like(&self, hash: &Hash) -> Result<Vec<Seq>, ReadError> {
         let file = self.open_file()?;
+        if !self.hash_index_holds(&file)? {
+            return self.scan(hash);
+        }
         let found = self
             .hash_index()
             .find(&file, hash.prefix())
             .map_err(|e| self.io(e))?;
         Ok(found.iter().map(|entry| self.seq_of(entry)).collect())
+    }
+
+    /// The same, without the index.
+    fn scan(&self, hash: &Hash) -> Result<Vec<Seq>, ReadError> {
+        let open = self.open()?;
+        for frame in open.frames() {
+            let blocks = open.read(frame)?;
+            if let Some(found) = blocks.iter().find(|block| block.hash == *hash) {
+                return Ok(vec![found.header.seq]);
+            }
+        }
+        Ok(Vec::new())
     }
 
     /// The newest block with this idempotency key.
@@ -108,6 +134,10 @@ impl Segment {
             entry_len: KEY_ENTRY_LEN,
         };
         let file = self.open_file()?;
+        if !self.key_index_holds(&file)? {
+            // The keys are nowhere else.
+            return Err(self.damaged("its key index is not the one that was sealed"));
+        }
         let found = index.find(&file, key.prefix()).map_err(|e| self.io(e))?;
         let matching = found
             .iter()

@@ -1,5 +1,6 @@
 //! Checking a segment whole: the chain block by block, then the digest over the file.
 
+use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::ops::ControlFlow;
 
@@ -50,7 +51,7 @@ impl Segment {
             });
         }
         if self
-            .digest_of_file(&open)
+            .digest_of(&open.file)
             .map_err(|error| broken_at(first, self.io(error)))?
             != self.digest
         {
@@ -63,9 +64,9 @@ impl Segment {
         Ok(at)
     }
 
-    fn digest_of_file(&self, open: &OpenSegment<'_>) -> io::Result<Hash> {
+    /// The digest over the file as it is.
+    pub(super) fn digest_of(&self, mut file: &File) -> io::Result<Hash> {
         let mut hasher = blake3::Hasher::new_derive_key(DIGEST_CONTEXT);
-        let mut file = &open.file;
         file.rewind()?;
         let mut rest = file.take(self.file_len - AFTER_DIGESTED);
         let mut buffer = vec![0; 64 * 1024];
@@ -138,7 +139,10 @@ fn seq_of(block: &Block) -> u64 {
 fn broken_at(seq: u64, error: ReadError) -> ChainError {
     match error {
         ReadError::Damaged { source, .. } => source,
-        other @ (ReadError::Io { .. } | ReadError::Pruned { .. } | ReadError::Tail(_)) => {
+        other @ (ReadError::Io { .. }
+        | ReadError::Lost { .. }
+        | ReadError::Pruned { .. }
+        | ReadError::Tail(_)) => {
             let reason = Break::Unreadable(causes(&other));
             ChainError { seq, reason }
         }

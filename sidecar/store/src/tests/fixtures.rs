@@ -139,7 +139,15 @@ fn a_strand_of_the_first_version_whose_tail_is_lost_keeps_floor_and_phase() {
     let (view, expected) = (store.view(), expected());
     assert_eq!(view.floor.head.seq, expected["floor"]["seq"]);
     assert_eq!(view.footprint.segments, 1);
-    // Its record went with the tail, so the phase before it counts again.
-    assert_eq!(view.phase.unwrap().phase, Phase::DualWrite);
+    // What was acknowledged behind the segment is a gap, the record of the phase too: the phase counts on.
+    assert_eq!(view.head.seq, expected["head"]["seq"]);
+    let json = serde_json::to_value(view.phase.unwrap().phase).unwrap();
+    assert_eq!(json, expected["phase"]["phase"]);
+    let found = verdict(&store);
+    assert_eq!(
+        found.broken_seq,
+        Some(view.head.seq.min(found.floor.seq + found.verified + 1))
+    );
+    assert_eq!(store.quarantined().len(), 2, "{:?}", store.quarantined());
     store.close();
 }

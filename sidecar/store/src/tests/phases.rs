@@ -107,7 +107,7 @@ async fn a_phase_whose_record_is_not_in_the_strand_gives_way_to_the_one_before()
         before: Some(dual_write),
     };
     store.shared.tail.put_phase(&cut_short).unwrap();
-    store.shared.tail.commit().unwrap();
+    store.shared.tail.flush().unwrap();
     store.close();
     drop(store);
     for _ in 0..2 {
