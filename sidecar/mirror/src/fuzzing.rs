@@ -1,5 +1,10 @@
 //! Readers of Supabase's bytes, for the fuzz targets.
 
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "a target that panics has found something"
+)]
+
 use crate::failure::Failure;
 
 /// An answer of any status with any body. What is logged of it holds no line break, and nothing that it only quotes.

@@ -13,7 +13,7 @@ mod verify;
 mod write;
 
 pub(crate) use bloom::Bloom;
-pub(crate) use format::{Footer, Frame, HASH_ENTRY_LEN, SEGMENT_MAX_BLOCKS, Segment};
+pub(crate) use format::{Footer, Frame, HASH_ENTRY_LEN, SEGMENT_MAX_BLOCKS, Segment, SegmentMeta};
 pub(crate) use read::OpenSegment;
 pub(crate) use verify::follow_run;
 pub(crate) use write::SegmentWriter;

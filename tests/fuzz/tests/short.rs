@@ -28,7 +28,9 @@ fn every_target_takes_any_bytes() {
     for target in &TARGETS {
         let seeds = (target.seeds)();
         assert!(!seeds.is_empty(), "{}", target.name);
-        seeds.iter().for_each(|seed| feed(target, seed));
+        for seed in &seeds {
+            feed(target, seed);
+        }
         let (begun, mut rng, mut inputs) = (Instant::now(), Rng::with_seed(1), 0);
         while inputs < INPUTS_MIN || begun.elapsed() < TIME {
             feed(target, &changed(&seeds, &mut rng));

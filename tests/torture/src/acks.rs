@@ -38,44 +38,39 @@ pub(crate) fn said(log: &Log) -> Vec<(usize, Said)> {
 
 /// Takes what is whole; how many bytes of the text are used up.
 fn take(text: &[u8], mut found: impl FnMut(Said)) -> usize {
-    const HASH: &[u8] = b"\"record_hash\":\"";
-    const SEQ: &[u8] = b"\"seq\":";
     let mut used = 0;
-    loop {
-        let rest = &text[used..];
-        if let Some(at) = find(rest, b"\"floor\":")
-            && let Some((floor, len)) = number(&rest[at + 8..])
-            && find(&rest[..at], HASH).is_none()
-        {
-            found(Said::Floor(floor));
-            used += at + 8 + len;
-            continue;
-        }
-        if let Some(at) = find(rest, b"\"prune\"")
-            && find(&rest[..at], HASH).is_none()
-        {
-            found(Said::MayPrune);
-            used += at + 7;
-            continue;
-        }
-        let Some(hash_at) = find(rest, HASH).map(|at| at + HASH.len()) else {
-            return used;
-        };
-        let receipt = rest.get(hash_at..hash_at + 64).and_then(|hash| {
-            let seq_at = hash_at + 64 + find(&rest[hash_at + 64..], SEQ)? + SEQ.len();
-            let (seq, len) = number(&rest[seq_at..])?;
-            Some((
-                String::from_utf8_lossy(hash).into_owned(),
-                seq,
-                seq_at + len,
-            ))
-        });
-        let Some((hash, seq, len)) = receipt else {
-            return used;
-        };
-        found(Said::Receipt { seq, hash });
+    while let Some((said, len)) = first(&text[used..]) {
+        found(said);
         used += len;
     }
+    used
+}
+
+/// The first thing said in a text, if it is whole, and where it ends.
+fn first(text: &[u8]) -> Option<(Said, usize)> {
+    const MARKERS: [(&[u8], fn(&[u8]) -> Option<(Said, usize)>); 3] = [
+        (b"\"record_hash\":\"", receipt),
+        (b"\"floor\":", |rest| {
+            number(rest).map(|(floor, len)| (Said::Floor(floor), len))
+        }),
+        (b"\"prune\":", |_| Some((Said::MayPrune, 0))),
+    ];
+    let places = MARKERS.iter().filter_map(|(marker, read)| {
+        let begin = find(text, marker)? + marker.len();
+        Some((begin, read))
+    });
+    let (begin, read) = places.min_by_key(|(begin, _)| *begin)?;
+    let (said, len) = read(&text[begin..])?;
+    Some((said, begin + len))
+}
+
+/// What follows the marker of a receipt: the hash, and somewhere behind it the seq.
+fn receipt(rest: &[u8]) -> Option<(Said, usize)> {
+    const SEQ: &[u8] = b"\"seq\":";
+    let hash = String::from_utf8_lossy(rest.get(..64)?).into_owned();
+    let begin = find(rest, SEQ)? + SEQ.len();
+    let (seq, len) = number(&rest[begin..])?;
+    Some((Said::Receipt { seq, hash }, begin + len))
 }
 
 /// A number that something follows.

@@ -12,6 +12,7 @@
 
 mod acks;
 pub mod check;
+mod content;
 pub mod drive;
 pub mod log;
 pub mod model;

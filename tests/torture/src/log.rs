@@ -104,6 +104,12 @@ impl Log {
         Ok(Self { ops, bytes })
     }
 
+    /// A log of these operations, whose data lie in `bytes`.
+    #[cfg(test)]
+    pub(crate) fn of(ops: Vec<Op>, bytes: Vec<u8>) -> Self {
+        Self { ops, bytes }
+    }
+
     /// The bytes of a write or a message.
     pub fn data(&self, range: &Range<usize>) -> &[u8] {
         &self.bytes[range.clone()]

@@ -5,12 +5,9 @@ use std::path::{Path, PathBuf};
 
 use fastrand::Rng;
 
+pub use crate::content::Fate;
+use crate::content::{Change, content};
 use crate::log::{Log, Node, Op};
-
-/// What a device writes whole.
-const SECTOR: u64 = 512;
-/// What the page cache writes whole.
-const PAGE: u64 = 4096;
 
 /// How a file system keeps order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
@@ -23,45 +20,8 @@ pub enum Rules {
     Posix,
 }
 
-/// Which of the changes that no sync covers are there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum)]
-pub enum Fate {
-    /// None.
-    Nothing,
-    /// All.
-    Everything,
-    /// The oldest, up to some place in the middle of one.
-    Prefix,
-    /// Any, and any parts of them.
-    Any,
-    /// Lengths, but zeros instead of contents.
-    Zeros,
-    /// Only the newest of each file.
-    Newest,
-}
-
-impl Fate {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::Nothing,
-        Self::Everything,
-        Self::Prefix,
-        Self::Any,
-        Self::Zeros,
-        Self::Newest,
-    ];
-}
-
 /// What a folder holds: contents by path, `None` for a folder.
 pub type Tree = BTreeMap<PathBuf, Option<Vec<u8>>>;
-
-enum Change {
-    Len(u64),
-    Bytes {
-        at: u64,
-        data: std::ops::Range<usize>,
-    },
-}
 
 /// A change of names: in which folders, and what.
 struct Naming {
@@ -268,98 +228,17 @@ impl<'a> Model<'a> {
     }
 
     fn content(&self, node: Node, cut: usize, rules: Rules, fate: Fate, rng: &mut Rng) -> Vec<u8> {
-        let changes = self.changes.get(&node).into_iter().flatten();
-        let done: Vec<&(usize, Change)> = changes.take_while(|(op, _)| *op < cut).collect();
         let durable = self.durable_before(node, cut);
-        let lost = |(op, change): &(usize, Change)| {
-            let bytes = matches!(change, Change::Bytes { .. });
-            *op >= durable || bytes && self.is_dropped(node, *op, cut)
-        };
-        let pending = done.iter().filter(|change| lost(change)).count();
-        let small = done.iter().all(|(_, change)| match change {
-            Change::Len(_) => true,
-            Change::Bytes { at, data } => at + data.len() as u64 <= PAGE,
-        });
-        let fate = match (rules, fate) {
-            (Rules::Ext4, Fate::Zeros) => Fate::Any,
-            (_, fate) => fate,
-        };
-        let fate = match (rules, fate) {
-            (Rules::Ext4, Fate::Any | Fate::Prefix | Fate::Newest) if small => *rng
-                .choice([Fate::Nothing, Fate::Everything].iter())
-                .unwrap_or(&Fate::Nothing),
-            (_, fate) => fate,
-        };
-        let stop = rng.usize(..=pending);
-        let (mut bytes, mut n) = (Vec::new(), 0);
-        for entry in done {
-            if !lost(entry) {
-                self.apply(&mut bytes, &entry.1, &|_| true);
-                continue;
-            }
-            n += 1;
-            match fate {
-                Fate::Everything => self.apply(&mut bytes, &entry.1, &|_| true),
-                Fate::Newest if n == pending => self.apply(&mut bytes, &entry.1, &|_| true),
-                Fate::Prefix if n < stop => self.apply(&mut bytes, &entry.1, &|_| true),
-                Fate::Prefix if n == stop => self.torn(&mut bytes, &entry.1, true, rng),
-                Fate::Any => match rng.u8(..10) {
-                    0..4 => self.apply(&mut bytes, &entry.1, &|_| true),
-                    4..7 => self.torn(&mut bytes, &entry.1, false, rng),
-                    _ => {}
-                },
-                Fate::Nothing | Fate::Newest | Fate::Prefix => {}
-                Fate::Zeros => grow(&mut bytes, &entry.1),
-            }
-        }
-        bytes
-    }
-
-    /// Some sectors of a write: the first ones, or any.
-    fn torn(&self, bytes: &mut Vec<u8>, change: &Change, in_order: bool, rng: &mut Rng) {
-        let sectors = match change {
-            Change::Len(_) => 1,
-            Change::Bytes { at, data } => (at + data.len() as u64).div_ceil(SECTOR) - at / SECTOR,
-        };
-        let first = rng.u64(..=sectors);
-        let seed = rng.u64(..);
-        // A large write is rarely lost in most of its parts: a few holes.
-        let holes = (sectors > 64 && rng.bool())
-            .then(|| (0..3).map(|_| rng.u64(..sectors)).collect::<Vec<_>>());
-        self.apply(bytes, change, &|sector| match &holes {
-            _ if in_order => sector < first,
-            Some(holes) => !holes
-                .iter()
-                .any(|hole| (*hole..hole + 32).contains(&sector)),
-            None => Rng::with_seed(seed ^ sector).bool(),
-        });
-    }
-
-    /// Makes a change, of a write only the sectors that `keeps` names, counted from its first.
-    fn apply(&self, bytes: &mut Vec<u8>, change: &Change, keeps: &dyn Fn(u64) -> bool) {
-        match change {
-            Change::Len(len) => {
-                if keeps(0) {
-                    bytes.resize(index(*len), 0);
-                }
-            }
-            Change::Bytes { at, data } => {
-                let data = self.log.data(data);
-                let (begin, end) = (*at, at + data.len() as u64);
-                let mut place = begin;
-                while place < end {
-                    let next = ((place / SECTOR + 1) * SECTOR).min(end);
-                    if keeps(place / SECTOR - begin / SECTOR) {
-                        if bytes.len() < index(next) {
-                            bytes.resize(index(next), 0);
-                        }
-                        bytes[index(place)..index(next)]
-                            .copy_from_slice(&data[index(place - begin)..index(next - begin)]);
-                    }
-                    place = next;
-                }
-            }
-        }
+        let changes = self.changes.get(&node).into_iter().flatten();
+        let done: Vec<(&Change, bool)> = changes
+            .take_while(|(op, _)| *op < cut)
+            .map(|(op, change)| {
+                let bytes = matches!(change, Change::Bytes { .. });
+                let dropped = bytes && self.is_dropped(node, *op, cut);
+                (change, *op >= durable || dropped)
+            })
+            .collect();
+        content(self.log, &done, rules == Rules::Ext4, fate, rng)
     }
 
     fn change(&mut self, op: usize, node: Node, change: Change) {
@@ -401,15 +280,5 @@ fn step(adds: bool, paths: &HashMap<PathBuf, Node>, path: &Path, node: Node) -> 
     }
 }
 
-/// The length that a change leaves at least, without its contents.
-fn grow(bytes: &mut Vec<u8>, change: &Change) {
-    let len = match change {
-        Change::Len(len) => index(*len),
-        Change::Bytes { at, data } => bytes.len().max(index(*at) + data.len()),
-    };
-    bytes.resize(len, 0);
-}
-
-fn index(n: u64) -> usize {
-    usize::try_from(n).unwrap_or(usize::MAX)
-}
+#[cfg(test)]
+mod tests;

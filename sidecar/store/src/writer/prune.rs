@@ -14,7 +14,7 @@ use crate::change::Change;
 use crate::error::TailError;
 use crate::floor::Floor;
 use crate::pruning::Pruning;
-use crate::segment::Segment;
+use crate::segment::{Segment, SegmentMeta};
 use crate::view::View;
 
 impl Writer {
@@ -148,7 +148,40 @@ fn settled_end(view: &View, segments: &[Arc<Segment>], lane: RecordType) -> Seq 
 fn piece(segment: &Segment) -> Piece {
     Piece {
         last_seq: segment.meta.head.seq,
-        newest_ms: segment.meta.head.hlc.ms(),
+        newest_ms: newest_ms(&segment.meta),
         bytes: segment.file_len,
+    }
+}
+
+/// When a segment's newest block was appended. Times in the strand stay ahead after the clock was ahead once; the clock
+/// was right again when the segment was sealed, and no block is younger than that.
+fn newest_ms(meta: &SegmentMeta) -> u64 {
+    meta.head.hlc.ms().min(meta.sealed_at_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use boboyka_strand::{Head, Hlc, PerType};
+    use uuid::Uuid;
+
+    use super::{SegmentMeta, newest_ms};
+
+    #[test]
+    fn a_segment_is_as_old_as_its_sealing_when_its_blocks_are_ahead_of_the_clock() {
+        let meta = |newest, sealed_at_ms| SegmentMeta {
+            strand: Uuid::nil(),
+            before: Head::EMPTY,
+            head: Head {
+                hlc: Hlc::from_ms(newest),
+                ..Head::EMPTY
+            },
+            counts: PerType::default(),
+            keys: 0,
+            payload_bytes: 0,
+            sealed_at_ms,
+            frames_end: 0,
+        };
+        assert_eq!(newest_ms(&meta(1_000, 2_000)), 1_000);
+        assert_eq!(newest_ms(&meta(9_000, 2_000)), 2_000);
     }
 }
