@@ -5,6 +5,7 @@ mod fixtures;
 mod phases;
 mod pruning;
 mod pruning_crashes;
+mod scrubbing;
 mod verifying;
 
 use std::fs;
