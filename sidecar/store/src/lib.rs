@@ -17,6 +17,8 @@ mod clock;
 mod error;
 mod files;
 mod floor;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gap;
 mod job;
 mod journal;

@@ -17,3 +17,10 @@ pub(crate) use bloom::Bloom;
 pub(crate) use format::{Frame, HASH_ENTRY_LEN, SEGMENT_MAX_BLOCKS, Segment};
 pub(crate) use verify::{Digest, follow_run};
 pub(crate) use write::SegmentWriter;
+
+/// Reads bytes as a footer and as an entry of the catalogue, for fuzzing.
+pub(crate) fn read_footer(bytes: &[u8]) {
+    use crate::stored::Stored as _;
+    let _ = format::Footer::from_bytes(bytes);
+    let _ = Segment::from_bytes(bytes);
+}
