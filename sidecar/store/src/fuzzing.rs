@@ -7,14 +7,17 @@
 )]
 
 use std::io::Write as _;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use boboyka_strand::{Block, Head, run};
 
+use crate::journal::Identity;
 use crate::journal::entry::{self, Entry};
 use crate::journal::frame::{self, FrameHead, Key};
+use crate::ledger::Page;
 use crate::segment::{Footer, Segment};
-use crate::stored::Stored as _;
+use crate::stored::{self, Stored as _};
 use crate::tail_run;
 
 const KEY: Key = [7; 32];
@@ -58,6 +61,9 @@ pub fn segment(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         }
     }
     drop(segment.read_bloom());
+    drop(segment.seqs_like(&segment.meta.head.hash));
+    let mut walk_on = |_| ControlFlow::Continue(());
+    drop(segment.verify(segment.meta.before, &mut walk_on));
     Ok(())
 }
 
@@ -112,10 +118,28 @@ fn entries(body: &[u8]) {
     }
 }
 
-/// A segment's footer: what is read is written and read the same again.
+/// A segment's footer, and an entry of the catalogue: what is read is written and read the same again.
 pub fn footer(bytes: &[u8]) {
+    drop(Segment::from_bytes(bytes));
     if let Ok(footer) = Footer::from_bytes(bytes) {
         let again = footer.to_bytes().map(|bytes| Footer::from_bytes(&bytes));
         assert!(again.is_ok_and(|again| again.is_ok_and(|again| again == footer)));
     }
+}
+
+/// The header of a file of the journal.
+pub fn journal_header(bytes: &[u8]) {
+    let _ = Identity::read(bytes);
+}
+
+/// A page of the ledger.
+pub fn ledger(bytes: &[u8]) {
+    if let Some((_, page)) = Page::decode(bytes) {
+        let _ = page.summary();
+    }
+}
+
+/// Values of the catalogue, the floor and the phase.
+pub fn stored(bytes: &[u8]) {
+    stored::read_any(bytes);
 }

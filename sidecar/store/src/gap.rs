@@ -18,6 +18,12 @@ pub struct Gap {
 }
 
 impl Gap {
+    /// How many records are lost.
+    #[expect(clippy::len_without_is_empty, reason = "a gap is never empty")]
+    pub fn len(&self) -> u64 {
+        self.last.seq + 1 - self.first
+    }
+
     /// Whether a seq is among the lost ones.
     pub fn holds(&self, seq: Seq) -> bool {
         (self.first..=self.last.seq).contains(&seq)

@@ -69,6 +69,39 @@ impl Job {
     }
 }
 
+impl Job {
+    /// What it takes in a frame at most, beside records.
+    pub(crate) fn small_bytes(&self) -> usize {
+        let letter = |letter: &DeadLetter| SMALL_BYTES + letter.code.len() + letter.message.len();
+        SMALL_BYTES
+            + match self {
+                Self::Lane { change, .. } => match change {
+                    LaneChange::Advance { letters, .. } => letters.iter().map(letter).sum(),
+                    LaneChange::Replace(replaced) => letter(replaced),
+                    LaneChange::Resolve { .. } => 0,
+                },
+                Self::Quarantined { found, .. } => 2 * found.reason.len(),
+                Self::Append { .. }
+                | Self::Phase { .. }
+                | Self::Prune { .. }
+                | Self::Sealed(_)
+                | Self::SealFailed
+                | Self::Checkpointed(_) => 0,
+            }
+    }
+
+    /// Whether somebody waits for its answer.
+    pub(crate) fn has_caller(&self) -> bool {
+        !matches!(
+            self,
+            Self::Sealed(_) | Self::SealFailed | Self::Checkpointed(_)
+        )
+    }
+}
+
+/// More than a change of a fixed length takes in a frame.
+const SMALL_BYTES: usize = 2 * 1024;
+
 /// A change of what the store keeps of a lane.
 pub(crate) enum LaneChange {
     Advance {

@@ -28,7 +28,7 @@ use self::chain::Chain;
 use self::index::FoundTail;
 use self::replay::Replay;
 use crate::error::{OpenError, causes};
-use crate::files::{failed, make_folder};
+use crate::files::{failed, make_folder, sync_folder};
 use crate::journal::Journal;
 use crate::keys::{Keys, is_forgotten};
 use crate::lane::Mark;
@@ -281,6 +281,8 @@ fn carry_over(
         _ => Err(error),
     });
     let mut journal = begun.map_err(failed)?;
+    // The name of a file that is used again may be one that a crash kept from becoming durable.
+    sync_folder(folder)?;
     let mut rest = runs;
     loop {
         let mut bytes = 0;

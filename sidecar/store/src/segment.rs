@@ -9,11 +9,12 @@ mod format;
 mod index;
 mod read;
 mod search;
+mod trust;
 mod verify;
 mod write;
 
 pub(crate) use bloom::Bloom;
 pub(crate) use format::{Footer, Frame, HASH_ENTRY_LEN, SEGMENT_MAX_BLOCKS, Segment, SegmentMeta};
 pub(crate) use read::OpenSegment;
-pub(crate) use verify::follow_run;
+pub(crate) use verify::{Digest, follow_run};
 pub(crate) use write::SegmentWriter;

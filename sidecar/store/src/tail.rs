@@ -26,6 +26,10 @@ use crate::summary::Summary;
 
 /// sled's segment size, fixed when a tail is created.
 const ENGINE_SEGMENT_BYTES: usize = 4 * 1024 * 1024;
+/// The log is made anew when it is longer than this, and several times longer than what lies in it.
+const LOG_MAX_BYTES: u64 = 32 * 1024 * 1024;
+/// About what a value takes.
+const VALUE_BYTES: u64 = 512;
 /// sled's page cache. What it holds is written once and read at the next start, so little will do.
 const ENGINE_CACHE_BYTES: u64 = 1024 * 1024;
 
@@ -153,6 +157,18 @@ impl Tail {
             }
         }
         Ok(())
+    }
+
+    /// Whether sled's log has grown far beyond what lies in it.
+    pub(crate) fn is_overgrown(&self, summary: &Summary) -> bool {
+        let live = (summary.letters.len() + summary.segments.len()) as u64 * VALUE_BYTES;
+        let len = self.file.metadata().map_or(0, |file| file.len());
+        len > LOG_MAX_BYTES.max(live * 4)
+    }
+
+    /// Whether no earlier version has left runs here.
+    pub(crate) fn has_no_runs(&self) -> bool {
+        self.runs.is_empty()
     }
 
     /// Removes the runs that an earlier version kept here.

@@ -6,6 +6,7 @@ mod pages;
 mod phases;
 mod pruning;
 mod pruning_crashes;
+mod scrubbing;
 mod verifying;
 
 use std::fs;

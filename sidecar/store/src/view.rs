@@ -20,6 +20,17 @@ pub struct Footprint {
     pub tail_bytes: usize,
 }
 
+/// What the scrub has found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScrubStatus {
+    /// When it last came to the end of the strand, in milliseconds since 1970; `None` before the first time.
+    pub last_finished_ms: Option<u64>,
+    /// Bytes that it has read since the start.
+    pub checked_bytes: u64,
+    /// Segments that are damaged or missing, in this round or in the last one that came to its end.
+    pub damaged: u64,
+}
+
 /// One moment of a strand. Invariant: `floor ≤ mark ≤ head` in every lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View {
@@ -35,6 +46,8 @@ pub struct View {
     pub marks: PerType<Mark>,
     /// How retention stands.
     pub retention: RetentionStatus,
+    /// What the scrub has found.
+    pub scrub: ScrubStatus,
     /// What the store occupies.
     pub footprint: Footprint,
 }

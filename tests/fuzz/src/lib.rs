@@ -29,7 +29,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 13] = [
     Target {
         name: "ingest",
         run: api::ingest,
@@ -69,6 +69,21 @@ pub const TARGETS: [Target; 10] = [
         name: "frame",
         run: store::frame,
         seeds: seeds::frame,
+    },
+    Target {
+        name: "journal_header",
+        run: store::journal_header,
+        seeds: seeds::journal_header,
+    },
+    Target {
+        name: "ledger",
+        run: store::ledger,
+        seeds: seeds::ledger,
+    },
+    Target {
+        name: "stored",
+        run: store::stored,
+        seeds: seeds::stored,
     },
     Target {
         name: "segment",

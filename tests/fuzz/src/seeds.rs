@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use boboyka_store::{Options, Store};
 use boboyka_strand::record_id::RecordIds;
 use boboyka_strand::{Block, Head, Record, RecordType, run as runs};
 
@@ -71,6 +72,52 @@ pub(crate) fn frame() -> Vec<Vec<u8>> {
     bodies
         .map(|body| boboyka_store::fuzzing::frame_of(&body))
         .collect()
+}
+
+pub(crate) fn journal_header() -> Vec<Vec<u8>> {
+    let mut header = of_a_strand("journal");
+    header.truncate(4096);
+    vec![held(header)]
+}
+
+pub(crate) fn ledger() -> Vec<Vec<u8>> {
+    vec![held(of_a_strand("")), b"BBKLED\0\x01".to_vec()]
+}
+
+pub(crate) fn stored() -> Vec<Vec<u8>> {
+    let hash = [&[0xc4, 32][..], &[7; 32]].concat();
+    let head = [&[0x93, 0x05][..], &hash, &[0x09]].concat();
+    let gap = [&[0x94, 0x03][..], &hash, &head, &[0x0b]].concat();
+    let floor = [&[0x93][..], &head, &[0x94, 1, 2, 3, 4, 0x94, 0, 0, 0, 0]].concat();
+    vec![gap, floor, b"\xa4text".to_vec()]
+}
+
+/// The first file that a new strand has in a folder.
+fn of_a_strand(folder: &str) -> Vec<u8> {
+    let data = tempfile::tempdir().unwrap();
+    let options = Options {
+        min_free_bytes: 0,
+        journal_file_bytes: 64 * 1024,
+        ..Options::new(data.path())
+    };
+    let store = Store::open(options).unwrap();
+    store.close();
+    let entries = std::fs::read_dir(data.path().join(folder)).unwrap();
+    let files = entries.map(|entry| entry.unwrap().path());
+    let first = files.filter(|path| path.is_file() && !path.ends_with("LOCK"));
+    let wanted =
+        first.filter(|path| !folder.is_empty() || path.to_string_lossy().contains("ledger"));
+    std::fs::read(wanted.min().unwrap()).unwrap()
+}
+
+/// Without the zeros at the end.
+fn held(mut bytes: Vec<u8>) -> Vec<u8> {
+    let len = bytes
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |at| at + 1);
+    bytes.truncate(len);
+    bytes
 }
 
 /// Segments of the fixture.

@@ -14,7 +14,7 @@ use boboyka_fuzz_targets::{TARGETS, Target};
 use fastrand::Rng;
 
 /// For each target.
-const TIME: Duration = Duration::from_secs(5);
+const TIME: Duration = Duration::from_secs(4);
 /// A machine that gets no further than this in the time goes on.
 const INPUTS_MIN: u32 = 300;
 /// Changes of one input.

@@ -1,6 +1,6 @@
 //! The strand in JSON: how it stands, what a check of it came to.
 
-use boboyka_store::{Gap, RetentionStatus, Store, Verdict, View};
+use boboyka_store::{Gap, RetentionStatus, ScrubStatus, Store, Verdict, View};
 use boboyka_strand::retention::Blocker;
 use boboyka_strand::{Hash, Head, PerType, RecordType, Seq};
 use serde::ser::SerializeMap;
@@ -59,8 +59,17 @@ pub(crate) struct StrandStatus {
     quarantined: Vec<QuarantinedJson>,
     /// What is lost, oldest first.
     gaps: Vec<GapJson>,
+    scrub: ScrubJson,
     /// Why this start made the tail's index anew, if it did; nothing is lost by that.
     tail_rebuilt: Option<String>,
+}
+
+/// What reading the strand again in the background has found.
+#[derive(Serialize)]
+struct ScrubJson {
+    last_finished_ms: Option<u64>,
+    checked_bytes: u64,
+    damaged: u64,
 }
 
 /// Acknowledged records that the disk has lost.
@@ -146,7 +155,18 @@ impl StrandStatus {
             tail_bytes: view.footprint.tail_bytes,
             quarantined: quarantined.collect(),
             gaps: store.gaps().into_iter().map(GapJson::from).collect(),
+            scrub: view.scrub.into(),
             tail_rebuilt: store.tail_rebuilt().map(ToOwned::to_owned),
+        }
+    }
+}
+
+impl From<ScrubStatus> for ScrubJson {
+    fn from(status: ScrubStatus) -> Self {
+        Self {
+            last_finished_ms: status.last_finished_ms,
+            checked_bytes: status.checked_bytes,
+            damaged: status.damaged,
         }
     }
 }

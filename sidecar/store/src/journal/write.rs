@@ -122,9 +122,18 @@ impl Journal {
         }
     }
 
-    /// Makes room for a frame with a body of `bytes`, in another file where the current one is too full.
+    /// Makes room for a frame with blocks, whose body has up to `bytes`, in another file where the current one is too full.
     pub(crate) fn make_room(&mut self, bytes: usize) -> io::Result<()> {
-        let needed = (frame::frame_len(bytes) + RESERVE) as u64;
+        self.make_room_and_keep(bytes, RESERVE)
+    }
+
+    /// The same for a frame without blocks, which may take what is kept free for it.
+    pub(crate) fn make_room_for_changes(&mut self, bytes: usize) -> io::Result<()> {
+        self.make_room_and_keep(bytes, 0)
+    }
+
+    fn make_room_and_keep(&mut self, bytes: usize, free: usize) -> io::Result<()> {
+        let needed = (frame::frame_len(bytes) + free) as u64;
         if self.at + needed <= self.current.len {
             return Ok(());
         }

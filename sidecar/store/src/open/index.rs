@@ -71,6 +71,11 @@ impl FoundTail {
                     Some(_) => Ok(()),
                 };
                 match (other, in_line) {
+                    (None, Ok(())) if tail.is_overgrown(wanted) && tail.has_no_runs() => {
+                        drop(tail);
+                        fs::remove_dir_all(folder).map_err(failed("remove", folder))?;
+                        return Ok((anew(folder, strand, wanted)?, None));
+                    }
                     (None, Ok(())) => {
                         if known.is_none() {
                             begin(&tail, folder, strand)?;

@@ -54,12 +54,12 @@ pub(crate) struct SegmentMeta {
 
 impl SegmentMeta {
     pub(crate) fn first_seq(&self) -> Seq {
-        self.before.seq + 1
+        self.before.seq.saturating_add(1)
     }
 
     /// How many blocks it has.
     pub(crate) fn len(&self) -> u64 {
-        self.head.seq - self.before.seq
+        self.head.seq.saturating_sub(self.before.seq)
     }
 
     /// Adds its blocks per record type to counts.
@@ -70,15 +70,17 @@ impl SegmentMeta {
     }
 
     pub(super) fn key_index_at(&self) -> u64 {
-        self.frames_end + self.len() * HASH_ENTRY_LEN as u64
+        let len = self.len().saturating_mul(HASH_ENTRY_LEN as u64);
+        self.frames_end.saturating_add(len)
     }
 
     pub(super) fn bloom_at(&self) -> u64 {
-        self.key_index_at() + u64::from(self.keys) * KEY_ENTRY_LEN as u64
+        let len = u64::from(self.keys) * KEY_ENTRY_LEN as u64;
+        self.key_index_at().saturating_add(len)
     }
 
     pub(super) fn footer_at(&self) -> u64 {
-        self.bloom_at() + Bloom::len_for(self.keys)
+        self.bloom_at().saturating_add(Bloom::len_for(self.keys))
     }
 }
 

@@ -21,6 +21,10 @@ use crate::stored::Stored as _;
 /// The longest footer that is read: one of a full segment of one-block frames is far below.
 const FOOTER_MAX_BYTES: u64 = 16 * 1024 * 1024;
 
+/// The longest frame when decompressed: a record of the largest size and all that stands around it are far below. A
+/// damaged length must not make the store ask for gigabytes.
+const FRAME_MAX_BYTES: u32 = 8 * 1024 * 1024;
+
 /// A segment whose file is open and whose frames are known.
 pub(crate) struct OpenSegment<'a> {
     pub(super) segment: &'a Segment,
@@ -221,6 +225,13 @@ impl OpenSegment<'_> {
 
     /// A frame's run, decompressed.
     pub(super) fn read_raw(&self, frame: &Frame) -> Result<Vec<u8>, ReadError> {
+        let end = frame.at.saturating_add(u64::from(frame.len));
+        if frame.raw_len > FRAME_MAX_BYTES || end > self.segment.meta.frames_end {
+            return Err(Self::unreadable(
+                frame,
+                "its length means nothing".to_owned(),
+            ));
+        }
         let mut packed = vec![0; frame.len as usize];
         self.file
             .read_exact_at(&mut packed, frame.at)
@@ -231,7 +242,7 @@ impl OpenSegment<'_> {
 
     pub(super) fn unreadable(frame: &Frame, why: String) -> ReadError {
         let blocks: u64 = frame.counts.values().copied().map(u64::from).sum();
-        let last = frame.first_seq + blocks.saturating_sub(1);
+        let last = frame.first_seq.saturating_add(blocks.saturating_sub(1));
         let source = ChainError {
             seq: frame.first_seq,
             reason: Break::Unreadable(why),

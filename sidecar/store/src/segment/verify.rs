@@ -66,17 +66,53 @@ impl Segment {
 
     /// The digest over the file as it is.
     pub(super) fn digest_of(&self, mut file: &File) -> io::Result<Hash> {
-        let mut hasher = blake3::Hasher::new_derive_key(DIGEST_CONTEXT);
+        let mut digest = Digest::new();
         file.rewind()?;
-        let mut rest = file.take(self.file_len - AFTER_DIGESTED);
+        let mut rest = file.take(self.digested_len());
         let mut buffer = vec![0; 64 * 1024];
         loop {
             let len = rest.read(&mut buffer)?;
             if len == 0 {
-                return Ok(Hash::from_bytes(*hasher.finalize().as_bytes()));
+                return Ok(digest.finish());
             }
-            hasher.update(buffer.get(..len).unwrap_or_default());
+            digest.update(buffer.get(..len).unwrap_or_default());
         }
+    }
+
+    /// The file, for a reader that computes its digest piece by piece.
+    pub(crate) fn digest(&self) -> Result<(File, Digest), ReadError> {
+        Ok((self.open_file()?, Digest::new()))
+    }
+
+    /// Length of the part of the file that the digest covers.
+    pub(crate) fn digested_len(&self) -> u64 {
+        self.file_len - AFTER_DIGESTED
+    }
+
+    /// Whether the digest is the one that was recorded; then the indexes hold too.
+    pub(crate) fn settle_digest(&self, digest: Digest) -> bool {
+        let holds = digest.finish() == self.digest;
+        if holds {
+            self.checks.hold();
+        }
+        holds
+    }
+}
+
+/// The digest of a segment on its way.
+pub(crate) struct Digest(blake3::Hasher);
+
+impl Digest {
+    fn new() -> Self {
+        Self(blake3::Hasher::new_derive_key(DIGEST_CONTEXT))
+    }
+
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(self) -> Hash {
+        Hash::from_bytes(*self.0.finalize().as_bytes())
     }
 }
 

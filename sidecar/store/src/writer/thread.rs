@@ -35,8 +35,6 @@ const GATHER: Duration = Duration::from_micros(100);
 
 /// More than a record's header, id and key take in a run.
 const RECORD_BYTES: usize = 256;
-/// What a commit needs beside its records.
-const COMMIT_BYTES: usize = 16 * 1024;
 /// The tail may grow to so many times its bounds while sealing fails.
 const TAIL_BOUNDS: usize = 4;
 
@@ -90,8 +88,11 @@ impl Writer {
     fn commit(&mut self, jobs: Vec<Job>) -> Result<(), (TailError, Vec<Answer>)> {
         let mut commit = Commit::after(self.shared.view().head);
         let refused = match self.make_room(&jobs) {
-            Ok(()) => self.disk_full().or_else(|| self.overgrown()),
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => Some(self.full(0)),
+            Ok(refused) => refused,
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                self.refuse_all(jobs);
+                return Ok(());
+            }
             Err(error) => {
                 refuse(jobs, WriteError::Poisoned);
                 return Err((TailError::Journal(error), Vec::new()));
@@ -120,19 +121,38 @@ impl Writer {
         self.start_checkpoint().map_err(|error| (error, Vec::new()))
     }
 
-    /// Has the journal ready for what the jobs can come to at most.
-    fn make_room(&mut self, jobs: &[Job]) -> io::Result<()> {
-        let bytes: usize = jobs
-            .iter()
-            .flat_map(Job::records)
-            .map(|new| new.record.payload().len())
-            // Incompressible bytes grow by one in 255.
-            .map(|len| RECORD_BYTES + len + len / 250)
-            .sum();
-        if bytes == 0 {
-            return Ok(());
+    /// Has the journal ready for what the jobs can come to at most; why their appends are refused, if they are.
+    fn make_room(&mut self, jobs: &[Job]) -> io::Result<Option<WriteError>> {
+        let others: usize = jobs.iter().map(Job::small_bytes).sum();
+        let records = || jobs.iter().flat_map(Job::records);
+        if records().next().is_some() {
+            let refused = self.disk_full().or_else(|| self.overgrown());
+            if refused.is_none() {
+                let bytes: usize = records().map(|new| room_for(new.record.payload())).sum();
+                match self.journal.make_room(bytes + others) {
+                    Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
+                    made => return made.map(|()| None),
+                }
+            }
+            self.journal.make_room_for_changes(others)?;
+            return Ok(refused.or(Some(self.full(0))));
         }
-        self.journal.make_room(COMMIT_BYTES + bytes)
+        self.journal.make_room_for_changes(others).map(|()| None)
+    }
+
+    /// The disk is so full that not even a small change has room in the journal.
+    fn refuse_all(&mut self, jobs: Vec<Job>) {
+        let (refused, kept) = jobs.into_iter().partition(Job::has_caller);
+        refuse(refused, self.full(0));
+        let mut commit = Commit::after(self.shared.view().head);
+        for job in kept {
+            self.take(&mut commit, job, None);
+        }
+        // A segment that can't be catalogued is sealed again later.
+        if !commit.sealed.is_empty() {
+            self.sealing = false;
+            self.seal_pause.failed(Instant::now());
+        }
     }
 
     /// Takes one job into the commit.
@@ -399,6 +419,11 @@ impl Writer {
             || memory.tail_bytes() >= options.seal_bytes.saturating_mul(TAIL_BOUNDS);
         (overgrown && self.seal_pause.has_failed()).then_some(WriteError::TailFull)
     }
+}
+
+/// What a record takes in a frame at most: incompressible bytes grow by one in 255.
+fn room_for(payload: &[u8]) -> usize {
+    RECORD_BYTES + payload.len() + payload.len() / 250
 }
 
 fn refuse(jobs: Vec<Job>, error: WriteError) {
