@@ -11,6 +11,7 @@ use boboyka_tests::process::{GUARD, Process, free_address};
 use serde_json::{Value, json};
 
 use crate::Tools;
+use crate::drive::{key, keyed_data};
 use crate::record::Promise;
 
 /// Of the acknowledged records, how many are asked for by their hash beside the walk.
@@ -123,6 +124,17 @@ impl Subject {
             .client
             .post(format!("http://{}/v1/boboyka/ingest", self.listen));
         let request = request.header("content-type", "application/json");
+        self.answer(request.body(body)).await
+    }
+
+    /// Appends a record with a key: status and body.
+    async fn ingest_again(&self, n: u64) -> Result<(u16, Value), String> {
+        let body = json!({"record_type": "audit_log", "data": keyed_data(n)}).to_string();
+        let request = self
+            .client
+            .post(format!("http://{}/v1/boboyka/ingest", self.listen))
+            .header("content-type", "application/json")
+            .header("idempotency-key", key(n));
         self.answer(request.body(body)).await
     }
 
@@ -298,6 +310,14 @@ async fn by_hash(
         let is_lost = lost.contains(seq);
         if status == 200 && record["seq"] != *seq {
             return Err(format!("the hash of {seq} leads to {}", record["seq"]));
+        }
+        if let (200, Some(n)) = (status, record["data"]["n"].as_u64())
+            && record["data"] == keyed_data(n)
+        {
+            let (status, receipt) = subject.ingest_again(n).await?;
+            if receipt["record_hash"] != **hash {
+                return Err(format!("the key of {seq} gets {status}: {receipt}"));
+            }
         }
         if status != 200 && !is_lost {
             return Err(format!(

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use boboyka_crds::Phase;
-use boboyka_store::{Appended, NewRecord, Options, Store};
+use boboyka_store::{Appended, IdempotencyKey, NewRecord, Options, Store};
 use boboyka_strand::retention::Policy;
 use boboyka_strand::{Record, RecordType};
+use serde_json::{Value, json};
 
 /// Small, so that a few hundred records are sealed, pruned and read; a run has at most 256, and is sealed whole.
 const SEAL_BLOCKS: usize = 300;
@@ -24,7 +25,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Appends this many records, one after another: `singles:5`.
+    /// Appends this many records with idempotency keys, one after another: `singles:5`.
     Singles(u32),
     /// Appends records in one commit, each with this many bytes of noise: `batch:100x300`.
     Batch(u32, u32),
@@ -78,8 +79,8 @@ pub async fn drive(data: &Path, steps: &[Step]) -> anyhow::Result<()> {
     })?;
     let mut driver = Driver {
         segments: store.view().footprint.segments,
+        made: store.view().head.seq,
         store,
-        made: 0,
     };
     for step in steps {
         driver.work(*step).await?;
@@ -101,8 +102,8 @@ impl Driver {
         match step {
             Step::Singles(count) => {
                 for _ in 0..count {
-                    let records = self.records(1, 30);
-                    say(&append(&self.store, records).await?)?;
+                    let record = self.keyed();
+                    say(&append(&self.store, vec![record]).await?)?;
                 }
             }
             Step::Batch(count, bytes) => {
@@ -164,6 +165,16 @@ impl Driver {
         Ok(())
     }
 
+    /// A record with an idempotency key: the same content for the same key.
+    fn keyed(&mut self) -> NewRecord {
+        self.made += 1;
+        let data = keyed_data(self.made).to_string();
+        NewRecord {
+            record: Record::from_json(RecordType::AuditLog, &data).unwrap(),
+            key: Some(IdempotencyKey::new(&key(self.made))),
+        }
+    }
+
     fn records(&mut self, count: u32, bytes: u32) -> Vec<NewRecord> {
         let record = |_| {
             self.made += 1;
@@ -179,6 +190,16 @@ impl Driver {
         };
         (0..count).map(record).collect()
     }
+}
+
+/// The key of the n-th record, if it has one.
+pub fn key(n: u64) -> String {
+    format!("key-{n}")
+}
+
+/// The content of the n-th record, if it has a key.
+pub fn keyed_data(n: u64) -> Value {
+    json!({"agent_id": "a", "event": "keyed", "n": n})
 }
 
 async fn append(store: &Store, records: Vec<NewRecord>) -> anyhow::Result<Vec<Appended>> {

@@ -25,6 +25,9 @@ enum Command {
         /// Chooses the states.
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// Prints told losses too.
+        #[arg(long)]
+        verbose: bool,
         /// As little as in `make test`.
         #[arg(long)]
         small: bool,
@@ -50,6 +53,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         Command::Run {
             rounds,
             seed,
+            verbose,
             small,
         } => {
             let tools = Tools::new(std::env::current_exe()?)?;
@@ -59,6 +63,7 @@ async fn main() -> anyhow::Result<ExitCode> {
                 Size::rounds(rounds)
             };
             let mut torture = Torture::new(&tools, seed, size);
+            torture.verbose = verbose;
             torture.run().await?;
             say(&format!("\nSEED={seed}\n{}", torture.table));
             Ok(ExitCode::from(u8::from(torture.table.failures() > 0)))

@@ -59,6 +59,8 @@ pub struct Torture<'a> {
     pub(crate) tools: &'a Tools,
     seed: u64,
     pub(crate) size: Size,
+    /// Whether told losses are printed too.
+    pub verbose: bool,
     /// What came of it so far.
     pub table: Table,
 }
@@ -77,6 +79,7 @@ impl<'a> Torture<'a> {
             tools,
             seed,
             size,
+            verbose: false,
             table: Table::default(),
         }
     }
@@ -139,7 +142,7 @@ impl<'a> Torture<'a> {
                 outcome,
                 moved.ok().map(|()| kept.as_path()),
             );
-        } else if failed {
+        } else if failed || self.verbose && *outcome != Outcome::Whole {
             report(row, &state.name, outcome, None);
         }
         let _ = std::fs::remove_dir_all(before);
@@ -166,7 +169,7 @@ fn keep_state(before: &Path, kept: &Path, promise: &Promise) -> anyhow::Result<(
 fn report(row: &str, name: &str, outcome: &Outcome, kept: Option<&Path>) {
     let again = kept.map(|kept| format!("\n  again: torture check {}", kept.display()));
     tell(&format!(
-        "FAILED {row}: {name}: {outcome:?}{}",
+        "{row}: {name}: {outcome:?}{}",
         again.unwrap_or_default()
     ));
 }

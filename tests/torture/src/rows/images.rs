@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, ensure};
 
 use crate::check::{Outcome, Subject, check};
-use crate::record::{DATA, Promise};
+use crate::record::{DATA, Promise, Recording, Run, drive};
 use crate::table::Harm;
 use crate::torture::{State, Torture};
 
@@ -18,6 +18,7 @@ impl Torture<'_> {
         if self.size.images == 0 {
             return Ok(());
         }
+        self.no_room().await?;
         for (system, flag) in [("ext4", "-F"), ("xfs", "-f"), ("btrfs", "-f")] {
             let row = format!("power cut of a real {system}");
             if let Err(error) = self.image(system, flag) {
@@ -40,6 +41,52 @@ impl Torture<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A disk with no byte free: the sidecar starts, answers from what it has, and takes records when there is room again.
+    async fn no_room(&mut self) -> anyhow::Result<()> {
+        const ROW: &str = "a start on a disk with 0 bytes free";
+        let place = self.tools.folder("no room")?;
+        let mounted = match Mount::memory(&place) {
+            Ok(mounted) => mounted,
+            Err(error) => {
+                self.table.leave_out(ROW, &format!("{error:#}"));
+                return Ok(());
+            }
+        };
+        let log = self.tools.path("no room.log");
+        let run = Run::of("singles:5 batch:350x60 sealed singles:3 kill");
+        drive(self.tools, &place, Some(&log), &run)?;
+        let promise = Recording::read(&log, place.clone())?.promise(usize::MAX);
+        let outcome = self.on_a_full_disk(&place, &promise).await;
+        drop(mounted);
+        let state = State {
+            name: ROW.to_owned(),
+            folder: place.clone(),
+            promise,
+        };
+        let outcome = outcome.unwrap_or_else(Outcome::Wrong);
+        self.count(ROW, Harm::None, &state, &place, &outcome, false);
+        Ok(())
+    }
+
+    async fn on_a_full_disk(&self, place: &Path, promise: &Promise) -> Result<Outcome, String> {
+        let filler = place.join("filler");
+        fill(&filler).map_err(|error| error.to_string())?;
+        let data = place.join(DATA);
+        let subject = Subject::start(self.tools, &data, |_| {}).await?;
+        let (status, page) = subject.get("/v1/boboyka/events?limit=5").await?;
+        if status != 200 || page["events"].as_array().map(Vec::len) != Some(5) {
+            return Err(format!("the feed answers {status}: {page}"));
+        }
+        let (status, body) = subject.ingest(1).await?;
+        // The journal's file may have room for a record; then it is durable like any other.
+        if status != 200 && status != 507 {
+            return Err(format!("an ingest gets {status}: {body}"));
+        }
+        drop(subject);
+        std::fs::remove_file(&filler).map_err(|error| error.to_string())?;
+        Ok(check(self.tools, &data, promise).await)
     }
 
     /// Makes an empty image of a file system, and mounts it once.
@@ -105,6 +152,21 @@ fn copy_at_one_moment(image: &Path, copy: &Path) -> anyhow::Result<()> {
     anyhow::bail!("the image does not come to rest")
 }
 
+/// Writes a file until nothing is free.
+fn fill(path: &Path) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut file = std::fs::File::create(path)?;
+    let mut piece = 1024 * 1024;
+    while piece > 0 {
+        match file.write(&vec![1; piece]) {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => piece /= 2,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// A mounted image, unmounted when it is dropped.
 struct Mount<'a>(&'a Path);
 
@@ -113,6 +175,13 @@ impl<'a> Mount<'a> {
         run(Command::new("mount")
             .args(["-o", "loop"])
             .args([image, place]))?;
+        Ok(Self(place))
+    }
+
+    /// A file system in memory, as small as a strand needs.
+    fn memory(place: &'a Path) -> anyhow::Result<Self> {
+        let options = ["-t", "tmpfs", "-o", "size=64m", "tmpfs"];
+        run(Command::new("mount").args(options).arg(place))?;
         Ok(Self(place))
     }
 }
