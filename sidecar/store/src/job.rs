@@ -90,6 +90,22 @@ impl Job {
             }
     }
 
+    /// Answers every caller that nothing was done.
+    pub(crate) fn refuse(jobs: Vec<Self>, error: WriteError) {
+        for job in jobs {
+            match job {
+                Self::Append { reply, .. } => drop(reply.send(Err(error))),
+                Self::Lane { reply, .. }
+                | Self::Prune { reply, .. }
+                | Self::Quarantined { reply, .. } => {
+                    let _ = reply.send(Err(error));
+                }
+                Self::Phase { reply, .. } => drop(reply.send(Err(error))),
+                Self::Sealed(_) | Self::SealFailed | Self::Checkpointed(_) => {}
+            }
+        }
+    }
+
     /// Whether somebody waits for its answer.
     pub(crate) fn has_caller(&self) -> bool {
         !matches!(
