@@ -49,7 +49,7 @@ pub(crate) enum Job {
     },
     Sealed(Box<Segment>),
     SealFailed,
-    /// The ledger was written, and files below a generation are free; `None` when it could not be written.
+    /// The ledger was written, and the journal's files before a frame are free; `None` when it could not be written.
     Checkpointed(Option<u64>),
 }
 

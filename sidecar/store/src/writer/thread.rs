@@ -174,8 +174,8 @@ impl Writer {
             }
             Job::Checkpointed(released) => {
                 self.checkpointing = false;
-                if let Some(generation) = released {
-                    self.journal.release(generation);
+                if let Some(first_frame) = released {
+                    self.journal.release(first_frame);
                 }
                 self.journal.order_spare();
             }
