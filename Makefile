@@ -3,7 +3,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-with-supabase toolchain provision provision-cluster build images test-images cluster cluster-down deploy generate test bench bench-sdk bench-operator lint mutants clean
+.PHONY: help run run-with-supabase toolchain provision provision-cluster build images test-images cluster cluster-down deploy generate test torture fuzz bench bench-sdk bench-operator lint mutants clean
 
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,15 @@ build: toolchain ## Builds everything for the tests.
 
 test: provision provision-cluster build test-images ## Runs every test and prints how many passed.
 	@tests/run.sh
+
+ROUNDS ?= 1
+SEED ?= 1
+torture: toolchain ## Cuts the power, fails disks, damages files and kills, and starts the sidecar on what is left; ROUNDS, SEED; half an hour.
+	$(CARGO) build -p boboyka-sidecar -p boboyka-torture
+	$(CARGO) run -q -p boboyka-torture -- run --rounds $(ROUNDS) --seed $(SEED)
+
+fuzz: toolchain ## Runs every fuzz target under cargo-fuzz, FUZZ_SECONDS (600) each; needs nightly Rust.
+	@tools/fuzz.sh
 
 bench: provision toolchain ## Prints how durable ingest compares with an HTTP echo and a plain append file; some minutes.
 	$(CARGO) build --release -p boboyka-sidecar -p boboyka-tests

@@ -3,6 +3,7 @@
 mod body;
 mod cursor;
 mod error;
+pub mod fuzzing;
 mod guard;
 mod headers;
 mod ingest;

@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures_util::FutureExt as _;
 
 use crate::api::{self, Api};
 
@@ -24,8 +25,8 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
 }
 
 async fn ready(State(api): State<Arc<Api>>) -> Response {
-    if api.store.is_poisoned() {
-        let body = "not ready: the store stopped after a failed write\n";
+    if let Some(reason) = api.store.poisoned().now_or_never() {
+        let body = format!("not ready: {reason}\n");
         return (StatusCode::SERVICE_UNAVAILABLE, body).into_response();
     }
     "ready\n".into_response()

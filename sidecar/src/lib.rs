@@ -7,6 +7,7 @@ mod api;
 mod cluster;
 pub mod command;
 pub mod config;
+mod folder;
 mod health;
 pub mod integration;
 pub mod log;
@@ -20,5 +21,7 @@ mod signals;
 mod standalone;
 mod upkeep;
 
+#[doc(hidden)]
+pub use api::fuzzing;
 pub use process::RunError;
 pub use server::listen::{ListenAddress, ListenAddressError};

@@ -52,6 +52,8 @@ fn subscriber(
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(colours)
+        // The complaint would go to standard error too, where a reader that has gone away makes it a panic.
+        .log_internal_errors(false)
         .with_writer(writer);
     if text {
         Box::new(log.finish())

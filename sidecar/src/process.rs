@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use boboyka_mirror::SupabaseSource;
-use boboyka_store::{NewRecord, OpenError, Options, Store, causes, quarantined_in};
-use boboyka_strand::{Record, RecordType};
-use serde_json::json;
+use boboyka_store::{OpenError, Options, Store, causes};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
 use crate::config::{self, Strand};
+use crate::folder;
 use crate::health;
 use crate::server;
 use crate::server::listen::{ListenAddress, Listeners};
@@ -38,7 +37,7 @@ pub enum RunError {
         "a signal ended the sidecar before it had mirrored everything; start it again to go on"
     )]
     Interrupted,
-    /// A write failed; only a restart can find out what the disk holds.
+    /// A write failed, or the data folder is gone; only a restart can find out what the disk holds.
     #[error("the store stopped: {0}")]
     Poisoned(String),
     /// A listener or the mirror ended by itself; the log says why.
@@ -63,13 +62,18 @@ pub(crate) fn outside(strand: &Strand) -> Result<Outside, RunError> {
 
 /// Opens the strand, and records in it what opening quarantined.
 pub(crate) async fn open(strand: &Strand) -> Result<Store, RunError> {
-    let known = quarantined_in(&strand.data_dir);
     let options = Options {
         min_free_bytes: strand.min_free_bytes,
         ..Options::new(&strand.data_dir)
     };
     let store = Store::open(options)?;
-    record_quarantine(&store, known.len()).await;
+    if let Err(error) = store.record_quarantined().await {
+        let error = causes(&error);
+        tracing::error!(
+            error,
+            "could not record in the strand what lies in quarantine; the next start tries again"
+        );
+    }
     Ok(store)
 }
 
@@ -84,6 +88,11 @@ pub(crate) async fn serve_health(
     let api = Arc::new(Api::new(store.clone(), upkeep.mirror.clone()));
     let router = health::router(Arc::clone(&api));
     upkeep.spawn(server::serve(listeners, router, shutdown.clone()));
+    upkeep.spawn(folder::watch(
+        strand.data_dir.clone(),
+        store.clone(),
+        shutdown.clone(),
+    ));
     Ok(api)
 }
 
@@ -97,26 +106,4 @@ pub(crate) async fn listen(address: &ListenAddress) -> Result<Listeners, RunErro
         address: address.clone(),
         source,
     })
-}
-
-/// Appends what this start quarantined to the strand itself: it is part of its history.
-async fn record_quarantine(store: &Store, known: usize) {
-    let fresh = store.quarantined().into_iter().skip(known);
-    let records: Vec<_> = fresh
-        .filter_map(|quarantined| {
-            let data = json!({
-                "agent_id": "boboyka_sidecar",
-                "event": "strand_quarantined",
-                "metadata": {"folder": quarantined.folder, "reason": quarantined.reason},
-            });
-            Record::from_json(RecordType::AuditLog, &data.to_string()).ok()
-        })
-        .map(|record| NewRecord { record, key: None })
-        .collect();
-    if !records.is_empty()
-        && let Err(error) = store.append(records).await
-    {
-        let error = causes(&error);
-        tracing::error!(error, "could not record in the strand what was quarantined");
-    }
 }

@@ -103,10 +103,11 @@ impl Inside {
             since_ms: 0,
             until_ms: u64::MAX,
             limit: 1_000,
+            ..PageQuery::default()
         };
         let mut hashes = BTreeSet::new();
         loop {
-            let page = self.store.page(&query).unwrap();
+            let page = self.store.page(&query).blocks;
             let Some(last) = page.last() else {
                 return hashes;
             };

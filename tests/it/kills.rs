@@ -96,10 +96,11 @@ fn changes(store: &Store) -> Vec<(Seq, Value)> {
         since_ms: 0,
         until_ms: u64::MAX,
         limit: 1_000,
+        ..PageQuery::default()
     };
     let mut found = Vec::new();
     loop {
-        let page = store.page(&query).unwrap();
+        let page = store.page(&query).blocks;
         let Some(last) = page.last() else {
             return found;
         };

@@ -7,6 +7,7 @@
     reason = "a test that panics says where"
 )]
 
+mod bounds;
 mod clients;
 mod durability;
 mod ends;

@@ -12,6 +12,8 @@ mod classify;
 mod credentials;
 mod disposition;
 mod failure;
+#[doc(hidden)]
+pub mod fuzzing;
 mod handle;
 mod lane;
 mod misfit;

@@ -45,6 +45,7 @@ codes! {
     Internal: INTERNAL_SERVER_ERROR, "internal", "internal error";
     InvalidField: UNPROCESSABLE_ENTITY, "invalid_field", "invalid field";
     LaneBusy: SERVICE_UNAVAILABLE, "lane_busy", "lane busy";
+    Lost: GONE, "lost", "lost";
     MalformedJson: BAD_REQUEST, "malformed_json", "malformed JSON";
     MalformedRequest: BAD_REQUEST, "malformed_request", "malformed request";
     MethodNotAllowed: METHOD_NOT_ALLOWED, "method_not_allowed", "method not allowed";
@@ -64,6 +65,7 @@ codes! {
     TooDeep: UNPROCESSABLE_ENTITY, "too_deep", "nested too deep";
     TooLarge: PAYLOAD_TOO_LARGE, "too_large", "too large";
     UnknownRecordType: UNPROCESSABLE_ENTITY, "unknown_record_type", "unknown record type";
+    VerifyBusy: TOO_MANY_REQUESTS, "verify_busy", "verification busy";
     UnsupportedMediaType: UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "unsupported media type";
 }
 
@@ -209,7 +211,7 @@ impl From<WriteError> for ApiError {
     fn from(error: WriteError) -> Self {
         let code = match error {
             WriteError::QueueFull => Code::QueueFull,
-            WriteError::DiskFull { .. } => Code::DiskFull,
+            WriteError::DiskFull { .. } | WriteError::TailFull => Code::DiskFull,
             WriteError::Poisoned => Code::StorePoisoned,
             WriteError::Closed => Code::ShuttingDown,
         };
@@ -222,15 +224,20 @@ impl From<ReadError> for ApiError {
         if matches!(error, ReadError::Pruned { .. }) {
             return Self::new(Code::Pruned, error.to_string());
         }
+        if matches!(error, ReadError::Lost { .. }) {
+            let what = "; a record that is found nowhere may be one of them";
+            return Self::new(Code::Lost, format!("{error}{what}"));
+        }
         tracing::error!(error = causes(&error), "could not read the strand");
         match &error {
             ReadError::Damaged { .. } => Self::new(
                 Code::StrandDamaged,
                 format!("{error}; GET /v1/boboyka/verify says where"),
             ),
-            ReadError::Io { .. } | ReadError::Pruned { .. } | ReadError::Tail(_) => {
-                Self::internal()
-            }
+            ReadError::Io { .. }
+            | ReadError::Lost { .. }
+            | ReadError::Pruned { .. }
+            | ReadError::Tail(_) => Self::internal(),
         }
     }
 }

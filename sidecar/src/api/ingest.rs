@@ -211,13 +211,13 @@ fn answer_batch(answers: &[Answer], format: Format) -> Response {
 }
 
 /// A checked record with the key from the body.
-struct Posted<'a> {
+pub(super) struct Posted<'a> {
     record: Record,
     key: Option<Cow<'a, str>>,
 }
 
 /// A record from the JSON that a caller sent.
-fn parse(text: &[u8]) -> Result<Posted<'_>, ApiError> {
+pub(super) fn parse(text: &[u8]) -> Result<Posted<'_>, ApiError> {
     let request: IngestRequest<'_> = serde_json::from_slice(text).map_err(|error| {
         ApiError::malformed(format!(
             "the body must be {{\"record_type\": …, \"data\": {{…}}}}: {error}"

@@ -9,22 +9,25 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use boboyka_crds::Phase;
-use boboyka_store::PageQuery;
+use boboyka_store::{PageQuery, now_ms};
 use boboyka_strand::{RecordType, Seq};
 use bytes::Bytes;
 use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::cursor;
-use super::error::ApiError;
+use super::error::{ApiError, Code};
 use super::parameters::{Parameters, RecordHash};
 use super::state::Api;
 use super::wire::{
-    Event, EventCounts, Events, RecordView, Status, StrandStatus, VerdictJson, lane_statuses,
+    ClockJson, Event, EventCounts, Events, MissingJson, RecordView, Status, StrandStatus,
+    VerdictJson, lane_statuses,
 };
 
 const LIMIT_DEFAULT: usize = 50;
 const LIMIT_MAX: usize = 1_000;
+/// Length of the records of a page as `MessagePack`, unless its first record is longer.
+const PAGE_MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// The page's text for phase 1, and one as plain for the others and for a sidecar without Supabase.
 const PHASE_DUAL_WRITE: &str = "Phase 1 — dual-write (SapixDB + Supabase)";
@@ -53,9 +56,12 @@ pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, ApiE
             supabase_url: api.mirror.supabase_url(),
             event_counts: EventCounts(view.counts),
             total_events: view.counts.values().sum(),
-            strand: StrandStatus::new(api.store.strand_id(), &view, api.store.quarantined()),
+            strand: StrandStatus::new(&api.store, &view),
             mirror: lane_statuses(api.mirror.lanes(&view)),
             retention: view.retention.into(),
+            clock: ClockJson {
+                ahead_ms: view.ahead_ms(now_ms()),
+            },
             version: env!("CARGO_PKG_VERSION"),
         }
     });
@@ -69,22 +75,24 @@ pub(super) async fn events(
     parameters: Parameters,
 ) -> Result<Response, ApiError> {
     let asked = Asked::parse(&parameters)?;
-    let page = tokio::task::spawn_blocking(move || events_page(&api, &asked));
-    page.await.map_err(|_| ApiError::internal())?
+    let permit = Arc::clone(&api.pages).acquire_owned().await;
+    let page = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        events_page(&api, &asked)
+    });
+    page.await.map_err(|_| ApiError::internal())
 }
 
-fn events_page(api: &Api, asked: &Asked) -> Result<Response, ApiError> {
-    // One more than asked for shows whether there is a next page.
-    let query = PageQuery {
-        limit: asked.query.limit + 1,
-        ..asked.query
-    };
-    let mut blocks = api.store.page(&query)?;
-    let more = blocks.len() > asked.query.limit;
-    blocks.truncate(asked.query.limit);
-    let last = blocks.last().filter(|_| more);
-    let next_cursor = last.map(|block| cursor::encode(block.header.seq, &asked.filter));
-    let events = blocks
+fn events_page(api: &Api, asked: &Asked) -> Response {
+    let page = api.store.page(&asked.query);
+    for missing in &page.missing {
+        let (first, last, error) = (missing.first_seq, missing.last_seq, &missing.why);
+        tracing::error!(error, "the strand can't be read from seq {first} to {last}");
+    }
+    let next = page.next_before;
+    let next_cursor = next.map(|before| cursor::encode(before, &asked.filter));
+    let events = page
+        .blocks
         .iter()
         .map(|block| {
             let outcome = api
@@ -93,11 +101,12 @@ fn events_page(api: &Api, asked: &Asked) -> Result<Response, ApiError> {
             Event::new(block, outcome, asked.with_data)
         })
         .collect();
-    Ok(axum::Json(Events {
+    axum::Json(Events {
         events,
         next_cursor,
+        missing: page.missing.into_iter().map(MissingJson::from).collect(),
     })
-    .into_response())
+    .into_response()
 }
 
 /// What a reader of the events feed asked for.
@@ -160,6 +169,8 @@ impl Asked {
             since_ms,
             until_ms,
             limit,
+            payloads: with_data,
+            max_payload_bytes: PAGE_MAX_BYTES,
         };
         Ok(Self {
             query,
@@ -200,9 +211,15 @@ pub(super) async fn record(
 }
 
 /// Re-hashes the chain: a line now and then, the verdict in the last one.
-pub(super) async fn verify(State(api): State<Arc<Api>>) -> Response {
+pub(super) async fn verify(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
+    let permit = Arc::clone(&api.verifications).try_acquire_owned();
+    let permit = permit.map_err(|_| {
+        let message = "the chain is being verified already; try again when that has ended";
+        ApiError::new(Code::VerifyBusy, message)
+    })?;
     let (lines, receiver) = mpsc::channel::<Bytes>(PROGRESS_LINES);
     tokio::task::spawn_blocking(move || {
+        let _permit = permit;
         let view = api.store.view();
         let floor = view.floor.head.seq;
         let total = view.head.seq - floor;
@@ -227,9 +244,6 @@ pub(super) async fn verify(State(api): State<Arc<Api>>) -> Response {
         let line = receiver.recv().await?;
         Some((Ok::<_, std::convert::Infallible>(line), receiver))
     });
-    (
-        [(header::CONTENT_TYPE, "application/x-ndjson")],
-        Body::from_stream(stream),
-    )
-        .into_response()
+    let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
+    Ok((kind, Body::from_stream(stream)).into_response())
 }

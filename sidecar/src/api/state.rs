@@ -1,10 +1,18 @@
 //! What handlers work with.
 
+use std::sync::Arc;
+
 use boboyka_mirror::Mirror;
 use boboyka_store::Store;
+use tokio::sync::Semaphore;
 
 use super::body::Bodies;
 use super::requests::Requests;
+
+/// Verifications at a time: each computes every hash of the strand.
+const VERIFICATIONS_MAX: usize = 2;
+/// Pages of events at a time: each holds its records in memory, at most twice.
+const PAGES_MAX: usize = 4;
 
 /// What handlers work with.
 pub(crate) struct Api {
@@ -12,6 +20,10 @@ pub(crate) struct Api {
     pub(crate) mirror: Mirror,
     pub(crate) bodies: Bodies,
     pub(crate) requests: Requests,
+    /// A verification without a permit is refused.
+    pub(crate) verifications: Arc<Semaphore>,
+    /// A page without a permit waits for one.
+    pub(crate) pages: Arc<Semaphore>,
 }
 
 impl Api {
@@ -21,6 +33,8 @@ impl Api {
             mirror,
             bodies: Bodies::new(),
             requests: Requests::default(),
+            verifications: Arc::new(Semaphore::new(VERIFICATIONS_MAX)),
+            pages: Arc::new(Semaphore::new(PAGES_MAX)),
         }
     }
 }

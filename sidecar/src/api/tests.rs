@@ -19,6 +19,7 @@ use super::{Api, Arc, Router};
 struct Running {
     store: Store,
     router: Router,
+    api: Arc<Api>,
     _shutdown: DropGuard,
     _folder: TempDir,
 }
@@ -43,10 +44,12 @@ impl Running {
         };
         let (_, settings) = watch::channel(Settings::default());
         let (mirror, _) = Mirror::start(store.clone(), source, settings, signal);
-        let router = super::router(Arc::new(Api::new(store.clone(), mirror)));
+        let api = Arc::new(Api::new(store.clone(), mirror));
+        let router = super::router(Arc::clone(&api));
         Self {
             store,
             router,
+            api,
             _shutdown: shutdown,
             _folder: folder,
         }
@@ -160,4 +163,29 @@ async fn what_retention_took_is_410_and_what_keeps_it_is_in_the_status() {
     let gone = json!({"error": "pruned", "code": "pruned", "message": message});
     assert_eq!((code, body), (410, gone));
     assert_eq!(status["total_events"], running.store.view().head.seq);
+}
+
+#[tokio::test]
+async fn a_verification_beside_too_many_others_is_refused() {
+    let running = Running::start(false);
+    running.ingest().await;
+    let permits = u32::try_from(running.api.verifications.available_permits()).unwrap();
+    let held = running.api.verifications.try_acquire_many(permits).unwrap();
+    let (status, body) = running.get("/v1/boboyka/verify").await;
+    assert_eq!((status, &body["code"]), (429, &json!("verify_busy")));
+    let (status, _) = running.get("/v1/boboyka/status").await;
+    assert_eq!(status, 200);
+    drop(held);
+    let (status, body) = running.get("/v1/boboyka/verify").await;
+    assert_eq!((status, &body["ok"]), (200, &json!(true)));
+}
+
+#[tokio::test]
+async fn the_status_says_how_far_the_strand_is_ahead_of_the_clock() {
+    let running = Running::start(false);
+    running.ingest().await;
+    let (_, status) = running.get("/v1/boboyka/status").await;
+    assert_eq!(status["clock"], json!({"ahead_ms": 0}));
+    let view = running.store.view();
+    assert_eq!(view.ahead_ms(view.head.hlc.ms() - 7), 7);
 }

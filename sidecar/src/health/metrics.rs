@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use boboyka_mirror::{Class, LaneState, LaneStatus, Mirror};
-use boboyka_store::View;
+use boboyka_store::{Gap, View, now_ms};
 use boboyka_strand::RecordType;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -149,10 +149,28 @@ fn encode_store(api: &Api, encoder: &mut DescriptorEncoder<'_>) -> Result<(), st
             count(store.quarantined().len()),
         ),
         (
+            "lost_records",
+            "Acknowledged records that the disk has lost",
+            None,
+            count_of(store.gaps().iter().map(Gap::len).sum()),
+        ),
+        (
+            "scrub_damaged_segments",
+            "Segments that the scrub found damaged",
+            None,
+            count_of(store.view().scrub.damaged),
+        ),
+        (
             "store_poisoned",
-            "1 after a failed write",
+            "1 after a failed write or the loss of the data folder",
             None,
             i64::from(store.is_poisoned()),
+        ),
+        (
+            "clock_ahead",
+            "How far the newest record's time is ahead of the clock",
+            Some(Unit::Seconds),
+            signed(store.view().ahead_ms(now_ms()) / 1000),
         ),
     ];
     encode_gauges(gauges, encoder)
@@ -168,6 +186,10 @@ fn encode_gauges<const N: usize>(
         gauge.encode(metric)?;
     }
     Ok(())
+}
+
+fn count_of(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 fn count(n: usize) -> i64 {

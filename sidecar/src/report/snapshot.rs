@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use boboyka_crds::{Boundary, Chain};
 use boboyka_mirror::{LaneStatus, Mirror};
-use boboyka_store::{Quarantined, Store, View, causes};
+use boboyka_store::{Gap, Quarantined, Store, View, causes};
 use boboyka_strand::{Hash, Seq};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -132,7 +132,11 @@ impl Source {
         let disk = fresh.unwrap_or_else(|| Disk {
             at: Instant::now(),
             bytes: bytes_on_disk(&self.data_dir),
-            chain: chain(&self.store.quarantined()),
+            chain: chain(
+                &self.store.quarantined(),
+                &self.store.gaps(),
+                self.store.view().scrub.damaged,
+            ),
         });
         self.disk = Some(disk.clone());
         disk
@@ -156,8 +160,9 @@ impl Source {
     }
 }
 
-/// A strand with anything in quarantine is not intact: some of it may have been acknowledged.
-fn chain(quarantined: &[Quarantined]) -> Chain {
+/// A strand is not intact with anything in quarantine, some of which may have been acknowledged, with a gap, or with a
+/// damaged segment.
+fn chain(quarantined: &[Quarantined], gaps: &[Gap], damaged: u64) -> Chain {
     let reason = quarantined.first().map(|first| match quarantined.len() {
         1 => format!("{} (set aside in {})", first.reason, first.folder),
         more => format!(
@@ -167,6 +172,15 @@ fn chain(quarantined: &[Quarantined]) -> Chain {
             more - 1
         ),
     });
+    let lost = || {
+        let gap = gaps.first()?;
+        Some(format!(
+            "the records {} to {} are lost",
+            gap.first, gap.last.seq
+        ))
+    };
+    let rotten = || (damaged > 0).then(|| format!("{damaged} segments are damaged"));
+    let reason = reason.or_else(lost).or_else(rotten);
     Chain {
         intact: reason.is_none(),
         reason,
@@ -204,12 +218,14 @@ mod tests {
 
     #[test]
     fn a_chain_of_which_something_was_set_aside_is_not_intact() {
-        assert!(chain(&[]).intact);
+        assert!(chain(&[], &[], 0).intact);
+        let rotten = chain(&[], &[], 2);
+        assert_eq!(rotten.reason.as_deref(), Some("2 segments are damaged"));
         let quarantined = |folder: &str| Quarantined {
             folder: folder.to_owned(),
             reason: "a segment does not verify".to_owned(),
         };
-        let broken = chain(&[quarantined("a"), quarantined("b")]);
+        let broken = chain(&[quarantined("a"), quarantined("b")], &[], 0);
         assert!(!broken.intact);
         assert_eq!(
             broken.reason.unwrap(),

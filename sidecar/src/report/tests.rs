@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use boboyka_crds::{Boundary, Chain, Phase, StrandStatus};
 use boboyka_mirror::{LaneState, LaneStatus};
-use boboyka_store::{Floor, Footprint, RetentionStatus, View};
+use boboyka_store::{Floor, Footprint, RetentionStatus, ScrubStatus, View};
 use boboyka_strand::retention::Blocker;
 use boboyka_strand::{Hash, Head, PerType, RecordType};
 use enum_map::EnumMap;
@@ -55,6 +55,7 @@ fn strand() -> View {
         phase: None,
         marks: PerType::default(),
         retention: RetentionStatus::default(),
+        scrub: ScrubStatus::default(),
         footprint: Footprint {
             segments: 0,
             segment_bytes: 0,

@@ -1,17 +1,16 @@
-//! The anchor: floor and phase in a file of their own beside the tail, so that a strand whose tail is lost
-//! still knows where it begins and what it obeys. The tail has the last word; this is its copy.
+//! The anchor: floor and phase in a file of their own, which versions before the ledger kept beside the tail. It is
+//! only read.
 //!
 //! Layout: `MessagePack` of strand id, floor and phase (see `stored`); the first 8 bytes of its BLAKE3.
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
 use crate::checksum::checksum;
 use crate::error::causes;
-use crate::files;
 use crate::floor::Floor;
 use crate::phase::RecordedPhase;
 use crate::stored::Stored;
@@ -30,7 +29,7 @@ pub(crate) struct Anchor {
 impl Anchor {
     /// The anchor of a data folder; `None` when there is none that can be read.
     pub(crate) fn read(data_dir: &Path) -> Option<Self> {
-        let path = data_dir.join(FILE);
+        let path = path_in(data_dir);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -47,25 +46,11 @@ impl Anchor {
         }
         anchor
     }
+}
 
-    /// Replaces the file. A copy that can't be written must not stop what it is a copy of: a disk that is
-    /// full gets room by pruning.
-    pub(crate) fn keep(&self, data_dir: &Path) {
-        if let Err(error) = self.write(data_dir) {
-            let error = causes(&error);
-            tracing::error!(
-                error,
-                "could not write the anchor; the next start tries again"
-            );
-        }
-    }
-
-    fn write(&self, data_dir: &Path) -> io::Result<()> {
-        let mut bytes = self.to_bytes().map_err(io::Error::other)?;
-        let check = checksum::<CHECK_LEN>(&bytes);
-        bytes.extend_from_slice(&check);
-        files::replace(&data_dir.join(FILE), &bytes)
-    }
+/// Where the anchor of a data folder lies.
+pub(crate) fn path_in(data_dir: &Path) -> PathBuf {
+    data_dir.join(FILE)
 }
 
 fn decode(bytes: &[u8]) -> Option<Anchor> {
@@ -95,31 +80,5 @@ impl Stored for Anchor {
             floor: Floor::from_form(floor)?,
             phase: phase.map(RecordedPhase::from_form).transpose()?,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use uuid::Uuid;
-
-    use super::{Anchor, Floor};
-
-    #[test]
-    fn what_was_written_is_read_and_a_damaged_file_is_as_none() {
-        let dir = tempfile::tempdir().unwrap();
-        assert_eq!(Anchor::read(dir.path()), None);
-        let anchor = Anchor {
-            strand: Uuid::new_v4(),
-            floor: Floor::default(),
-            phase: None,
-        };
-        anchor.write(dir.path()).unwrap();
-        anchor.write(dir.path()).unwrap();
-        assert_eq!(Anchor::read(dir.path()), Some(anchor));
-        let path = dir.path().join("anchor");
-        let mut bytes = std::fs::read(&path).unwrap();
-        bytes[5] ^= 1;
-        std::fs::write(&path, bytes).unwrap();
-        assert_eq!(Anchor::read(dir.path()), None);
     }
 }

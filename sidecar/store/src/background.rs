@@ -1,13 +1,14 @@
-//! The store's second thread: sealing segments and unlinking pruned files take long, and no append waits for
-//! them.
+//! The store's second thread: sealing segments, unlinking pruned files and reading the strand again take long, and no
+//! append waits for them.
 
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 
 use boboyka_strand::retention::Policy;
 
 use crate::error::causes;
 use crate::job::{Job, Waiter};
 use crate::pruned;
+use crate::scrub::Scrub;
 use crate::seal::{self, SealTask};
 use crate::shared::Shared;
 use crate::state::State;
@@ -28,20 +29,29 @@ pub(crate) enum Task {
 
 /// Works until the writer, which sends the tasks, has ended.
 pub(crate) fn work(shared: &Shared, tasks: &Receiver<Task>) {
-    for task in tasks {
-        match task {
-            Task::Seal(task) => {
-                let job = seal::seal(&task, &shared.segments_folder, shared.strand)
-                    .map_or(Job::SealFailed, |segment| Job::Sealed(Box::new(segment)));
-                if shared.queue.push(job).is_err() {
-                    tracing::debug!("the store closed before it catalogued a new segment");
-                }
+    let mut scrub = Scrub::new(&shared.options);
+    loop {
+        match tasks.recv_timeout(scrub.pause()) {
+            Ok(task) => run(shared, task),
+            Err(RecvTimeoutError::Timeout) => scrub.step(shared),
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+fn run(shared: &Shared, task: Task) {
+    match task {
+        Task::Seal(task) => {
+            let job = seal::seal(&task, &shared.segments_folder, shared.strand)
+                .map_or(Job::SealFailed, |segment| Job::Sealed(Box::new(segment)));
+            if shared.queue.push(job).is_err() {
+                tracing::debug!("the store closed before it catalogued a new segment");
             }
-            Task::Sweep { policy, waiters } => {
-                sweep(shared, policy);
-                for waiter in waiters {
-                    let _ = waiter.send(Ok(()));
-                }
+        }
+        Task::Sweep { policy, waiters } => {
+            sweep(shared, policy);
+            for waiter in waiters {
+                let _ = waiter.send(Ok(()));
             }
         }
     }

@@ -51,6 +51,9 @@ pub enum TailError {
     /// What was acknowledged could not be noted.
     #[error("could not write the last acknowledged head")]
     Witness(#[source] io::Error),
+    /// The journal could not be written or synced.
+    #[error("the journal could not be written")]
+    Journal(#[source] io::Error),
     /// A value that the store wrote can't be read.
     #[error("the tail's {what} can't be read: {why}")]
     Value {
@@ -59,6 +62,18 @@ pub enum TailError {
         /// Why not.
         why: String,
     },
+}
+
+impl TailError {
+    /// Whether the disk was full.
+    pub(crate) fn is_full(&self) -> bool {
+        let (Self::Engine(sled::Error::Io(error)) | Self::Sync(error) | Self::Journal(error)) =
+            self
+        else {
+            return false;
+        };
+        error.kind() == io::ErrorKind::StorageFull
+    }
 }
 
 /// Why a value's bytes mean nothing.
@@ -89,6 +104,9 @@ pub enum WriteError {
         /// What the store keeps free.
         min_free_bytes: u64,
     },
+    /// The tail is several times as long as it should be, because sealing keeps failing.
+    #[error("the older records can't be moved into a segment: see the log for the reason")]
+    TailFull,
     /// A write or a sync failed before: what the disk holds is no longer known.
     #[error("the store stopped after a failed write")]
     Poisoned,
@@ -117,6 +135,16 @@ pub enum ReadError {
         last: Seq,
         /// Where the chain breaks, and how.
         source: ChainError,
+    },
+    /// It was acknowledged, and the disk has lost it.
+    #[error(
+        "the strand has lost the records {first} to {last}, which were acknowledged, and went on above them"
+    )]
+    Lost {
+        /// The first lost record.
+        first: Seq,
+        /// The last one.
+        last: Seq,
     },
     /// Retention took it.
     #[error("the record was pruned: the strand begins after seq {floor}")]

@@ -19,9 +19,14 @@ pub(crate) fn put_in_place(file: &File, unfinished: &Path, path: &Path) -> io::R
     file.sync_all()?;
     fs::rename(unfinished, path)?;
     match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
+        Some(folder) => sync_names(folder),
         None => Ok(()),
     }
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_names(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
 }
 
 /// Replaces a file, or creates it: after a crash it has the old content or this one.
@@ -34,8 +39,18 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
 
 /// Makes the names in a folder durable.
 pub(crate) fn sync_folder(folder: &Path) -> Result<(), OpenError> {
-    let handle = File::open(folder).map_err(failed("open", folder))?;
-    handle.sync_all().map_err(failed("sync", folder))
+    sync_names(folder).map_err(failed("sync", folder))
+}
+
+/// Creates a folder where it is missing, and makes its name durable.
+pub(crate) fn make_folder(folder: &Path) -> Result<(), OpenError> {
+    fs::create_dir_all(folder).map_err(failed("create", folder))?;
+    match folder.parent() {
+        // A relative path of one part lies in the working folder.
+        Some(parent) if parent.as_os_str().is_empty() => sync_folder(Path::new(".")),
+        Some(parent) => sync_folder(parent),
+        None => Ok(()),
+    }
 }
 
 /// Wraps an I/O error with what was being done to which path.

@@ -10,6 +10,7 @@ use crate::error::WriteError;
 use crate::key::IdempotencyKey;
 use crate::lane::{DeadLetter, Mark};
 use crate::phase::PhaseState;
+use crate::quarantine::Quarantined;
 use crate::segment::Segment;
 
 /// The answer to an append: one result for each record, in order.
@@ -41,9 +42,81 @@ pub(crate) enum Job {
         has_supabase: bool,
         reply: Waiter,
     },
+    /// Record in the strand what lies in quarantine, unless that is done.
+    Quarantined {
+        found: Quarantined,
+        reply: Waiter,
+    },
     Sealed(Box<Segment>),
     SealFailed,
+    /// The ledger was written, and the journal's files before a frame are free; `None` when it could not be written.
+    Checkpointed(Option<u64>),
 }
+
+impl Job {
+    /// The records that it appends.
+    pub(crate) fn records(&self) -> &[NewRecord] {
+        match self {
+            Self::Append { records, .. } => records,
+            Self::Lane { .. }
+            | Self::Phase { .. }
+            | Self::Prune { .. }
+            | Self::Quarantined { .. }
+            | Self::Sealed(_)
+            | Self::SealFailed
+            | Self::Checkpointed(_) => &[],
+        }
+    }
+}
+
+impl Job {
+    /// What it takes in a frame at most, beside records.
+    pub(crate) fn small_bytes(&self) -> usize {
+        let letter = |letter: &DeadLetter| SMALL_BYTES + letter.code.len() + letter.message.len();
+        SMALL_BYTES
+            + match self {
+                Self::Lane { change, .. } => match change {
+                    LaneChange::Advance { letters, .. } => letters.iter().map(letter).sum(),
+                    LaneChange::Replace(replaced) => letter(replaced),
+                    LaneChange::Resolve { .. } => 0,
+                },
+                Self::Quarantined { found, .. } => 2 * found.reason.len(),
+                Self::Append { .. }
+                | Self::Phase { .. }
+                | Self::Prune { .. }
+                | Self::Sealed(_)
+                | Self::SealFailed
+                | Self::Checkpointed(_) => 0,
+            }
+    }
+
+    /// Answers every caller that nothing was done.
+    pub(crate) fn refuse(jobs: Vec<Self>, error: WriteError) {
+        for job in jobs {
+            match job {
+                Self::Append { reply, .. } => drop(reply.send(Err(error))),
+                Self::Lane { reply, .. }
+                | Self::Prune { reply, .. }
+                | Self::Quarantined { reply, .. } => {
+                    let _ = reply.send(Err(error));
+                }
+                Self::Phase { reply, .. } => drop(reply.send(Err(error))),
+                Self::Sealed(_) | Self::SealFailed | Self::Checkpointed(_) => {}
+            }
+        }
+    }
+
+    /// Whether somebody waits for its answer.
+    pub(crate) fn has_caller(&self) -> bool {
+        !matches!(
+            self,
+            Self::Sealed(_) | Self::SealFailed | Self::Checkpointed(_)
+        )
+    }
+}
+
+/// More than a change of a fixed length takes in a frame.
+const SMALL_BYTES: usize = 2 * 1024;
 
 /// A change of what the store keeps of a lane.
 pub(crate) enum LaneChange {

@@ -1,29 +1,36 @@
 //! The store: the one door to the strand on disk.
 //!
 //! The invariant: `mark ≤ head` in every lane, `floor ≤ mirrored ≤ head` while the phase mirrors, and what is
-//! acknowledged is durable. The store answers an append after it has flushed and synced the commit; readers
-//! see only what is durable. The newest blocks lie in the tail, older ones in sealed segments, the oldest were
+//! acknowledged is durable. The store answers an append after it has written the commit to the journal and synced it;
+//! readers see only what is durable. The newest blocks lie in the journal, older ones in sealed segments, the oldest were
 //! pruned and the floor says where the strand begins since. After a write that failed, the store acknowledges
 //! nothing any more (it is poisoned).
 //!
-//! The crate starts two threads of its own and knows no async runtime, no HTTP and no Kubernetes client.
+//! The crate starts three threads of its own and knows no async runtime, no HTTP and no Kubernetes client.
 
 mod anchor;
 mod append;
 mod background;
+mod change;
 mod checksum;
 mod clock;
 mod error;
 mod files;
 mod floor;
+#[doc(hidden)]
+pub mod fuzzing;
+mod gap;
 mod job;
+mod journal;
 mod key;
 mod keys;
 mod lane;
+mod ledger;
 mod lock;
 mod memory;
 mod open;
 mod options;
+mod page;
 mod phase;
 mod poison;
 mod pruned;
@@ -32,12 +39,14 @@ mod quarantine;
 mod queue;
 mod read;
 mod retention;
+mod scrub;
 mod seal;
 mod segment;
 mod shared;
 mod state;
 mod store;
 mod stored;
+mod summary;
 mod tail;
 mod tail_run;
 #[cfg(test)]
@@ -52,13 +61,15 @@ pub use checksum::checksum;
 pub use clock::now_ms;
 pub use error::{OpenError, ReadError, TailError, WriteError, causes};
 pub use floor::Floor;
+pub use gap::Gap;
 pub use key::{IdempotencyKey, KEY_MAX_BYTES};
 pub use lane::{DeadLetter, Mark};
 pub use options::Options;
+pub use page::{Missing, Page, PageQuery};
 pub use phase::PhaseState;
 pub use quarantine::{Quarantined, quarantined_in};
-pub use read::{LaneRead, PageQuery};
+pub use read::LaneRead;
 pub use retention::RetentionStatus;
 pub use store::{Store, verify_offline};
 pub use verify::Verdict;
-pub use view::{Footprint, View};
+pub use view::{Footprint, ScrubStatus, View};

@@ -9,13 +9,16 @@ use std::sync::Arc;
 use boboyka_strand::{Hash, Head, PerType, Seq};
 
 use crate::floor::Floor;
+use crate::gap::Gap;
 use crate::segment::Segment;
 use crate::tail_run::TailRun;
 
-/// Floor, segments and tail, without a gap between them.
+/// Floor, segments and tail, without a gap between them but those that are recorded.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     floor: Floor,
+    /// Oldest first.
+    gaps: Vec<Gap>,
     segments: Vec<Arc<Segment>>,
     segment_bytes: u64,
     tail: VecDeque<Arc<TailRun>>,
@@ -25,13 +28,14 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(crate) fn new(floor: Floor, segments: Vec<Arc<Segment>>) -> Self {
+    pub(crate) fn new(floor: Floor, segments: Vec<Arc<Segment>>, gaps: Vec<Gap>) -> Self {
         let mut counts = floor.counts;
         for segment in &segments {
             segment.meta.add_to(&mut counts);
         }
         Self {
             floor,
+            gaps,
             segment_bytes: bytes_of(&segments),
             segments,
             counts,
@@ -49,8 +53,8 @@ impl Memory {
         self.tail.push_back(run);
     }
 
-    /// Puts a segment in the place of the runs it was made of, and gives those back.
-    pub(crate) fn seal(&mut self, segment: Arc<Segment>) -> Vec<Arc<TailRun>> {
+    /// Puts a segment in the place of the runs it was made of.
+    pub(crate) fn seal(&mut self, segment: Arc<Segment>) {
         let end = self
             .tail
             .partition_point(|run| run.head.seq <= segment.meta.head.seq);
@@ -59,13 +63,13 @@ impl Memory {
         self.tail_bytes -= sealed.iter().map(|run| run.bytes.len()).sum::<usize>();
         self.segment_bytes += segment.file_len;
         self.segments.push(segment);
-        sealed
     }
 
     /// Raises the floor over the oldest segments.
     pub(crate) fn prune(&mut self, floor: Floor) {
         let seq = floor.head.seq;
         self.segments.retain(|segment| segment.meta.head.seq > seq);
+        self.gaps.retain(|gap| gap.last.seq > seq);
         self.segment_bytes = bytes_of(&self.segments);
         self.floor = floor;
     }
@@ -87,7 +91,25 @@ impl Memory {
     pub(crate) fn head(&self) -> Head {
         let sealed = || self.segments.last().map(|segment| segment.meta.head);
         let tail = self.tail.back().map(|run| run.head);
-        tail.or_else(sealed).unwrap_or(self.floor.head)
+        let held = tail.or_else(sealed).unwrap_or(self.floor.head);
+        let lost = self.gaps.last().map(|gap| gap.last);
+        lost.filter(|lost| lost.seq > held.seq).unwrap_or(held)
+    }
+
+    /// What is lost, oldest first.
+    pub(crate) fn gaps(&self) -> &[Gap] {
+        &self.gaps
+    }
+
+    /// The gap that a seq lies in.
+    pub(crate) fn gap_of(&self, seq: Seq) -> Option<&Gap> {
+        self.gaps.iter().find(|gap| gap.holds(seq))
+    }
+
+    /// The newest block that lies in a segment, or the floor.
+    pub(crate) fn sealed(&self) -> Seq {
+        let last = self.segments.last();
+        last.map_or(self.floor.head.seq, |segment| segment.meta.head.seq)
     }
 
     pub(crate) fn segments(&self) -> &[Arc<Segment>] {

@@ -1,6 +1,7 @@
 //! How a store is opened.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -13,6 +14,12 @@ pub struct Options {
     pub seal_blocks: usize,
     /// Bytes in the tail after which its older part is sealed.
     pub seal_bytes: usize,
+    /// Length of a file of the journal.
+    pub journal_file_bytes: u64,
+    /// What the scrub reads in a second at most, unless the strand is too long for that.
+    pub scrub_bytes_per_second: u64,
+    /// The scrub begins anew after this time.
+    pub scrub_every: Duration,
 }
 
 impl Options {
@@ -26,6 +33,10 @@ impl Options {
             // tail takes a few megabytes of memory and no time to open.
             seal_blocks: 16 * 1024,
             seal_bytes: 8 * 1024 * 1024,
+            // As much as the tail may hold: some two or three files are in use.
+            journal_file_bytes: 8 * 1024 * 1024,
+            scrub_bytes_per_second: 1024 * 1024,
+            scrub_every: Duration::from_hours(24),
         }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) struct Pruning {
 }
 
 impl Pruning {
-    /// Puts the floor first: what is below it is gone whatever else is done.
+    /// Takes what goes out of the tail.
     pub(crate) fn put(&self, tail: &Tail) -> Result<(), TailError> {
         tail.put_floor(&self.floor)?;
         for segment in &self.segments {

@@ -1,29 +1,14 @@
-//! Reading the strand: single blocks, pages from the newest back, a lane's next blocks. All of it blocks.
+//! Reading the strand: single blocks, a lane's next blocks. All of it blocks.
 
 use std::sync::Arc;
 
 use boboyka_strand::{Block, Hash, PerType, RecordType, Seq};
 
 use crate::error::ReadError;
-use crate::memory::Memory;
+use crate::gap::Gap;
 use crate::segment::{Frame, Segment};
 use crate::shared::Shared;
 use crate::tail_run::TailRun;
-
-/// Which blocks a page is of.
-#[derive(Clone, Copy, Debug)]
-pub struct PageQuery {
-    /// Only this type; all when `None`.
-    pub record_type: Option<RecordType>,
-    /// Only blocks before this seq.
-    pub before: Seq,
-    /// Only blocks of this time or later, in milliseconds since 1970.
-    pub since_ms: u64,
-    /// Only blocks of this time or earlier.
-    pub until_ms: u64,
-    /// How many at most.
-    pub limit: usize,
-}
 
 /// A lane's next blocks.
 #[derive(Debug)]
@@ -61,41 +46,9 @@ pub(crate) fn block_by_hash(shared: &Shared, hash: &Hash) -> Result<Option<Block
     match damage {
         Some(error) => Err(error),
         None if shared.pruned_index.find(hash).is_some() => Err(below(shared)),
-        None => Ok(None),
+        // Nothing is left of a lost record that tells whether it had this hash.
+        None => lost(shared.state().memory().gaps().first()).map_or(Ok(None), Err),
     }
-}
-
-/// A page of blocks, newest first.
-pub(crate) fn page(shared: &Shared, query: &PageQuery) -> Result<Vec<Block>, ReadError> {
-    let (runs, segments) = {
-        let state = shared.state();
-        let memory = state.memory();
-        (tail_page(memory, query), memory.segments().to_vec())
-    };
-    let mut page = Vec::new();
-    for run in runs {
-        let full = take_newest(&mut page, run.blocks()?, query);
-        if full {
-            return Ok(page);
-        }
-    }
-    let reachable = segments.partition_point(|segment| segment.meta.before.seq + 1 < query.before);
-    for segment in segments.iter().take(reachable).rev() {
-        if segment.meta.head.hlc.ms() < query.since_ms {
-            break;
-        }
-        if !has(&segment.meta.counts, query.record_type) {
-            continue;
-        }
-        match segment_page(&mut page, segment, query) {
-            Ok(false) => {}
-            Ok(true) => break,
-            // Pruned on the way, and with it all that is older.
-            Err(_) if is_pruned(shared, segment) => break,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(page)
 }
 
 /// A lane's blocks after a seq that the phase mirrors, oldest first; at least one when there is one.
@@ -158,7 +111,7 @@ pub(crate) fn block(shared: &Shared, seq: Seq) -> Result<Option<Block>, ReadErro
             }
         }),
         None if (1..=shared.state().floor().head.seq).contains(&seq) => Err(below(shared)),
-        None => Ok(None),
+        None => lost(shared.state().memory().gap_of(seq)).map_or(Ok(None), Err),
     }
 }
 
@@ -179,7 +132,7 @@ fn lane_parts(shared: &Shared, after: Seq) -> (Vec<Arc<Segment>>, Vec<Arc<TailRu
 }
 
 /// Whether a segment that could not be read has been pruned since it was looked up.
-fn is_pruned(shared: &Shared, segment: &Segment) -> bool {
+pub(crate) fn is_pruned(shared: &Shared, segment: &Segment) -> bool {
     segment.meta.head.seq <= shared.state().floor().head.seq
 }
 
@@ -188,6 +141,14 @@ fn below(shared: &Shared) -> ReadError {
     ReadError::Pruned {
         floor: shared.state().floor().head.seq,
     }
+}
+
+/// The answer to a question for a record that may be in a gap.
+fn lost(gap: Option<&Gap>) -> Option<ReadError> {
+    gap.map(|gap| ReadError::Lost {
+        first: gap.first,
+        last: gap.last.seq,
+    })
 }
 
 /// A lane's scan on its way.
@@ -246,73 +207,6 @@ impl LaneScan {
     }
 }
 
-/// The tail's runs that a page may need, newest first.
-fn tail_page(memory: &Memory, query: &PageQuery) -> Vec<Arc<TailRun>> {
-    let mut runs = Vec::new();
-    let mut matches = 0;
-    for run in memory.tail().iter().rev() {
-        if matches >= query.limit || run.head.hlc.ms() < query.since_ms {
-            break;
-        }
-        let entries = (run.first_seq()..).zip(&run.entries);
-        let matching = entries
-            .filter(|(seq, entry)| {
-                *seq < query.before
-                    && query
-                        .record_type
-                        .is_none_or(|kind| kind == entry.record_type)
-                    && (query.since_ms..=query.until_ms).contains(&entry.ms)
-            })
-            .count();
-        if matching > 0 {
-            matches += matching;
-            runs.push(Arc::clone(run));
-        }
-    }
-    runs
-}
-
-/// Adds a run's matching blocks to the page, newest first; whether the page is full.
-fn take_newest(page: &mut Vec<Block>, blocks: Vec<Block>, query: &PageQuery) -> bool {
-    for block in blocks.into_iter().rev() {
-        if page.len() >= query.limit {
-            return true;
-        }
-        let header = &block.header;
-        if header.seq < query.before
-            && query
-                .record_type
-                .is_none_or(|kind| kind == header.record_type)
-            && (query.since_ms..=query.until_ms).contains(&header.timestamp_hlc.ms())
-        {
-            page.push(block);
-        }
-    }
-    page.len() >= query.limit
-}
-
-fn segment_page(
-    page: &mut Vec<Block>,
-    segment: &Segment,
-    query: &PageQuery,
-) -> Result<bool, ReadError> {
-    let open = segment.open()?;
-    let mut later_hlc = u64::MAX;
-    for frame in open.frames().iter().rev() {
-        let before_it = later_hlc >> 16;
-        later_hlc = frame.first_hlc;
-        let in_time = frame.first_hlc >> 16 <= query.until_ms && before_it >= query.since_ms;
-        if frame.first_seq < query.before
-            && in_time
-            && has(&frame.counts, query.record_type)
-            && take_newest(page, open.read(frame)?, query)
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
 fn block_in(segment: &Segment, seq: Seq) -> Result<Option<Block>, ReadError> {
     let open = segment.open()?;
     let Some(frame) = open.frame_of(seq) else {
@@ -335,14 +229,14 @@ fn find_in(segment: &Segment, hash: &Hash) -> Result<Option<Block>, ReadError> {
 }
 
 /// Whether counts per type have any of a type.
-fn has<N: Copy + Default + PartialEq>(
+pub(crate) fn has<N: Copy + Default + PartialEq>(
     counts: &PerType<N>,
     record_type: Option<RecordType>,
 ) -> bool {
     record_type.is_none_or(|kind| counts[kind] != N::default())
 }
 
-fn last_of(frame: &Frame) -> Seq {
+pub(crate) fn last_of(frame: &Frame) -> Seq {
     let blocks: u64 = frame.counts.values().copied().map(u64::from).sum();
     frame.first_seq + blocks - 1
 }

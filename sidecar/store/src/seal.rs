@@ -9,6 +9,7 @@ use boboyka_strand::retention::Policy;
 use uuid::Uuid;
 
 use crate::error::{OpenError, ReadError, causes};
+use crate::files;
 use crate::memory::Memory;
 use crate::options::Options;
 use crate::segment::{SEGMENT_MAX_BLOCKS, Segment, SegmentWriter};
@@ -80,11 +81,15 @@ pub(crate) fn due(
     }
     let most = options.seal_blocks.min(SEGMENT_MAX_BLOCKS);
     let (mut blocks, mut bytes) = (0, 0);
+    let mut next_seq = memory.tail().front()?.first_seq();
     let fits = |run: &&Arc<TailRun>| {
         let first = blocks == 0;
+        // A segment has no gap.
+        let follows = run.first_seq() == next_seq;
+        next_seq = run.head.seq + 1;
         blocks += run.entries.len();
         bytes += run.bytes.len();
-        blocks <= most && (first || bytes <= bounds.segment_bytes)
+        follows && blocks <= most && (first || bytes <= bounds.segment_bytes)
     };
     let runs: Vec<_> = memory
         .tail()
@@ -112,6 +117,10 @@ pub(crate) fn seal(task: &SealTask, folder: &Path, strand: Uuid) -> Option<Segme
             Some(segment)
         }
         Err(error) => {
+            // What there is of the file takes room, which may be what is missing.
+            let first = task.runs.first().map_or(0, |run| run.first_seq());
+            let path = folder.join(Segment::file_name(first));
+            let _ = std::fs::remove_file(files::unfinished(&path));
             tracing::error!(
                 error = causes(&*error),
                 "could not seal a segment; the tail keeps its blocks and the next commit tries again"

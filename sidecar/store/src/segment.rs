@@ -6,12 +6,15 @@
 
 mod bloom;
 mod format;
+mod index;
 mod read;
 mod search;
+mod trust;
 mod verify;
 mod write;
 
 pub(crate) use bloom::Bloom;
-pub(crate) use format::{Frame, HASH_ENTRY_LEN, SEGMENT_MAX_BLOCKS, Segment};
-pub(crate) use verify::follow_run;
+pub(crate) use format::{Footer, Frame, HASH_ENTRY_LEN, SEGMENT_MAX_BLOCKS, Segment, SegmentMeta};
+pub(crate) use read::OpenSegment;
+pub(crate) use verify::{Digest, follow_run};
 pub(crate) use write::SegmentWriter;

@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) segments_folder: PathBuf,
     pub(crate) poison: Poison,
     pub(crate) quarantine: Quarantine,
+    /// Why the tail's index was made anew.
+    pub(crate) rebuilt: Option<String>,
     pub(crate) _lock: Lock,
 }
 

@@ -15,7 +15,7 @@ use crate::pruning::Pruning;
 use crate::retention::RetentionStatus;
 use crate::segment::Segment;
 use crate::tail_run::TailRun;
-use crate::view::{Footprint, View};
+use crate::view::{Footprint, ScrubStatus, View};
 
 /// What is known of an open strand.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ pub(crate) struct State {
     phase: Option<PhaseState>,
     marks: PerType<Mark>,
     retention: RetentionStatus,
+    scrub: ScrubStatus,
     /// Pruned segments whose files are still there.
     retired: Vec<PathBuf>,
 }
@@ -35,6 +36,7 @@ impl State {
             memory,
             phase,
             marks,
+            scrub: ScrubStatus::default(),
             retired: Vec::new(),
         }
     }
@@ -56,6 +58,7 @@ impl State {
             phase: self.phase,
             marks,
             retention: self.retention,
+            scrub: self.scrub,
             footprint: Footprint {
                 segments: self.memory.segments().len(),
                 segment_bytes: self.memory.segment_bytes(),
@@ -74,9 +77,9 @@ impl State {
         self.memory.push(run);
     }
 
-    /// Puts a segment in the place of the runs it was made of, and gives those back.
-    pub(crate) fn seal(&mut self, segment: Arc<Segment>) -> Vec<Arc<TailRun>> {
-        self.memory.seal(segment)
+    /// Puts a segment in the place of the runs it was made of.
+    pub(crate) fn seal(&mut self, segment: Arc<Segment>) {
+        self.memory.seal(segment);
     }
 
     /// Moves a lane's mark. How many dead letters there are is counted here: pruning takes some away.
@@ -117,6 +120,15 @@ impl State {
         blocked_by: Option<Blocker>,
     ) {
         self.retention.ran(policy, now_ms, blocked_by);
+    }
+
+    /// Notes what the scrub came to.
+    pub(crate) fn scrubbed(&mut self, finished_ms: Option<u64>, checked_bytes: u64, damaged: u64) {
+        self.scrub = ScrubStatus {
+            last_finished_ms: finished_ms.or(self.scrub.last_finished_ms),
+            checked_bytes,
+            damaged,
+        };
     }
 
     /// The files below the floor, for a sweep.

@@ -11,6 +11,9 @@
 //! | dead letter | record type, seq, hash, code, message, attempts, since (ms) |
 //! | phase state | phase, generation, last mirrored seq or nil, counts |
 //! | recorded phase | phase state, [seq, hash] of its record or nil, phase state before it or nil |
+//! | mark of a lane | record type's code, mark |
+//! | dead letter that is none any more | record type's code, seq |
+//! | gap | first seq, hash before it, head of the last lost block, found at (ms) |
 //! | anchor | strand id (16 bytes), floor, recorded phase or nil |
 //!
 //! Segments have a format of their own, see [`crate::segment`].
@@ -22,6 +25,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::Unreadable;
 use crate::floor::Floor;
+use crate::gap::Gap;
 use crate::lane::{DeadLetter, Mark};
 use crate::phase::{PhaseState, RecordedPhase};
 
@@ -175,6 +179,76 @@ impl Stored for RecordedPhase {
             before: before.map(state_of).transpose()?,
         })
     }
+}
+
+fn lane_of(code: u8) -> Result<RecordType, String> {
+    RecordType::from_code(code).ok_or_else(|| format!("there is no record type {code}"))
+}
+
+impl Stored for (RecordType, Mark) {
+    const NAME: &'static str = "mark of a lane";
+    type Form = (u8, <Mark as Stored>::Form);
+
+    fn to_form(&self) -> Self::Form {
+        (self.0.code(), self.1.to_form())
+    }
+
+    fn from_form((lane, mark): Self::Form) -> Result<Self, String> {
+        Ok((lane_of(lane)?, Mark::from_form(mark)?))
+    }
+}
+
+impl Stored for (RecordType, Seq) {
+    const NAME: &'static str = "dead letter that is none any more";
+    type Form = (u8, Seq);
+
+    fn to_form(&self) -> Self::Form {
+        (self.0.code(), self.1)
+    }
+
+    fn from_form((lane, seq): Self::Form) -> Result<Self, String> {
+        Ok((lane_of(lane)?, seq))
+    }
+}
+
+impl Stored for Gap {
+    const NAME: &'static str = "gap";
+    type Form = (Seq, Hash, HeadForm, u64);
+
+    fn to_form(&self) -> Self::Form {
+        let last = head_form(&self.last);
+        (self.first, self.hash_before, last, self.found_ms)
+    }
+
+    fn from_form((first, hash_before, last, found_ms): Self::Form) -> Result<Self, String> {
+        Ok(Self {
+            first,
+            hash_before,
+            last: head_of(last),
+            found_ms,
+        })
+    }
+}
+
+impl Stored for String {
+    const NAME: &'static str = "name";
+    type Form = Self;
+
+    fn to_form(&self) -> Self::Form {
+        self.clone()
+    }
+
+    fn from_form(form: Self::Form) -> Result<Self, String> {
+        Ok(form)
+    }
+}
+
+/// Reads bytes as each kind of value, for fuzzing.
+pub(crate) fn read_any(bytes: &[u8]) {
+    let _ = Floor::from_bytes(bytes);
+    let _ = RecordedPhase::from_bytes(bytes);
+    let _ = DeadLetter::from_bytes(bytes);
+    let _ = Gap::from_bytes(bytes);
 }
 
 #[cfg(test)]

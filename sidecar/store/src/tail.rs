@@ -1,39 +1,43 @@
-//! The tail on disk: the only file that names sled. It keeps what is not sealed yet, the catalogue of
-//! segments, the floor, the phase, the lanes' marks and dead letters; history is never read through it.
+//! The tail's index on disk, and the only file that names sled: the catalogue of segments, the floor, the phase, the
+//! lanes' marks and dead letters. It is never the only copy of anything: journal and ledger hold the same, and opening
+//! brings it in line with them or makes it anew.
 //!
-//! What sled 0.34 does not do is done here: its `flush` does not sync the file, so [`Tail::commit`]
-//! does; values that would make a leaf spill into files it never syncs are cut below that size; a
-//! damaged or half-written snapshot, which keeps it from opening, is quarantined; so is a log that it
-//! can't read, and a panic of its is an error.
+//! What sled 0.34 does not do is done here: its `flush` does not sync the file, so [`Tail::flush`] does, and a panic of
+//! its is an error.
 
 mod key;
 
 use std::fs::{self, File};
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use boboyka_strand::{RecordType, Seq};
 use uuid::Uuid;
 
-use self::key::{letter_key, read_run_key, run_key};
-use crate::error::{OpenError, TailError, causes};
-use crate::files::failed;
+use self::key::{letter_key, read_run_key};
+use crate::change::Change;
+use crate::error::TailError;
+use crate::files;
 use crate::floor::Floor;
 use crate::lane::{DeadLetter, Mark};
 use crate::phase::RecordedPhase;
-use crate::quarantine::Quarantine;
 use crate::segment::Segment;
 use crate::stored::Stored;
+use crate::summary::Summary;
 
 /// sled's segment size, fixed when a tail is created.
 const ENGINE_SEGMENT_BYTES: usize = 4 * 1024 * 1024;
-/// The longest value. sled writes a leaf of up to 16 values as one piece and spills pieces longer than
-/// a quarter of its segment into files that no sync of ours covers.
-const VALUE_MAX_BYTES: usize = 56 * 1024;
-const _: () = assert!(17 * VALUE_MAX_BYTES <= ENGINE_SEGMENT_BYTES / 4);
+/// The log is made anew when it is longer than this, and several times longer than what lies in it.
+const LOG_MAX_BYTES: u64 = 32 * 1024 * 1024;
+/// About what a value takes.
+const VALUE_BYTES: u64 = 512;
 /// sled's page cache. What it holds is written once and read at the next start, so little will do.
 const ENGINE_CACHE_BYTES: u64 = 1024 * 1024;
+
+/// sled's settings, the same for every tail, with their checksum: sled writes them once and never syncs them.
+const SETTINGS: &str = "conf";
+const SETTINGS_BYTES: &[u8] =
+    b"segment_size: 4194304\nuse_compression: false\nversion: 0.34\n0\x1bd\xdd";
 
 /// The key of the strand's id.
 const STRAND: &str = "strand";
@@ -57,105 +61,146 @@ pub(crate) struct Tail {
 pub(crate) struct FoundRun {
     pub(crate) first_seq: Seq,
     pub(crate) bytes: Vec<u8>,
-    pub(crate) pieces: u8,
     pub(crate) complete: bool,
 }
 
 impl Tail {
-    /// Opens or creates the tail in a folder, after setting aside what keeps it from opening. A tail that was
-    /// `used_before` must know its strand; one that a crash left while it was made need not.
-    pub(crate) fn open(
-        folder: &Path,
-        used_before: bool,
-        quarantine: &Quarantine,
-    ) -> Result<Self, OpenError> {
-        let half_written = files(folder, |name| name.ends_with(".generating"));
-        if !half_written.is_empty() {
-            quarantine.take(&half_written, "half-written snapshots of the tail's engine")?;
-        }
-        let used_before =
-            used_before && fs::metadata(folder.join("db")).is_ok_and(|log| log.len() > 0);
-        let first = match open_engine(folder) {
-            Ok(engine) if used_before && !engine.contains_key(STRAND).unwrap_or(false) => {
+    /// Opens or creates the tail in a folder. What sled can make anew, its snapshots and its settings, is made anew when
+    /// it does not open with them.
+    pub(crate) fn open(folder: &Path) -> Result<Self, TailError> {
+        remove_snapshots(folder, |name| name.ends_with(".generating"))?;
+        let opened = open_engine(folder);
+        let knows = |engine: &sled::Db| engine.contains_key(STRAND).unwrap_or(false);
+        let engine = match opened {
+            Ok(engine) if knows(&engine) => engine,
+            other => {
                 // sled takes a log that it can't read for an empty one.
-                TailError::Value {
-                    what: "strand id",
-                    why: "it is gone".to_owned(),
+                let again = remove_snapshots(folder, |name| name.starts_with("snap."))?;
+                if !again && settings_hold(folder) {
+                    other?
+                } else {
+                    drop(other);
+                    write_settings(folder)?;
+                    open_engine(folder)?
                 }
             }
-            Ok(engine) => return Self::with(engine, folder),
-            Err(error) => error,
         };
-        if !is_damage(&first) {
-            return Err(OpenError::Tail {
-                path: folder.to_owned(),
-                source: first,
-            });
-        }
-        let snapshots = files(folder, |name| name.starts_with("snap."));
-        let why = causes(&first);
-        if !snapshots.is_empty() {
-            let reason = format!("snapshots with which the tail's engine did not open: {why}");
-            quarantine.take(&snapshots, &reason)?;
-            match open_engine(folder) {
-                Ok(engine) if engine.contains_key(STRAND).unwrap_or(false) => {
-                    return Self::with(engine, folder);
-                }
-                Err(error) if !is_damage(&error) => {
-                    return Err(OpenError::Tail {
-                        path: folder.to_owned(),
-                        source: error,
-                    });
-                }
-                Ok(_) | Err(_) => {}
-            }
-        }
-        let reason = format!(
-            "the tail could not be opened ({why}); the strand goes on from its sealed segments, \
-             what was appended after them is in here"
+        let (runs, segments) = (engine.open_tree("runs")?, engine.open_tree("segments")?);
+        let (marks, letters) = (
+            engine.open_tree("marks")?,
+            engine.open_tree("dead_letters")?,
         );
-        quarantine.take(&[folder.to_owned()], &reason)?;
-        fs::create_dir_all(folder).map_err(failed("create", folder))?;
-        let engine = open_engine(folder).map_err(|source| OpenError::Tail {
-            path: folder.to_owned(),
-            source,
-        })?;
-        Self::with(engine, folder)
-    }
-
-    fn with(engine: sled::Db, folder: &Path) -> Result<Self, OpenError> {
-        let tree = |name: &str| {
-            engine.open_tree(name).map_err(|source| OpenError::Tail {
-                path: folder.to_owned(),
-                source: source.into(),
-            })
-        };
-        let (runs, segments) = (tree("runs")?, tree("segments")?);
-        let (marks, letters) = (tree("marks")?, tree("dead_letters")?);
-        let log = folder.join("db");
-        let file = File::options()
-            .write(true)
-            .open(&log)
-            .map_err(failed("open", &log))?;
-        let tail = Self {
+        let file = File::options().write(true).open(folder.join("db"));
+        Ok(Self {
             engine,
             runs,
             segments,
             marks,
             letters,
-            file,
-        };
-        tail.commit().map_err(|source| OpenError::Tail {
-            path: folder.to_owned(),
-            source,
-        })?;
-        Ok(tail)
+            file: file.map_err(TailError::Sync)?,
+        })
     }
 
-    /// Makes everything put or removed so far durable. After an error nothing is known of what is.
-    pub(crate) fn commit(&self) -> Result<(), TailError> {
+    /// Makes everything put or removed so far durable.
+    pub(crate) fn flush(&self) -> Result<(), TailError> {
         self.engine.flush()?;
         self.file.sync_data().map_err(TailError::Sync)
+    }
+
+    /// Takes in a change that is durable in the journal.
+    pub(crate) fn apply(&self, change: &Change) -> Result<(), TailError> {
+        match change {
+            Change::Mark(lane, mark) => self.put_mark(*lane, *mark),
+            Change::Letter(letter) => self.put_letter(letter),
+            Change::Resolved(lane, seq) => self.remove_letter(*lane, *seq),
+            Change::Phase(phase) => self.put_phase(phase),
+            Change::Floor(floor) => self.put_floor(floor),
+            Change::Segment(segment) => self.put_segment(segment),
+            // Ledger and journal alone keep these.
+            Change::Gap(_) | Change::Noted(_) => Ok(()),
+        }
+    }
+
+    /// All that it holds, except for blocks.
+    pub(crate) fn summary(&self) -> Result<Summary, TailError> {
+        let mut summary = Summary {
+            floor: self.floor()?.unwrap_or_default(),
+            phase: self.phase()?,
+            ..Summary::default()
+        };
+        for lane in RecordType::ALL {
+            summary.marks[lane] = self.mark(lane)?;
+            for letter in self.letters(lane, 0, usize::MAX)? {
+                summary.apply(Change::Letter(letter));
+            }
+        }
+        for segment in self.segments()? {
+            summary.apply(Change::Segment(segment));
+        }
+        Ok(summary)
+    }
+
+    /// Makes it hold `wanted` where it holds `found`.
+    pub(crate) fn bring_in_line(&self, found: &Summary, wanted: &Summary) -> Result<(), TailError> {
+        let gone = |place: &&(u8, Seq)| !wanted.letters.contains_key(*place);
+        for (lane, seq) in found.letters.keys().filter(gone) {
+            if let Some(lane) = RecordType::from_code(*lane) {
+                self.remove_letter(lane, *seq)?;
+            }
+        }
+        let gone = |first: &&Seq| !wanted.segments.contains_key(*first);
+        for first_seq in found.segments.keys().filter(gone) {
+            self.remove_segment(*first_seq)?;
+        }
+        if found.phase.is_some() && wanted.phase.is_none() {
+            self.remove_phase()?;
+        }
+        if found.phase != wanted.phase {
+            wanted
+                .phase
+                .iter()
+                .try_for_each(|phase| self.put_phase(phase))?;
+        }
+        if found.floor != wanted.floor {
+            self.put_floor(&wanted.floor)?;
+        }
+        for (lane, mark) in wanted.marks {
+            if found.marks[lane] != mark {
+                self.put_mark(lane, mark)?;
+            }
+        }
+        for (place, letter) in &wanted.letters {
+            if found.letters.get(place) != Some(letter) {
+                self.put_letter(letter)?;
+            }
+        }
+        for (first_seq, segment) in &wanted.segments {
+            if found.segments.get(first_seq) != Some(segment) {
+                self.put_segment(segment)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether sled's log has grown far beyond what lies in it.
+    pub(crate) fn is_overgrown(&self, summary: &Summary) -> bool {
+        let live = (summary.letters.len() + summary.segments.len()) as u64 * VALUE_BYTES;
+        let len = self.file.metadata().map_or(0, |file| file.len());
+        len > LOG_MAX_BYTES.max(live * 4)
+    }
+
+    /// Whether no earlier version has left runs here.
+    pub(crate) fn has_no_runs(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// Removes the runs that an earlier version kept here.
+    pub(crate) fn remove_runs(&self) -> Result<(), TailError> {
+        if self.runs.is_empty() {
+            return Ok(());
+        }
+        self.runs.clear()?;
+        self.flush()
     }
 
     /// The strand's id, if the tail has ever belonged to one.
@@ -192,31 +237,7 @@ impl Tail {
         found.map(|bytes| read(&bytes)).transpose()
     }
 
-    /// Puts a run in as many pieces as it needs and says how many.
-    pub(crate) fn put_run(&self, first_seq: Seq, bytes: &[u8]) -> Result<u8, TailError> {
-        let pieces = u8::try_from(bytes.chunks(VALUE_MAX_BYTES - 1).len()).map_err(|_| {
-            TailError::Value {
-                what: "run",
-                why: format!("{} bytes are too many", bytes.len()),
-            }
-        })?;
-        for (piece, bytes) in (0..).zip(bytes.chunks(VALUE_MAX_BYTES - 1)) {
-            let mut value = Vec::with_capacity(bytes.len() + 1);
-            value.push(pieces);
-            value.extend_from_slice(bytes);
-            self.runs.insert(run_key(first_seq, piece), value)?;
-        }
-        Ok(pieces)
-    }
-
-    pub(crate) fn remove_run(&self, first_seq: Seq, pieces: u8) -> Result<(), TailError> {
-        for piece in 0..pieces {
-            self.runs.remove(run_key(first_seq, piece))?;
-        }
-        Ok(())
-    }
-
-    /// All runs, oldest first.
+    /// The runs that an earlier version kept here, oldest first.
     pub(crate) fn runs(&self) -> Result<Vec<FoundRun>, TailError> {
         let mut found: Vec<FoundRun> = Vec::new();
         for entry in &self.runs {
@@ -231,7 +252,6 @@ impl Tail {
                 _ => found.push(FoundRun {
                     first_seq,
                     bytes: bytes.to_vec(),
-                    pieces,
                     complete: piece == 0 && pieces == 1,
                 }),
             }
@@ -299,15 +319,28 @@ impl Tail {
         let to = letter_key(lane, Seq::MAX);
         values(self.letters.range(from..=to), limit)
     }
+}
 
-    /// How many dead letters a lane has.
-    pub(crate) fn letters_len(&self, lane: RecordType) -> u64 {
-        self.letters
-            .scan_prefix([lane.code()])
-            .keys()
-            .flatten()
-            .count() as u64
+/// Whether sled's settings are there as it wrote them, or no tail is.
+fn settings_hold(folder: &Path) -> bool {
+    !folder.join("db").exists()
+        || fs::read(folder.join(SETTINGS)).is_ok_and(|found| found == SETTINGS_BYTES)
+}
+
+fn write_settings(folder: &Path) -> Result<(), TailError> {
+    files::replace(&folder.join(SETTINGS), SETTINGS_BYTES).map_err(TailError::Sync)
+}
+
+/// Removes snapshots; whether there were any.
+fn remove_snapshots(folder: &Path, which: impl Fn(&str) -> bool) -> Result<bool, TailError> {
+    let mut any = false;
+    for entry in fs::read_dir(folder).map_err(TailError::Sync)?.flatten() {
+        if entry.file_name().to_str().is_some_and(&which) {
+            fs::remove_file(entry.path()).map_err(TailError::Sync)?;
+            any = true;
+        }
     }
+    Ok(any)
 }
 
 fn open_engine(folder: &Path) -> Result<sled::Db, TailError> {
@@ -327,33 +360,6 @@ fn open_engine(folder: &Path) -> Result<sled::Db, TailError> {
                 .unwrap_or_default(),
         )),
     }
-}
-
-/// Whether an error speaks of what lies on the disk, and not of the way to it.
-fn is_damage(error: &TailError) -> bool {
-    match error {
-        TailError::Sync(_) | TailError::Witness(_) => false,
-        TailError::Engine(sled::Error::Io(error)) => {
-            matches!(
-                error.kind(),
-                io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData
-            )
-        }
-        TailError::Engine(_) | TailError::Panicked(_) | TailError::Value { .. } => true,
-    }
-}
-
-fn files(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let mut found: Vec<PathBuf> = entries
-        .flatten()
-        .filter(|entry| entry.file_name().to_str().is_some_and(&wanted))
-        .map(|entry| entry.path())
-        .collect();
-    found.sort();
-    found
 }
 
 fn put<T: Stored>(tree: &sled::Tree, key: &[u8], value: &T) -> Result<(), TailError> {

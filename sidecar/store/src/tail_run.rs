@@ -12,8 +12,7 @@ use crate::key::IdempotencyKey;
 /// The most blocks in one run: what one lookup in the tail has to decode.
 pub(crate) const RUN_MAX_BLOCKS: usize = 256;
 
-/// The most payload bytes in one run, unless a single record is larger: compressed or not, such a run
-/// fits into one value of the tail.
+/// The most payload bytes in one run, unless a single record is larger.
 pub(crate) const RUN_MAX_PAYLOAD_BYTES: usize = 48 * 1024;
 
 /// The most that a run may claim to be long when decompressed: a record of the largest size and all
@@ -47,8 +46,6 @@ pub(crate) struct TailRun {
     pub(crate) entries: Box<[TailEntry]>,
     /// As it lies on the disk.
     pub(crate) bytes: Box<[u8]>,
-    /// In how many pieces it lies there.
-    pub(crate) pieces: u8,
 }
 
 impl TailEntry {

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use boboyka_strand::{Break, ChainError, Head, run};
 
 use crate::error::causes;
+use crate::gap::Gap;
 use crate::segment::{Segment, follow_run};
 use crate::shared::Shared;
 use crate::tail_run;
@@ -43,6 +44,12 @@ pub(crate) fn verify(
         flow
     };
     while walk.at.seq < target.seq {
+        if let Some(gap) = shared.state().memory().gap_of(walk.at.seq + 1).copied() {
+            if let Err(error) = walk.pass(gap) {
+                return walk.broken(&error);
+            }
+            continue;
+        }
         match verify_next(shared, &walk, &mut progress) {
             Ok(next) => walk.step_to(next),
             // What was pruned meanwhile need not hold any more: the strand begins behind it.
@@ -72,8 +79,10 @@ struct Walk {
     at: Head,
     /// Where it was before: a run that was walked may be sealed before its segment's turn comes.
     passed: Vec<Head>,
-    /// Blocks that were pruned before their turn came.
+    /// Blocks that were pruned before their turn came, or that are lost.
     skipped: u64,
+    /// What is recorded as lost.
+    gaps: Vec<Gap>,
 }
 
 impl Walk {
@@ -83,6 +92,7 @@ impl Walk {
             at: floor,
             passed: Vec::new(),
             skipped: 0,
+            gaps: Vec::new(),
         }
     }
 
@@ -101,6 +111,21 @@ impl Walk {
             .unwrap_or(self.at)
     }
 
+    /// Goes on behind what is lost, if the chain led up to it.
+    fn pass(&mut self, gap: Gap) -> Result<(), ChainError> {
+        let (seq, expected) = (gap.first, gap.hash_before);
+        if self.at.seq + 1 == seq && self.at.hash != expected {
+            let found = self.at.hash;
+            let reason = Break::Hash { expected, found };
+            return Err(ChainError { seq, reason });
+        }
+        self.skipped += gap.last.seq - self.at.seq;
+        self.passed.push(self.at);
+        self.at = gap.last;
+        self.gaps.push(gap);
+        Ok(())
+    }
+
     fn skip_to(&mut self, floor: Head) {
         self.skipped += floor.seq - self.at.seq;
         self.at = floor;
@@ -108,12 +133,12 @@ impl Walk {
 
     fn whole(self) -> Verdict {
         Verdict {
-            ok: true,
+            ok: self.gaps.is_empty(),
             floor: self.floor,
             verified: self.at.seq - self.floor.seq - self.skipped,
             head: self.at,
-            broken_seq: None,
-            reason: None,
+            broken_seq: self.gaps.first().map(|gap| gap.first),
+            reason: reason_of(&self.gaps),
         }
     }
 
@@ -127,6 +152,15 @@ impl Walk {
             ..self.whole()
         }
     }
+}
+
+fn reason_of(gaps: &[Gap]) -> Option<String> {
+    let ranges: Vec<_> = gaps
+        .iter()
+        .map(|gap| format!("{} to {}", gap.first, gap.last.seq))
+        .collect();
+    let only = "the chain is intact apart from the recorded gap";
+    (!ranges.is_empty()).then(|| format!("the records {} are lost; {only}", ranges.join(" and ")))
 }
 
 /// Checks the segment or the run that comes next. A run that was sealed meanwhile is found again in

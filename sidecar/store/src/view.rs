@@ -20,6 +20,17 @@ pub struct Footprint {
     pub tail_bytes: usize,
 }
 
+/// What the scrub has found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScrubStatus {
+    /// When it last came to the end of the strand, in milliseconds since 1970; `None` before the first time.
+    pub last_finished_ms: Option<u64>,
+    /// Bytes that it has read since the start.
+    pub checked_bytes: u64,
+    /// Segments that are damaged or missing, in this round or in the last one that came to its end.
+    pub damaged: u64,
+}
+
 /// One moment of a strand. Invariant: `floor ≤ mark ≤ head` in every lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View {
@@ -35,11 +46,19 @@ pub struct View {
     pub marks: PerType<Mark>,
     /// How retention stands.
     pub retention: RetentionStatus,
+    /// What the scrub has found.
+    pub scrub: ScrubStatus,
     /// What the store occupies.
     pub footprint: Footprint,
 }
 
 impl View {
+    /// How far the newest block's time is ahead of the clock, in milliseconds: the clock went back, and times in the
+    /// strand never do.
+    pub fn ahead_ms(&self, now_ms: u64) -> u64 {
+        self.head.hlc.ms().saturating_sub(now_ms)
+    }
+
     /// The last seq that the phase mirrors, if it does not mirror everything.
     pub fn mirror_until(&self) -> Option<Seq> {
         self.phase.and_then(|phase| phase.mirror_until)

@@ -296,7 +296,7 @@ fn blocks_of(store: &Store, letters: &[DeadLetter]) -> Result<Vec<Block>, ReadEr
     for letter in letters {
         match store.block(letter.seq) {
             Ok(block) => blocks.extend(block),
-            Err(ReadError::Pruned { .. }) => {}
+            Err(ReadError::Lost { .. } | ReadError::Pruned { .. }) => {}
             Err(error) => return Err(error),
         }
     }

@@ -336,7 +336,7 @@ impl Lane {
                 .await
             {
                 Ok(()) => return,
-                Err(WriteError::QueueFull | WriteError::DiskFull { .. }) => {
+                Err(WriteError::QueueFull | WriteError::TailFull | WriteError::DiskFull { .. }) => {
                     tokio::time::sleep(STORE_BUSY_DELAY).await;
                     if self.shutdown.is_cancelled() {
                         return;

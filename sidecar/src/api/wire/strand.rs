@@ -1,6 +1,6 @@
 //! The strand in JSON: how it stands, what a check of it came to.
 
-use boboyka_store::{Quarantined, RetentionStatus, Verdict, View};
+use boboyka_store::{Gap, RetentionStatus, ScrubStatus, Store, Verdict, View};
 use boboyka_strand::retention::Blocker;
 use boboyka_strand::{Hash, Head, PerType, RecordType, Seq};
 use serde::ser::SerializeMap;
@@ -20,7 +20,15 @@ pub(crate) struct Status {
     pub(crate) strand: StrandStatus,
     pub(crate) mirror: Vec<LaneJson>,
     pub(crate) retention: RetentionJson,
+    pub(crate) clock: ClockJson,
     pub(crate) version: &'static str,
+}
+
+/// The strand's time beside this machine's.
+#[derive(Serialize)]
+pub(crate) struct ClockJson {
+    /// How far the newest record's time is ahead of the clock.
+    pub(crate) ahead_ms: u64,
 }
 
 /// Records per type, in the page's order.
@@ -49,6 +57,28 @@ pub(crate) struct StrandStatus {
     tail_bytes: usize,
     /// Damaged files in quarantine, until an operator has removed them.
     quarantined: Vec<QuarantinedJson>,
+    /// What is lost, oldest first.
+    gaps: Vec<GapJson>,
+    scrub: ScrubJson,
+    /// Why this start made the tail's index anew, if it did; nothing is lost by that.
+    tail_rebuilt: Option<String>,
+}
+
+/// What reading the strand again in the background has found.
+#[derive(Serialize)]
+struct ScrubJson {
+    last_finished_ms: Option<u64>,
+    checked_bytes: u64,
+    damaged: u64,
+}
+
+/// Acknowledged records that the disk has lost.
+#[derive(Serialize)]
+struct GapJson {
+    first: Seq,
+    last: Seq,
+    hash_before: Hash,
+    found_ms: u64,
 }
 
 /// The newest block; seq 0 before the first.
@@ -107,13 +137,16 @@ struct HeadJson {
 }
 
 impl StrandStatus {
-    pub(crate) fn new(id: Uuid, view: &View, quarantined: Vec<Quarantined>) -> Self {
-        let quarantined = quarantined.into_iter().map(|found| QuarantinedJson {
-            folder: found.folder,
-            reason: found.reason,
-        });
+    pub(crate) fn new(store: &Store, view: &View) -> Self {
+        let quarantined = store
+            .quarantined()
+            .into_iter()
+            .map(|found| QuarantinedJson {
+                folder: found.folder,
+                reason: found.reason,
+            });
         Self {
-            id,
+            id: store.strand_id(),
             head: view.head.into(),
             floor: view.floor.head.into(),
             segments: view.footprint.segments,
@@ -121,6 +154,30 @@ impl StrandStatus {
             tail_records: view.footprint.tail_blocks,
             tail_bytes: view.footprint.tail_bytes,
             quarantined: quarantined.collect(),
+            gaps: store.gaps().into_iter().map(GapJson::from).collect(),
+            scrub: view.scrub.into(),
+            tail_rebuilt: store.tail_rebuilt().map(ToOwned::to_owned),
+        }
+    }
+}
+
+impl From<ScrubStatus> for ScrubJson {
+    fn from(status: ScrubStatus) -> Self {
+        Self {
+            last_finished_ms: status.last_finished_ms,
+            checked_bytes: status.checked_bytes,
+            damaged: status.damaged,
+        }
+    }
+}
+
+impl From<Gap> for GapJson {
+    fn from(gap: Gap) -> Self {
+        Self {
+            first: gap.first,
+            last: gap.last.seq,
+            hash_before: gap.hash_before,
+            found_ms: gap.found_ms,
         }
     }
 }

@@ -7,38 +7,34 @@ use std::path::{Path, PathBuf};
 
 use boboyka_strand::Seq;
 
-use crate::error::{OpenError, TailError};
-use crate::files::{UNFINISHED, failed};
+use super::chain::Chain;
+use crate::change::Change;
+use crate::error::OpenError;
+use crate::files::{UNFINISHED, failed, replace};
 use crate::floor::Floor;
 use crate::pruned::{self, PrunedIndex};
 use crate::quarantine::Quarantine;
 use crate::segment::Segment;
-use crate::tail::Tail;
+use crate::summary::Summary;
 
-/// The catalogue, after it has been brought in line with the files there are.
+/// Brings the summary's catalogue in line with the files there are. `chain` is what the journal holds.
 pub(super) fn catalogue(
-    tail: &Tail,
+    summary: &mut Summary,
     folder: &Path,
-    floor: &Floor,
+    chain: &Chain,
     quarantine: &Quarantine,
-    broken: &impl Fn(TailError) -> OpenError,
-) -> Result<Vec<Segment>, OpenError> {
-    let known = tail.segments().map_err(broken)?;
-    let mut files = segment_files(folder)?;
+) -> Result<(), OpenError> {
+    let floor = summary.floor.head.seq;
     // What lies below the floor is gone, whether a crash left its file or its entry.
-    files.retain(|first_seq, _| *first_seq > floor.head.seq);
-    let mut segments: Vec<Segment> = Vec::with_capacity(known.len());
-    for segment in known {
-        if segment.meta.head.seq <= floor.head.seq {
-            tail.remove_segment(segment.meta.first_seq())
-                .map_err(broken)?;
-            continue;
-        }
-        let segment = segment.in_folder(folder);
-        let found = files.remove(&segment.meta.first_seq());
-        let len = found
-            .and_then(|path| fs::metadata(path).ok())
-            .map(|file| file.len());
+    summary
+        .segments
+        .retain(|_, kept| kept.meta.head.seq > floor);
+    let mut files = segment_files(folder)?;
+    files.retain(|first_seq, _| *first_seq > floor);
+    for segment in summary.segments.values() {
+        let path = folder.join(Segment::file_name(segment.meta.first_seq()));
+        files.remove(&segment.meta.first_seq());
+        let len = fs::metadata(&path).ok().map(|file| file.len());
         if len.is_some_and(|len| len != segment.file_len) {
             let reason = format!(
                 "a segment whose file has another length than the one that was sealed: seqs {} \
@@ -46,56 +42,58 @@ pub(super) fn catalogue(
                 segment.meta.first_seq(),
                 segment.meta.head.seq
             );
-            quarantine.take(&[segment.path().to_owned()], &reason)?;
+            quarantine.take(&[path], &reason)?;
         } else if len.is_none() {
-            let file = segment.path().display().to_string();
+            let file = path.display().to_string();
             tracing::error!(
                 file,
                 "the segment {file} is missing: restore it from a backup"
             );
         }
         // The catalogue keeps it: reads and checks report what is missing.
-        segments.push(segment);
     }
     for path in files.into_values() {
-        adopt(tail, &mut segments, floor, &path, quarantine, broken)?;
+        adopt(summary, &path, chain, quarantine)?;
     }
-    Ok(segments)
+    Ok(())
 }
 
-/// Takes a file that the catalogue does not know into it, if it holds and fits behind the last one.
+/// Takes a file that the catalogue does not know into it, if it holds and fits behind the last one. One whose blocks
+/// the journal holds is removed: nothing says that it was ever synced, and its blocks are sealed again.
 fn adopt(
-    tail: &Tail,
-    segments: &mut Vec<Segment>,
-    floor: &Floor,
+    summary: &mut Summary,
     path: &Path,
+    chain: &Chain,
     quarantine: &Quarantine,
-    broken: &impl Fn(TailError) -> OpenError,
 ) -> Result<(), OpenError> {
-    let before = segments
-        .last()
-        .map_or(floor.head, |segment| segment.meta.head);
-    let checked = Segment::discover(path)
-        .map_err(|error| error.to_string())
-        .and_then(|found| {
-            if found.meta.before.seq != before.seq || found.meta.before.hash != before.hash {
-                return Err(format!("it does not follow seq {}", before.seq));
-            }
-            let mut walk_on = |_| ControlFlow::Continue(());
-            found
-                .verify(before, &mut walk_on)
-                .map_err(|error| error.to_string())?;
-            Ok(found)
-        });
+    let last = summary.segments.values().last();
+    let before = last.map_or(summary.floor.head, |segment| segment.meta.head);
+    let found = Segment::discover(path);
+    if let Ok(found) = &found
+        && chain.covers(found.meta.before, found.meta.head)
+    {
+        return fs::remove_file(path).map_err(failed("remove", path));
+    }
+    let checked = found.map_err(|error| error.to_string()).and_then(|found| {
+        if found.meta.before.seq != before.seq || found.meta.before.hash != before.hash {
+            return Err(format!("it does not follow seq {}", before.seq));
+        }
+        let mut walk_on = |_| ControlFlow::Continue(());
+        found
+            .verify(before, &mut walk_on)
+            .map_err(|error| error.to_string())?;
+        Ok(found)
+    });
     match checked {
         Ok(segment) => {
+            let bytes = fs::read(path).map_err(failed("read", path))?;
+            replace(path, &bytes).map_err(failed("write", path))?;
             let file = path.display().to_string();
             tracing::info!(
                 file,
                 "added the segment {file}, which a crash left, to the catalogue"
             );
-            tail.put_segment(&segment).map_err(broken)?;
-            segments.push(segment);
+            summary.apply(Change::Segment(segment));
             Ok(())
         }
         Err(why) => quarantine.take(

@@ -31,6 +31,11 @@ impl Bloom {
         Self(bytes)
     }
 
+    /// A filter that rules nothing out.
+    pub(super) fn of_anything() -> Self {
+        Self(vec![u8::MAX])
+    }
+
     pub(super) fn from_bytes(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }

@@ -7,6 +7,8 @@ use boboyka_strand::{Hash, Head, PerType, Seq};
 use uuid::Uuid;
 
 use super::bloom::Bloom;
+use super::index::{Checks, IndexSums};
+use crate::error::Unreadable;
 use crate::key::IdempotencyKey;
 use crate::stored::{HeadForm, Stored, head_form, head_of};
 
@@ -52,12 +54,12 @@ pub(crate) struct SegmentMeta {
 
 impl SegmentMeta {
     pub(crate) fn first_seq(&self) -> Seq {
-        self.before.seq + 1
+        self.before.seq.saturating_add(1)
     }
 
     /// How many blocks it has.
     pub(crate) fn len(&self) -> u64 {
-        self.head.seq - self.before.seq
+        self.head.seq.saturating_sub(self.before.seq)
     }
 
     /// Adds its blocks per record type to counts.
@@ -68,15 +70,17 @@ impl SegmentMeta {
     }
 
     pub(super) fn key_index_at(&self) -> u64 {
-        self.frames_end + self.len() * HASH_ENTRY_LEN as u64
+        let len = self.len().saturating_mul(HASH_ENTRY_LEN as u64);
+        self.frames_end.saturating_add(len)
     }
 
     pub(super) fn bloom_at(&self) -> u64 {
-        self.key_index_at() + u64::from(self.keys) * KEY_ENTRY_LEN as u64
+        let len = u64::from(self.keys) * KEY_ENTRY_LEN as u64;
+        self.key_index_at().saturating_add(len)
     }
 
     pub(super) fn footer_at(&self) -> u64 {
-        self.bloom_at() + Bloom::len_for(self.keys)
+        self.bloom_at().saturating_add(Bloom::len_for(self.keys))
     }
 }
 
@@ -99,7 +103,7 @@ pub(crate) struct Frame {
 
 /// What stands behind the indexes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Footer {
+pub(crate) struct Footer {
     pub(super) meta: SegmentMeta,
     pub(super) frames: Vec<Frame>,
 }
@@ -113,6 +117,10 @@ pub(crate) struct Segment {
     pub(crate) digest: Hash,
     /// Length of the file.
     pub(crate) file_len: u64,
+    /// Of its indexes; a segment of an earlier version has none.
+    pub(super) sums: Option<IndexSums>,
+    /// What checks of its indexes have found; not part of the catalogue's entry.
+    pub(super) checks: Checks,
     /// Where the file lies; not part of the catalogue's entry.
     pub(super) path: PathBuf,
 }
@@ -166,22 +174,45 @@ fn meta_of(form: MetaForm) -> SegmentMeta {
     }
 }
 
-/// The catalogue's entry: what the footer says, digest, length of the file.
+/// Hashes of the hash index, the key index and the filter.
+type SumsForm = (Hash, Hash, Hash);
+
+/// The catalogue's entry: what the footer says, digest, length of the file, hashes of the indexes or nil. An entry of an
+/// earlier version ends before the last of these.
 impl Stored for Segment {
     const NAME: &'static str = "catalogue entry";
-    type Form = (MetaForm, Hash, u64);
+    type Form = (MetaForm, Hash, u64, Option<SumsForm>);
 
     fn to_form(&self) -> Self::Form {
-        (meta_form(&self.meta), self.digest, self.file_len)
+        let sums = self.sums.map(|sums| (sums.hashes, sums.keys, sums.filter));
+        (meta_form(&self.meta), self.digest, self.file_len, sums)
     }
 
-    fn from_form((meta, digest, file_len): Self::Form) -> Result<Self, String> {
+    fn from_form((meta, digest, file_len, sums): Self::Form) -> Result<Self, String> {
+        let sums = sums.map(|(hashes, keys, filter)| IndexSums {
+            hashes,
+            keys,
+            filter,
+        });
         Ok(Self {
             meta: meta_of(meta),
             digest,
             file_len,
+            sums,
+            checks: Checks::default(),
             path: PathBuf::new(),
         })
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let form = rmp_serde::from_slice::<Self::Form>(bytes).or_else(|error| {
+            let earlier = rmp_serde::from_slice::<(MetaForm, Hash, u64)>(bytes);
+            let (meta, digest, file_len) = earlier.map_err(|_| error)?;
+            Ok((meta, digest, file_len, None))
+        });
+        let form =
+            form.map_err(|error: rmp_serde::decode::Error| Self::unreadable(error.to_string()))?;
+        Self::from_form(form).map_err(Self::unreadable)
     }
 }
 

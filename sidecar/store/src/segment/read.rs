@@ -12,6 +12,7 @@ use super::format::{
     END_MAGIC, Footer, Frame, HASH_ENTRY_LEN, HEADER_BYTES, KEY_ENTRY_LEN, MAGIC, Segment,
     TRAILER_BYTES, TRAILER_LEN,
 };
+use super::index::{Checks, sum};
 use super::search::SortedIndex;
 use crate::error::ReadError;
 use crate::key::IdempotencyKey;
@@ -19,6 +20,10 @@ use crate::stored::Stored as _;
 
 /// The longest footer that is read: one of a full segment of one-block frames is far below.
 const FOOTER_MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The longest frame when decompressed: a record of the largest size and all that stands around it are far below. A
+/// damaged length must not make the store ask for gigabytes.
+const FRAME_MAX_BYTES: u32 = 8 * 1024 * 1024;
 
 /// A segment whose file is open and whose frames are known.
 pub(crate) struct OpenSegment<'a> {
@@ -69,6 +74,8 @@ impl Segment {
             meta: footer.meta,
             digest,
             file_len,
+            sums: None,
+            checks: Checks::default(),
             path: path.to_owned(),
         };
         if segment.meta.footer_at() != u64::from_be_bytes(*footer_at) {
@@ -87,17 +94,40 @@ impl Segment {
         let file = self.open_file()?;
         file.read_exact_at(&mut bytes, self.meta.bloom_at())
             .map_err(|e| self.io(e))?;
+        if self.sums.is_some_and(|sums| sums.filter != sum(&bytes)) {
+            let file = self.path.display().to_string();
+            tracing::error!(
+                file,
+                "the key filter of the segment {file} is damaged and not used: restore the file from a backup"
+            );
+            return Ok(Bloom::of_anything());
+        }
         Ok(Bloom::from_bytes(bytes))
     }
 
     /// The seqs of blocks whose hash begins like `hash`: hardly ever more than one.
     pub(crate) fn seqs_like(&self, hash: &Hash) -> Result<Vec<Seq>, ReadError> {
         let file = self.open_file()?;
+        if !self.hash_index_holds(&file)? {
+            return self.scan(hash);
+        }
         let found = self
             .hash_index()
             .find(&file, hash.prefix())
             .map_err(|e| self.io(e))?;
         Ok(found.iter().map(|entry| self.seq_of(entry)).collect())
+    }
+
+    /// The same, without the index.
+    fn scan(&self, hash: &Hash) -> Result<Vec<Seq>, ReadError> {
+        let open = self.open()?;
+        for frame in open.frames() {
+            let blocks = open.read(frame)?;
+            if let Some(found) = blocks.iter().find(|block| block.hash == *hash) {
+                return Ok(vec![found.header.seq]);
+            }
+        }
+        Ok(Vec::new())
     }
 
     /// The newest block with this idempotency key.
@@ -108,6 +138,10 @@ impl Segment {
             entry_len: KEY_ENTRY_LEN,
         };
         let file = self.open_file()?;
+        if !self.key_index_holds(&file)? {
+            // The keys are nowhere else.
+            return Err(self.damaged("its key index is not the one that was sealed"));
+        }
         let found = index.find(&file, key.prefix()).map_err(|e| self.io(e))?;
         let matching = found
             .iter()
@@ -191,6 +225,13 @@ impl OpenSegment<'_> {
 
     /// A frame's run, decompressed.
     pub(super) fn read_raw(&self, frame: &Frame) -> Result<Vec<u8>, ReadError> {
+        let end = frame.at.saturating_add(u64::from(frame.len));
+        if frame.raw_len > FRAME_MAX_BYTES || end > self.segment.meta.frames_end {
+            return Err(Self::unreadable(
+                frame,
+                "its length means nothing".to_owned(),
+            ));
+        }
         let mut packed = vec![0; frame.len as usize];
         self.file
             .read_exact_at(&mut packed, frame.at)
@@ -201,7 +242,7 @@ impl OpenSegment<'_> {
 
     pub(super) fn unreadable(frame: &Frame, why: String) -> ReadError {
         let blocks: u64 = frame.counts.values().copied().map(u64::from).sum();
-        let last = frame.first_seq + blocks.saturating_sub(1);
+        let last = frame.first_seq.saturating_add(blocks.saturating_sub(1));
         let source = ChainError {
             seq: frame.first_seq,
             reason: Break::Unreadable(why),

@@ -1,5 +1,6 @@
 //! Checking a segment whole: the chain block by block, then the digest over the file.
 
+use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::ops::ControlFlow;
 
@@ -50,7 +51,7 @@ impl Segment {
             });
         }
         if self
-            .digest_of_file(&open)
+            .digest_of(&open.file)
             .map_err(|error| broken_at(first, self.io(error)))?
             != self.digest
         {
@@ -63,19 +64,55 @@ impl Segment {
         Ok(at)
     }
 
-    fn digest_of_file(&self, open: &OpenSegment<'_>) -> io::Result<Hash> {
-        let mut hasher = blake3::Hasher::new_derive_key(DIGEST_CONTEXT);
-        let mut file = &open.file;
+    /// The digest over the file as it is.
+    pub(super) fn digest_of(&self, mut file: &File) -> io::Result<Hash> {
+        let mut digest = Digest::new();
         file.rewind()?;
-        let mut rest = file.take(self.file_len - AFTER_DIGESTED);
+        let mut rest = file.take(self.digested_len());
         let mut buffer = vec![0; 64 * 1024];
         loop {
             let len = rest.read(&mut buffer)?;
             if len == 0 {
-                return Ok(Hash::from_bytes(*hasher.finalize().as_bytes()));
+                return Ok(digest.finish());
             }
-            hasher.update(buffer.get(..len).unwrap_or_default());
+            digest.update(buffer.get(..len).unwrap_or_default());
         }
+    }
+
+    /// The file, for a reader that computes its digest piece by piece.
+    pub(crate) fn digest(&self) -> Result<(File, Digest), ReadError> {
+        Ok((self.open_file()?, Digest::new()))
+    }
+
+    /// Length of the part of the file that the digest covers.
+    pub(crate) fn digested_len(&self) -> u64 {
+        self.file_len - AFTER_DIGESTED
+    }
+
+    /// Whether the digest is the one that was recorded; then the indexes hold too.
+    pub(crate) fn settle_digest(&self, digest: Digest) -> bool {
+        let holds = digest.finish() == self.digest;
+        if holds {
+            self.checks.hold();
+        }
+        holds
+    }
+}
+
+/// The digest of a segment on its way.
+pub(crate) struct Digest(blake3::Hasher);
+
+impl Digest {
+    fn new() -> Self {
+        Self(blake3::Hasher::new_derive_key(DIGEST_CONTEXT))
+    }
+
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(self) -> Hash {
+        Hash::from_bytes(*self.0.finalize().as_bytes())
     }
 }
 
@@ -138,7 +175,10 @@ fn seq_of(block: &Block) -> u64 {
 fn broken_at(seq: u64, error: ReadError) -> ChainError {
     match error {
         ReadError::Damaged { source, .. } => source,
-        other @ (ReadError::Io { .. } | ReadError::Pruned { .. } | ReadError::Tail(_)) => {
+        other @ (ReadError::Io { .. }
+        | ReadError::Lost { .. }
+        | ReadError::Pruned { .. }
+        | ReadError::Tail(_)) => {
             let reason = Break::Unreadable(causes(&other));
             ChainError { seq, reason }
         }

@@ -9,8 +9,10 @@ use uuid::Uuid;
 
 use super::bloom::Bloom;
 use super::format::{
-    DIGEST_CONTEXT, END_MAGIC, Footer, Frame, HASH_ENTRY_LEN, MAGIC, Segment, SegmentMeta,
+    DIGEST_CONTEXT, END_MAGIC, Footer, Frame, HASH_ENTRY_LEN, KEY_ENTRY_LEN, MAGIC, Segment,
+    SegmentMeta,
 };
+use super::index::{Checks, IndexSums};
 use crate::error::OpenError;
 use crate::files::{self, failed};
 use crate::key::IdempotencyKey;
@@ -94,7 +96,7 @@ impl SegmentWriter {
         self.close_frame()?;
         self.meta.sealed_at_ms = sealed_at_ms;
         self.meta.frames_end = self.file.at;
-        self.write_indexes()?;
+        let sums = self.write_indexes()?;
         let footer_at = self.file.at;
         let frames = std::mem::take(&mut self.frames);
         let footer = Footer {
@@ -116,6 +118,8 @@ impl SegmentWriter {
             meta: self.meta,
             digest,
             file_len,
+            sums: Some(sums),
+            checks: Checks::default(),
             path: PathBuf::new(),
         };
         let segment = segment.in_folder(&self.folder);
@@ -153,22 +157,26 @@ impl SegmentWriter {
         Ok(())
     }
 
-    fn write_indexes(&mut self) -> Result<(), OpenError> {
+    fn write_indexes(&mut self) -> Result<IndexSums, OpenError> {
         self.hashes.sort_unstable();
-        let mut bytes = Vec::with_capacity(self.hashes.len() * HASH_ENTRY_LEN);
+        let mut hashes = Vec::with_capacity(self.hashes.len() * HASH_ENTRY_LEN);
         for (prefix, position) in &self.hashes {
-            bytes.extend_from_slice(&prefix.to_be_bytes());
-            bytes.extend_from_slice(&position.to_be_bytes());
+            hashes.extend_from_slice(&prefix.to_be_bytes());
+            hashes.extend_from_slice(&position.to_be_bytes());
         }
         self.keys.sort_unstable();
+        let mut keyed = Vec::with_capacity(self.keys.len() * KEY_ENTRY_LEN);
         for (key, position) in &self.keys {
-            bytes.extend_from_slice(key.as_bytes());
-            bytes.extend_from_slice(&position.to_be_bytes());
+            keyed.extend_from_slice(key.as_bytes());
+            keyed.extend_from_slice(&position.to_be_bytes());
         }
         self.meta.keys = len32(self.keys.len());
         let keys: Vec<_> = self.keys.iter().map(|(key, _)| *key).collect();
-        bytes.extend_from_slice(Bloom::of(&keys).as_bytes());
-        self.write(&bytes)
+        let filter = Bloom::of(&keys);
+        self.write(&hashes)?;
+        self.write(&keyed)?;
+        self.write(filter.as_bytes())?;
+        Ok(IndexSums::of(&hashes, &keyed, filter.as_bytes()))
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), OpenError> {

@@ -1,20 +1,23 @@
 //! Opening, appending, watching, closing.
 
 use std::path::Path;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use boboyka_strand::retention::Policy;
 use boboyka_strand::{Head, Record};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 use crate::append::{Appended, KeyConflict, NewRecord};
 use crate::background::{self, TASKS_MAX};
 use crate::clock::now_ms;
 use crate::error::{OpenError, WriteError};
-use crate::files::failed;
+use crate::files::{failed, make_folder};
+use crate::gap::Gap;
+use crate::job::Job;
+use crate::journal::{Keeper, Line};
 use crate::key::IdempotencyKey;
 use crate::lock::Lock;
 use crate::open;
@@ -43,10 +46,10 @@ impl Store {
     /// damaged is quarantined, see [`Store::quarantined`].
     pub fn open(options: Options) -> Result<Self, OpenError> {
         let data_dir = options.data_dir.clone();
-        std::fs::create_dir_all(&data_dir).map_err(failed("create", &data_dir))?;
+        make_folder(&data_dir)?;
         let lock = Lock::take(&data_dir)?;
         let quarantine = Quarantine::of(&data_dir);
-        let opened = open::open(&data_dir, &quarantine, now_ms())?;
+        let mut opened = open::open(&options, &quarantine, now_ms())?;
         let shared = Arc::new(Shared {
             options,
             strand: opened.strand,
@@ -56,11 +59,23 @@ impl Store {
             state: RwLock::new(opened.state),
             pruned_index: PrunedIndex::of(&data_dir),
             segments_folder: opened.segments_folder,
+            rebuilt: opened.rebuilt,
             poison: Poison::new(),
             quarantine,
             _lock: lock,
         });
         let (tasks, receiver) = sync_channel(TASKS_MAX);
+        let (chores, keeper_chores) = sync_channel(TASKS_MAX);
+        let (spares, line_spares) = channel();
+        let keeper = Keeper {
+            shared: Arc::clone(&shared),
+            ledger: opened.ledger,
+            spares,
+        };
+        opened.journal.connect(Line {
+            chores: chores.clone(),
+            spares: line_spares,
+        });
         let writer = Writer {
             shared: Arc::clone(&shared),
             keys: opened.keys,
@@ -68,7 +83,12 @@ impl Store {
             background: tasks,
             sealing: false,
             seal_pause: SealPause::default(),
-            to_remove: Vec::new(),
+            journal: opened.journal,
+            chores,
+            checkpointing: false,
+            marks: opened.marks,
+            phase: opened.phase,
+            noted: opened.noted,
             data_dir,
             policy: Policy::default(),
         };
@@ -76,8 +96,9 @@ impl Store {
         let background = spawn("background", &shared, move || {
             background::work(&other, &receiver);
         })?;
+        let keeper = spawn("keeper", &shared, move || keeper.work(&keeper_chores))?;
         let writer = spawn("writer", &shared, move || writer.work())?;
-        let threads = Arc::new(Mutex::new(vec![writer, background]));
+        let threads = Arc::new(Mutex::new(vec![writer, background, keeper]));
         Ok(Self { shared, threads })
     }
 
@@ -152,6 +173,29 @@ impl Store {
         self.shared.quarantine.list()
     }
 
+    /// Records in the strand what lies in quarantine, each folder once.
+    ///
+    /// # Errors
+    /// [`WriteError`] when that is not durable.
+    pub async fn record_quarantined(&self) -> Result<(), WriteError> {
+        for found in self.quarantined() {
+            let (reply, done) = oneshot::channel();
+            self.shared.queue.push(Job::Quarantined { found, reply })?;
+            done.await.unwrap_or(Err(WriteError::Poisoned))?;
+        }
+        Ok(())
+    }
+
+    /// Acknowledged records that the disk has lost, oldest first.
+    pub fn gaps(&self) -> Vec<Gap> {
+        self.shared.state().memory().gaps().to_vec()
+    }
+
+    /// Why opening made the tail's index anew, if it did. Nothing is lost by that.
+    pub fn tail_rebuilt(&self) -> Option<&str> {
+        self.shared.rebuilt.as_deref()
+    }
+
     /// Waits until the store is poisoned and returns the reason.
     pub async fn poisoned(&self) -> String {
         self.shared.poison.wait().await
@@ -160,6 +204,11 @@ impl Store {
     /// Whether the store is poisoned.
     pub fn is_poisoned(&self) -> bool {
         self.shared.poison.is_set()
+    }
+
+    /// Makes the store acknowledge nothing any more, because its folder is not what it was.
+    pub fn poison(&self, reason: String) {
+        self.shared.poison.set(reason);
     }
 
     /// Writes what waits, refuses what comes later, and returns when the disk is at rest. Blocking.

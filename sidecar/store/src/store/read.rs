@@ -4,7 +4,8 @@ use boboyka_strand::{Block, Hash, RecordType, Seq};
 
 use super::handle::Store;
 use crate::error::ReadError;
-use crate::read::{self, LaneRead, PageQuery};
+use crate::page::{self, Page, PageQuery};
+use crate::read::{self, LaneRead};
 
 impl Store {
     /// The block with this seq.
@@ -23,12 +24,9 @@ impl Store {
         read::block_by_hash(&self.shared, hash)
     }
 
-    /// A page of blocks, newest first.
-    ///
-    /// # Errors
-    /// When a part of the strand that the page touches can't be read.
-    pub fn page(&self, query: &PageQuery) -> Result<Vec<Block>, ReadError> {
-        read::page(&self.shared, query)
+    /// A page of blocks, newest first. It goes on behind what can't be read, and names it.
+    pub fn page(&self, query: &PageQuery) -> Page {
+        page::page(&self.shared, query)
     }
 
     /// A lane's blocks after a seq that the phase mirrors, oldest first; at least one when there is one.

@@ -4,14 +4,6 @@ use boboyka_strand::{RecordType, Seq};
 
 use crate::error::TailError;
 
-pub(super) fn run_key(first_seq: Seq, piece: u8) -> [u8; 9] {
-    let mut key = [piece; 9];
-    if let Some(seq) = key.first_chunk_mut() {
-        *seq = first_seq.to_be_bytes();
-    }
-    key
-}
-
 pub(super) fn read_run_key(key: &[u8]) -> Result<(Seq, u8), TailError> {
     match key.split_first_chunk() {
         Some((seq, [piece])) => Ok((Seq::from_be_bytes(*seq), *piece)),

@@ -19,7 +19,7 @@ fn changes(store: &Store) -> Vec<(Seq, Value)> {
     };
     let mut found = Vec::new();
     loop {
-        let page = store.page(&query).unwrap();
+        let page = store.page(&query).blocks;
         let Some(last) = page.last() else { break };
         query.before = last.header.seq;
         for block in page {
@@ -107,7 +107,7 @@ async fn a_phase_whose_record_is_not_in_the_strand_gives_way_to_the_one_before()
         before: Some(dual_write),
     };
     store.shared.tail.put_phase(&cut_short).unwrap();
-    store.shared.tail.commit().unwrap();
+    store.shared.tail.flush().unwrap();
     store.close();
     drop(store);
     for _ in 0..2 {

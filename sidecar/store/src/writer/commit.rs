@@ -6,9 +6,10 @@ use tokio::sync::oneshot;
 
 use super::draft::Draft;
 use crate::append::Appended;
+use crate::change::Change;
 use crate::clock::now_ms;
 use crate::error::{TailError, WriteError};
-use crate::job::{AppendReply, PhaseReply, Waiter};
+use crate::job::{AppendReply, LaneChange, PhaseReply, Waiter};
 use crate::key::IdempotencyKey;
 use crate::phase::RecordedPhase;
 use crate::pruning::Pruning;
@@ -23,6 +24,8 @@ pub(super) struct Commit {
     pub(super) head: Head,
     ids: RecordIds,
     pub(super) now_ms: u64,
+    /// What changes beside blocks, phase and floor.
+    pub(super) changes: Vec<Change>,
     pub(super) sealed: Vec<Segment>,
     pub(super) phase: Option<RecordedPhase>,
     pub(super) prune: Option<Pruning>,
@@ -38,8 +41,6 @@ pub(super) struct Replies {
     /// They are answered once the files are gone too.
     pub(super) pruned: Vec<Waiter>,
     pub(super) phase: Vec<(oneshot::Sender<PhaseReply>, PhaseReply)>,
-    /// Something was put into the tail.
-    put: bool,
 }
 
 impl Commit {
@@ -49,6 +50,7 @@ impl Commit {
             head,
             ids: RecordIds::starting_at(uuid::Uuid::new_v4().as_u128()),
             now_ms: now_ms(),
+            changes: Vec::new(),
             sealed: Vec::new(),
             phase: None,
             prune: None,
@@ -69,18 +71,40 @@ impl Commit {
         appended
     }
 
-    /// Notes that something was put into the tail, or was not: the first failure counts.
-    pub(super) fn note(&mut self, put: Result<(), TailError>) {
-        self.replies.put = true;
-        if let (Err(error), None) = (put, &self.failure) {
-            self.failure = Some(error);
+    /// Takes a change of a lane into the commit.
+    pub(super) fn take_lane_change(&mut self, change: LaneChange) {
+        match change {
+            LaneChange::Advance {
+                lane,
+                mark,
+                letters,
+            } => {
+                self.changes.extend(letters.into_iter().map(Change::Letter));
+                self.changes.push(Change::Mark(lane, mark));
+            }
+            LaneChange::Resolve { lane, seq, mark } => {
+                self.changes.push(Change::Mark(lane, mark));
+                self.changes.push(Change::Resolved(lane, seq));
+            }
+            LaneChange::Replace(letter) => self.changes.push(Change::Letter(letter)),
         }
     }
 
     /// Whether there is nothing to make durable.
     pub(super) fn is_empty(&self) -> bool {
-        let quiet = self.phase.is_none() && self.prune.is_none() && !self.replies.put;
-        quiet && self.draft.runs.is_empty()
+        self.changes.is_empty()
+            && self.phase.is_none()
+            && self.prune.is_none()
+            && self.draft.runs.is_empty()
+    }
+
+    /// Everything that changes beside blocks.
+    pub(super) fn all_changes(&mut self) -> Vec<Change> {
+        let mut changes = std::mem::take(&mut self.changes);
+        changes.extend(self.phase.map(Change::Phase));
+        let floor = self.prune.as_ref().map(|pruning| pruning.floor);
+        changes.extend(floor.map(Change::Floor));
+        changes
     }
 }
 

@@ -65,7 +65,6 @@ impl Draft {
             head: *head,
             entries: entries.collect(),
             bytes,
-            pieces: 0,
         };
         self.runs.push(Arc::new(run));
         self.blocks.clear();

@@ -29,6 +29,11 @@ impl SealPause {
         *self = Self::default();
     }
 
+    /// Whether the last attempt failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failures > 0
+    }
+
     /// Whether the next attempt may begin at `now`.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
         self.until.is_none_or(|until| until <= now)

@@ -1,27 +1,31 @@
 //! Planning what is pruned: the limit that the phase and the lanes set, the cut that the policy wants,
 //! and the floor that comes of both. Nothing is unlinked here: the floor is durable first.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use boboyka_crds::Phase;
 use boboyka_strand::retention::{self, Claim, LaneProgress, Piece, Policy};
 use boboyka_strand::{PerType, RecordType, Seq};
 
+use super::commit::Commit;
 use super::thread::Writer;
+use crate::change::Change;
 use crate::error::TailError;
 use crate::floor::Floor;
 use crate::pruning::Pruning;
-use crate::segment::Segment;
+use crate::segment::{Segment, SegmentMeta};
 use crate::view::View;
 
 impl Writer {
     /// What may and should go now, if anything.
     pub(super) fn plan_pruning(
         &self,
+        commit: &Commit,
         policy: Policy,
         has_supabase: bool,
-        now_ms: u64,
     ) -> Result<Option<Pruning>, TailError> {
+        let now_ms = commit.now_ms;
         let (view, segments) = {
             let state = self.shared.state();
             (state.view(), state.memory().segments().to_vec())
@@ -31,7 +35,7 @@ impl Writer {
             Some(Phase::CutOver) => Claim::Owed,
             Some(Phase::DualWrite | Phase::MigrateInternals) | None => Claim::Rollback,
         };
-        let lanes = self.progress(&view, &segments)?;
+        let lanes = self.progress(commit, &view, &segments)?;
         let limit = retention::limit(claim, &lanes, view.mirror_until(), view.head.seq);
         let pieces: Vec<_> = segments.iter().map(|segment| piece(segment)).collect();
         let tail_bytes = view.footprint.tail_bytes as u64;
@@ -49,7 +53,7 @@ impl Writer {
         for segment in going {
             segment.meta.add_to(&mut floor.counts);
         }
-        let letters = self.settle_floor(&view, &mut floor)?;
+        let letters = self.settle_floor(commit, &view, &mut floor)?;
         Ok(Some(Pruning {
             floor,
             segments: going.to_vec(),
@@ -59,6 +63,7 @@ impl Writer {
 
     fn progress(
         &self,
+        commit: &Commit,
         view: &View,
         segments: &[Arc<Segment>],
     ) -> Result<PerType<LaneProgress>, TailError> {
@@ -66,8 +71,7 @@ impl Writer {
         for (lane, progress) in &mut lanes {
             let mark = view.marks[lane];
             let oldest_letter = if mark.dead_lettered > 0 {
-                let letters = self.shared.tail.letters(lane, 0, 1)?;
-                letters.first().map(|letter| letter.seq)
+                self.letters(commit, lane)?.first().copied()
             } else {
                 None
             };
@@ -81,10 +85,29 @@ impl Writer {
         Ok(lanes)
     }
 
+    /// The seqs of a lane's dead letters, with what the commit changes of them.
+    fn letters(&self, commit: &Commit, lane: RecordType) -> Result<BTreeSet<Seq>, TailError> {
+        let known = self.shared.tail.letters(lane, 0, usize::MAX)?;
+        let mut seqs: BTreeSet<_> = known.iter().map(|letter| letter.seq).collect();
+        for change in &commit.changes {
+            if let Change::Letter(letter) = change
+                && letter.record_type == lane
+            {
+                seqs.insert(letter.seq);
+            } else if let Change::Resolved(of, seq) = change
+                && *of == lane
+            {
+                seqs.remove(seq);
+            }
+        }
+        Ok(seqs)
+    }
+
     /// Counts what goes without having been mirrored, so that the backlogs stay right; returns the dead letters
     /// among it.
     fn settle_floor(
         &self,
+        commit: &Commit,
         view: &View,
         floor: &mut Floor,
     ) -> Result<Vec<(RecordType, Seq)>, TailError> {
@@ -92,12 +115,11 @@ impl Writer {
         for lane in RecordType::ALL {
             let mark = view.marks[lane];
             let letters = if mark.dead_lettered > 0 {
-                self.shared.tail.letters(lane, 0, usize::MAX)?
+                self.letters(commit, lane)?
             } else {
-                Vec::new()
+                BTreeSet::new()
             };
-            let seqs = letters.iter().map(|letter| letter.seq);
-            let gone: Vec<_> = seqs.filter(|seq| *seq <= floor.head.seq).collect();
+            let gone: Vec<_> = letters.range(..=floor.head.seq).copied().collect();
             if mark.seq < floor.head.seq {
                 // Of what lies behind the mark nothing is mirrored.
                 floor.unmirrored[lane] = floor.counts[lane].saturating_sub(mark.mirrored);
@@ -126,7 +148,40 @@ fn settled_end(view: &View, segments: &[Arc<Segment>], lane: RecordType) -> Seq 
 fn piece(segment: &Segment) -> Piece {
     Piece {
         last_seq: segment.meta.head.seq,
-        newest_ms: segment.meta.head.hlc.ms(),
+        newest_ms: newest_ms(&segment.meta),
         bytes: segment.file_len,
+    }
+}
+
+/// When a segment's newest block was appended. Times in the strand stay ahead after the clock was ahead once; the clock
+/// was right again when the segment was sealed, and no block is younger than that.
+fn newest_ms(meta: &SegmentMeta) -> u64 {
+    meta.head.hlc.ms().min(meta.sealed_at_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use boboyka_strand::{Head, Hlc, PerType};
+    use uuid::Uuid;
+
+    use super::{SegmentMeta, newest_ms};
+
+    #[test]
+    fn a_segment_is_as_old_as_its_sealing_when_its_blocks_are_ahead_of_the_clock() {
+        let meta = |newest, sealed_at_ms| SegmentMeta {
+            strand: Uuid::nil(),
+            before: Head::EMPTY,
+            head: Head {
+                hlc: Hlc::from_ms(newest),
+                ..Head::EMPTY
+            },
+            counts: PerType::default(),
+            keys: 0,
+            payload_bytes: 0,
+            sealed_at_ms,
+            frames_end: 0,
+        };
+        assert_eq!(newest_ms(&meta(1_000, 2_000)), 1_000);
+        assert_eq!(newest_ms(&meta(9_000, 2_000)), 2_000);
     }
 }

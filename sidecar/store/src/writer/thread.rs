@@ -1,19 +1,26 @@
 //! The writer's thread and its loop; changes of phase are in `phase`, what goes in `prune`.
 
+use std::collections::BTreeSet;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
+use boboyka_strand::PerType;
 use boboyka_strand::retention::Policy;
 
 use super::commit::{Answer, Commit, Replies};
 use super::pause::SealPause;
-use crate::anchor::Anchor;
 use crate::background::Task;
+use crate::change::Change;
 use crate::error::{TailError, WriteError, causes};
-use crate::job::{Job, LaneChange, Waiter};
+use crate::job::{Job, Waiter};
+use crate::journal::{Chore, Journal};
 use crate::keys::Keys;
+use crate::lane::Mark;
+use crate::phase::RecordedPhase;
+use crate::quarantine::{self, Quarantined};
 use crate::seal;
 use crate::segment::Segment;
 use crate::shared::Shared;
@@ -25,9 +32,6 @@ const MANY_JOBS: usize = 24;
 /// How much later. A caller that waits already waits no longer than a sync takes, and those who join share its cost.
 const GATHER: Duration = Duration::from_micros(100);
 
-/// Sealed runs that are removed after one commit, so that no commit waits long for it.
-const REMOVED_AT_ONCE: usize = 256;
-
 pub(crate) struct Writer {
     pub(crate) shared: Arc<Shared>,
     pub(crate) keys: Keys,
@@ -35,8 +39,14 @@ pub(crate) struct Writer {
     pub(crate) background: SyncSender<Task>,
     pub(crate) sealing: bool,
     pub(crate) seal_pause: SealPause,
-    /// Runs that lie in a catalogued segment and not only in the tail any more.
-    pub(crate) to_remove: Vec<(u64, u8)>,
+    pub(crate) journal: Journal,
+    pub(crate) chores: SyncSender<Chore>,
+    /// The ledger is being written.
+    pub(crate) checkpointing: bool,
+    /// The lanes' marks, the phase and the recorded quarantine, as they are durable.
+    pub(crate) marks: PerType<Mark>,
+    pub(crate) phase: Option<RecordedPhase>,
+    pub(crate) noted: BTreeSet<String>,
     pub(crate) data_dir: PathBuf,
     /// The policy of the last prune: what goes must be sealed first.
     pub(crate) policy: Policy,
@@ -55,7 +65,7 @@ impl Writer {
             };
             taken = jobs.len();
             if self.shared.poison.is_set() {
-                refuse(jobs, WriteError::Poisoned);
+                Job::refuse(jobs, WriteError::Poisoned);
                 continue;
             }
             if let Err((error, answers)) = self.commit(jobs) {
@@ -71,9 +81,19 @@ impl Writer {
 
     fn commit(&mut self, jobs: Vec<Job>) -> Result<(), (TailError, Vec<Answer>)> {
         let mut commit = Commit::after(self.shared.view().head);
-        let disk_full = self.disk_full();
+        let refused = match self.make_room(&jobs) {
+            Ok(refused) => refused,
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                self.refuse_all(jobs);
+                return Ok(());
+            }
+            Err(error) => {
+                Job::refuse(jobs, WriteError::Poisoned);
+                return Err((TailError::Journal(error), Vec::new()));
+            }
+        };
         for job in jobs {
-            self.take(&mut commit, job, disk_full);
+            self.take(&mut commit, job, refused);
         }
         commit.draft.close_run(&commit.head);
         let written = commit
@@ -91,17 +111,16 @@ impl Writer {
             let _ = reply.send(answer);
         }
         self.start_sweep(replies.succeed());
-        self.remove_sealed().map_err(|error| (error, Vec::new()))?;
         self.start_sealing(now_ms);
-        Ok(())
+        self.start_checkpoint().map_err(|error| (error, Vec::new()))
     }
 
     /// Takes one job into the commit.
-    fn take(&mut self, commit: &mut Commit, job: Job, disk_full: Option<WriteError>) {
+    pub(super) fn take(&mut self, commit: &mut Commit, job: Job, refused: Option<WriteError>) {
         match job {
-            Job::Append { reply, .. } if disk_full.is_some() => {
-                let full = disk_full.unwrap_or(WriteError::Closed);
-                commit.answers.push((reply, Err(full)));
+            Job::Append { reply, .. } if refused.is_some() => {
+                let why = refused.unwrap_or(WriteError::Closed);
+                commit.answers.push((reply, Err(why)));
             }
             Job::Append {
                 records,
@@ -118,7 +137,7 @@ impl Writer {
                 commit.answers.push((reply, Ok(answer)));
             }
             Job::Lane { change, reply } => {
-                commit.note(self.put_lane_change(&change));
+                commit.take_lane_change(change);
                 commit.replies.done.push(reply);
             }
             Job::Phase {
@@ -137,87 +156,84 @@ impl Writer {
                 self.policy = policy;
                 // A change of phase under way may change what may go: the next run sees.
                 if commit.phase.is_none() && commit.prune.is_none() {
-                    let pruning = self.plan_pruning(policy, has_supabase, commit.now_ms);
-                    commit.prune = pruning.unwrap_or_else(|error| {
-                        commit.note(Err(error));
-                        None
-                    });
+                    match self.plan_pruning(commit, policy, has_supabase) {
+                        Ok(pruning) => commit.prune = pruning,
+                        Err(error) => commit.failure = Some(error),
+                    }
                 }
                 commit.replies.pruned.push(reply);
             }
+            Job::Quarantined { found, reply } => self.record_quarantined(commit, &found, reply),
             Job::Sealed(segment) => {
-                commit.note(self.shared.tail.put_segment(&segment));
+                commit.changes.push(Change::Segment((*segment).clone()));
                 commit.sealed.push(*segment);
             }
             Job::SealFailed => {
                 self.sealing = false;
                 self.seal_pause.failed(Instant::now());
             }
+            Job::Checkpointed(released) => {
+                self.checkpointing = false;
+                if let Some(first_frame) = released {
+                    self.journal.release(first_frame);
+                }
+                self.journal.order_spare();
+            }
         }
     }
 
-    fn put_lane_change(&self, change: &LaneChange) -> Result<(), TailError> {
-        let tail = &self.shared.tail;
+    /// Records what lies in quarantine, in the commit that also notes that it is recorded.
+    fn record_quarantined(&self, commit: &mut Commit, found: &Quarantined, reply: Waiter) {
+        let noted = Change::Noted(found.folder.clone());
+        if !self.noted.contains(&found.folder) && !commit.changes.contains(&noted) {
+            match quarantine::record(found) {
+                Ok(record) => {
+                    commit.link(record, None);
+                    commit.changes.push(noted);
+                }
+                Err(error) => {
+                    let error = causes(&error);
+                    tracing::error!(error, "could not make the record of what was quarantined");
+                }
+            }
+        }
+        commit.replies.done.push(reply);
+    }
+
+    /// Makes what was drafted durable, and then takes it into the tail's index.
+    fn write(&mut self, commit: &mut Commit) -> Result<(), TailError> {
+        if commit.is_empty() {
+            return Ok(());
+        }
+        let changes = commit.all_changes();
+        let written = self.journal.append(&commit.draft.runs, &changes);
+        written.map_err(TailError::Journal)?;
+        self.witness
+            .note(&commit.head)
+            .map_err(TailError::Witness)?;
+        for change in changes {
+            self.shared.tail.apply(&change)?;
+            self.keep(change);
+        }
+        match &commit.prune {
+            Some(pruning) => pruning.put(&self.shared.tail),
+            None => Ok(()),
+        }
+    }
+
+    /// Notes what is durable now.
+    fn keep(&mut self, change: Change) {
         match change {
-            LaneChange::Advance {
-                lane,
-                mark,
-                letters,
-            } => {
-                // Letters first: a mark that passed a record must not lose it.
-                letters
-                    .iter()
-                    .try_for_each(|letter| tail.put_letter(letter))?;
-                tail.put_mark(*lane, *mark)
-            }
-            LaneChange::Resolve { lane, seq, mark } => {
-                tail.put_mark(*lane, *mark)?;
-                tail.remove_letter(*lane, *seq)
-            }
-            LaneChange::Replace(letter) => tail.put_letter(letter),
+            Change::Mark(lane, mark) => self.marks[lane] = mark,
+            Change::Phase(phase) => self.phase = Some(phase),
+            Change::Noted(folder) => drop(self.noted.insert(folder)),
+            // The state and the tail have these.
+            Change::Letter(_)
+            | Change::Resolved(..)
+            | Change::Floor(_)
+            | Change::Segment(_)
+            | Change::Gap(_) => {}
         }
-    }
-
-    /// Puts what was drafted, after what must not be missing when it is there, and makes all of it
-    /// durable.
-    fn write(&self, commit: &mut Commit) -> Result<(), TailError> {
-        let tail = &self.shared.tail;
-        if let Some(stored) = &commit.phase {
-            tail.put_phase(stored)?;
-        }
-        if let Some(pruning) = &commit.prune {
-            pruning.put(tail)?;
-        }
-        for run in &mut commit.draft.runs {
-            let pieces = tail.put_run(run.first_seq(), &run.bytes)?;
-            if let Some(run) = Arc::get_mut(run) {
-                run.pieces = pieces;
-            }
-        }
-        if !commit.is_empty() {
-            tail.commit()?;
-        }
-        if commit.phase.is_some() || commit.prune.is_some() {
-            self.keep_anchor(commit)?;
-        }
-        self.witness.note(&commit.head).map_err(TailError::Witness)
-    }
-
-    /// Keeps floor and phase beside the tail too, so that they outlive it.
-    fn keep_anchor(&self, commit: &Commit) -> Result<(), TailError> {
-        let floor = commit.prune.as_ref().map(|pruning| pruning.floor);
-        let floor = floor.unwrap_or_else(|| self.shared.view().floor);
-        let phase = match commit.phase {
-            Some(phase) => Some(phase),
-            None => self.shared.tail.phase()?,
-        };
-        let anchor = Anchor {
-            strand: self.shared.strand,
-            floor,
-            phase,
-        };
-        anchor.keep(&self.data_dir);
-        Ok(())
     }
 
     /// Lets readers see what is durable now, all of it at once.
@@ -247,9 +263,7 @@ impl Writer {
 
     /// Puts a new segment in the place of the runs it was made of.
     fn catalogue(&mut self, state: &mut State, segment: Arc<Segment>) {
-        let sealed = state.seal(Arc::clone(&segment));
-        let runs = sealed.iter().map(|run| (run.first_seq(), run.pieces));
-        self.to_remove.extend(runs);
+        state.seal(Arc::clone(&segment));
         self.sealing = false;
         self.seal_pause.succeeded();
         if let Err(error) = self.keys.seal(segment) {
@@ -258,18 +272,6 @@ impl Writer {
                 "could not read the idempotency keys of a new segment"
             );
         }
-    }
-
-    /// Removes some sealed runs from the tail, in a commit of their own.
-    fn remove_sealed(&mut self) -> Result<(), TailError> {
-        if self.to_remove.is_empty() {
-            return Ok(());
-        }
-        let from = self.to_remove.len().saturating_sub(REMOVED_AT_ONCE);
-        for (first_seq, pieces) in self.to_remove.drain(from..) {
-            self.shared.tail.remove_run(first_seq, pieces)?;
-        }
-        self.shared.tail.commit()
     }
 
     /// Has the files below the floor unlinked. Waiters for whom the thread has no room are answered at once: what they
@@ -303,27 +305,6 @@ impl Writer {
         if let Some(task) = task {
             // When the thread has too much to do, the next commit tries again.
             self.sealing = self.background.try_send(Task::Seal(task)).is_ok();
-        }
-    }
-
-    fn disk_full(&self) -> Option<WriteError> {
-        let min_free_bytes = self.shared.options.min_free_bytes;
-        let disk = rustix::fs::statvfs(&self.data_dir).ok()?;
-        let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
-        (free_bytes < min_free_bytes).then_some(WriteError::DiskFull {
-            free_bytes,
-            min_free_bytes,
-        })
-    }
-}
-
-fn refuse(jobs: Vec<Job>, error: WriteError) {
-    for job in jobs {
-        match job {
-            Job::Append { reply, .. } => drop(reply.send(Err(error))),
-            Job::Lane { reply, .. } | Job::Prune { reply, .. } => drop(reply.send(Err(error))),
-            Job::Phase { reply, .. } => drop(reply.send(Err(error))),
-            Job::Sealed(_) | Job::SealFailed => {}
         }
     }
 }

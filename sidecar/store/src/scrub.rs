@@ -1,0 +1,174 @@
+//! The scrub: reads every segment from the disk now and then, slowly, and checks its digest. What nobody reads would
+//! otherwise rot unseen.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use boboyka_strand::Seq;
+
+use crate::clock::now_ms;
+use crate::error::causes;
+use crate::options::Options;
+use crate::segment::{Digest, Segment};
+use crate::shared::Shared;
+
+/// What is read at once.
+const PIECE: usize = 1024 * 1024;
+/// A start has other things to do first.
+const FIRST_AFTER: Duration = Duration::from_secs(10);
+
+/// The scrub's place in the strand.
+pub(crate) struct Scrub {
+    next: Instant,
+    began: Instant,
+    /// Segments up to here were checked in this round.
+    after: Seq,
+    open: Option<Reading>,
+    checked_bytes: u64,
+    /// In this round, and in the last whole one.
+    damaged: (u64, u64),
+}
+
+/// A segment that is being read.
+struct Reading {
+    segment: Arc<Segment>,
+    file: File,
+    at: u64,
+    digest: Digest,
+}
+
+impl Scrub {
+    pub(crate) fn new(options: &Options) -> Self {
+        let now = Instant::now();
+        Self {
+            next: now + FIRST_AFTER.min(options.scrub_every),
+            began: now,
+            after: 0,
+            open: None,
+            checked_bytes: 0,
+            damaged: (0, 0),
+        }
+    }
+
+    /// How long until the next step.
+    pub(crate) fn pause(&self) -> Duration {
+        self.next.saturating_duration_since(Instant::now())
+    }
+
+    /// Reads the next piece.
+    pub(crate) fn step(&mut self, shared: &Shared) {
+        let before = self.checked_bytes;
+        match self.open.take() {
+            Some(reading) => self.read_on(shared, reading),
+            None => self.open_next(shared),
+        }
+        if self.open.is_some() || self.after > 0 {
+            self.next = Instant::now() + time_for(self.checked_bytes - before, shared);
+        }
+    }
+
+    fn open_next(&mut self, shared: &Shared) {
+        if self.after == 0 {
+            self.began = Instant::now();
+        }
+        let next = {
+            let state = shared.state();
+            let mut segments = state.memory().segments().iter();
+            let next = segments.find(|segment| segment.meta.head.seq > self.after);
+            next.cloned()
+        };
+        let Some(segment) = next else {
+            return self.finish(shared);
+        };
+        self.after = segment.meta.head.seq;
+        match segment.digest() {
+            Ok((file, digest)) => {
+                self.open = Some(Reading {
+                    segment,
+                    file,
+                    at: 0,
+                    digest,
+                });
+            }
+            Err(error) => self.note(shared, &segment, &causes(&error)),
+        }
+    }
+
+    fn read_on(&mut self, shared: &Shared, mut reading: Reading) {
+        match reading.read_piece() {
+            Ok(0) => {
+                let holds = reading.segment.settle_digest(reading.digest);
+                if !holds {
+                    self.note(shared, &reading.segment, "its digest differs");
+                }
+            }
+            Ok(len) => {
+                self.checked_bytes += len as u64;
+                self.open = Some(reading);
+            }
+            Err(error) => self.note(shared, &reading.segment, &causes(&error)),
+        }
+    }
+
+    /// Notes that a segment is damaged, unless it was pruned meanwhile.
+    fn note(&mut self, shared: &Shared, segment: &Segment, why: &str) {
+        if shared.state().floor().head.seq >= segment.meta.head.seq {
+            return;
+        }
+        self.damaged.0 += 1;
+        let file = segment.path().display().to_string();
+        tracing::error!(
+            file,
+            why,
+            "the segment {file} is damaged ({why}): restore it from a backup"
+        );
+        self.publish(shared, None);
+    }
+
+    fn finish(&mut self, shared: &Shared) {
+        self.damaged = (0, self.damaged.0);
+        self.after = 0;
+        self.next = self.began + shared.options.scrub_every;
+        self.publish(shared, Some(now_ms()));
+    }
+
+    fn publish(&self, shared: &Shared, finished_ms: Option<u64>) {
+        let (checked_bytes, damaged) = (self.checked_bytes, self.damaged.0.max(self.damaged.1));
+        shared.change(|state| state.scrubbed(finished_ms, checked_bytes, damaged));
+    }
+}
+
+impl Reading {
+    /// Reads the next piece from the disk; its length, 0 at the end.
+    fn read_piece(&mut self) -> io::Result<usize> {
+        let left = self.segment.digested_len() - self.at;
+        let len = usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));
+        if len == 0 {
+            return Ok(0);
+        }
+        // What the system's cache holds says nothing of the disk. That it can't be dropped is no error.
+        let _ = rustix::fs::fadvise(
+            &self.file,
+            self.at,
+            std::num::NonZeroU64::new(len as u64),
+            rustix::fs::Advice::DontNeed,
+        );
+        let mut bytes = vec![0; len];
+        self.file.read_exact_at(&mut bytes, self.at)?;
+        self.digest.update(&bytes);
+        self.at += len as u64;
+        Ok(len)
+    }
+}
+
+/// How long reading as many bytes should take: the set rate, or as much as checks the strand in half of the time.
+fn time_for(bytes: u64, shared: &Shared) -> Duration {
+    let options = &shared.options;
+    let half = (options.scrub_every / 2).as_secs().max(1);
+    let all = shared.state().memory().segment_bytes() / half;
+    let rate = options.scrub_bytes_per_second.max(all).max(1);
+    Duration::from_millis(bytes.saturating_mul(1000) / rate)
+}

@@ -1,0 +1,78 @@
+//! Everything small that a strand keeps beside its blocks, as the changes add up to it. Opening folds it together; the
+//! running store has it in its state and in the tail.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use boboyka_strand::{PerType, RecordType, Seq};
+
+use crate::change::Change;
+use crate::floor::Floor;
+use crate::gap::Gap;
+use crate::lane::{DeadLetter, Mark};
+use crate::phase::RecordedPhase;
+use crate::segment::Segment;
+
+/// The summary of a strand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Summary {
+    pub(crate) floor: Floor,
+    pub(crate) phase: Option<RecordedPhase>,
+    pub(crate) marks: PerType<Mark>,
+    /// By the lane's code and seq.
+    pub(crate) letters: BTreeMap<(u8, Seq), DeadLetter>,
+    /// By their first seq.
+    pub(crate) segments: BTreeMap<Seq, Segment>,
+    /// By their first seq.
+    pub(crate) gaps: BTreeMap<Seq, Gap>,
+    /// Folders in quarantine that the strand has a record of.
+    pub(crate) noted: BTreeSet<String>,
+}
+
+impl Summary {
+    /// Takes in one change.
+    pub(crate) fn apply(&mut self, change: Change) {
+        match change {
+            Change::Mark(lane, mark) => self.marks[lane] = mark,
+            Change::Letter(letter) => {
+                let place = (letter.record_type.code(), letter.seq);
+                self.letters.insert(place, letter);
+            }
+            Change::Resolved(lane, seq) => drop(self.letters.remove(&(lane.code(), seq))),
+            Change::Phase(phase) => self.phase = Some(phase),
+            Change::Floor(floor) => self.raise_floor(floor),
+            Change::Segment(segment) => {
+                self.segments.insert(segment.meta.first_seq(), segment);
+            }
+            Change::Gap(gap) => drop(self.gaps.insert(gap.first, gap)),
+            Change::Noted(folder) => drop(self.noted.insert(folder)),
+        }
+    }
+
+    fn raise_floor(&mut self, floor: Floor) {
+        let seq = floor.head.seq;
+        self.floor = floor;
+        self.segments.retain(|_, kept| kept.meta.head.seq > seq);
+        self.letters.retain(|(_, letter), _| *letter > seq);
+        self.gaps.retain(|_, gap| gap.last.seq > seq);
+    }
+
+    /// How many dead letters a lane has.
+    pub(crate) fn letters_len(&self, lane: RecordType) -> u64 {
+        let lane = lane.code();
+        self.letters.range((lane, 0)..=(lane, Seq::MAX)).count() as u64
+    }
+
+    /// The changes that add up to it.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = Change> {
+        let floor = std::iter::once(Change::Floor(self.floor));
+        let phase = self.phase.map(Change::Phase);
+        let marks = RecordType::ALL.map(|lane| Change::Mark(lane, self.marks[lane]));
+        floor
+            .chain(phase)
+            .chain(marks)
+            .chain(self.letters.values().cloned().map(Change::Letter))
+            .chain(self.segments.values().cloned().map(Change::Segment))
+            .chain(self.gaps.values().copied().map(Change::Gap))
+            .chain(self.noted.iter().cloned().map(Change::Noted))
+    }
+}

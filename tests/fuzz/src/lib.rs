@@ -1,0 +1,115 @@
+//! The fuzz targets: everything that reads bytes which somebody else wrote, or a disk. `fuzz/` runs them under cargo-fuzz,
+//! `tests/short.rs` for some seconds each.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "a target that panics has found something"
+)]
+
+mod seeds;
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use boboyka_sidecar::fuzzing as api;
+use boboyka_store::fuzzing as store;
+use tempfile::TempDir;
+
+/// A reader, and bytes that it takes.
+#[derive(Debug)]
+pub struct Target {
+    /// Its name, which is that of its file in `fuzz/fuzz_targets`.
+    pub name: &'static str,
+    /// Takes any bytes.
+    pub run: fn(&[u8]),
+    /// Bytes to begin with.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+}
+
+/// All targets.
+pub const TARGETS: [Target; 13] = [
+    Target {
+        name: "ingest",
+        run: api::ingest,
+        seeds: seeds::ingest,
+    },
+    Target {
+        name: "array",
+        run: api::array,
+        seeds: seeds::array,
+    },
+    Target {
+        name: "lines",
+        run: api::lines,
+        seeds: seeds::lines,
+    },
+    Target {
+        name: "cursor",
+        run: api::cursor,
+        seeds: seeds::cursor,
+    },
+    Target {
+        name: "reply",
+        run: boboyka_mirror::fuzzing::reply,
+        seeds: seeds::reply,
+    },
+    Target {
+        name: "run",
+        run: store::run,
+        seeds: seeds::run,
+    },
+    Target {
+        name: "tail_run",
+        run: store::tail_run,
+        seeds: seeds::tail_run,
+    },
+    Target {
+        name: "frame",
+        run: store::frame,
+        seeds: seeds::frame,
+    },
+    Target {
+        name: "journal_header",
+        run: store::journal_header,
+        seeds: seeds::journal_header,
+    },
+    Target {
+        name: "ledger",
+        run: store::ledger,
+        seeds: seeds::ledger,
+    },
+    Target {
+        name: "stored",
+        run: store::stored,
+        seeds: seeds::stored,
+    },
+    Target {
+        name: "segment",
+        run: segment,
+        seeds: seeds::segment,
+    },
+    Target {
+        name: "footer",
+        run: store::footer,
+        seeds: seeds::footer,
+    },
+];
+
+/// Runs the target of a name.
+pub fn run(name: &str, bytes: &[u8]) {
+    let target = TARGETS.iter().find(|target| target.name == name);
+    (target.unwrap().run)(bytes);
+}
+
+fn segment(bytes: &[u8]) {
+    static FOLDER: OnceLock<TempDir> = OnceLock::new();
+    thread_local! {
+        static PATH: PathBuf = {
+            let folder = FOLDER.get_or_init(|| tempfile::tempdir().unwrap());
+            folder.path().join(format!("{:?}.seg", std::thread::current().id()))
+        };
+    }
+    PATH.with(|path| store::segment(path, bytes).unwrap());
+}
