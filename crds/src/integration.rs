@@ -289,7 +289,7 @@ pub struct IntegrationStatus {
     /// Number of records that Supabase rejected permanently. `GET /v1/boboyka/mirror` of the sidecar shows the reasons.
     #[serde(default)]
     pub dead_letters: i64,
-    /// URL of the Supabase project, as read by the sidecars from the Secret.
+    /// Scheme, host and port of the URL of the Supabase project, as read by the sidecars from the Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supabase_url: Option<String>,
     /// Interval between two reports of a sidecar, in seconds. At least 10; it increases with the number of strands in the

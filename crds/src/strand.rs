@@ -160,7 +160,7 @@ pub struct StrandStatus {
     /// waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boundary: Option<Boundary>,
-    /// URL of the Supabase project, as read by the sidecar from the Secret.
+    /// Scheme, host and port of the URL of the Supabase project, as read by the sidecar from the Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supabase_url: Option<String>,
     /// Disk space that the strand uses on its volume, in bytes.

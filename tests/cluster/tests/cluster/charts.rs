@@ -15,7 +15,7 @@ use serde_json::Value;
 pub(crate) const NAMESPACE: &str = "boboyka-system";
 
 /// The repository's folder.
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
