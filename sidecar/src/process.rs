@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use crate::api::Api;
 use crate::config::{self, Strand};
 use crate::health;
-use crate::server;
 use crate::server::listen::{ListenAddress, Listeners};
+use crate::server::{self, Clients};
 use crate::standalone;
 use crate::upkeep::{Outside, Upkeep};
 
@@ -83,7 +83,12 @@ pub(crate) async fn serve_health(
     let listeners = listen(&strand.observe).await?;
     let api = Arc::new(Api::new(store.clone(), upkeep.mirror.clone()));
     let router = health::router(Arc::clone(&api));
-    upkeep.spawn(server::serve(listeners, router, shutdown.clone()));
+    upkeep.spawn(server::serve(
+        listeners,
+        router,
+        Clients::Observers,
+        shutdown.clone(),
+    ));
     Ok(api)
 }
 

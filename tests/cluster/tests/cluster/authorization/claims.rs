@@ -32,11 +32,11 @@ fn a_tenant_has_no_strand_deleted_kept_or_copied_by_its_claim() {
         let create = PostParams::default();
         let made = claim("boboyka-strand-s", &json!({}));
         operator.create(&create, &made).await.unwrap();
-        let owner = json!({"metadata": {"name": "owner"}});
-        let owner = namespace.create::<ConfigMap>(owner).await.unwrap();
+        let map = json!({"metadata": {"name": "owner"}});
+        let map = namespace.create::<ConfigMap>(map).await.unwrap();
         let tenant = claims_of(Caller::person("tenant"), &namespace).await;
         let owned = json!({"metadata": {"ownerReferences": [
-            {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner.uid()}]}});
+            {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": map.uid()}]}});
         for (what, change, why) in [
             (
                 "an owner",

@@ -114,6 +114,7 @@ fn drains_come_from_the_operators_jobs_only() {
 }
 
 /// What a stolen token of the operator could want of a Job; where, what, and why not.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn pods_of_a_thief() -> Vec<(&'static str, Value, &'static str)> {
     let mounts_nothing_else =
         "mounts the claim of its strand, the Secret of Supabase and the token";
