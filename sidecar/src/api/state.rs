@@ -12,6 +12,8 @@ pub(crate) struct Api {
     pub(crate) mirror: Mirror,
     pub(crate) bodies: Bodies,
     pub(crate) requests: Requests,
+    /// When the sidecar started, in seconds since 1970.
+    pub(crate) started_at: f64,
 }
 
 impl Api {
@@ -21,6 +23,12 @@ impl Api {
             mirror,
             bodies: Bodies::new(),
             requests: Requests::default(),
+            started_at: since_1970(),
         }
     }
+}
+
+fn since_1970() -> f64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.unwrap_or_default().as_secs_f64()
 }

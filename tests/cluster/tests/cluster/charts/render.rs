@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{NAMESPACE, chart, objects, root, run_helm, template};
 
-const MONITORING: [&str; 6] = [
+pub(super) const MONITORING: [&str; 6] = [
     "--api-versions",
     "monitoring.coreos.com/v1",
     "--set",
@@ -18,7 +18,7 @@ const MONITORING: [&str; 6] = [
     "monitoring.prometheusRule.enabled=true",
 ];
 
-fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> Option<&'a Value> {
+pub(super) fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> Option<&'a Value> {
     objects
         .iter()
         .find(|object| object["kind"] == kind && object["metadata"]["name"] == name)
