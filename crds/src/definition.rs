@@ -48,6 +48,9 @@ pub fn definitions() -> Result<[CustomResourceDefinition; 2]> {
     for (path, bound, value) in BOUNDS {
         schema(&mut integration, path)?.insert((*bound).to_owned(), json!(value));
     }
+    // Tools that read `observedGeneration` would take an integration without a status for one that is done.
+    schema(&mut integration, "status")?
+        .insert("default".to_owned(), json!({"observedGeneration": -1}));
     for rule in rules::all() {
         put(&mut integration, rule)?;
     }

@@ -36,6 +36,7 @@ use crate::phase::Phase;
     printcolumn = r#"{"name":"Backlog","type":"integer","jsonPath":".status.backlog","description":"Records that wait to be mirrored to Supabase"}"#,
     printcolumn = r#"{"name":"Intact","type":"boolean","jsonPath":".status.chain.intact","description":"Whether no part of the strand is damaged"}"#,
     printcolumn = r#"{"name":"Reported","type":"date","jsonPath":".status.reportedAt","description":"Age of the last report"}"#,
+    printcolumn = r#"{"name":"Id","type":"string","jsonPath":".status.strandId","description":"UUID of the strand, the column strand of its rows in Supabase","priority":1}"#,
     printcolumn = r#"{"name":"Version","type":"string","jsonPath":".status.version","priority":1}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]

@@ -38,7 +38,7 @@ pub struct Config {
         long,
         env = "BOBOYKA_WEBHOOK_LISTEN",
         value_name = "ADDRESS",
-        default_value = "0.0.0.0:8443"
+        default_value = "[::]:8443"
     )]
     pub webhook_listen: SocketAddr,
     /// Address of the health port: /live, /ready and /metrics.
@@ -46,7 +46,7 @@ pub struct Config {
         long,
         env = "BOBOYKA_OBSERVE",
         value_name = "ADDRESS",
-        default_value = "0.0.0.0:8080"
+        default_value = "[::]:8080"
     )]
     pub observe_listen: SocketAddr,
     /// Name of the Service in front of the webhook server. The certificate is for NAME.NAMESPACE.svc.

@@ -58,7 +58,7 @@ fn container(integration: &Validated, strand: &str) -> Value {
         value(names::DATA_DIR_VARIABLE, DATA_DIR),
         value(
             names::OBSERVE_VARIABLE,
-            &format!("0.0.0.0:{}", names::OBSERVE_PORT),
+            &format!("[::]:{}", names::OBSERVE_PORT),
         ),
     ];
     let mut mounts = vec![

@@ -92,7 +92,10 @@ fn defaults_are_filled_in_and_kubectl_shows_and_explains_the_resource() {
             "metadata": {"name": "boboyka"}, "spec": spec,
         }));
         let made = api.create(&PostParams::default(), &parsed.unwrap()).await;
-        let supabase = made.unwrap().spec.supabase.unwrap();
+        let made = made.unwrap();
+        let observed = made.status.unwrap().observed_generation;
+        assert_eq!(observed, Some(-1), "kstatus waits for the operator");
+        let supabase = made.spec.supabase.unwrap();
         assert_eq!(supabase.secret_ref.key_key, "key");
         assert_eq!(supabase.mirror.unwrap().ack_timeout, "2s");
 
