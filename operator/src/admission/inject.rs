@@ -101,7 +101,7 @@ pub(super) fn patch(pod: &DynamicObject, integration: &Validated, held: &Held) -
     for volume in container::volumes(integration, &held.strand) {
         add("/spec/volumes/-".to_owned(), volume);
     }
-    if matches!(integration.storage, Storage::Claim { .. }) {
+    if matches!(integration.storage, Storage::Claim { .. }) && !integration.assigned_user {
         let context = pod.data.pointer("/spec/securityContext");
         if context.is_none_or(Value::is_null) {
             add("/spec/securityContext".to_owned(), json!({}));

@@ -162,6 +162,20 @@ fn values_change_what_they_say_and_nothing_is_there_that_a_values_file_turned_of
     ] {
         assert!(!one.iter().any(|object| object["kind"] == kind), "{kind}");
     }
+    let assigned = template(&["--set", "assignedUser=true,accessMode=ReadWriteOnce"]);
+    let pod =
+        &find(&assigned, "Deployment", "boboyka-operator").unwrap()["spec"]["template"]["spec"];
+    assert!(pod["securityContext"]["runAsUser"].is_null());
+    let environment = pod["containers"][0]["env"].as_array().unwrap();
+    for (name, value) in [
+        ("BOBOYKA_ACCESS_MODE", "ReadWriteOnce"),
+        ("BOBOYKA_ASSIGNED_USER", "true"),
+    ] {
+        assert!(
+            environment.contains(&json!({"name": name, "value": value})),
+            "{name}"
+        );
+    }
     let digest = format!("sha256:{}", "0".repeat(64));
     let pinned = template(&[
         "--set",
