@@ -4,10 +4,40 @@
 use anyhow::{Context as _, Result};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::rules::{RULES, Rule};
+use crate::rules::{self, Rule};
 use crate::{BoboykaIntegration, BoboykaStrand};
+
+/// Bounds that Kubernetes' own types lack and that the API server needs to estimate the cost of rules: the path of a
+/// schema, a keyword, its value.
+const BOUNDS: &[(&str, &str, u32)] = &[
+    ("spec/workloadSelector/matchLabels", "maxProperties", 32),
+    ("spec/workloadSelector/matchLabels/*", "maxLength", 63),
+    ("spec/workloadSelector/matchExpressions", "maxItems", 32),
+    (
+        "spec/workloadSelector/matchExpressions/[]/key",
+        "maxLength",
+        317,
+    ),
+    (
+        "spec/workloadSelector/matchExpressions/[]/operator",
+        "maxLength",
+        16,
+    ),
+    (
+        "spec/workloadSelector/matchExpressions/[]/values",
+        "maxItems",
+        64,
+    ),
+    (
+        "spec/workloadSelector/matchExpressions/[]/values/[]",
+        "maxLength",
+        63,
+    ),
+    ("spec/sidecar/resources/requests", "maxProperties", 6),
+    ("spec/sidecar/resources/limits", "maxProperties", 6),
+];
 
 /// Returns both definitions.
 ///
@@ -15,7 +45,13 @@ use crate::{BoboykaIntegration, BoboykaStrand};
 /// A rule belongs to an object that the schema does not have.
 pub fn definitions() -> Result<[CustomResourceDefinition; 2]> {
     let mut integration = serde_json::to_value(BoboykaIntegration::crd())?;
-    for rule in RULES {
+    for (path, bound, value) in BOUNDS {
+        schema(&mut integration, path)?.insert((*bound).to_owned(), json!(value));
+    }
+    // Tools that read `observedGeneration` would take an integration without a status for one that is done.
+    schema(&mut integration, "status")?
+        .insert("default".to_owned(), json!({"observedGeneration": -1}));
+    for rule in rules::all() {
         put(&mut integration, rule)?;
     }
     let strand = serde_json::to_value(BoboykaStrand::crd())?;
@@ -67,16 +103,24 @@ fn unwrapped(text: &str) -> String {
     paragraphs.collect::<Vec<_>>().join("\n\n")
 }
 
-fn put(definition: &mut Value, rule: &Rule) -> Result<()> {
+/// The schema at a path of properties from the root; `[]` stands for the items of a list, `*` for the values of a map.
+fn schema<'a>(definition: &'a mut Value, path: &str) -> Result<&'a mut Map<String, Value>> {
     let mut pointer = "/spec/versions/0/schema/openAPIV3Schema".to_owned();
-    for property in rule.at {
-        pointer.push_str("/properties/");
-        pointer.push_str(property);
+    for step in path.split('/').filter(|step| !step.is_empty()) {
+        match step {
+            "[]" => pointer.push_str("/items"),
+            "*" => pointer.push_str("/additionalProperties"),
+            property => pointer.extend(["/properties/", property]),
+        }
     }
     let schema = definition
         .pointer_mut(&pointer)
         .with_context(|| format!("no schema at {pointer}"))?;
-    let schema = schema.as_object_mut().context("a schema is an object")?;
+    schema.as_object_mut().context("a schema is an object")
+}
+
+fn put(definition: &mut Value, rule: &Rule) -> Result<()> {
+    let schema = schema(definition, &rule.at.join("/"))?;
     let rules = schema
         .entry("x-kubernetes-validations")
         .or_insert_with(|| json!([]));

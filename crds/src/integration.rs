@@ -254,7 +254,8 @@ pub struct Sidecar {
 #[serde(rename_all = "camelCase")]
 pub struct IntegrationStatus {
     /// Generation of the specification that this status was computed from. If it is lower than `metadata.generation`, the
-    /// operator has not processed the latest change yet.
+    /// operator has not processed the latest change yet. -1 until the operator has seen the integration, so that tools such as
+    /// kstatus and Argo CD wait for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Phase in force. The sidecars obey this phase and not `spec.phase`.
@@ -280,16 +281,17 @@ pub struct IntegrationStatus {
     /// Number of records appended to all strands, by record type, including pruned records.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub records_by_type: BTreeMap<String, i64>,
-    /// Number of records in all strands that wait to be mirrored to Supabase.
+    /// Number of records in all strands that wait to be mirrored to Supabase. 0 without `spec.supabase`.
     #[serde(default)]
     pub backlog: i64,
-    /// Age of the oldest record that waits to be mirrored, such as `10s`, rounded down. Absent when no record waits.
+    /// Age of the oldest record that waits to be mirrored, such as `10s`, rounded down; `<1s` below a second. Absent when no
+    /// record waits, or while the age is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lag: Option<String>,
     /// Number of records that Supabase rejected permanently. `GET /v1/boboyka/mirror` of the sidecar shows the reasons.
     #[serde(default)]
     pub dead_letters: i64,
-    /// URL of the Supabase project, as read by the sidecars from the Secret.
+    /// Scheme, host and port of the URL of the Supabase project, as read by the sidecars from the Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supabase_url: Option<String>,
     /// Interval between two reports of a sidecar, in seconds. At least 10; it increases with the number of strands in the

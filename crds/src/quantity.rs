@@ -59,6 +59,49 @@ pub fn bytes(text: &str) -> Option<u64> {
     number.checked_mul(factor)
 }
 
+/// Parses any Kubernetes quantity, such as `100m`, `0.5`, `1e3` or `64Mi`, in billionths. Returns `None` for any other text,
+/// and for amounts beyond 127 bits.
+pub fn amount(text: &str) -> Option<i128> {
+    const BILLION: i128 = 1_000_000_000;
+    let (sign, rest) = match text.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let end = rest
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(rest.len());
+    let (number, unit) = rest.split_at(end);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
+    let decimals = 10i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    let (times, by) = scale(unit)?;
+    let billionths = digits.checked_mul(times)?.checked_mul(BILLION)?;
+    // The API server rounds up what is finer than a billionth.
+    let part = decimals.checked_mul(by)?;
+    let rounded = billionths.checked_add(part - 1)? / part;
+    Some(sign * rounded)
+}
+
+/// What a unit multiplies and divides by.
+fn scale(unit: &str) -> Option<(i128, i128)> {
+    if let Some(exponent) = unit
+        .strip_prefix(['e', 'E'])
+        .filter(|rest| !matches!(*rest, "" | "i"))
+    {
+        let exponent: i32 = exponent.parse().ok()?;
+        let power = 10i128.checked_pow(exponent.unsigned_abs())?;
+        return Some(if exponent < 0 { (1, power) } else { (power, 1) });
+    }
+    Some(match unit {
+        "n" => (1, 1_000_000_000),
+        "u" => (1, 1_000_000),
+        "m" => (1, 1_000),
+        "E" => (1_000_000_000_000_000_000, 1),
+        "Ei" => (1 << 60, 1),
+        _ => (i128::from(bytes(&format!("1{unit}"))?), 1),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +123,36 @@ mod tests {
         assert_eq!(bytes("4096"), Some(4096));
         for wrong in ["", "Gi", "1.5Gi", "10GB", "-1", "10 Gi", "99999999999Pi"] {
             assert_eq!(bytes(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn amounts_are_parsed_in_every_form_that_kubernetes_has() {
+        const ONE: i128 = 1_000_000_000;
+        for (text, expected) in [
+            ("1", ONE),
+            ("0.5", ONE / 2),
+            (".5", ONE / 2),
+            ("5.", 5 * ONE),
+            ("500m", ONE / 2),
+            ("0.1", ONE / 10),
+            ("100m", ONE / 10),
+            ("-1", -ONE),
+            ("+1", ONE),
+            ("1e3", 1000 * ONE),
+            ("1E-3", ONE / 1000),
+            ("1E", 1_000_000_000_000_000_000 * ONE),
+            ("8Ei", (8 << 60) * ONE),
+            ("1.5Gi", (3 << 29) * ONE),
+            ("250n", 250),
+            ("0.1n", 1),
+        ] {
+            assert_eq!(amount(text), Some(expected), "{text}");
+        }
+        for wrong in [
+            "", "lots", "m", ".", "1.2.3", "1 Gi", "1gi", "1e", "--1", "1GB", "1i",
+        ] {
+            assert_eq!(amount(wrong), None, "{wrong}");
         }
     }
 }

@@ -36,6 +36,7 @@ use crate::phase::Phase;
     printcolumn = r#"{"name":"Backlog","type":"integer","jsonPath":".status.backlog","description":"Records that wait to be mirrored to Supabase"}"#,
     printcolumn = r#"{"name":"Intact","type":"boolean","jsonPath":".status.chain.intact","description":"Whether no part of the strand is damaged"}"#,
     printcolumn = r#"{"name":"Reported","type":"date","jsonPath":".status.reportedAt","description":"Age of the last report"}"#,
+    printcolumn = r#"{"name":"Id","type":"string","jsonPath":".status.strandId","description":"UUID of the strand, the column strand of its rows in Supabase","priority":1}"#,
     printcolumn = r#"{"name":"Version","type":"string","jsonPath":".status.version","priority":1}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
 )]
@@ -160,7 +161,7 @@ pub struct StrandStatus {
     /// waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boundary: Option<Boundary>,
-    /// URL of the Supabase project, as read by the sidecar from the Secret.
+    /// Scheme, host and port of the URL of the Supabase project, as read by the sidecar from the Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supabase_url: Option<String>,
     /// Disk space that the strand uses on its volume, in bytes.

@@ -33,12 +33,26 @@ pub struct Config {
     #[arg(long, env = "BOBOYKA_SIDECAR_PULL_POLICY", value_name = "POLICY",
           default_value = "IfNotPresent", value_parser = ["Always", "IfNotPresent", "Never"])]
     pub sidecar_pull_policy: String,
+    /// Access mode of the strands' claims. A storage class without ReadWriteOncePod needs ReadWriteOnce; two pods of one node
+    /// can then mount a volume, and the lock in the strand keeps the second one out.
+    #[arg(long, env = "BOBOYKA_ACCESS_MODE", value_name = "MODE",
+          default_value = "ReadWriteOncePod", value_parser = ["ReadWriteOncePod", "ReadWriteOnce"])]
+    pub access_mode: String,
+    /// Whether the cluster chooses the user and the group of the sidecar's container and volume, as OpenShift does.
+    #[arg(
+        long,
+        env = "BOBOYKA_ASSIGNED_USER",
+        value_name = "BOOL",
+        default_value_t = false,
+        action = clap::ArgAction::Set
+    )]
+    pub assigned_user: bool,
     /// Address of the webhook server, which API servers call by https.
     #[arg(
         long,
         env = "BOBOYKA_WEBHOOK_LISTEN",
         value_name = "ADDRESS",
-        default_value = "0.0.0.0:8443"
+        default_value = "[::]:8443"
     )]
     pub webhook_listen: SocketAddr,
     /// Address of the health port: /live, /ready and /metrics.
@@ -46,7 +60,7 @@ pub struct Config {
         long,
         env = "BOBOYKA_OBSERVE",
         value_name = "ADDRESS",
-        default_value = "0.0.0.0:8080"
+        default_value = "[::]:8080"
     )]
     pub observe_listen: SocketAddr,
     /// Name of the Service in front of the webhook server. The certificate is for NAME.NAMESPACE.svc.

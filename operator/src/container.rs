@@ -58,7 +58,7 @@ fn container(integration: &Validated, strand: &str) -> Value {
         value(names::DATA_DIR_VARIABLE, DATA_DIR),
         value(
             names::OBSERVE_VARIABLE,
-            &format!("0.0.0.0:{}", names::OBSERVE_PORT),
+            &format!("[::]:{}", names::OBSERVE_PORT),
         ),
     ];
     let mut mounts = vec![
@@ -75,6 +75,15 @@ fn container(integration: &Validated, strand: &str) -> Value {
         let seconds = EPHEMERAL_DRAIN_SECONDS.to_string();
         environment.push(value(names::DRAIN_SECONDS_VARIABLE, &seconds));
     }
+    let mut context = json!({
+        "runAsNonRoot": true,
+        "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "privileged": false,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    });
+    if !integration.assigned_user {
+        merge(&mut context, json!({"runAsUser": USER, "runAsGroup": USER}));
+    }
     json!({
         "name": names::CONTAINER,
         "image": integration.image,
@@ -87,12 +96,7 @@ fn container(integration: &Validated, strand: &str) -> Value {
             "httpGet": {"path": "/live", "port": names::OBSERVE_PORT},
             "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6,
         },
-        "securityContext": {
-            "runAsNonRoot": true, "runAsUser": USER, "runAsGroup": USER,
-            "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "privileged": false,
-            "capabilities": {"drop": ["ALL"]},
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": context,
         "terminationMessagePolicy": "FallbackToLogsOnError",
     })
 }
@@ -162,6 +166,19 @@ mod tests {
             json!({"key": "K", "path": "key"})
         );
         assert_eq!(volumes[2]["secret"]["optional"], true);
+    }
+
+    #[test]
+    fn where_the_cluster_chooses_users_the_container_names_none() {
+        let mut integration = validated(&json!({}));
+        assert_eq!(
+            sidecar(&integration, "x")["securityContext"]["runAsUser"],
+            USER
+        );
+        integration.assigned_user = true;
+        let context = &sidecar(&integration, "x")["securityContext"];
+        assert!(context["runAsUser"].is_null() && context["runAsGroup"].is_null());
+        assert_eq!(context["runAsNonRoot"], true);
     }
 
     #[test]

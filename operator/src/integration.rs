@@ -22,6 +22,10 @@ pub(crate) struct Defaults {
     pub(crate) image: String,
     /// Its pull policy.
     pub(crate) pull_policy: String,
+    /// The access mode of claims.
+    pub(crate) access_mode: String,
+    /// Whether the cluster chooses users and groups.
+    pub(crate) assigned_user: bool,
 }
 
 /// Where strands are kept.
@@ -66,6 +70,10 @@ pub(crate) struct Validated {
     pub(crate) image: String,
     /// Its pull policy.
     pub(crate) pull_policy: String,
+    /// The access mode of claims.
+    pub(crate) access_mode: String,
+    /// Whether the cluster chooses users and groups.
+    pub(crate) assigned_user: bool,
     /// The sidecar's requests and limits.
     pub(crate) resources: ResourceRequirements,
     /// Whether nothing may change.
@@ -134,6 +142,8 @@ pub(crate) fn validate(
         selector,
         image: sidecar.image.unwrap_or_else(|| defaults.image.clone()),
         pull_policy: defaults.pull_policy.clone(),
+        access_mode: defaults.access_mode.clone(),
+        assigned_user: defaults.assigned_user,
         resources: sidecar.resources.unwrap_or_else(default_resources),
         suspended: spec.suspend,
     })
@@ -178,6 +188,8 @@ pub(crate) mod tests {
         Defaults {
             image: "localhost/boboyka-sidecar:0".to_owned(),
             pull_policy: "IfNotPresent".to_owned(),
+            access_mode: "ReadWriteOncePod".to_owned(),
+            assigned_user: false,
         }
     }
 

@@ -29,7 +29,7 @@ mod tasks;
 pub mod telemetry;
 mod writes;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -147,9 +147,12 @@ fn stopped(server: &'static str, source: std::io::Error) -> RunError {
 }
 
 async fn listen(address: SocketAddr, server: &'static str) -> Result<TcpListener, RunError> {
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|source| RunError::Listen { address, source })?;
+    let mut bound = TcpListener::bind(address).await;
+    // A kernel without IPv6 has the addresses of IPv4 only.
+    if bound.is_err() && address.ip() == Ipv6Addr::UNSPECIFIED {
+        bound = TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await;
+    }
+    let listener = bound.map_err(|source| RunError::Listen { address, source })?;
     tracing::info!(%address, server, "the {server} server listens on {address}");
     Ok(listener)
 }

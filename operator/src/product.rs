@@ -50,6 +50,8 @@ impl Product {
         let defaults = Defaults {
             image: config.sidecar_image.clone(),
             pull_policy: config.sidecar_pull_policy.clone(),
+            access_mode: config.access_mode.clone(),
+            assigned_user: config.assigned_user,
         };
         let decider = Arc::new(Decider::new(
             client.clone(),

@@ -10,8 +10,8 @@ use crate::api::Api;
 use crate::config::{self, Strand};
 use crate::folder;
 use crate::health;
-use crate::server;
 use crate::server::listen::{ListenAddress, Listeners};
+use crate::server::{self, Clients};
 use crate::standalone;
 use crate::upkeep::{Outside, Upkeep};
 
@@ -87,7 +87,12 @@ pub(crate) async fn serve_health(
     let listeners = listen(&strand.observe).await?;
     let api = Arc::new(Api::new(store.clone(), upkeep.mirror.clone()));
     let router = health::router(Arc::clone(&api));
-    upkeep.spawn(server::serve(listeners, router, shutdown.clone()));
+    upkeep.spawn(server::serve(
+        listeners,
+        router,
+        Clients::Observers,
+        shutdown.clone(),
+    ));
     upkeep.spawn(folder::watch(
         strand.data_dir.clone(),
         store.clone(),

@@ -1,4 +1,5 @@
-//! Serves HTTP on a bounded number of connections. Idle connections make room for new ones, a client that
+//! Serves HTTP on a bounded number of connections. Idle connections make room for new ones, on the health port the oldest
+//! one does, a client that
 //! sends or reads nothing loses its connection, and requests under way at the end are still answered.
 
 mod accept_log;
@@ -26,7 +27,7 @@ use tower::ServiceExt as _;
 
 use accept_log::AcceptLog;
 use body::{RequestBody, ResponseBody};
-use connections::{Closed, Connection, Connections};
+use connections::{Closed, Connection, Connections, Spares};
 use listen::Listeners;
 use stream::ClientStream;
 
@@ -34,19 +35,41 @@ use stream::ClientStream;
 const CONNECTIONS_MAX: usize = 1024;
 /// Connections use at most a quarter of the file descriptors of the process: the store needs some too.
 const DESCRIPTORS_PART: u64 = 4;
-/// How long a request's head may take, and how long a connection may idle.
+/// How long a request's head may take on the API, and how long a connection may idle.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// The most connections of observers: a kubelet and a Prometheus or two need few.
+const OBSERVERS_MAX: usize = 256;
+/// How long the head of an observer's request may take. Anybody with a network address can connect.
+const OBSERVER_HEADER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long requests may go on after the signal to end.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// Whom a server serves, and so what it bears with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Clients {
+    /// The containers of the pod: they keep connections, and an answer under way is never cut off.
+    Own,
+    /// Anybody who reaches the health port: each connection has one request, and the oldest one makes room for a new one,
+    /// so that no client keeps a kubelet out.
+    Observers,
+}
+
 /// Serves until the signal, then until what was under way is answered.
-pub(crate) async fn serve(listeners: Listeners, router: Router, shutdown: CancellationToken) {
-    let connections = Connections::new(connections_max());
+pub(crate) async fn serve(
+    listeners: Listeners,
+    router: Router,
+    clients: Clients,
+    shutdown: CancellationToken,
+) {
+    let connections = match clients {
+        Clients::Own => Connections::new(connections_max(CONNECTIONS_MAX), Spares::Busy),
+        Clients::Observers => Connections::new(connections_max(OBSERVERS_MAX), Spares::None),
+    };
     let graceful = GracefulShutdown::new();
     let accepting = accept(&listeners, &connections, |stream, connection| {
         let stream = ClientStream::new(stream, Arc::clone(&connection));
         let service = answers(router.clone(), Arc::clone(&connection));
-        let served = graceful.watch(http().serve_connection(TokioIo::new(stream), service));
+        let served = graceful.watch(http(clients).serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             tokio::select! {
                 ended = served => if let Err(error) = ended {
@@ -93,10 +116,15 @@ async fn accept(
     }
 }
 
-fn http() -> http1::Builder {
+fn http(clients: Clients) -> http1::Builder {
     let mut http = http1::Builder::new();
+    let limit = match clients {
+        Clients::Own => HEADER_TIMEOUT,
+        Clients::Observers => OBSERVER_HEADER_TIMEOUT,
+    };
     http.timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+        .header_read_timeout(limit)
+        .keep_alive(clients == Clients::Own)
         // A client may close its sending side and wait for the answer.
         .half_close(true);
     http
@@ -123,8 +151,8 @@ fn answers(
     })
 }
 
-fn connections_max() -> usize {
+fn connections_max(most: usize) -> usize {
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let part = usize::try_from(descriptors / DESCRIPTORS_PART).unwrap_or(usize::MAX);
-    part.clamp(1, CONNECTIONS_MAX)
+    part.clamp(1, most)
 }

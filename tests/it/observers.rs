@@ -110,3 +110,47 @@ async fn requests_are_counted_by_route_and_kind_of_answer() {
     let records = "boboyka_records_total{record_type=\"audit_log\"}";
     assert_eq!(scrape.samples[records], "2");
 }
+
+/// A client that sends the head of a request byte by byte. Returns how many bytes it sent until the server had enough.
+async fn trickle(address: std::net::SocketAddr) -> usize {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let begin = b"GET /live HTTP/1.1\r\nhost: a\r\nx-slow: ";
+    if stream.write_all(begin).await.is_err() {
+        return 0;
+    }
+    let mut answer = [0; 256];
+    for sent in 0..BYTES {
+        tokio::select! {
+            _ = stream.read(&mut answer) => return sent,
+            () = tokio::time::sleep(std::time::Duration::from_millis(100)) => {}
+        }
+        if stream.write_all(b"x").await.is_err() {
+            return sent;
+        }
+    }
+    BYTES
+}
+
+/// Takes ten seconds to send.
+const BYTES: usize = 100;
+
+#[tokio::test]
+async fn slow_clients_are_cut_off_and_keep_no_probe_from_its_answer() {
+    let sidecar = Sidecar::start().await;
+    let url = sidecar.observe_url("/live");
+    let address = url.trim_start_matches("http://").trim_end_matches("/live");
+    let address: std::net::SocketAddr = address.parse().unwrap();
+    let slow: Vec<_> = (0..400).map(|_| tokio::spawn(trickle(address))).collect();
+    for _ in 0..30 {
+        // A kubelet has a new connection for each probe.
+        let answer = boboyka_tests::client().get(&url).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()["connection"], "close");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    for client in slow {
+        let sent = client.await.unwrap();
+        assert!(sent < BYTES, "a slow client was served to the end");
+    }
+}

@@ -50,3 +50,30 @@ spec:
   policyName: {{ $name }}
   validationActions: [Deny, Audit]
 {{- end }}
+
+{{- /* Whether the sidecar may have an image. Arguments: the root, and the CEL expression of the image. */ -}}
+{{- define "boboyka.allowsImage" -}}
+{{- $root := index . 0 }}{{ $image := index . 1 -}}
+{{- $repositories := list }}
+{{- range prepend $root.Values.sidecar.allowedRepositories $root.Values.sidecar.image.repository }}
+{{- $repositories = append $repositories (squote .) }}
+{{- end -}}
+[{{ $repositories | uniq | join ", " }}].exists(repository,
+  repository.endsWith('/') ? {{ $image }}.startsWith(repository) :
+  {{ $image }} == repository || {{ $image }}.startsWith(repository + '@') ||
+  {{ $image }}.startsWith(repository + ':') && !{{ $image }}.substring(repository.size() + 1).contains('/'))
+{{- end }}
+
+{{- /* Whether a pod template's or an object's metadata changed beyond the product's labels and annotations. Arguments: the
+paths of the new and the old metadata. */ -}}
+{{- define "boboyka.keepsMetadata" -}}
+{{- $new := index . 0 }}{{ $old := index . 1 -}}
+[
+  [{{ $new }}.?labels.orValue({}), {{ $old }}.?labels.orValue({})],
+  [{{ $new }}.?annotations.orValue({}), {{ $old }}.?annotations.orValue({})]
+].all(pair,
+  pair[0].all(key, key.startsWith('boboyka.sapixdb.com/') || key in pair[1] && pair[0][key] == pair[1][key]) &&
+  pair[1].all(key, key.startsWith('boboyka.sapixdb.com/') || key in pair[0])) &&
+{{ $new }}.?ownerReferences.orValue([]) == {{ $old }}.?ownerReferences.orValue([]) &&
+{{ $new }}.?finalizers.orValue([]) == {{ $old }}.?finalizers.orValue([])
+{{- end }}

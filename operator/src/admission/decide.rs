@@ -90,6 +90,9 @@ impl Decider {
 
     /// The pod's integration, from the cache or, if it was created a moment ago, from the API server.
     async fn integration(&self, namespace: &str, name: &str) -> Result<Validated, Refusal> {
+        if name.is_empty() {
+            return Err(Refusal::NoName);
+        }
         let invalid = |why: String| Refusal::Invalid {
             name: name.to_owned(),
             why,

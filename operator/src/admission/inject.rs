@@ -12,6 +12,10 @@ use crate::container::{self, USER};
 use crate::integration::{Storage, Validated};
 use crate::strands::held::Held;
 
+/// Lists the local volumes that a pod may lose. Without it, the cluster-autoscaler removes no node with an `emptyDir`:
+/// <https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/FAQ.md>.
+const EVICTABLE_ANNOTATION: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes";
+
 /// What a pod has of the operator's when it arrives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
@@ -60,6 +64,17 @@ pub(super) fn patch(pod: &DynamicObject, integration: &Validated, held: &Held) -
     if pod.metadata.annotations.is_none() {
         add("/metadata/annotations".to_owned(), json!({}));
     }
+    if matches!(integration.storage, Storage::Ephemeral { .. }) {
+        let listed = pod.annotations().get(EVICTABLE_ANNOTATION);
+        let listed = listed.filter(|list| !list.is_empty());
+        let volumes = listed.map_or(names::STRAND_VOLUME.to_owned(), |list| {
+            format!("{list},{}", names::STRAND_VOLUME)
+        });
+        add(
+            format!("/metadata/annotations/{}", escaped(EVICTABLE_ANNOTATION)),
+            json!(volumes),
+        );
+    }
     for (name, value) in [
         (names::STRAND_ANNOTATION, &held.strand),
         (names::TOKEN_ANNOTATION, &held.token),
@@ -86,7 +101,7 @@ pub(super) fn patch(pod: &DynamicObject, integration: &Validated, held: &Held) -
     for volume in container::volumes(integration, &held.strand) {
         add("/spec/volumes/-".to_owned(), volume);
     }
-    if matches!(integration.storage, Storage::Claim { .. }) {
+    if matches!(integration.storage, Storage::Claim { .. }) && !integration.assigned_user {
         let context = pod.data.pointer("/spec/securityContext");
         if context.is_none_or(Value::is_null) {
             add("/spec/securityContext".to_owned(), json!({}));
@@ -191,5 +206,35 @@ mod tests {
             look(&pod(json!({"metadata": {}, "spec": {}}))),
             Found::Untouched
         );
+    }
+
+    #[test]
+    fn an_ephemeral_strand_keeps_no_node_from_being_removed() {
+        let spec = json!({"supabase": {"secretRef": {"name": "s"}}, "storage": {"ephemeral": {}}});
+        let (integration, held) = (
+            validated(&spec),
+            Held {
+                strand: "boboyka-0".to_owned(),
+                token: "t-1".to_owned(),
+            },
+        );
+        for (annotations, expected) in [
+            (json!({}), "boboyka-strand"),
+            (
+                json!({EVICTABLE_ANNOTATION: "cache"}),
+                "cache,boboyka-strand",
+            ),
+        ] {
+            let mut value = json!({
+                "metadata": {"name": "p", "annotations": annotations},
+                "spec": {"containers": [{"name": "app", "image": "a"}]},
+            });
+            let patch = patch(&pod(value.clone()), &integration, &held);
+            json_patch::patch(&mut value, &patch).unwrap();
+            assert_eq!(
+                value["metadata"]["annotations"][EVICTABLE_ANNOTATION],
+                expected
+            );
+        }
     }
 }

@@ -61,6 +61,8 @@ pub(super) fn status(facts: &Facts<'_>, before: &IntegrationStatus) -> Integrati
         dead_letters,
         supabase_url,
     } = facts.tally.clone();
+    // Without Supabase, nothing waits for it.
+    let backlog = facts.validated.secret.as_ref().map_or(0, |_| backlog);
     IntegrationStatus {
         observed_generation: Some(facts.validated.generation),
         phase: Some(facts.standing.phase),
@@ -70,7 +72,7 @@ pub(super) fn status(facts: &Facts<'_>, before: &IntegrationStatus) -> Integrati
         records,
         records_by_type,
         backlog,
-        lag: (backlog > 0).then(|| coarse(lag_ms)),
+        lag: (backlog > 0 && lag_ms > 0).then(|| coarse(lag_ms)),
         dead_letters,
         supabase_url: supabase_url.filter(|_| facts.validated.secret.is_some()),
         report_interval_seconds: Some(interval(facts.seen.fleet)),
@@ -108,6 +110,7 @@ pub(super) fn pace(integrations: usize) -> Duration {
 fn coarse(ms: i64) -> String {
     let seconds = ms / 1000;
     match seconds {
+        0 => "<1s".to_owned(),
         ..10 => format!("{seconds}s"),
         10..60 => format!("{}s", seconds / 10 * 10),
         60..3600 => format!("{}m", seconds / 60),

@@ -18,7 +18,6 @@ macro_rules! values {
             }
 
             /// All values as they are written.
-            #[cfg(test)]
             pub(crate) const ALL: &'static [&'static str] = &[$($text,)*];
         }
     };

@@ -78,6 +78,7 @@ impl Default for Metrics {
             certificate_expiry: Gauge::default(),
         };
         metrics.register();
+        metrics.begin_series();
         metrics
     }
 }
@@ -129,6 +130,21 @@ impl Metrics {
             Unit::Seconds,
             self.certificate_expiry.clone(),
         );
+    }
+
+    /// Lets series begin at 0: Prometheus sees no increase of a series that begins at 1.
+    fn begin_series(&self) {
+        for decision in Admitted::ALL {
+            drop(self.admissions.get_or_create(&Admission { decision }));
+        }
+        let controller = "integration";
+        for result in Reconciled::ALL {
+            let labels = Reconcile { controller, result };
+            drop(self.reconciles.get_or_create(&labels));
+        }
+        for state in StrandState::ALL {
+            drop(self.strands.get_or_create(&State { state }));
+        }
     }
 
     /// Counts a reconciliation.
@@ -232,6 +248,17 @@ mod tests {
             "boboyka_operator_strands{state=\"held\"} 3",
             "boboyka_operator_integrations{phase=\"DualWrite\"} 1",
             "boboyka_operator_certificate_expiry_timestamp_seconds 7",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_counter_is_there_before_it_counts() {
+        let text = Metrics::default().text().unwrap();
+        for line in [
+            "boboyka_operator_admissions_total{decision=\"refused\"} 0",
+            "boboyka_operator_reconcile_duration_seconds_count{controller=\"integration\",result=\"error\"} 0",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

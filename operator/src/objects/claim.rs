@@ -22,8 +22,8 @@ pub(crate) fn new(
     let mut claim: PersistentVolumeClaim = serde_json::from_value(json!({
         "metadata": {"name": name, "namespace": integration.namespace},
         "spec": {
-            // One pod at a time: a second pod with the same strand does not even start.
-            "accessModes": ["ReadWriteOncePod"],
+            // With ReadWriteOncePod, a second pod with the same strand does not even start.
+            "accessModes": [integration.access_mode],
             "storageClassName": class,
             "resources": {"requests": {"storage": size}},
         },

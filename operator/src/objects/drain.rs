@@ -16,6 +16,11 @@ const KEPT_SECONDS: u32 = 60;
 
 /// The Job, whose pod holds the strand.
 pub(crate) fn new(integration: &Validated, held: &Held) -> Option<Job> {
+    let mut context = json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}});
+    if !integration.assigned_user {
+        context["fsGroup"] = json!(USER);
+        context["fsGroupChangePolicy"] = json!("OnRootMismatch");
+    }
     let mut labels = labels(integration);
     labels.insert(names::DRAIN_LABEL.to_owned(), held.strand.clone());
     serde_json::from_value(json!({
@@ -37,10 +42,7 @@ pub(crate) fn new(integration: &Validated, held: &Held) -> Option<Job> {
                 "spec": {
                     "restartPolicy": "OnFailure",
                     "automountServiceAccountToken": false,
-                    "securityContext": {
-                        "fsGroup": USER, "fsGroupChangePolicy": "OnRootMismatch", "runAsNonRoot": true,
-                        "seccompProfile": {"type": "RuntimeDefault"},
-                    },
+                    "securityContext": context,
                     "containers": [container::drain(integration, &held.strand)],
                     "volumes": container::volumes(integration, &held.strand),
                 },

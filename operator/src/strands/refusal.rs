@@ -7,6 +7,8 @@ use boboyka_crds::names;
 pub(crate) enum Refusal {
     #[error("there is no BoboykaIntegration {name} in namespace {namespace}: create it, or remove the label {label} from the pod", label = names::INTEGRATION_LABEL)]
     NoIntegration { name: String, namespace: String },
+    #[error("the label {label} has no value: set it to the name of a BoboykaIntegration, or remove it from the pod", label = names::INTEGRATION_LABEL)]
+    NoName,
     #[error(
         "BoboykaIntegration {name} is not valid: {why}: correct it, or remove the label {label} from the pod",
         label = names::INTEGRATION_LABEL

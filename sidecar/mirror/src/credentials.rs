@@ -160,7 +160,18 @@ impl Credentials {
         self.proxy.as_deref()
     }
 
-    /// The URL without a trailing slash; safe to show.
+    /// Scheme, host and port of the URL: what may be shown. The path can be a secret, when the key of the Secret that is
+    /// said to hold the URL holds another one.
+    pub fn origin(&self) -> String {
+        let Ok(uri) = self.url.parse::<Uri>() else {
+            return String::new();
+        };
+        let scheme = uri.scheme_str().unwrap_or_default();
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        format!("{scheme}://{authority}")
+    }
+
+    /// The URL without a trailing slash.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -201,7 +212,7 @@ impl Credentials {
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials")
-            .field("url", &self.url)
+            .field("url", &self.origin())
             .field("key", &"(redacted)")
             .finish_non_exhaustive()
     }
@@ -391,6 +402,22 @@ mod tests {
         let style = |key| Credentials::new("https://x.co", key).unwrap().key_style();
         assert_eq!(style("eyJhbGciOi.eyJyb2xlIjoi.c2ln"), KeyStyle::Jwt);
         assert_eq!(style("sb_secret_abc"), KeyStyle::Secret);
+    }
+
+    #[test]
+    fn nothing_but_scheme_host_and_port_of_a_url_is_shown() {
+        for (given, shown) in [
+            ("https://x.supabase.co", "https://x.supabase.co"),
+            ("http://127.0.0.1:3000/base", "http://127.0.0.1:3000"),
+            (
+                "https://hooks.example.com/services/T0/hidden",
+                "https://hooks.example.com",
+            ),
+        ] {
+            let credentials = Credentials::new(given, "key").unwrap();
+            assert_eq!(credentials.origin(), shown);
+            assert!(!format!("{credentials:?}").contains("hidden"));
+        }
     }
 
     #[test]

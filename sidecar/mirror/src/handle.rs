@@ -109,10 +109,10 @@ impl Mirror {
         SourceChanges::of(self.0.configured.clone())
     }
 
-    /// Its URL, without anything secret.
+    /// Scheme, host and port of its URL.
     pub fn supabase_url(&self) -> Option<String> {
         match &*self.0.configured.borrow() {
-            Configured::On(supabase) => Some(supabase.url().to_owned()),
+            Configured::On(supabase) => Some(supabase.origin().to_owned()),
             Configured::Off(_) => None,
         }
     }

@@ -168,7 +168,7 @@ impl SourceWatch {
 fn switch_on(credentials: &Credentials) -> Configured {
     match Supabase::new(credentials) {
         Ok(supabase) => {
-            let url = supabase.url();
+            let url = supabase.origin();
             tracing::info!(url, "the mirror is on: it mirrors to {url}");
             if credentials.is_sent_in_the_clear() {
                 tracing::warn!(

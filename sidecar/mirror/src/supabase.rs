@@ -42,6 +42,7 @@ const PREFER: HeaderName = HeaderName::from_static("prefer");
 pub(crate) struct Supabase {
     client: Client,
     url: String,
+    origin: String,
     claims: Option<KeyClaims>,
 }
 
@@ -117,6 +118,7 @@ impl Supabase {
         Ok(Self {
             client,
             url: credentials.url().to_owned(),
+            origin: credentials.origin(),
             claims: credentials.claims(),
         })
     }
@@ -126,9 +128,9 @@ impl Supabase {
         self.claims.as_ref().and_then(|claims| claims.flaw(now_ms))
     }
 
-    /// The base URL; safe to show.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
+    /// What may be shown of the base URL.
+    pub(crate) fn origin(&self) -> &str {
+        &self.origin
     }
 
     /// Inserts rows (`body` is a JSON array of objects), all or none. Gives back how many were inserted
@@ -215,7 +217,7 @@ struct Found {
 impl fmt::Debug for Supabase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Supabase")
-            .field("url", &self.url)
+            .field("url", &self.origin)
             .finish_non_exhaustive()
     }
 }

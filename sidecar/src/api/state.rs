@@ -24,6 +24,8 @@ pub(crate) struct Api {
     pub(crate) verifications: Arc<Semaphore>,
     /// A page without a permit waits for one.
     pub(crate) pages: Arc<Semaphore>,
+    /// When the sidecar started, in seconds since 1970.
+    pub(crate) started_at: f64,
 }
 
 impl Api {
@@ -35,6 +37,12 @@ impl Api {
             requests: Requests::default(),
             verifications: Arc::new(Semaphore::new(VERIFICATIONS_MAX)),
             pages: Arc::new(Semaphore::new(PAGES_MAX)),
+            started_at: since_1970(),
         }
     }
+}
+
+fn since_1970() -> f64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.unwrap_or_default().as_secs_f64()
 }

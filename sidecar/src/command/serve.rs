@@ -8,7 +8,7 @@ use tracing::Instrument as _;
 use crate::api;
 use crate::config::Serve;
 use crate::process::{RunError, close, listen, open, outside, serve_health};
-use crate::server;
+use crate::server::{self, Clients};
 use crate::signals::Signals;
 use crate::upkeep::{Outside, Upkeep};
 
@@ -39,7 +39,12 @@ async fn serve_strand(
     let end = shutdown.clone().drop_guard();
     let mut upkeep = Upkeep::start(&store, &serve.strand, outside, true, &shutdown).await;
     let api = serve_health(&serve.strand, &store, &mut upkeep, &shutdown).await?;
-    upkeep.spawn(server::serve(listeners, api::router(api), shutdown));
+    upkeep.spawn(server::serve(
+        listeners,
+        api::router(api),
+        Clients::Own,
+        shutdown,
+    ));
     tracing::info!(
         addresses,
         strand_id = %store.strand_id(),

@@ -51,8 +51,8 @@ pub fn wait(observe: &ListenAddress, timeout: Duration) -> Result<(), WaitError>
 /// What the first address says that answers.
 fn ask_any(observe: &ListenAddress) -> std::io::Result<String> {
     let mut last = Err(std::io::ErrorKind::AddrNotAvailable.into());
-    for address in observe.addresses()? {
-        last = ask(reachable(address));
+    for address in observe.addresses()?.into_iter().flat_map(reachable) {
+        last = ask(address);
         if last.is_ok() {
             break;
         }
@@ -60,14 +60,18 @@ fn ask_any(observe: &ListenAddress) -> std::io::Result<String> {
     last
 }
 
-/// Where one that listens on all addresses is reached from the same machine.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        IpAddr::V4(_) | IpAddr::V6(_) => {}
-    }
-    address
+/// Where one that listens on all addresses is reached from the same machine: `[::]` stands for both families.
+fn reachable(address: SocketAddr) -> Vec<SocketAddr> {
+    let (v4, v6) = (Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into());
+    let found: Vec<IpAddr> = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => vec![v4],
+        IpAddr::V6(ip) if ip.is_unspecified() => vec![v4, v6],
+        ip => vec![ip],
+    };
+    found
+        .into_iter()
+        .map(|ip| SocketAddr::new(ip, address.port()))
+        .collect()
 }
 
 fn ask(address: SocketAddr) -> std::io::Result<String> {
@@ -130,13 +134,14 @@ mod tests {
 
     #[test]
     fn one_that_listens_everywhere_is_asked_on_loopback() {
-        assert_eq!(
-            reachable("0.0.0.0:7476".parse().unwrap()).to_string(),
-            "127.0.0.1:7476"
-        );
-        assert_eq!(
-            reachable("[::]:7476".parse().unwrap()).to_string(),
-            "[::1]:7476"
-        );
+        for (address, asked) in [
+            ("0.0.0.0:7476", vec!["127.0.0.1:7476"]),
+            ("[::]:7476", vec!["127.0.0.1:7476", "[::1]:7476"]),
+            ("10.0.0.1:7476", vec!["10.0.0.1:7476"]),
+        ] {
+            let found = reachable(address.parse().unwrap());
+            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+            assert_eq!(found, asked);
+        }
     }
 }

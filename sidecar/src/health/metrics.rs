@@ -138,9 +138,13 @@ fn encode_footprint(
     encode_gauges(gauges, encoder)
 }
 
-/// Whether something is wrong with the store.
+/// Whether something is wrong with the store, and since when the sidecar runs.
 fn encode_store(api: &Api, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
     let store = &api.store;
+    let started = ConstGauge::new(api.started_at);
+    let help = "When the sidecar started, in seconds since 1970";
+    let (unit, kind) = (Some(&Unit::Seconds), started.metric_type());
+    started.encode(encoder.encode_descriptor("start_time", help, unit, kind)?)?;
     let gauges = [
         (
             "quarantined",

@@ -53,7 +53,8 @@ pub(super) fn health(status: &StrandStatus) -> StrandStatus {
         reported_at: None,
         head: None,
         floor: None,
-        records: 0,
+        // The first records are shown at once: somebody tries the product.
+        records: status.records.min(1),
         records_by_type: [].into(),
         backlog: 0,
         lag_ms: 0,

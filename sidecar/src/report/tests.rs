@@ -378,3 +378,13 @@ fn health_that_goes_to_and_fro_is_reported_twice_in_an_interval_after_a_burst() 
     assert!((6..=8).contains(&within(5)), "{reports:?}");
     assert!((24..=28).contains(&within(100)), "{reports:?}");
 }
+
+#[test]
+fn the_first_records_are_news_and_further_ones_are_figures() {
+    let with = |records| StrandStatus {
+        records,
+        ..StrandStatus::default()
+    };
+    assert_ne!(health(&with(0)), health(&with(1)));
+    assert_eq!(health(&with(1)), health(&with(2)));
+}

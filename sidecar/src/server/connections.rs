@@ -1,6 +1,7 @@
 //! The open connections, their limit, and which of them are idle. A connection is busy from the head of
 //! a request to the end of its answer, and while the client has yet to read what the server wrote. For a
-//! connection beyond the limit, the one that has been idle longest is closed; a busy one never is.
+//! connection beyond the limit, the one that has been idle longest is closed; a busy one is closed only by a server that
+//! spares none.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,9 +14,19 @@ use tokio_util::sync::CancellationToken;
 #[error("the connection was closed to make room for another")]
 pub(super) struct Closed;
 
+/// Which connections a server does not close to make room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Spares {
+    /// Those that are busy.
+    Busy,
+    /// None: the oldest one goes.
+    None,
+}
+
 /// All connections of a server.
 #[derive(Debug)]
 pub(super) struct Connections {
+    spares: Spares,
     slots: Arc<Semaphore>,
     idle: Mutex<Idle>,
     /// A busy connection became idle.
@@ -30,8 +41,9 @@ struct Idle {
 }
 
 impl Connections {
-    pub(super) fn new(max: usize) -> Arc<Self> {
+    pub(super) fn new(max: usize, spares: Spares) -> Arc<Self> {
         Arc::new(Self {
+            spares,
             slots: Arc::new(Semaphore::new(max)),
             idle: Mutex::default(),
             became_idle: Notify::new(),
@@ -109,6 +121,10 @@ struct State {
 impl Connection {
     /// Makes the connection busy until the returned value is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Result<Busy, Closed> {
+        if self.connections.spares == Spares::None {
+            let goes_on = !self.closed.is_cancelled();
+            return goes_on.then_some(Busy(None)).ok_or(Closed);
+        }
         let mut state = self.lock();
         if state.holds == 0
             && self
@@ -121,7 +137,7 @@ impl Connection {
             return Err(Closed);
         }
         state.holds += 1;
-        Ok(Busy(Arc::clone(self)))
+        Ok(Busy(Some(Arc::clone(self))))
     }
 
     /// Waits until the connection is chosen to make room.
@@ -150,13 +166,15 @@ impl Drop for Connection {
     }
 }
 
-/// Keeps a connection busy while it exists.
+/// Keeps a connection busy while it exists, if busy ones are spared.
 #[derive(Debug)]
-pub(super) struct Busy(Arc<Connection>);
+pub(super) struct Busy(Option<Arc<Connection>>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.end();
+        if let Some(connection) = &self.0 {
+            connection.end();
+        }
     }
 }
 
@@ -168,7 +186,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_one_that_has_been_idle_longest_makes_room_and_a_busy_one_never() {
-        let connections = Connections::new(3);
+        let connections = Connections::new(3, Spares::Busy);
         let first = connections.admit().await;
         let second = connections.admit().await;
         let third = connections.admit().await;
@@ -186,8 +204,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn where_none_is_spared_the_oldest_makes_room_although_it_is_busy() {
+        let connections = Connections::new(2, Spares::None);
+        let first = connections.admit().await;
+        let busy = first.begin().unwrap();
+        let second = connections.admit().await;
+        let mut admitted = Box::pin(connections.admit());
+        assert!(admitted.as_mut().now_or_never().is_none());
+        assert!(first.closed.is_cancelled() && !second.closed.is_cancelled());
+        assert_eq!(first.begin().unwrap_err(), Closed);
+        drop((first, busy));
+        admitted.await;
+    }
+
+    #[tokio::test]
     async fn a_connection_that_becomes_idle_makes_room_for_a_waiting_one() {
-        let connections = Connections::new(1);
+        let connections = Connections::new(1, Spares::Busy);
         let only = connections.admit().await;
         let (answer, write) = (only.begin().unwrap(), only.begin().unwrap());
         let mut admitted = Box::pin(connections.admit());

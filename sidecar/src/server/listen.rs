@@ -82,7 +82,15 @@ impl ListenAddress {
             if let (0, Some(first)) = (self.port, listeners.first()) {
                 address.set_port(first.local_addr()?.port());
             }
-            match TcpListener::bind(address).await {
+            let bound = match TcpListener::bind(address).await {
+                // A kernel without IPv6 has the addresses of IPv4 only.
+                Err(error) if is_absent(&error) && address.ip() == Ipv6Addr::UNSPECIFIED => {
+                    address.set_ip(Ipv4Addr::UNSPECIFIED.into());
+                    TcpListener::bind(address).await
+                }
+                bound => bound,
+            };
+            match bound {
                 Ok(listener) => listeners.push(listener),
                 Err(error) if is_absent(&error) => {
                     tracing::info!(%address, "the sidecar does not listen on {address}: this machine does not have the address");

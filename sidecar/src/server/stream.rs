@@ -205,13 +205,13 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::server::connections::Connections;
+    use crate::server::connections::{Connections, Spares};
 
     async fn connected() -> (ClientStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap());
         let (client, accepted) = tokio::join!(client, listener.accept());
-        let connection = Connections::new(1).admit().await;
+        let connection = Connections::new(1, Spares::Busy).admit().await;
         (
             ClientStream::new(accepted.unwrap().0, connection),
             client.unwrap(),

@@ -110,7 +110,9 @@ fn reconciling(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 fn stalled(facts: &Facts<'_>) -> Option<Finding> {
-    rollout_stopped(facts).map(Finding::into_true)
+    // Nothing mends a broken chain by itself.
+    let finding = rollout_stopped(facts).or_else(|| chain_intact(facts).objection());
+    finding.map(Finding::into_true)
 }
 
 fn rollout_stopped(facts: &Facts<'_>) -> Option<Finding> {
@@ -225,10 +227,11 @@ fn reported(facts: &Facts<'_>, kind: ConditionType) -> Option<Finding> {
         .filter(|(_, one)| one.status == "False")
         .collect();
     let Some((_, first)) = no.first() else {
-        let (_, any) = said.first()?;
+        let yes = said.iter().find(|(_, one)| one.status == "True");
+        let (_, any) = yes.or(said.first())?;
         let all = "every sidecar reports this".to_owned();
         return Some(Finding {
-            holds: true,
+            holds: yes.map(|_| true),
             reason: any.reason.clone(),
             message: Some(any.message.clone())
                 .filter(|one| !one.is_empty())
@@ -240,7 +243,7 @@ fn reported(facts: &Facts<'_>, kind: ConditionType) -> Option<Finding> {
         .map(|(name, one)| format!("{name}: {}", one.message));
     let told: Vec<String> = told.collect();
     Some(Finding {
-        holds: false,
+        holds: Some(false),
         reason: first.reason.clone(),
         message: some_of(&told),
     })

@@ -27,7 +27,11 @@ impl<'a> Conditions<'a> {
     }
 
     pub(super) fn set(&mut self, kind: ConditionType, finding: Finding) {
-        let status = if finding.holds { "True" } else { "False" };
+        let status = match finding.holds {
+            Some(true) => "True",
+            Some(false) => "False",
+            None => "Unknown",
+        };
         let mut before = self.before.iter();
         let same = before.find(|one| one.type_ == kind.as_str() && one.status == status);
         let since = same.map_or(self.now, |one| &one.last_transition_time);

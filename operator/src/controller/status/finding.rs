@@ -5,7 +5,8 @@ use crate::reason::Reason;
 /// What a condition says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
-    pub(super) holds: bool,
+    /// Whether the condition is true; `None` while nobody can say.
+    pub(super) holds: Option<bool>,
     pub(super) reason: String,
     pub(super) message: String,
 }
@@ -14,7 +15,7 @@ impl Finding {
     /// The condition is true.
     pub(super) fn yes(reason: Reason, message: impl Into<String>) -> Self {
         Self {
-            holds: true,
+            holds: Some(true),
             reason: reason.to_string(),
             message: message.into(),
         }
@@ -23,20 +24,20 @@ impl Finding {
     /// The condition is false.
     pub(super) fn no(reason: Reason, message: impl Into<String>) -> Self {
         Self {
-            holds: false,
+            holds: Some(false),
             ..Self::yes(reason, message)
         }
     }
 
     /// The finding if it says no.
     pub(super) fn objection(self) -> Option<Self> {
-        (!self.holds).then_some(self)
+        (self.holds == Some(false)).then_some(self)
     }
 
     /// The same reason and message, for a condition that is true.
     pub(super) fn into_true(self) -> Self {
         Self {
-            holds: true,
+            holds: Some(true),
             ..self
         }
     }

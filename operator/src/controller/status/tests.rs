@@ -296,3 +296,61 @@ fn a_large_fleet_reports_less_often_and_many_integrations_write_less_often() {
     assert_eq!(pace(3), Duration::from_secs(1));
     assert_eq!(pace(50), Duration::from_secs(10));
 }
+
+#[test]
+fn what_no_sidecar_has_tried_is_unknown() {
+    let kind = ConditionType::SupabaseReachable;
+    let strands = vec![saying("boboyka-0", kind, "Unknown", "not tried")];
+    let status = Day { strands, ..day() }.status();
+    assert_eq!(
+        condition(&status, kind),
+        Some(("Unknown", "BecauseUnknown"))
+    );
+    let strands = vec![
+        saying("boboyka-0", kind, "Unknown", "not tried"),
+        saying("boboyka-1", kind, "True", "answered"),
+    ];
+    let status = Day { strands, ..day() }.status();
+    assert_eq!(condition(&status, kind), Some(("True", "BecauseTrue")));
+}
+
+#[test]
+fn a_broken_chain_stalls_because_nothing_mends_it() {
+    let forked = strand(|strand| {
+        strand.spec.witnessed = Some(head(5, "dd"));
+        strand.status.as_mut().unwrap().witnessed = Some(head(5, "ee"));
+    });
+    let strands = vec![forked];
+    let status = Day { strands, ..day() }.status();
+    let stalled = condition(&status, ConditionType::Stalled);
+    assert_eq!(stalled, Some(because(true, Reason::HeadForked)));
+}
+
+#[test]
+fn nothing_waits_without_supabase_and_an_unknown_age_is_not_shown() {
+    let waiting = |lag_ms| {
+        vec![reporting(|status| {
+            status.backlog = 4;
+            status.lag_ms = lag_ms;
+        })]
+    };
+    let strands = waiting(5_000);
+    let spec = json!({});
+    let status = Day {
+        spec,
+        strands,
+        ..day()
+    }
+    .status();
+    assert_eq!((status.backlog, status.lag), (0, None));
+    for (lag_ms, shown) in [(0, None), (300, Some("<1s")), (5_000, Some("5s"))] {
+        let (spec, strands) = (mirrored(), waiting(lag_ms));
+        let status = Day {
+            spec,
+            strands,
+            ..day()
+        }
+        .status();
+        assert_eq!((status.backlog, status.lag.as_deref()), (4, shown));
+    }
+}

@@ -2,9 +2,13 @@
 //! without nodes is enough: pods are there as objects, and tokens are bound to them.
 
 mod changes;
+mod claims;
+mod drains;
+mod integrations;
 mod matrix;
 mod operator;
 mod pods;
+mod stolen;
 mod strands;
 
 use std::process::Command;

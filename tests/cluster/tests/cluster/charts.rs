@@ -1,5 +1,6 @@
 //! The charts: what they render, what they refuse, and how they are installed, upgraded, rolled back and taken away.
 
+mod alerts;
 mod install;
 mod render;
 
@@ -15,7 +16,7 @@ use serde_json::Value;
 pub(crate) const NAMESPACE: &str = "boboyka-system";
 
 /// The repository's folder.
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
@@ -24,22 +25,23 @@ pub(crate) fn chart(name: &str) -> PathBuf {
     root().join("charts").join(name)
 }
 
-/// Where helm is, as the provisioning script tells.
-fn helm_program() -> &'static Path {
-    static HELM: OnceLock<PathBuf> = OnceLock::new();
-    HELM.get_or_init(|| {
+/// A path that the provisioning script tells by this name.
+fn provisioned(name: &str) -> PathBuf {
+    static TOLD: OnceLock<String> = OnceLock::new();
+    let told = TOLD.get_or_init(|| {
         let mut script = Command::new("bash");
         script
             .arg(root().join("tools/provision.sh"))
             .arg("--where-cluster");
-        let told = String::from_utf8(script.output().unwrap().stdout).unwrap();
-        let place = told.lines().find_map(|line| line.strip_prefix("HELM_BIN="));
-        Path::new(place.expect("helm is provisioned")).join("helm")
-    })
+        String::from_utf8(script.output().unwrap().stdout).unwrap()
+    });
+    let mut pairs = told.lines().filter_map(|line| line.split_once('='));
+    let place = pairs.find_map(|(key, value)| (key == name).then_some(value));
+    PathBuf::from(place.unwrap_or_else(|| panic!("{name} is not provisioned")))
 }
 
 fn run_helm(kubeconfig: &Path, arguments: &[&str]) -> Output {
-    let mut helm = Command::new(helm_program());
+    let mut helm = Command::new(provisioned("HELM_BIN").join("helm"));
     helm.env("KUBECONFIG", kubeconfig).args(arguments);
     // What the person who runs this has set up for helm is not ours.
     for folder in ["HELM_CONFIG_HOME", "HELM_DATA_HOME", "HELM_CACHE_HOME"] {

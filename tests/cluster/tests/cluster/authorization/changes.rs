@@ -32,7 +32,7 @@ fn annotation(key: &str, value: impl Into<Value>) -> Value {
 }
 
 fn image(list: &str, name: &str) -> Value {
-    json!({"spec": {list: [{"name": name, "image": "other:2"}]}})
+    json!({"spec": {list: [{"name": name, "image": "localhost/boboyka-sidecar:2"}]}})
 }
 
 #[test]
@@ -93,7 +93,12 @@ fn the_operator_changes_its_own_part_of_a_pod_only() {
         ] {
             patch(&operator, &change).await.unwrap();
         }
+        let others =
+            json!({"spec": {"initContainers": [{"name": names::CONTAINER, "image": "other:2"}]}});
+        let owner = json!({"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "x"}]}});
         for (change, why) in [
+            (others, "only an image of the chart's values"),
+            (owner, "no owner reference and no finalizer of a pod"),
             (
                 image("containers", "app"),
                 "no container except boboyka-sidecar",

@@ -14,7 +14,12 @@ use crate::charts::template;
 use crate::shared::run;
 
 /// Whether the authorizer lets somebody; `what` is `VERB RESOURCE[.GROUP][/SUBRESOURCE][:NAME]`.
-async fn may(client: &Client, who: &Caller, namespace: Option<&str>, what: &str) -> bool {
+pub(super) async fn may(
+    client: &Client,
+    who: &Caller,
+    namespace: Option<&str>,
+    what: &str,
+) -> bool {
     let (verb, resource) = what.split_once(' ').unwrap();
     let (resource, name) = resource.split_once(':').unwrap_or((resource, ""));
     let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));

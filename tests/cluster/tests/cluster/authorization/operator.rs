@@ -1,95 +1,16 @@
-//! Drains, and what the operator itself may not.
+//! What the operator itself may not.
 
-use boboyka_cluster::{TestNamespace, wait_for};
+use boboyka_cluster::TestNamespace;
 use boboyka_crds::names;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::rbac::v1::RoleBinding;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
-use super::pods::{injected, mount};
-use super::{Caller, LIMIT, OPERATOR, assert_refused, binding, cluster, dry, kubectl, tenancy};
+use super::{Caller, OPERATOR, assert_refused, binding, dry, tenancy};
 use crate::shared::run;
-
-/// A pod as it comes from the webhook.
-fn drain(suspend: bool, label: bool) -> Job {
-    let labels = if label {
-        json!({"boboyka.sapixdb.com/drain": "boboyka-0"})
-    } else {
-        json!({"app": "x"})
-    };
-    let mut pod = injected()["spec"].clone();
-    pod["containers"] =
-        json!([{"name": "boboyka-sidecar", "image": "sidecar:1", "volumeMounts": mount()}]);
-    pod["initContainers"] = json!([]);
-    pod["restartPolicy"] = json!("Never");
-    serde_json::from_value(json!({
-        "metadata": {"name": "drain"},
-        "spec": {"suspend": suspend, "template": {"metadata": {"labels": labels}, "spec": pod}},
-    }))
-    .unwrap()
-}
-
-#[test]
-fn drains_come_from_the_operators_jobs_only() {
-    run(async {
-        let namespace = tenancy().await;
-        let tenant = Caller::person("tenant").client().await;
-        let jobs = Api::<Job>::namespaced(tenant, namespace.name());
-        let answer = jobs.create(&dry(), &drain(false, true)).await;
-        assert_refused("a tenant's drain", answer, "may create or change Jobs");
-
-        // A suspended Job's template can be changed; the label must not come by that way.
-        let create = PostParams::default();
-        jobs.create(&create, &drain(true, false)).await.unwrap();
-        let label = json!({"spec": {"template": {"metadata": {"labels": {"boboyka.sapixdb.com/drain": "s"}}}}});
-        let answer = jobs
-            .patch("drain", &PatchParams::default(), &Patch::Merge(&label))
-            .await;
-        assert_refused(
-            "a label that comes later",
-            answer,
-            "may create or change Jobs",
-        );
-        // And without it, a Job that would mount the strand makes no pod.
-        let resume = json!({"spec": {"suspend": false}});
-        jobs.patch("drain", &PatchParams::default(), &Patch::Merge(&resume))
-            .await
-            .unwrap();
-        wait_for("the Job's Event", LIMIT, || async {
-            let told = kubectl(cluster().await, &["get", "events", "-n", namespace.name()]);
-            Ok(String::from_utf8_lossy(&told.stdout).contains("does not have the label"))
-        })
-        .await
-        .unwrap();
-        jobs.delete("drain", &DeleteParams::foreground())
-            .await
-            .unwrap();
-        wait_for("the Job to be gone", LIMIT, || async {
-            Ok(jobs.get_opt("drain").await?.is_none())
-        })
-        .await
-        .unwrap();
-
-        let operator = Caller::account(OPERATOR).client().await;
-        let drains = Api::<Job>::namespaced(operator, namespace.name());
-        let answer = drains.create(&dry(), &drain(false, false)).await;
-        assert_refused("another Job of the operator", answer, "drain Jobs only");
-        drains.create(&create, &drain(false, true)).await.unwrap();
-        wait_for("the drain's pod", LIMIT, || async {
-            let pods = namespace
-                .api::<Pod>()
-                .list(&ListParams::default().labels(names::DRAIN_LABEL))
-                .await?;
-            Ok(pods.items.len() == 1)
-        })
-        .await
-        .unwrap();
-    });
-}
 
 fn workload() -> Value {
     json!({"metadata": {"labels": {"app": "w"}}, "spec": {"containers": [{"name": "app", "image": "app:1"}]}})
@@ -163,6 +84,48 @@ fn the_operator_labels_what_a_workload_runs_and_changes_nothing_of_it() {
                 }
             }
         }
+    });
+}
+
+#[test]
+fn the_operator_neither_scales_nor_pauses_nor_disowns_a_workload() {
+    run(async {
+        let namespace = tenancy().await;
+        workloads(&namespace).await;
+        let operator = Caller::account(OPERATOR).client().await;
+        let deployments = Api::<Deployment>::namespaced(operator.clone(), namespace.name());
+        let cron_jobs = Api::<CronJob>::namespaced(operator, namespace.name());
+        let owner = json!({"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "x"}]}});
+        let (strategy, own) = (
+            "the scale, the schedule or the strategy",
+            "labels and annotations of a workload that begin",
+        );
+        for (change, why) in [
+            (json!({"spec": {"replicas": 0}}), strategy),
+            (json!({"spec": {"paused": true}}), strategy),
+            (json!({"metadata": {"labels": {"a": "b"}}}), own),
+            (owner.clone(), own),
+        ] {
+            let answer = deployments
+                .patch("w", &PatchParams::default(), &Patch::Merge(&change))
+                .await;
+            assert_refused(&change.to_string(), answer, why);
+        }
+        for (change, why) in [
+            (json!({"spec": {"suspend": true}}), strategy),
+            (json!({"spec": {"schedule": "* * * * *"}}), strategy),
+            (owner, own),
+        ] {
+            let answer = cron_jobs
+                .patch("w", &PatchParams::default(), &Patch::Merge(&change))
+                .await;
+            assert_refused(&change.to_string(), answer, why);
+        }
+        let ours = json!({"metadata": {"annotations": {names::SELECTED_ANNOTATION: "boboyka"}}});
+        deployments
+            .patch("w", &PatchParams::default(), &Patch::Merge(&ours))
+            .await
+            .unwrap();
     });
 }
 

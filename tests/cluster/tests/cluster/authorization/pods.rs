@@ -32,6 +32,20 @@ fn with(change: impl FnOnce(&mut Value)) -> Value {
     pod
 }
 
+/// A pod with init containers before the sidecar, each native or not.
+fn before(others: &[(&str, bool)]) -> Value {
+    with(|pod| {
+        let list = pod["spec"]["initContainers"].as_array_mut().unwrap();
+        for (place, (name, is_native)) in others.iter().enumerate() {
+            let mut container = json!({"name": name, "image": "mesh"});
+            if *is_native {
+                container["restartPolicy"] = json!("Always");
+            }
+            list.insert(place, container);
+        }
+    })
+}
+
 pub(super) fn mount() -> Value {
     json!([{"name": "boboyka-strand", "mountPath": "/stolen"}])
 }
@@ -65,6 +79,24 @@ fn let_through() -> Vec<Try> {
                     .unwrap()
                     .insert(0, mesh);
             }),
+            None,
+        ),
+        (
+            "Istio's init containers before ours",
+            before(&[
+                ("istio-init", false),
+                ("istio-validation", false),
+                ("istio-proxy", true),
+            ]),
+            None,
+        ),
+        (
+            "Linkerd's init containers before ours",
+            before(&[
+                ("linkerd-init", false),
+                ("linkerd-network-validator", false),
+                ("linkerd-proxy", true),
+            ]),
             None,
         ),
         (
@@ -189,7 +221,23 @@ fn of_the_sidecar() -> Vec<Try> {
                     .unwrap()
                     .swap(0, 1);
             }),
-            Some("runs before boboyka-sidecar"),
+            Some("the init container setup runs before boboyka-sidecar"),
+        ),
+        (
+            "an init container between those of a mesh",
+            before(&[
+                ("istio-init", false),
+                ("migrate", false),
+                ("istio-proxy", true),
+            ]),
+            Some("the init container migrate runs before boboyka-sidecar"),
+        ),
+        (
+            "a copy that kubectl debug makes",
+            with(|pod| {
+                pod["metadata"] = json!({"name": "copy"});
+            }),
+            Some("kubectl debug -it POD --image=IMAGE --target=CONTAINER"),
         ),
         (
             "a drain",

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{NAMESPACE, chart, objects, root, run_helm, template};
 
-const MONITORING: [&str; 6] = [
+pub(super) const MONITORING: [&str; 6] = [
     "--api-versions",
     "monitoring.coreos.com/v1",
     "--set",
@@ -18,7 +18,7 @@ const MONITORING: [&str; 6] = [
     "monitoring.prometheusRule.enabled=true",
 ];
 
-fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> Option<&'a Value> {
+pub(super) fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> Option<&'a Value> {
     objects
         .iter()
         .find(|object| object["kind"] == kind && object["metadata"]["name"] == name)
@@ -161,6 +161,20 @@ fn values_change_what_they_say_and_nothing_is_there_that_a_values_file_turned_of
         "RoleBinding",
     ] {
         assert!(!one.iter().any(|object| object["kind"] == kind), "{kind}");
+    }
+    let assigned = template(&["--set", "assignedUser=true,accessMode=ReadWriteOnce"]);
+    let pod =
+        &find(&assigned, "Deployment", "boboyka-operator").unwrap()["spec"]["template"]["spec"];
+    assert!(pod["securityContext"]["runAsUser"].is_null());
+    let environment = pod["containers"][0]["env"].as_array().unwrap();
+    for (name, value) in [
+        ("BOBOYKA_ACCESS_MODE", "ReadWriteOnce"),
+        ("BOBOYKA_ASSIGNED_USER", "true"),
+    ] {
+        assert!(
+            environment.contains(&json!({"name": name, "value": value})),
+            "{name}"
+        );
     }
     let digest = format!("sha256:{}", "0".repeat(64));
     let pinned = template(&[
