@@ -25,11 +25,17 @@ pub const SLOT_ANNOTATION: &str = "boboyka.sapixdb.com/slot";
 pub const STRAND_LABEL: &str = "boboyka.sapixdb.com/strand";
 /// Annotation of a pod, set at its admission: the name of its strand.
 pub const STRAND_ANNOTATION: &str = "boboyka.sapixdb.com/strand";
+/// Annotation of the webhook configuration: the path by which API servers will call the operator next.
+pub const NEXT_PATH_ANNOTATION: &str = "boboyka.sapixdb.com/next-path";
+/// Annotation of the webhook configuration: since when its paths are as they are.
+pub const PATH_SINCE_ANNOTATION: &str = "boboyka.sapixdb.com/path-since";
 /// Label of a drain Job and of its pod: the name of the strand that the Job drains.
 pub const DRAIN_LABEL: &str = "boboyka.sapixdb.com/drain";
 
 /// Field manager of the operator.
 pub const OPERATOR_MANAGER: &str = "boboyka-operator";
+/// Field manager of what replicas write into the webhook configuration: their CA bundle and their path.
+pub const WEBHOOK_MANAGER: &str = "boboyka-operator-webhook";
 /// Field manager of the label that a `workloadSelector` adds to a workload.
 pub const SELECTOR_MANAGER: &str = "boboyka-operator-selector";
 /// Field manager of the sidecars.

@@ -1,12 +1,14 @@
 //! The operator's shell as processes beside a real API server: who leads, whom the API server trusts, who may be there.
 
 mod replica;
+mod strangers;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use boboyka_cluster::{Cluster, TestNamespace, Tier, wait_for};
+use boboyka_crds::BoboykaIntegration;
 use boboyka_tests::process::GUARD;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
@@ -116,6 +118,26 @@ impl Installed {
         })
         .await
         .unwrap();
+    }
+
+    /// An integration that asks for nothing.
+    async fn integrate(&self) {
+        let integration = json!({"metadata": {"name": "boboyka"}, "spec": {}});
+        let created = self.namespace.create::<BoboykaIntegration>(integration);
+        created.await.unwrap();
+    }
+
+    /// The path at which the API server calls every replica.
+    async fn path(&self) -> String {
+        let hook = self.hooks().get(NAME).await.unwrap();
+        let paths = hook.webhooks.into_iter().flatten().map(|one| {
+            let url = one.client_config.url.unwrap();
+            url.splitn(4, '/').nth(3).map(|path| format!("/{path}"))
+        });
+        let mut paths: Vec<Option<String>> = paths.collect();
+        paths.dedup();
+        assert_eq!(paths.len(), 1, "{paths:?}");
+        paths.remove(0).unwrap()
     }
 
     async fn lease(&self) -> LeaseSpec {
