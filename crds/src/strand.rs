@@ -80,8 +80,8 @@ pub struct Slot {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Holder {
-    /// Random token that the pod carries in the annotation `boboyka.sapixdb.com/admission`. It identifies the pod before the
-    /// pod has a UID.
+    /// BLAKE3 hash of the random token that the pod carries in the annotation `boboyka.sapixdb.com/admission`. It identifies
+    /// the pod before the pod has a UID.
     pub token: String,
     /// Time at which the strand was given to the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,7 @@
 //! The calls by which the API server asks about pods that are to be created. Every replica answers them.
 //!
 //! `server` serves https, `places` bounds its connections, `paths` knows who is an API server, `review` reads and answers
-//! reviews, `decide` decides about one pod, `inject` patches it.
+//! reviews, `servable` knows which pods can't be served, `decide` decides about one pod, `inject` patches it.
 
 pub(crate) mod decide;
 pub(crate) mod decision;
@@ -9,4 +9,5 @@ mod inject;
 pub(crate) mod paths;
 mod places;
 pub(crate) mod review;
+mod servable;
 pub(crate) mod server;

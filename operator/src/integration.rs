@@ -161,11 +161,12 @@ impl Validated {
     }
 }
 
-/// Small requests, which fit into every pod. No CPU limit, which would only throttle. An idle sidecar takes below 20 MiB.
+/// Small requests, which fit into every pod; an idle sidecar takes below 20 MiB. Both limits are set, because namespaces with
+/// a quota refuse containers without; the CPU limit is high, because it only throttles.
 fn default_resources() -> ResourceRequirements {
     let resources = json!({
         "requests": {"cpu": "10m", "memory": "32Mi"},
-        "limits": {"memory": "256Mi"},
+        "limits": {"cpu": "1", "memory": "256Mi"},
     });
     serde_json::from_value(resources).unwrap_or_default()
 }

@@ -27,6 +27,7 @@ pub mod reason;
 mod strands;
 mod tasks;
 pub mod telemetry;
+mod token;
 mod writes;
 
 use std::net::SocketAddr;

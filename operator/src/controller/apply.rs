@@ -65,7 +65,7 @@ pub(super) async fn apply(
         bind_role,
         change,
         drain,
-        recreate,
+        make,
         claim,
         own_claims,
         resize_claims,
@@ -83,7 +83,7 @@ pub(super) async fn apply(
     if bind_role {
         work.bind_role(memory).await;
     }
-    work.recreate(&recreate).await;
+    work.make(&make).await;
     work.change(&change, memory).await;
     work.drain(&drain).await;
     work.claim(&claim, &own_claims, resize_claims).await;
@@ -127,15 +127,13 @@ impl Work<'_> {
         memory.bound = ok.then(|| (Moment::now().instant, self.validated.generation));
     }
 
-    async fn recreate(&mut self, strands: &[BoboykaStrand]) {
+    async fn make(&mut self, strands: &[BoboykaStrand]) {
         let ledger = &self.ledger;
-        let writes = strands
-            .iter()
-            .map(|strand| async { ledger.make(strand).await.map(drop) }.boxed());
+        let writes = strands.iter().map(|strand| ledger.make(strand).boxed());
         let outcomes = concurrently(writes.collect()).await;
         for (strand, outcome) in strands.iter().zip(outcomes) {
             let name = strand.name_any();
-            self.note(outcome, || format!("create strand {name} from its claim"));
+            self.note(outcome, || format!("create strand {name} and its claim"));
         }
     }
 

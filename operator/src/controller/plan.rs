@@ -31,8 +31,8 @@ pub(super) struct Plan {
     pub(super) change: Vec<(Arc<BoboykaStrand>, StrandChange)>,
     /// Strands that a Job is to drain.
     pub(super) drain: Vec<Arc<BoboykaStrand>>,
-    /// Strands to create again from their claims.
-    pub(super) recreate: Vec<BoboykaStrand>,
+    /// Strands to create, with their claims.
+    pub(super) make: Vec<BoboykaStrand>,
     /// Strands whose claim is to be created.
     pub(super) claim: Vec<Arc<BoboykaStrand>>,
     /// Claims to be owned by the integration, or no longer.
@@ -64,7 +64,7 @@ pub(super) fn plan(situation: &Situation<'_>) -> Plan {
         bind_role: age.is_none_or(|age| age > BINDING_KEPT),
         change: strands::changes(situation),
         drain: strands::abandoned(situation),
-        recreate: claims::lost_strands(situation),
+        make: claims::missing_strands(situation),
         claim: claims::unclaimed(situation),
         own_claims: claims::misowned(situation),
         resize_claims: bound.is_none(),

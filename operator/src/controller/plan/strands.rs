@@ -48,39 +48,52 @@ fn holder_change(situation: &Situation<'_>, strand: &BoboykaStrand) -> Option<St
 }
 
 fn free_change(situation: &Situation<'_>, strand: &BoboykaStrand) -> Option<StrandChange> {
-    if let Some(pod) = situation.carrier(&strand.name_any()) {
-        return situation.holder(pod).map(StrandChange::Adopt);
+    if let Some(next) = successor(situation, &strand.name_any()) {
+        return Some(StrandChange::Adopt(next));
     }
     let is_ephemeral = strand.spec.claim_name.is_none();
     is_ephemeral.then_some(StrandChange::Delete)
 }
 
 fn held_change(situation: &Situation<'_>, strand: &str, holder: &Holder) -> Option<StrandChange> {
-    let pods = &situation.seen.pods;
-    match (&holder.pod_uid, situation.admitted(strand, &holder.token)) {
-        // The Job that drains a strand may start another pod; both carry the Job's token.
-        (bound, Some(pod)) if bound.as_ref() != Some(&pod.uid) && !pod.terminating => {
-            Some(StrandChange::Bind {
-                pod_name: pod.name.clone(),
-                pod_uid: pod.uid.clone(),
-            })
-        }
-        (Some(uid), None) if !pods.iter().any(|pod| pod.uid == *uid) => {
-            Some(StrandChange::Release {
-                pod_name: holder.pod_name.clone().unwrap_or_default(),
-                pod_uid: uid.clone(),
-            })
-        }
-        (None, None)
-            if situation.is_older(holder.since.as_ref(), situation.grace)
-                && !is_draining(situation, strand) =>
-        {
-            Some(StrandChange::TakeBack {
-                token: holder.token.clone(),
-            })
-        }
-        _ => None,
+    let Some(uid) = &holder.pod_uid else {
+        return reserved_change(situation, strand, holder);
+    };
+    // Once a pod holds the strand, its UID decides: tenants can read its token.
+    (!situation.has_pod(uid)).then(|| StrandChange::Release {
+        pod_name: holder.pod_name.clone().unwrap_or_default(),
+        pod_uid: uid.clone(),
+        next: successor(situation, strand),
+    })
+}
+
+/// The change of a strand that was reserved for a pod that may come.
+fn reserved_change(
+    situation: &Situation<'_>,
+    strand: &str,
+    holder: &Holder,
+) -> Option<StrandChange> {
+    if let Some(pod) = situation.admitted(strand, &holder.token) {
+        return Some(StrandChange::Bind {
+            pod_name: pod.name.clone(),
+            pod_uid: pod.uid.clone(),
+        });
     }
+    let is_late = situation.is_older(holder.since.as_ref(), situation.grace);
+    if !is_late || is_draining(situation, strand) {
+        return None;
+    }
+    let take_back = || StrandChange::TakeBack {
+        token: holder.token.clone(),
+    };
+    let next = successor(situation, strand);
+    Some(next.map_or_else(take_back, StrandChange::Adopt))
+}
+
+/// The pod that carries a strand, as its holder.
+fn successor(situation: &Situation<'_>, strand: &str) -> Option<Holder> {
+    let carrier = situation.carrier(strand)?;
+    situation.holder(carrier)
 }
 
 /// Whether an unfinished Job drains a strand.

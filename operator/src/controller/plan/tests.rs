@@ -115,8 +115,63 @@ fn a_pod_that_comes_is_bound_and_one_that_is_gone_is_released() {
     let bound = strand(|strand| strand.spec.holder = Some(held(Some("u"), 900)));
     assert_eq!(changes(&seen(bound.clone(), vec![pod("t")])), []);
     assert!(
-        matches!(&changes(&seen(bound, vec![]))[..], [StrandChange::Release { pod_uid, .. }] if pod_uid == "u")
+        matches!(&changes(&seen(bound, vec![]))[..], [StrandChange::Release { pod_uid, next: None, .. }] if pod_uid == "u")
     );
+}
+
+#[test]
+fn the_next_pod_of_an_ordinal_holds_its_strand_once_the_last_is_gone() {
+    let bound = strand(|strand| strand.spec.holder = Some(held(Some("before"), 900)));
+    let before = Pod {
+        uid: "before".to_owned(),
+        terminating: true,
+        ..pod("t0")
+    };
+    let both = seen(bound.clone(), vec![before, pod("t")]);
+    assert_eq!(changes(&both), [], "the last pod may still write");
+    let found = changes(&seen(bound, vec![pod("t")]));
+    assert!(
+        matches!(&found[..], [StrandChange::Release { pod_uid, next: Some(next), .. }]
+            if pod_uid == "before" && next.pod_uid.as_deref() == Some("u")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_strand_that_a_pod_holds_is_not_given_to_another_that_copied_its_token() {
+    let bound = strand(|strand| strand.spec.holder = Some(held(Some("u"), 900)));
+    let thief = Pod {
+        name: "thief".to_owned(),
+        uid: "v".to_owned(),
+        ..pod("t")
+    };
+    assert_eq!(changes(&seen(bound, vec![pod("t"), thief])), []);
+}
+
+#[test]
+fn a_new_strand_is_made_for_the_pod_that_was_admitted_with_it_and_not_before() {
+    let admitted = Pod {
+        slot: Some("StatefulSet/web/0".into()),
+        workload: Some("StatefulSet/web".into()),
+        ..pod("t")
+    };
+    let with = |pods: Vec<Pod>| Seen {
+        pods: pods.into_iter().map(Arc::new).collect(),
+        ..Seen::default()
+    };
+    assert!(planned(&with(vec![]), &json!({})).make.is_empty());
+    let made = planned(&with(vec![admitted.clone()]), &json!({})).make;
+    let spec = &made[0].spec;
+    assert_eq!(made[0].metadata.name.as_deref(), Some("boboyka-0"));
+    assert_eq!(spec.claim_name, Some(names::claim_of("boboyka-0")));
+    assert_eq!(spec.slot.as_ref().unwrap().key, "0");
+    assert_eq!(spec.workload.as_deref(), Some("StatefulSet/web"));
+    assert_eq!(spec.holder.as_ref().unwrap().pod_uid.as_deref(), Some("u"));
+    let going = Pod {
+        terminating: true,
+        ..admitted
+    };
+    assert!(planned(&with(vec![going]), &json!({})).make.is_empty());
 }
 
 #[test]
@@ -135,6 +190,17 @@ fn a_choice_whose_pod_never_came_is_taken_back_but_not_one_of_a_job_that_runs() 
 }
 
 #[test]
+fn a_pod_whose_reservation_was_written_by_an_older_version_still_gets_its_strand() {
+    // It compared the token itself.
+    let reserved = strand(|strand| strand.spec.holder = Some(held(None, 61)));
+    let found = changes(&seen(reserved, vec![pod("another hash")]));
+    assert!(
+        matches!(&found[..], [StrandChange::Adopt(holder)] if holder.pod_uid.as_deref() == Some("u")),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn a_strand_made_anew_is_adopted_by_the_pod_that_carries_it() {
     let found = changes(&seen(strand(|_| {}), vec![pod("t")]));
     assert!(
@@ -142,7 +208,7 @@ fn a_strand_made_anew_is_adopted_by_the_pod_that_carries_it() {
     );
     let mut nothing = seen(strand(|_| {}), vec![pod("t")]);
     nothing.strands.clear();
-    let made = planned(&nothing, &json!({})).recreate;
+    let made = planned(&nothing, &json!({})).make;
     assert_eq!(made[0].spec.slot.as_ref().unwrap().key, "0");
     assert_eq!(
         made[0].spec.holder.as_ref().unwrap().pod_name.as_deref(),

@@ -1,5 +1,6 @@
 //! The operator's shell as processes beside a real API server: who leads, whom the API server trusts, who may be there.
 
+mod admission;
 mod replica;
 mod strangers;
 
