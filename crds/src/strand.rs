@@ -47,6 +47,10 @@ pub struct BoboykaStrandSpec {
     /// Name of the persistent volume claim of the strand. Absent for an ephemeral strand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim_name: Option<String>,
+    /// UID of that claim. A claim of another UID is not the volume that holds the records: the operator reports it and does
+    /// not use it in place of the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim_uid: Option<String>,
     /// Reserves the strand for one ordinal of a StatefulSet or one node of a DaemonSet. Absent if any pod of the integration
     /// may take it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

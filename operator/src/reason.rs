@@ -90,6 +90,10 @@ words! {
         HeadWentBack,
         /// A strand has another block where one was seen.
         HeadForked,
+        /// The claim of a strand was deleted.
+        ClaimLost,
+        /// The claim of a strand is another one than before.
+        ClaimReplaced,
         /// A sidecar reports a broken chain.
         ChainBroken,
         /// Supabase refuses records.
@@ -100,6 +104,10 @@ words! {
         PhaseMirrorsNothing,
         /// Strands are lost with their pods.
         EphemeralStorage,
+        /// The selector can't be read.
+        InvalidSelector,
+        /// An older integration selects the same workloads.
+        Overlap,
         /// Another field manager set the label of a workload.
         Conflict,
     }

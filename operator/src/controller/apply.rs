@@ -35,6 +35,7 @@ pub(super) struct Applied {
     rollout: Rollout,
     failures: Vec<String>,
     contested: Vec<String>,
+    overlaps: Vec<String>,
 }
 
 impl Applied {
@@ -46,6 +47,11 @@ impl Applied {
     /// The writes that failed, each as `could not DO THIS: CAUSE`.
     pub(super) fn failures(&self) -> &[String] {
         &self.failures
+    }
+
+    /// Workloads that an older integration selects too.
+    pub(super) fn overlaps(&self) -> &[String] {
+        &self.overlaps
     }
 
     /// Workloads on which another field manager set the label.
@@ -68,6 +74,7 @@ pub(super) async fn apply(
         make,
         claim,
         own_claims,
+        overlaps,
         resize_claims,
         select,
         deselect,
@@ -86,7 +93,10 @@ pub(super) async fn apply(
     work.make(&make).await;
     work.change(&change, memory).await;
     work.drain(&drain).await;
-    work.claim(&claim, &own_claims, resize_claims).await;
+    work.claim(&claim, &own_claims).await;
+    if resize_claims {
+        work.resize(memory).await;
+    }
     work.select(&select, memory).await;
     work.deselect(&deselect, memory).await;
     let rolled = sidecars::roll(client, validated, &rollout).await;
@@ -95,6 +105,7 @@ pub(super) async fn apply(
         rollout,
         failures: work.failures,
         contested: work.contested,
+        overlaps,
     }
 }
 
@@ -170,7 +181,6 @@ impl Work<'_> {
         &mut self,
         unclaimed: &[Arc<BoboykaStrand>],
         own: &[(String, Option<OwnerReference>)],
-        resize: bool,
     ) {
         for strand in unclaimed {
             let made = self.ledger.make_claim(strand).await;
@@ -181,10 +191,24 @@ impl Work<'_> {
             let owned = self.ledger.own_claim(claim, owner.as_ref()).await;
             self.note(owned, || format!("change the owner of claim {claim}"));
         }
-        if resize {
-            let resized = self.ledger.resize_claims().await;
-            self.note(resized, || "request larger volumes".to_owned());
+    }
+
+    /// Requests the size on every claim, each by itself, until all of them have it.
+    async fn resize(&mut self, memory: &mut Memory) {
+        let resized = match self.ledger.resize_claims().await {
+            Ok(resized) => resized,
+            Err(error) => {
+                self.note(Err(error), || "list the claims of strands".to_owned());
+                return;
+            }
+        };
+        let mut done = resized.unbound == 0;
+        for (claim, outcome) in resized.outcomes {
+            done &= self.note(outcome, || {
+                format!("request spec.storage.size on claim {claim}")
+            });
         }
+        memory.resized = done.then_some(self.validated.generation);
     }
 
     async fn select(&mut self, workloads: &[Workload], memory: &mut Memory) {
@@ -230,6 +254,15 @@ impl Applied {
             rollout,
             failures: Vec::new(),
             contested: Vec::new(),
+            overlaps: Vec::new(),
+        }
+    }
+
+    /// A plan whose workloads an older integration selects too.
+    pub(super) fn overlapping(overlaps: &[&str]) -> Self {
+        Self {
+            overlaps: overlaps.iter().map(|one| (*one).to_owned()).collect(),
+            ..Self::well(Rollout::Done)
         }
     }
 

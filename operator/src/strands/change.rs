@@ -22,6 +22,8 @@ pub(crate) enum StrandChange {
     Witness(HeadReference),
     /// Make the integration its owner, or remove the integration as its owner.
     Own(Option<OwnerReference>),
+    /// Record the UID of its claim.
+    Claim(String),
     /// Delete it: it was ephemeral and its pod is gone.
     Delete,
 }

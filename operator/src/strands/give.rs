@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use boboyka_crds::BoboykaStrand;
+use kube::runtime::reflector::ObjectRef;
 use kube::{Client, ResourceExt as _};
 
 use super::choice::{Candidates, choose, fits, fresh_name, name_of_ordinal};
@@ -18,6 +19,7 @@ use super::ledger::Ledger;
 use super::refusal::{Refusal, api_error};
 use super::requester::Requester;
 use super::throttle::Throttle;
+use super::witness;
 use crate::caches::Caches;
 use crate::integration::{Storage, Validated};
 use crate::token::new_token;
@@ -114,11 +116,28 @@ impl Search<'_> {
     async fn candidates(&self) -> Result<Candidates, Refusal> {
         let (namespace, giver) = (&self.integration.namespace, self.giver);
         let strands = giver.caches.strands_of(namespace, &self.integration.name);
+        let mut passed_over = giver.given.not_yet_known(namespace, &strands);
+        passed_over.extend(self.without_their_claims(&strands));
         Ok(Candidates {
-            passed_over: giver.given.not_yet_known(namespace, &strands),
+            passed_over,
             gone: self.gone_holders(&strands).await?,
             strands,
         })
+    }
+
+    /// Free strands whose claim is gone or another one: a pod would wait for ever, or begin with an empty volume.
+    fn without_their_claims(&self, strands: &[Arc<BoboykaStrand>]) -> Vec<String> {
+        let claims = &self.giver.caches.claims;
+        let of = |name: &str| ObjectRef::new(name).within(&self.integration.namespace);
+        let free = strands.iter().filter(|one| one.spec.holder.is_none());
+        free.filter(move |strand| {
+            let claim = strand.spec.claim_name.as_deref();
+            let claim = claim.and_then(|name| claims.get(&of(name)));
+            let uid = claim.and_then(|claim| claim.metadata.uid.clone());
+            witness::check_claim(strand, uid.as_deref()).is_err()
+        })
+        .map(|strand| strand.name_any())
+        .collect()
     }
 
     /// UIDs of the holders of fitting strands that no longer exist. A holder that was terminating may be gone before the

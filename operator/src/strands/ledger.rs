@@ -128,6 +128,7 @@ impl<'a> Ledger<'a> {
             } => self.release(strand, pod_name, pod_uid, next.as_ref()).await,
             StrandChange::TakeBack { token } => self.take_back(strand, token).await,
             StrandChange::Witness(head) => self.set(strand, json!({"witnessed": head})).await,
+            StrandChange::Claim(uid) => self.set(strand, json!({"claimUid": uid})).await,
             StrandChange::Own(owner) => {
                 own(&self.strands, &strand.name_any(), owner.as_ref()).await
             }
@@ -141,23 +142,29 @@ impl<'a> Ledger<'a> {
     }
 
     /// Requests today's size on every claim that requests less.
-    pub(crate) async fn resize_claims(&self) -> Outcome {
+    pub(crate) async fn resize_claims(&self) -> Result<Resized, kube::Error> {
+        let mut resized = Resized::default();
         let Storage::Claim { size, .. } = &self.integration.storage else {
-            return Ok(());
+            return Ok(resized);
         };
         let Some(wanted) = boboyka_crds::quantity::bytes(size) else {
-            return Ok(());
+            return Ok(resized);
         };
         for claim in self.claims.list(&self.ours()).await? {
-            if requested_bytes(&claim).is_some_and(|requested| requested < wanted) {
-                let change = json!({"spec": {"resources": {"requests": {"storage": size}}}});
-                let name = claim.name_any();
-                self.claims
-                    .patch(&name, &merge_parameters(), &Patch::Merge(&change))
-                    .await?;
+            if requested_bytes(&claim).is_none_or(|requested| requested >= wanted) {
+                continue;
             }
+            // Kubernetes resizes bound claims only.
+            if !is_bound(&claim) {
+                resized.unbound += 1;
+                continue;
+            }
+            let change = json!({"spec": {"resources": {"requests": {"storage": size}}}});
+            let (name, how) = (claim.name_any(), merge_parameters());
+            let outcome = self.claims.patch(&name, &how, &Patch::Merge(&change)).await;
+            resized.outcomes.push((name, outcome.map(drop)));
         }
-        Ok(())
+        Ok(resized)
     }
 
     async fn bind(&self, strand: &BoboykaStrand, pod_name: &str, pod_uid: &str) -> Outcome {
@@ -243,6 +250,20 @@ impl<'a> Ledger<'a> {
         let label = format!("{}={}", names::INTEGRATION_LABEL, self.integration.name);
         ListParams::default().labels(&label)
     }
+}
+
+/// What came of the request for larger volumes.
+#[derive(Default)]
+pub(crate) struct Resized {
+    /// The claims on which the size was requested.
+    pub(crate) outcomes: Vec<(String, Outcome)>,
+    /// How many claims have no volume yet and must wait.
+    pub(crate) unbound: usize,
+}
+
+fn is_bound(claim: &PersistentVolumeClaim) -> bool {
+    let status = claim.status.as_ref();
+    status.and_then(|status| status.phase.as_deref()) == Some("Bound")
 }
 
 /// The storage that a claim requests, in bytes.

@@ -17,7 +17,7 @@ use crate::strands::slot;
 /// A claim or a strand that was created may reach the cache this much later than the other.
 const YOUNG: Duration = Duration::from_secs(5);
 
-/// Strands whose claim is missing.
+/// Strands that never had their claim. A claim that was there and is gone is not created again: it would be empty.
 pub(super) fn unclaimed(situation: &Situation<'_>) -> Vec<Arc<BoboykaStrand>> {
     let claims = situation.seen.claims.iter();
     let claimed: HashSet<&str> = claims.filter_map(|claim| claim.name.as_deref()).collect();
@@ -25,6 +25,7 @@ pub(super) fn unclaimed(situation: &Situation<'_>) -> Vec<Arc<BoboykaStrand>> {
     let unclaimed = strands.filter(|strand| {
         let claim = strand.spec.claim_name.as_deref();
         claim.is_some_and(|claim| !claimed.contains(claim))
+            && strand.spec.claim_uid.is_none()
             && strand.metadata.deletion_timestamp.is_none()
             && situation.is_older(strand.metadata.creation_timestamp.as_ref(), YOUNG)
     });

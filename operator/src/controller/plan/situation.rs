@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use boboyka_crds::Holder;
+use boboyka_crds::{BoboykaStrand, Holder};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 
 use crate::caches::Pod;
@@ -22,6 +22,7 @@ pub(in crate::controller) struct Situation<'a> {
     by_token: HashMap<&'a str, &'a Pod>,
     by_strand: HashMap<&'a str, &'a Pod>,
     uids: HashSet<&'a str>,
+    claims: HashMap<&'a str, &'a ObjectMeta>,
 }
 
 impl<'a> Situation<'a> {
@@ -50,6 +51,7 @@ impl<'a> Situation<'a> {
             by_token: by_token.collect(),
             by_strand: carriers.into_iter().collect(),
             uids: pods().map(|pod| pod.uid.as_str()).collect(),
+            claims: seen.claims_by_name(),
         }
     }
 
@@ -73,6 +75,22 @@ impl<'a> Situation<'a> {
             .collect();
         carriers.sort_by_key(|(strand, _)| *strand);
         carriers.into_iter()
+    }
+
+    /// The claim of a strand's name.
+    pub(super) fn claim(&self, strand: &BoboykaStrand) -> Option<&'a ObjectMeta> {
+        self.claims.get(strand.spec.claim_name.as_deref()?).copied()
+    }
+
+    /// Whether a strand has its claim, and no other one.
+    pub(super) fn has_its_claim(&self, strand: &BoboykaStrand) -> bool {
+        let uid = self.claim(strand).and_then(|claim| claim.uid.as_ref());
+        uid.is_some()
+            && strand
+                .spec
+                .claim_uid
+                .as_ref()
+                .is_none_or(|one| Some(one) == uid)
     }
 
     /// Whether a pod of this UID exists.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use boboyka_crds::{BoboykaStrand, Holder, names};
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
 
 use super::situation::Situation;
@@ -20,7 +21,9 @@ pub(super) fn changes(situation: &Situation<'_>) -> Vec<(Arc<BoboykaStrand>, Str
     let owner = situation.validated.owner_of_strands();
     let mut changes = Vec::new();
     for strand in &situation.seen.strands {
-        let change = holder_change(situation, strand).or_else(|| head_to_store(situation, strand));
+        let change = holder_change(situation, strand)
+            .or_else(|| claim_to_record(situation, strand))
+            .or_else(|| head_to_store(situation, strand));
         changes.extend(change.map(|change| (Arc::clone(strand), change)));
         if !situation.is_owned(&strand.metadata, owner.as_ref()) {
             changes.push((Arc::clone(strand), StrandChange::Own(owner.clone())));
@@ -29,7 +32,7 @@ pub(super) fn changes(situation: &Situation<'_>) -> Vec<(Arc<BoboykaStrand>, Str
     changes
 }
 
-/// Strands with a backlog that no pod mirrors.
+/// Strands with a backlog, or without any report, that no pod mirrors.
 pub(super) fn abandoned(situation: &Situation<'_>) -> Vec<Arc<BoboykaStrand>> {
     if situation.validated.secret.is_none() || situation.validated.suspended {
         return Vec::new();
@@ -114,6 +117,35 @@ fn is_finished(job: &Job) -> bool {
         .any(|one| one.status == "True" && matches!(one.type_.as_str(), "Complete" | "Failed"))
 }
 
+/// The claim that a strand has for the first time, or whose pod showed that the records are in it.
+fn claim_to_record(situation: &Situation<'_>, strand: &BoboykaStrand) -> Option<StrandChange> {
+    let claim = situation.claim(strand)?;
+    let uid = claim.uid.clone()?;
+    match &strand.spec.claim_uid {
+        None => Some(StrandChange::Claim(uid)),
+        Some(recorded) if *recorded != uid && is_shown(strand, claim) => {
+            Some(StrandChange::Claim(uid))
+        }
+        Some(_) => None,
+    }
+}
+
+/// Whether a pod that came after the claim was created reports the block that was seen before.
+fn is_shown(strand: &BoboykaStrand, claim: &ObjectMeta) -> bool {
+    let Some(holder) = &strand.spec.holder else {
+        return false;
+    };
+    let reported = strand
+        .status
+        .as_ref()
+        .and_then(|status| status.pod_uid.as_ref());
+    let created = claim.creation_timestamp.as_ref();
+    reported.is_some()
+        && reported == holder.pod_uid.as_ref()
+        && holder.since.as_ref() > created
+        && witness::is_proven(strand)
+}
+
 fn head_to_store(situation: &Situation<'_>, strand: &BoboykaStrand) -> Option<StrandChange> {
     let (memory, uid) = (situation.memory, strand.uid()?);
     let due = memory.store_due.get(&uid);
@@ -121,14 +153,19 @@ fn head_to_store(situation: &Situation<'_>, strand: &BoboykaStrand) -> Option<St
     witness::head_to_store(strand, memory.heads.get(&uid), is_due).map(StrandChange::Witness)
 }
 
-/// Whether a strand has a backlog and no pod, and neither a pod nor a Job is on its way.
+/// Whether a strand has a backlog, or may have one, and no pod, and neither a pod nor a Job is on its way.
 fn is_abandoned(situation: &Situation<'_>, strand: &BoboykaStrand) -> bool {
     let name = strand.name_any();
     let job = objects::drain::name(&name);
-    let behind = strand.status.as_ref().filter(|status| status.backlog > 0);
+    // What a strand without a report has left to mirror is unknown.
+    let since = match &strand.status {
+        Some(status) if status.backlog == 0 => return false,
+        Some(status) => status.reported_at.as_ref(),
+        None => strand.metadata.creation_timestamp.as_ref(),
+    };
     strand.spec.holder.is_none()
-        && strand.spec.claim_name.is_some()
-        && behind.is_some_and(|status| situation.is_older(status.reported_at.as_ref(), ABANDONED))
+        && situation.has_its_claim(strand)
+        && situation.is_older(since, ABANDONED)
         && situation.carrier(&name).is_none()
         && !situation
             .seen

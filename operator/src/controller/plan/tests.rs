@@ -35,6 +35,7 @@ fn strand(change: impl FnOnce(&mut BoboykaStrand)) -> BoboykaStrand {
     let spec = BoboykaStrandSpec {
         integration: "boboyka".to_owned(),
         claim_name: Some(names::claim_of("boboyka-0")),
+        claim_uid: Some("c-1".to_owned()),
         ..BoboykaStrandSpec::default()
     };
     let mut strand = BoboykaStrand::new("boboyka-0", spec);
@@ -66,6 +67,7 @@ fn pod(token: &str) -> Pod {
 fn claim() -> ObjectMeta {
     ObjectMeta {
         name: Some(names::claim_of("boboyka-0")),
+        uid: Some("c-1".to_owned()),
         labels: Some([(names::STRAND_LABEL.to_owned(), "boboyka-0".to_owned())].into()),
         annotations: Some(
             [(
@@ -249,6 +251,64 @@ fn an_abandoned_backlog_is_drained_once_it_is_old_enough() {
 }
 
 #[test]
+fn a_strand_that_never_reported_is_drained_too_because_nobody_knows_what_it_has() {
+    let mirrored = json!({"supabase": {"secretRef": {"name": "s"}}});
+    let silent = |change: fn(&mut BoboykaStrand)| seen(strand(change), vec![]);
+    assert_eq!(planned(&silent(|_| {}), &mirrored).drain.len(), 1);
+    let young = silent(|strand| strand.metadata.creation_timestamp = Some(at(5)));
+    assert!(planned(&young, &mirrored).drain.is_empty());
+    let replaced = silent(|strand| strand.spec.claim_uid = Some("c-0".to_owned()));
+    assert!(
+        planned(&replaced, &mirrored).drain.is_empty(),
+        "not its claim"
+    );
+}
+
+#[test]
+fn a_claim_is_recorded_and_another_one_only_when_its_pod_shows_the_records() {
+    let recorded = |change: fn(&mut BoboykaStrand)| {
+        let held = strand(|strand| {
+            strand.spec.holder = Some(held(Some("u"), 900));
+            change(strand);
+        });
+        changes(&seen(held, vec![pod("t")]))
+    };
+    let claim = [StrandChange::Claim("c-1".to_owned())];
+    assert_eq!(recorded(|_| {}), []);
+    assert_eq!(recorded(|strand| strand.spec.claim_uid = None), claim);
+    let showing = |strand: &mut BoboykaStrand, hash: &str| {
+        strand.spec.claim_uid = Some("c-0".to_owned());
+        strand.spec.witnessed = Some(HeadReference {
+            seq: 3,
+            hash: "aa".to_owned(),
+        });
+        strand.status = Some(StrandStatus {
+            pod_uid: Some("u".to_owned()),
+            head: Some(HeadReference {
+                seq: 3,
+                hash: hash.to_owned(),
+            }),
+            ..StrandStatus::default()
+        });
+    };
+    let shown = strand(|strand| {
+        strand.spec.holder = Some(held(Some("u"), 900));
+        showing(strand, "aa");
+    });
+    assert_eq!(changes(&seen(shown.clone(), vec![pod("t")])), claim);
+    let mut before = shown.clone();
+    before.spec.holder = Some(held(Some("u"), 4000));
+    assert_eq!(
+        changes(&seen(before, vec![pod("t")])),
+        [],
+        "its pod is older than the claim, so it reports of the volume before"
+    );
+    let mut empty = shown;
+    showing(&mut empty, "bb");
+    assert_eq!(changes(&seen(empty, vec![pod("t")])), []);
+}
+
+#[test]
 fn an_ephemeral_strand_goes_with_its_pod() {
     let ephemeral = strand(|strand| strand.spec.claim_name = None);
     assert_eq!(changes(&seen(ephemeral, vec![])), [StrandChange::Delete]);
@@ -270,8 +330,14 @@ fn owners_follow_what_is_asked_for() {
 fn a_claim_that_is_missing_is_made_but_not_while_admission_makes_it() {
     let mut missing = seen(strand(|_| {}), vec![]);
     missing.claims.clear();
+    assert!(
+        planned(&missing, &json!({})).claim.is_empty(),
+        "a claim that was there is not replaced by an empty one"
+    );
+    missing.strands = vec![Arc::new(strand(|strand| strand.spec.claim_uid = None))];
     assert_eq!(planned(&missing, &json!({})).claim.len(), 1);
     missing.strands = vec![Arc::new(strand(|strand| {
+        strand.spec.claim_uid = None;
         strand.metadata.creation_timestamp = Some(at(1));
     }))];
     assert!(planned(&missing, &json!({})).claim.is_empty());
@@ -323,6 +389,28 @@ fn workloads_are_labelled_by_the_selector_and_set_free_without_it() {
     let names = |list: &[Workload]| list.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
     assert_eq!(names(&plan.select), ["new"]);
     assert_eq!(names(&plan.deselect), ["former"]);
+    let typo =
+        json!({"workloadSelector": {"matchExpressions": [{"key": "team", "operator": "Inn"}]}});
+    let plan = planned(&seen, &typo);
+    assert!(
+        plan.select.is_empty() && plan.deselect.is_empty(),
+        "a typo changes nothing"
+    );
+    // An older integration selects the same workloads, also one that was ours.
+    let mut shared = seen;
+    let older: k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector =
+        serde_json::from_value(json!({"matchLabels": {"team": "a"}})).unwrap();
+    shared.rivals = vec![("older".to_owned(), older.try_into().unwrap())];
+    shared
+        .workloads
+        .push(workload("taken", "a", Some("boboyka")));
+    let plan = planned(&shared, &selecting);
+    assert!(plan.select.is_empty());
+    assert_eq!(names(&plan.deselect), ["former"]);
+    assert_eq!(
+        plan.overlaps,
+        ["Deployment new (by older)", "Deployment taken (by older)"]
+    );
 }
 
 #[test]
@@ -357,14 +445,16 @@ fn the_role_binding_is_applied_for_a_new_generation_and_now_and_then() {
         instant: now.instant + BINDING_KEPT + Duration::from_secs(1),
     };
     // The integration is of generation 3.
-    for (bound, when, binds, resizes) in [
-        (None, &now, true, true),
-        (Some((now.instant, 3)), &now, false, false),
-        (Some((now.instant, 2)), &now, true, true),
-        (Some((now.instant, 3)), &later, true, false),
+    for (bound, when, binds, resized, resizes) in [
+        (None, &now, true, None, true),
+        (Some((now.instant, 3)), &now, false, Some(3), false),
+        (Some((now.instant, 3)), &now, false, None, true),
+        (Some((now.instant, 2)), &now, true, Some(2), true),
+        (Some((now.instant, 3)), &later, true, Some(3), false),
     ] {
         let memory = Memory {
             bound,
+            resized,
             ..Memory::default()
         };
         let plan = plan_with(&Seen::default(), &json!({}), &memory, when);

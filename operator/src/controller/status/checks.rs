@@ -11,8 +11,9 @@ use super::facts::Facts;
 use super::finding::Finding;
 use crate::controller::rollout::Rollout;
 use crate::integration::Storage;
+use crate::objects;
 use crate::reason::{ConditionType, Reason};
-use crate::strands::witness::{self, ChainProblem};
+use crate::strands::witness::ChainProblem;
 
 /// How many objects a message names.
 const NAMED_MAX: usize = 5;
@@ -89,7 +90,10 @@ fn ready(facts: &Facts<'_>) -> Finding {
         0 => Finding::yes(Reason::NoPods, "no pod of this integration runs"),
         held => Finding::yes(
             Reason::AsExpected,
-            format!("pods hold {held} strands, and all their sidecars are ready"),
+            match held {
+                1 => "a pod holds 1 strand, and its sidecar is ready".to_owned(),
+                _ => format!("pods hold {held} strands, and all their sidecars are ready"),
+            },
         ),
     })
 }
@@ -165,23 +169,40 @@ fn sidecar_missing(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 fn sidecars_not_ready(facts: &Facts<'_>) -> Option<Finding> {
-    let waiting: Vec<String> = facts.waiting().map(BoboykaStrand::name_any).collect();
+    let waiting: Vec<String> = facts.waiting().map(|one| named(facts, one)).collect();
     (!waiting.is_empty()).then(|| {
         Finding::no(
             Reason::SidecarsNotReady,
             format!(
-                "the sidecars of these strands are not ready: {}",
+                "the sidecars that hold these strands are not ready: {}",
                 some_of(&waiting)
             ),
         )
     })
 }
 
+/// A strand, and the Job or pod to look at.
+fn named(facts: &Facts<'_>, strand: &BoboykaStrand) -> String {
+    let name = strand.name_any();
+    let job = objects::drain::name(&name);
+    let drains = &facts.seen.drains;
+    let pod = strand
+        .spec
+        .holder
+        .as_ref()
+        .and_then(|holder| holder.pod_name.as_ref());
+    if drains.iter().any(|one| one.name_any() == job) {
+        format!("{name} (Job {job})")
+    } else {
+        pod.map_or_else(
+            || format!("{name} (its pod has not come yet)"),
+            |pod| format!("{name} (pod {pod})"),
+        )
+    }
+}
+
 fn chain_intact(facts: &Facts<'_>) -> Finding {
-    let strands = facts.seen.strands.iter();
-    let broken =
-        strands.filter_map(|strand| Some((strand.name_any(), witness::check(strand).err()?)));
-    let broken: Vec<_> = broken.collect();
+    let broken = &facts.problems;
     let Some((_, first)) = broken.first() else {
         return Finding::yes(
             Reason::AsExpected,
@@ -191,6 +212,8 @@ fn chain_intact(facts: &Facts<'_>) -> Finding {
     let reason = match first {
         ChainProblem::WentBack { .. } => Reason::HeadWentBack,
         ChainProblem::Forked { .. } => Reason::HeadForked,
+        ChainProblem::ClaimLost { .. } => Reason::ClaimLost,
+        ChainProblem::ClaimReplaced { .. } => Reason::ClaimReplaced,
         ChainProblem::Broken(_) => Reason::ChainBroken,
     };
     let broken = broken.iter();
@@ -284,7 +307,25 @@ fn storage_durable(facts: &Facts<'_>) -> Finding {
 }
 
 fn workloads_selected(facts: &Facts<'_>) -> Option<Finding> {
+    if let Some(why) = &facts.validated.unreadable_selector {
+        return Some(Finding::no(
+            Reason::InvalidSelector,
+            format!(
+                "spec.workloadSelector can't be read, so it selects nothing, and workloads keep the label that they have: {why}"
+            ),
+        ));
+    }
     facts.validated.selector.as_ref()?;
+    let overlaps = facts.applied.overlaps();
+    if !overlaps.is_empty() {
+        return Some(Finding::no(
+            Reason::Overlap,
+            format!(
+                "an older integration selects these workloads too and keeps them: {}; change one of the selectors",
+                some_of(overlaps)
+            ),
+        ));
+    }
     let contested = facts.applied.contested();
     Some(if contested.is_empty() {
         Finding::yes(Reason::AsExpected, "every selected workload has the label")

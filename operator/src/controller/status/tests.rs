@@ -4,15 +4,18 @@ mod cases;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use boboyka_crds::{BoboykaStrand, BoboykaStrandSpec, HeadReference, Holder, Phase, StrandStatus};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::caches::Pod;
+use crate::clock::Moment;
 use crate::controller::apply::Applied;
+use crate::controller::reports::Reports;
 use crate::controller::rollout::Rollout;
 use crate::controller::seen::Seen;
 use crate::integration::tests::{integration, validated};
@@ -63,6 +66,7 @@ struct Day {
     spec: Value,
     strands: Vec<BoboykaStrand>,
     pods: Vec<Pod>,
+    claims: Vec<ObjectMeta>,
     applied: Applied,
     before: IntegrationStatus,
 }
@@ -73,6 +77,7 @@ fn day() -> Day {
         spec: mirrored(),
         strands: vec![strand(|_| {})],
         pods: Vec::new(),
+        claims: Vec::new(),
         applied: Applied::well(Rollout::Done),
         before: IntegrationStatus::default(),
     }
@@ -88,11 +93,18 @@ impl Day {
         let seen = Seen {
             strands: self.strands.into_iter().map(Arc::new).collect(),
             pods: self.pods.into_iter().map(Arc::new).collect(),
+            claims: self.claims,
             fleet: 1,
             ..Seen::default()
         };
         let now = now();
-        let evidence = seen.evidence(&self.before, &now);
+        let mut reports = Reports::default();
+        let moment = Moment {
+            time: now.clone(),
+            instant: Instant::now(),
+        };
+        reports.note(&seen.strands, &moment);
+        let evidence = seen.evidence(&self.before, &reports, &moment);
         let standing = decide(validated.request(), &self.before, &evidence, &now);
         let facts = Facts::new(&validated, &seen, &evidence, &standing, &self.applied, &now);
         status(&facts, &self.before)

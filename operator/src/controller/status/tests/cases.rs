@@ -52,6 +52,25 @@ fn of_progress() -> Vec<Case> {
     ]
 }
 
+/// A strand that had the claim `c-1` and has this one.
+fn on_claim(uid: Option<&str>) -> IntegrationStatus {
+    let claimed = strand(|strand| {
+        strand.spec.claim_name = Some("c".to_owned());
+        strand.spec.claim_uid = Some("c-1".to_owned());
+    });
+    let claims = uid.map(|uid| ObjectMeta {
+        name: Some("c".to_owned()),
+        uid: Some(uid.to_owned()),
+        ..ObjectMeta::default()
+    });
+    Day {
+        strands: vec![claimed],
+        claims: claims.into_iter().collect(),
+        ..day()
+    }
+    .status()
+}
+
 fn of_strands() -> Vec<Case> {
     let broken = reported(|status| status.chain.as_mut().unwrap().intact = false);
     let behind = reported(|status| status.backlog = 1);
@@ -76,6 +95,13 @@ fn of_strands() -> Vec<Case> {
             witnessed(head(7, "bb")),
         ),
         (C::ChainIntact, false, R::ChainBroken, broken),
+        (C::ChainIntact, false, R::ClaimLost, on_claim(None)),
+        (
+            C::ChainIntact,
+            false,
+            R::ClaimReplaced,
+            on_claim(Some("c-2")),
+        ),
         (C::MirrorCaughtUp, true, R::AsExpected, day().status()),
         (C::MirrorCaughtUp, true, R::PhaseMirrorsNothing, advancing()),
         (C::MirrorCaughtUp, false, R::Backlog, behind),
@@ -107,6 +133,8 @@ fn of_rollouts() -> Vec<Case> {
             R::Conflict,
             selecting(&["Deployment web"]),
         ),
+        (C::WorkloadsSelected, false, R::Overlap, overlapping()),
+        (C::WorkloadsSelected, false, R::InvalidSelector, misspelt()),
         (C::SidecarsUpToDate, true, R::AsExpected, day().status()),
         (C::SidecarsUpToDate, false, R::RollingOut, rolling(next)),
         (C::SidecarsUpToDate, false, R::RollingOut, rolling(moving)),
@@ -155,6 +183,24 @@ fn stopped() -> Rollout {
 fn failing() -> IntegrationStatus {
     let applied = Applied::badly(&["could not drain strand boboyka-0: no"], &[]);
     Day { applied, ..day() }.status()
+}
+
+fn overlapping() -> IntegrationStatus {
+    let day = Day {
+        spec: json!({"workloadSelector": {"matchLabels": {"team": "a"}}}),
+        applied: Applied::overlapping(&["Deployment web (by older)"]),
+        ..day()
+    };
+    day.status()
+}
+
+fn misspelt() -> IntegrationStatus {
+    let typo = json!({"matchExpressions": [{"key": "a", "operator": "Inn", "values": ["b"]}]});
+    let day = Day {
+        spec: json!({"workloadSelector": typo}),
+        ..day()
+    };
+    day.status()
 }
 
 fn selecting(contested: &[&str]) -> IntegrationStatus {
