@@ -37,6 +37,11 @@ pub const ALLOW_ANNOTATION: &str = "boboyka.sapixdb.com/allow";
 /// Label of a drain Job and of its pod: the name of the strand that the Job drains.
 pub const DRAIN_LABEL: &str = "boboyka.sapixdb.com/drain";
 
+/// Annotation of a pod, set at its admission: a hash of the Secret and the resources that its sidecar got.
+pub const SETTINGS_ANNOTATION: &str = "boboyka.sapixdb.com/sidecar-settings";
+/// Annotation of a drain Job: a hash of what it takes from the integration, such as the Secret that it mounts.
+pub const DRAIN_SETTINGS_ANNOTATION: &str = "boboyka.sapixdb.com/drain-settings";
+
 /// Field manager of the operator.
 pub const OPERATOR_MANAGER: &str = "boboyka-operator";
 /// Field manager of what replicas write into the webhook configuration: their CA bundle and their path.

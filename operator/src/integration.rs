@@ -160,6 +160,13 @@ impl Validated {
         }
     }
 
+    /// A hash of what a sidecar gets when its pod is created and keeps until the pod ends: Secret and resources.
+    pub(crate) fn settings(&self) -> String {
+        let given = json!([self.secret, self.resources]);
+        let hash = blake3::hash(given.to_string().as_bytes()).to_hex();
+        hash.get(..16).unwrap_or_default().to_owned()
+    }
+
     /// The owner of strands and claims: the integration if they are deleted with it, else nobody.
     pub(crate) fn owner_of_strands(&self) -> Option<OwnerReference> {
         let owner = OwnerReference {

@@ -84,6 +84,8 @@ words! {
         RollingOut,
         /// A sidecar did not become ready with its new image.
         RolloutStopped,
+        /// Sidecars run with a Secret or resources that the integration had before.
+        OldSettings,
         /// The integration is suspended.
         Suspended,
         /// A strand ends before a head that was seen.
@@ -98,6 +100,8 @@ words! {
         ChainBroken,
         /// Supabase refuses records.
         DeadLetters,
+        /// A Job failed to mirror what a strand without a pod has left.
+        DrainFailed,
         /// Records wait for Supabase.
         Backlog,
         /// The phase in force mirrors nothing.

@@ -27,10 +27,12 @@ pub(super) fn patch(
         add("/metadata/annotations".to_owned(), json!({}));
     }
     let slot = requester.slot.as_ref().map(slot::text);
+    let settings = integration.settings();
     for (name, value) in [
         (names::STRAND_ANNOTATION, Some(&held.strand)),
         (names::TOKEN_ANNOTATION, Some(&held.token)),
         (names::IMAGE_ANNOTATION, Some(&integration.image)),
+        (names::SETTINGS_ANNOTATION, Some(&settings)),
         (names::SLOT_ANNOTATION, slot.as_ref()),
         (names::WORKLOAD_ANNOTATION, requester.workload.as_ref()),
     ] {

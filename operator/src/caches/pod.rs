@@ -24,6 +24,8 @@ pub(crate) struct Pod {
     pub(crate) workload: Option<Box<str>>,
     /// The image that its sidecar should run.
     pub(crate) image: Option<String>,
+    /// A hash of the Secret and the resources that its sidecar got.
+    pub(crate) settings: Option<Box<str>>,
     /// Since when its sidecar is being moved to that image.
     pub(crate) updating_since: Option<Time>,
     /// Whether it is terminating.
@@ -51,6 +53,9 @@ impl Pod {
                 .remove(names::WORKLOAD_ANNOTATION)
                 .map(Into::into),
             image: annotations.remove(names::IMAGE_ANNOTATION),
+            settings: annotations
+                .remove(names::SETTINGS_ANNOTATION)
+                .map(Into::into),
             updating_since: since.and_then(|text| text.parse().ok()).map(Time),
             terminating: meta.deletion_timestamp.is_some(),
             drains: labels.contains_key(names::DRAIN_LABEL),

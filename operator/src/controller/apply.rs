@@ -10,12 +10,14 @@ use std::sync::Arc;
 use boboyka_crds::BoboykaStrand;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Client, ResourceExt as _};
 
 use super::label::label;
 use super::memory::Memory;
 use super::plan::Plan;
+use super::plan::drains::Ending;
 use super::rollout::Rollout;
 use super::workload::Workload;
 use crate::causes::causes;
@@ -71,6 +73,7 @@ pub(super) async fn apply(
         bind_role,
         change,
         drain,
+        end,
         make,
         claim,
         own_claims,
@@ -93,6 +96,7 @@ pub(super) async fn apply(
     work.make(&make).await;
     work.change(&change, memory).await;
     work.drain(&drain).await;
+    work.end(&end, memory).await;
     work.claim(&claim, &own_claims).await;
     if resize_claims {
         work.resize(memory).await;
@@ -174,6 +178,23 @@ impl Work<'_> {
                 Err(error) => Err(error),
             };
             self.note(drained, || format!("drain strand {}", strand.name_any()));
+        }
+    }
+
+    async fn end(&mut self, jobs: &[(Arc<Job>, String, Ending)], memory: &mut Memory) {
+        for (job, strand, why) in jobs {
+            let ended = objects::end(self.client, self.validated, job, strand, *why).await;
+            let ok = self.note(ended, || format!("delete Job {}", job.name_any()));
+            match why {
+                Ending::Failed if ok => {
+                    *memory.drain_failures.entry(strand.clone()).or_default() += 1;
+                }
+                Ending::Failed => {}
+                // What failed before says nothing of other settings, or of a strand that was drained or has a pod.
+                Ending::Wanted | Ending::Changed | Ending::Done => {
+                    memory.drain_failures.remove(strand);
+                }
+            }
         }
     }
 

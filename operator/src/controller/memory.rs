@@ -27,6 +27,8 @@ pub(super) struct Memory {
     pub(super) reports: Reports,
     /// The generation whose size every claim requests.
     pub(super) resized: Option<i64>,
+    /// How often in a row Jobs failed to drain a strand, by the strand's name.
+    pub(super) drain_failures: HashMap<String, u32>,
     /// When the status was last written.
     pub(super) written: Option<Instant>,
     /// Failures in a row.

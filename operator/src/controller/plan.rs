@@ -3,6 +3,7 @@
 //! Strands are never deleted here, but for ephemeral strands whose pod is gone: they were lost with it.
 
 mod claims;
+pub(super) mod drains;
 mod situation;
 mod strands;
 
@@ -10,12 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use boboyka_crds::BoboykaStrand;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::SelectorExt as _;
 
 use super::rollout::{self, Rollout};
 use super::workload::Workload;
 use crate::strands::change::StrandChange;
+use drains::Ending;
 pub(super) use situation::Situation;
 
 /// The role binding is applied again after this long, in case somebody changed it.
@@ -31,6 +34,8 @@ pub(super) struct Plan {
     pub(super) change: Vec<(Arc<BoboykaStrand>, StrandChange)>,
     /// Strands that a Job is to drain.
     pub(super) drain: Vec<Arc<BoboykaStrand>>,
+    /// Jobs that are to end, each with the strand that it drains.
+    pub(super) end: Vec<(Arc<Job>, String, Ending)>,
     /// Strands to create, with their claims.
     pub(super) make: Vec<BoboykaStrand>,
     /// Strands whose claim is to be created.
@@ -70,6 +75,7 @@ pub(super) fn plan(situation: &Situation<'_>) -> Plan {
         bind_role: age.is_none_or(|age| age > BINDING_KEPT),
         change: strands::changes(situation),
         drain: strands::abandoned(situation),
+        end: drains::ending(situation),
         make: claims::missing_strands(situation),
         claim: claims::unclaimed(situation),
         own_claims: claims::misowned(situation),

@@ -8,6 +8,7 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
 
+use super::drains::condition;
 use super::situation::Situation;
 use crate::objects;
 use crate::strands::change::StrandChange;
@@ -108,13 +109,9 @@ fn is_draining(situation: &Situation<'_>, strand: &str) -> bool {
 }
 
 fn is_finished(job: &Job) -> bool {
-    let status = job.status.as_ref();
-    let mut conditions = status
+    ["Complete", "Failed"]
         .iter()
-        .flat_map(|status| &status.conditions)
-        .flatten();
-    conditions
-        .any(|one| one.status == "True" && matches!(one.type_.as_str(), "Complete" | "Failed"))
+        .any(|kind| condition(job, kind).is_some())
 }
 
 /// The claim that a strand has for the first time, or whose pod showed that the records are in it.

@@ -251,6 +251,62 @@ fn an_abandoned_backlog_is_drained_once_it_is_old_enough() {
 }
 
 #[test]
+fn a_job_ends_when_a_pod_wants_its_strand_when_what_it_mounts_changed_and_some_time_after_its_end()
+{
+    let spec = json!({"supabase": {"secretRef": {"name": "s"}}});
+    let settings = objects::drain::settings(&validated(&spec));
+    let job = |settings: &str, condition: Option<(&str, i64)>| -> Job {
+        let conditions: Vec<_> = condition
+            .map(|(kind, ago)| json!({"type": kind, "status": "True", "lastTransitionTime": at(ago)}))
+            .into_iter()
+            .collect();
+        serde_json::from_value(json!({
+            "metadata": {"name": "j", "labels": {names::DRAIN_LABEL: "boboyka-0"},
+                "annotations": {names::DRAIN_SETTINGS_ANNOTATION: settings}},
+            "status": {"conditions": conditions},
+        }))
+        .unwrap()
+    };
+    let draining = Pod {
+        drains: true,
+        ..pod("t")
+    };
+    let ending = |job: Job, pods: Vec<Pod>, failures: u32| {
+        let mut seen = seen(strand(|_| {}), pods);
+        seen.drains = vec![Arc::new(job)];
+        let memory = Memory {
+            drain_failures: [("boboyka-0".to_owned(), failures)].into(),
+            ..Memory::default()
+        };
+        let plan = plan_with(&seen, &spec, &memory, &now());
+        plan.end.first().map(|(_, _, why)| *why)
+    };
+    let running = || job(&settings, None);
+    assert_eq!(ending(running(), vec![draining.clone()], 0), None);
+    assert_eq!(
+        ending(running(), vec![draining, pod("t")], 0),
+        Some(Ending::Wanted)
+    );
+    assert_eq!(
+        ending(job("others", None), vec![], 0),
+        Some(Ending::Changed)
+    );
+    for (kind, ago, failures, why) in [
+        ("Complete", 59, 0, None),
+        ("Complete", 61, 0, Some(Ending::Done)),
+        ("Failed", 59, 0, None),
+        ("Failed", 61, 0, Some(Ending::Failed)),
+        ("Failed", 61, 1, None),
+        ("Failed", 121, 1, Some(Ending::Failed)),
+        ("Failed", 3599, 30, None),
+        ("Failed", 3601, 30, Some(Ending::Failed)),
+    ] {
+        let ended = ending(job(&settings, Some((kind, ago))), vec![], failures);
+        assert_eq!(ended, why, "{kind} {ago} s ago after {failures} failures");
+    }
+}
+
+#[test]
 fn a_strand_that_never_reported_is_drained_too_because_nobody_knows_what_it_has() {
     let mirrored = json!({"supabase": {"secretRef": {"name": "s"}}});
     let silent = |change: fn(&mut BoboykaStrand)| seen(strand(change), vec![]);

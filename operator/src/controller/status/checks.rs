@@ -3,12 +3,15 @@
 //! A check looks at the facts and finds something or nothing. [`CONDITIONS`] has the check of every condition, and
 //! [`OBSTACLES`] has what keeps an integration from being ready: a new check is a function and a line in a list.
 
+use std::collections::BTreeSet;
+
 use boboyka_crds::{BoboykaStrand, Phase};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
 
 use super::facts::Facts;
 use super::finding::Finding;
+use crate::controller::plan::drains::condition;
 use crate::controller::rollout::Rollout;
 use crate::integration::Storage;
 use crate::objects;
@@ -279,6 +282,8 @@ fn mirror_caught_up(facts: &Facts<'_>) -> Option<Finding> {
                 "Supabase refuses {refused} records: GET /v1/boboyka/mirror on their sidecars says why"
             ),
         )
+    } else if let Some(failure) = drain_failed(facts) {
+        failure
     } else if facts.tally.backlog > 0 {
         Finding::no(
             Reason::Backlog,
@@ -292,6 +297,20 @@ fn mirror_caught_up(facts: &Facts<'_>) -> Option<Finding> {
             format!("Supabase has every record from before {phase}"),
         )
     })
+}
+
+/// The first Job that failed, and why.
+fn drain_failed(facts: &Facts<'_>) -> Option<Finding> {
+    let mut jobs = facts.seen.drains.iter();
+    let (job, failed) = jobs.find_map(|job| Some((job, condition(job, "Failed")?)))?;
+    let why = failed.message.as_deref().unwrap_or("it says no reason");
+    Some(Finding::no(
+        Reason::DrainFailed,
+        format!(
+            "Job {} failed to mirror the backlog of a strand without a pod, and is made anew after a pause: {why}; the logs of its pods tell more",
+            job.name_any()
+        ),
+    ))
 }
 
 fn storage_durable(facts: &Facts<'_>) -> Finding {
@@ -344,16 +363,51 @@ fn sidecars_up_to_date(facts: &Facts<'_>) -> Finding {
     let behind =
         |reason, left: &usize| Finding::no(reason, format!("{left} sidecars run another image"));
     match facts.applied.rollout() {
-        Rollout::Done => Finding::yes(
-            Reason::AsExpected,
-            "every sidecar runs the image that the integration asks for",
-        ),
+        Rollout::Done => old_settings(facts).unwrap_or_else(|| {
+            Finding::yes(
+                Reason::AsExpected,
+                "every sidecar runs the image, and has the Secret and the resources, that the integration asks for",
+            )
+        }),
         Rollout::Next { left, .. } | Rollout::Moving { left, .. } => {
             behind(Reason::RollingOut, left)
         }
         Rollout::Stopped { left, .. } => behind(Reason::RolloutStopped, left),
         Rollout::Suspended { left } => behind(Reason::Suspended, left),
     }
+}
+
+/// Pods that were created before the Secret or the resources changed, and what makes them anew.
+fn old_settings(facts: &Facts<'_>) -> Option<Finding> {
+    let settings = facts.validated.settings();
+    let pods = facts.seen.pods.iter().filter(|pod| !pod.terminating);
+    let old = pods.filter(|pod| pod.settings.as_deref().is_some_and(|one| one != settings));
+    let old: Vec<_> = old.collect();
+    let workloads = old.iter().filter_map(|pod| pod.workload.as_deref());
+    let restartable = ["Deployment/", "StatefulSet/", "DaemonSet/"];
+    let workloads = workloads.filter(|one| restartable.iter().any(|kind| one.starts_with(kind)));
+    let workloads: BTreeSet<String> = workloads.map(str::to_ascii_lowercase).collect();
+    let workloads: Vec<String> = workloads.into_iter().collect();
+    let command = match workloads.len() {
+        0 => "delete them, or let them end".to_owned(),
+        _ => format!(
+            "kubectl rollout restart -n {} {}",
+            facts.validated.namespace,
+            some_of(&workloads).replace(',', "")
+        ),
+    };
+    (!old.is_empty()).then(|| {
+        let pods = match old.len() {
+            1 => "1 pod runs".to_owned(),
+            many => format!("{many} pods run"),
+        };
+        Finding::no(
+            Reason::OldSettings,
+            format!(
+                "{pods} with the Secret or the resources that the integration had before: {command}"
+            ),
+        )
+    })
 }
 
 /// The first few of a list, and how many more there are.

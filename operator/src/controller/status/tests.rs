@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use boboyka_crds::{BoboykaStrand, BoboykaStrandSpec, HeadReference, Holder, Phase, StrandStatus};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
@@ -67,6 +68,7 @@ struct Day {
     strands: Vec<BoboykaStrand>,
     pods: Vec<Pod>,
     claims: Vec<ObjectMeta>,
+    drains: Vec<Job>,
     applied: Applied,
     before: IntegrationStatus,
 }
@@ -78,6 +80,7 @@ fn day() -> Day {
         strands: vec![strand(|_| {})],
         pods: Vec::new(),
         claims: Vec::new(),
+        drains: Vec::new(),
         applied: Applied::well(Rollout::Done),
         before: IntegrationStatus::default(),
     }
@@ -94,6 +97,7 @@ impl Day {
             strands: self.strands.into_iter().map(Arc::new).collect(),
             pods: self.pods.into_iter().map(Arc::new).collect(),
             claims: self.claims,
+            drains: self.drains.into_iter().map(Arc::new).collect(),
             fleet: 1,
             ..Seen::default()
         };
@@ -136,6 +140,27 @@ fn every_condition_is_given_with_every_reason() {
             assert!(!one.message.is_empty(), "{} has no message", one.type_);
         }
     }
+}
+
+#[test]
+fn pods_with_the_old_secret_are_counted_and_the_command_is_named() {
+    let cases = cases().into_iter();
+    let mut changed = cases.filter(|(_, _, reason, _)| *reason == Reason::OldSettings);
+    let (_, _, _, status) = changed.next().unwrap();
+    let kind = ConditionType::SidecarsUpToDate.as_str();
+    let told = status
+        .conditions
+        .iter()
+        .find(|one| one.type_ == kind)
+        .unwrap();
+    assert!(
+        told.message.starts_with("2 pods run with the Secret")
+            && told
+                .message
+                .ends_with("kubectl rollout restart -n agents deployment/web"),
+        "{}",
+        told.message
+    );
 }
 
 #[test]

@@ -52,6 +52,17 @@ fn of_progress() -> Vec<Case> {
     ]
 }
 
+fn failed_drain() -> IntegrationStatus {
+    let failed =
+        json!({"type": "Failed", "status": "True", "message": "Job has reached its backoff limit"});
+    let job = json!({"metadata": {"name": "j"}, "status": {"conditions": [failed]}});
+    let day = Day {
+        drains: vec![serde_json::from_value(job).unwrap()],
+        ..day()
+    };
+    day.status()
+}
+
 /// A strand that had the claim `c-1` and has this one.
 fn on_claim(uid: Option<&str>) -> IntegrationStatus {
     let claimed = strand(|strand| {
@@ -106,6 +117,7 @@ fn of_strands() -> Vec<Case> {
         (C::MirrorCaughtUp, true, R::PhaseMirrorsNothing, advancing()),
         (C::MirrorCaughtUp, false, R::Backlog, behind),
         (C::MirrorCaughtUp, false, R::DeadLetters, refused),
+        (C::MirrorCaughtUp, false, R::DrainFailed, failed_drain()),
         (C::StorageDurable, true, R::AsExpected, day().status()),
         (
             C::StorageDurable,
@@ -136,6 +148,7 @@ fn of_rollouts() -> Vec<Case> {
         (C::WorkloadsSelected, false, R::Overlap, overlapping()),
         (C::WorkloadsSelected, false, R::InvalidSelector, misspelt()),
         (C::SidecarsUpToDate, true, R::AsExpected, day().status()),
+        (C::SidecarsUpToDate, false, R::OldSettings, changed_secret()),
         (C::SidecarsUpToDate, false, R::RollingOut, rolling(next)),
         (C::SidecarsUpToDate, false, R::RollingOut, rolling(moving)),
         (
@@ -183,6 +196,20 @@ fn stopped() -> Rollout {
 fn failing() -> IntegrationStatus {
     let applied = Applied::badly(&["could not drain strand boboyka-0: no"], &[]);
     Day { applied, ..day() }.status()
+}
+
+fn changed_secret() -> IntegrationStatus {
+    let admitted = |name: &str| Pod {
+        strand: Some(name.to_owned()),
+        settings: Some("before".into()),
+        workload: Some("Deployment/web".into()),
+        ..Pod::default()
+    };
+    let day = Day {
+        pods: vec![admitted("boboyka-0"), admitted("boboyka-1")],
+        ..day()
+    };
+    day.status()
 }
 
 fn overlapping() -> IntegrationStatus {
