@@ -1,6 +1,7 @@
 //! The operator's shell as processes beside a real API server: who leads, whom the API server trusts, who may be there.
 
 mod admission;
+mod drains;
 mod reconcile;
 mod replica;
 mod strangers;
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use boboyka_cluster::{Cluster, TestNamespace, Tier, wait_for};
-use boboyka_crds::BoboykaIntegration;
+use boboyka_crds::{BoboykaIntegration, names};
 use boboyka_tests::process::GUARD;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
@@ -98,6 +99,7 @@ impl Installed {
             "clientConfig": {"url": format!("https://{}/inject", replica.webhook)},
             "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
             "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace.name()}},
+            "objectSelector": {"matchExpressions": [{"key": names::DRAIN_LABEL, "operator": "DoesNotExist"}]},
         })
     }
 
