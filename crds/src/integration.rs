@@ -243,8 +243,8 @@ pub struct Sidecar {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub image: Option<String>,
-    /// Requests and limits of the sidecar. Default: requests of 10m CPU and 32Mi memory, and a limit of 256Mi memory. Your
-    /// value replaces the whole default. A change affects pods that are created afterwards.
+    /// Requests and limits of the sidecar. Default: requests of 10m CPU and 32Mi memory, and limits of 1 CPU and 256Mi
+    /// memory. Your value replaces the whole default. A change affects pods that are created afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<ResourceRequirements>,
 }

@@ -8,8 +8,8 @@ pub const VERSION: &str = "v1alpha1";
 /// Label of a pod: the name of its integration. Pods with this label get a sidecar. Objects that the operator creates
 /// carry it too.
 pub const INTEGRATION_LABEL: &str = "boboyka.sapixdb.com/integration";
-/// Annotation of a pod: the token that `spec.holder.token` of its strand repeats. It identifies the pod before the pod has
-/// a UID.
+/// Annotation of a pod: the token whose hash stands in `spec.holder.token` of its strand. It identifies the pod before the
+/// pod has a UID.
 pub const TOKEN_ANNOTATION: &str = "boboyka.sapixdb.com/admission";
 /// Annotation of a workload whose pod template the operator labelled: the integration whose selector matches it.
 pub const SELECTED_ANNOTATION: &str = "boboyka.sapixdb.com/selected-by";
@@ -19,17 +19,33 @@ pub const IMAGE_ANNOTATION: &str = "boboyka.sapixdb.com/sidecar-image";
 pub const UPDATING_ANNOTATION: &str = "boboyka.sapixdb.com/sidecar-updating-since";
 /// Annotation of a pod whose sidecar is being updated: the id of the container that the update replaces.
 pub const UPDATING_FROM_ANNOTATION: &str = "boboyka.sapixdb.com/sidecar-updating-from";
-/// Annotation of a claim: the slot of its strand, as `KIND/NAME/KEY`. Absent when any pod may take the strand.
+/// Annotation of a claim and of a pod: the slot of its strand, as `KIND/NAME/KEY`. Absent when any pod may take the strand.
 pub const SLOT_ANNOTATION: &str = "boboyka.sapixdb.com/slot";
 /// Label of a claim: the name of its strand.
 pub const STRAND_LABEL: &str = "boboyka.sapixdb.com/strand";
 /// Annotation of a pod, set at its admission: the name of its strand.
 pub const STRAND_ANNOTATION: &str = "boboyka.sapixdb.com/strand";
+/// Annotation of the webhook configuration: the path by which API servers will call the operator next.
+pub const NEXT_PATH_ANNOTATION: &str = "boboyka.sapixdb.com/next-path";
+/// Annotation of the webhook configuration: since when its paths are as they are.
+pub const PATH_SINCE_ANNOTATION: &str = "boboyka.sapixdb.com/path-since";
+/// Annotation of a pod, set at its admission: its workload, as `KIND/NAME`.
+pub const WORKLOAD_ANNOTATION: &str = "boboyka.sapixdb.com/workload";
+/// Annotation of a pod template, by its author: the ways in which others may reach the sidecar, separated by commas:
+/// `hostNetwork`, `shareProcessNamespace` and `hostPort`.
+pub const ALLOW_ANNOTATION: &str = "boboyka.sapixdb.com/allow";
 /// Label of a drain Job and of its pod: the name of the strand that the Job drains.
 pub const DRAIN_LABEL: &str = "boboyka.sapixdb.com/drain";
 
+/// Annotation of a pod, set at its admission: a hash of the Secret and the resources that its sidecar got.
+pub const SETTINGS_ANNOTATION: &str = "boboyka.sapixdb.com/sidecar-settings";
+/// Annotation of a drain Job: a hash of what it takes from the integration, such as the Secret that it mounts.
+pub const DRAIN_SETTINGS_ANNOTATION: &str = "boboyka.sapixdb.com/drain-settings";
+
 /// Field manager of the operator.
 pub const OPERATOR_MANAGER: &str = "boboyka-operator";
+/// Field manager of what replicas write into the webhook configuration: their CA bundle and their path.
+pub const WEBHOOK_MANAGER: &str = "boboyka-operator-webhook";
 /// Field manager of the label that a `workloadSelector` adds to a workload.
 pub const SELECTOR_MANAGER: &str = "boboyka-operator-selector";
 /// Field manager of the sidecars.

@@ -48,6 +48,10 @@ pub struct BoboykaStrandSpec {
     /// Name of the persistent volume claim of the strand. Absent for an ephemeral strand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim_name: Option<String>,
+    /// UID of that claim. A claim of another UID is not the volume that holds the records: the operator reports it and does
+    /// not use it in place of the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim_uid: Option<String>,
     /// Reserves the strand for one ordinal of a StatefulSet or one node of a DaemonSet. Absent if any pod of the integration
     /// may take it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,8 +85,8 @@ pub struct Slot {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Holder {
-    /// Random token that the pod carries in the annotation `boboyka.sapixdb.com/admission`. It identifies the pod before the
-    /// pod has a UID.
+    /// BLAKE3 hash of the random token that the pod carries in the annotation `boboyka.sapixdb.com/admission`. It identifies
+    /// the pod before the pod has a UID.
     pub token: String,
     /// Time at which the strand was given to the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]

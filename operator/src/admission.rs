@@ -1,9 +1,13 @@
 //! The calls by which the API server asks about pods that are to be created. Every replica answers them.
 //!
-//! `server` serves https, `review` reads and answers reviews, `decide` decides about one pod, `inject` patches it.
+//! `server` serves https, `places` bounds its connections, `paths` knows who is an API server, `review` reads and answers
+//! reviews, `servable` knows which pods can't be served, `decide` decides about one pod, `inject` patches it.
 
 pub(crate) mod decide;
 pub(crate) mod decision;
 mod inject;
+pub(crate) mod paths;
+mod places;
 pub(crate) mod review;
+mod servable;
 pub(crate) mod server;

@@ -1,6 +1,6 @@
 //! How API servers come to trust this replica. It generates a certificate authority and a certificate in memory, publishes
-//! the authority in a ConfigMap, and writes the CA bundle of all replicas into the webhook configuration. Writer of both.
-//! No Secret is read or written.
+//! the authority in a ConfigMap, and writes the CA bundle of all replicas into the webhook configuration, beside the secret
+//! path by which this replica knows API servers. Writer of both. No Secret is read or written.
 //!
 //! A bundle that somebody overwrites is written again. A configuration of another namespace's operator is not touched.
 
@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::paths::Paths;
 use crate::backoff::Waits;
 use crate::causes::causes;
 use crate::clock;
@@ -32,6 +33,7 @@ use crate::context::Context;
 use crate::writes::{is_conflict, merge_parameters};
 use authority::AuthorityError;
 use bundle::Published;
+use hook::{Pace, Route};
 use rotation::Rotation;
 
 /// The ConfigMap with the replicas' authorities, in the operator's namespace.
@@ -82,6 +84,8 @@ pub(crate) struct Certificates {
     /// The ConfigMap's data as last seen; `None` before it was seen.
     map: Option<BTreeMap<String, String>>,
     hook: Option<MutatingWebhookConfiguration>,
+    paths: Paths,
+    pace: Pace,
     failures: u32,
     not_before: Instant,
 }
@@ -102,6 +106,8 @@ impl Certificates {
             rotation,
             map: None,
             hook: None,
+            paths: Paths::default(),
+            pace: Pace::beside(config.authority_lifetime),
             failures: 0,
             not_before: Instant::now(),
             context,
@@ -114,6 +120,11 @@ impl Certificates {
     /// The server's TLS configuration, which changes while it is in use.
     pub(crate) fn tls(&self) -> RustlsConfig {
         self.tls.clone()
+    }
+
+    /// The paths by which API servers call, which change while they are in use.
+    pub(crate) fn paths(&self) -> Paths {
+        self.paths.clone()
     }
 
     async fn be_the_only_one(&self) -> Result<(), CertificatesError> {
@@ -196,6 +207,8 @@ impl Certificates {
     async fn step(&mut self) -> Result<(), CertificatesError> {
         if let Some(hook) = &self.hook {
             self.check_owner(hook)?;
+            self.paths
+                .accept(Route::of(hook).paths(), Instant::now().into_std());
         }
         let now = clock::now().0;
         if self.rotation.renew(self.is_crowded_out(), now)? {
@@ -215,7 +228,10 @@ impl Certificates {
             self.write(now).await;
         }
         let serving = self.rotation.serving();
-        let trusted = now < serving.expires && hook::trusts(self.hook.as_ref(), &serving.pem);
+        let called = |hook: &MutatingWebhookConfiguration| Route::of(hook).path.is_some();
+        let trusted = now < serving.expires
+            && hook::trusts(self.hook.as_ref(), &serving.pem)
+            && self.hook.as_ref().is_some_and(called);
         self.context.readiness.trusted.set(trusted);
         Ok(())
     }
@@ -249,7 +265,7 @@ impl Certificates {
         self.not_before = Instant::now() + wait;
     }
 
-    /// Publishes this replica's authorities, and writes the bundle into the webhook configuration, where either is due.
+    /// Publishes this replica's authorities, and writes bundle and path into the webhook configuration, where either is due.
     async fn try_write(&mut self, now: Timestamp) -> Result<(), WriteError> {
         if let Some(patch) = self.publication(now) {
             self.map = Some(timeout(REQUEST_MAX, self.publish(patch)).await??);
@@ -257,19 +273,25 @@ impl Certificates {
         let Some(hook) = &self.hook else {
             return Ok(());
         };
+        let route = Route::of(hook).step(self.pace, now);
         if self
             .map
             .as_ref()
-            .is_none_or(|data| hook::has_bundle(hook, data))
+            .is_none_or(|data| hook::is_as(hook, data, &route))
         {
             return Ok(());
         }
         // The watched ConfigMap may be old; the bundle is made from the present one.
         let map = timeout(REQUEST_MAX, self.maps.get_opt(AUTHORITIES)).await??;
         let data = data(map);
-        if data.contains_key(self.key()) && !hook::has_bundle(hook, &data) {
-            let written = timeout(REQUEST_MAX, self.write_bundle(hook, &data)).await??;
-            tracing::info!("wrote the replicas' CA bundle into the webhook configuration");
+        if data.contains_key(self.key()) && !hook::is_as(hook, &data, &route) {
+            // Before the write: API servers may call while its answer is on the way.
+            self.paths.accept(route.paths(), Instant::now().into_std());
+            let written = hook::wanted(hook, &data, &route);
+            let written = timeout(REQUEST_MAX, self.write_hook(written)).await??;
+            tracing::info!(
+                "wrote the replicas' CA bundle and their path into the webhook configuration"
+            );
             self.hook = Some(written);
         }
         self.map = Some(data);
@@ -306,16 +328,11 @@ impl Certificates {
         Ok(data(Some(map)))
     }
 
-    /// Applies the bundle to every webhook of the configuration, if it still is as it was seen.
-    async fn write_bundle(
-        &self,
-        hook: &MutatingWebhookConfiguration,
-        data: &BTreeMap<String, String>,
-    ) -> Result<MutatingWebhookConfiguration, kube::Error> {
-        let wish = hook::with_bundle(hook, data);
-        let how = PatchParams::apply(names::OPERATOR_MANAGER).force();
+    /// Applies bundle and path to every webhook of the configuration, if it still is as it was seen.
+    async fn write_hook(&self, wanted: Value) -> Result<MutatingWebhookConfiguration, kube::Error> {
+        let how = PatchParams::apply(names::WEBHOOK_MANAGER).force();
         self.hooks
-            .patch(names::WEBHOOK, &how, &Patch::Apply(wish))
+            .patch(names::WEBHOOK, &how, &Patch::Apply(wanted))
             .await
     }
 

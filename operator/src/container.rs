@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use crate::integration::{Storage, Validated};
 
-/// The user that the sidecar runs as; its image has no other.
-pub(crate) const USER: u32 = 65532;
+/// The user and group that the sidecar runs as, and no image of others: a process of the same user could read its memory
+/// and its files. Not the user of its own image, 65532, which is that of many.
+pub(crate) const USER: u32 = 747_475;
 /// Where the strand's volume is mounted.
 const VOLUME_DIR: &str = "/var/lib/boboyka";
 /// The strand's folder on it. The root of a file system has folders of its own, such as lost+found.

@@ -14,6 +14,7 @@ mod plan;
 mod publish;
 mod queue;
 mod reconcile;
+mod reports;
 mod rollout;
 mod seen;
 mod status;

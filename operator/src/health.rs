@@ -35,7 +35,7 @@ impl Flag {
 pub(crate) struct Readiness {
     /// The https server listens.
     pub(crate) listening: Flag,
-    /// The webhook configuration has this replica's authority.
+    /// The webhook configuration has this replica's authority and a secret path.
     pub(crate) trusted: Flag,
     /// The caches, from which admission decides, are filled.
     pub(crate) caches: Flag,
@@ -48,7 +48,7 @@ impl Readiness {
             (&self.listening, "the https server listens"),
             (
                 &self.trusted,
-                "the webhook configuration has this replica's authority",
+                "the webhook configuration has this replica's authority and a secret path",
             ),
             (&self.caches, "the caches are filled"),
         ]

@@ -8,8 +8,10 @@ use kube::core::Selector;
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::json;
 
+use crate::causes::causes;
 use crate::phases::Request;
 
+const SELECTOR_FIELD: &str = "spec.workloadSelector";
 /// The default size of a strand's volume.
 const DEFAULT_SIZE: &str = "10Gi";
 /// The default limit of an ephemeral strand on its node.
@@ -66,6 +68,8 @@ pub(crate) struct Validated {
     pub(crate) reclaim: Reclaim,
     /// The workloads that get the label.
     pub(crate) selector: Option<Selector>,
+    /// Why the selector can't be read. It selects nothing then, and everything else goes on.
+    pub(crate) unreadable_selector: Option<String>,
     /// The sidecar's image.
     pub(crate) image: String,
     /// Its pull policy.
@@ -86,9 +90,6 @@ pub(crate) enum Invalid {
     /// The specification breaks rules that an older definition did not have.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Rules(Vec<Violation>),
-    /// The selector can't be read.
-    #[error("spec.workloadSelector: {0}")]
-    Selector(String),
     /// The API server left a field of the metadata out.
     #[error("metadata.{0} is missing")]
     Missing(&'static str),
@@ -103,14 +104,16 @@ pub(crate) fn validate(
     defaults: &Defaults,
 ) -> Result<Validated, Invalid> {
     let (name, spec) = (integration.name_any(), &integration.spec);
-    let violations = rules::check(&name, spec);
+    let mut violations = rules::check(&name, spec);
+    // Pods that have the label already need no selector.
+    violations.retain(|violation| !violation.field.starts_with(SELECTOR_FIELD));
     if !violations.is_empty() {
         return Err(Invalid::Rules(violations));
     }
-    let selector = spec.workload_selector.clone().map(Selector::try_from);
-    let selector = selector
-        .transpose()
-        .map_err(|error| Invalid::Selector(error.to_string()))?;
+    let (selector, unreadable_selector) = match selector_of(integration).transpose() {
+        Ok(selector) => (selector, None),
+        Err(error) => (None, Some(error)),
+    };
     let storage = spec.storage.clone().unwrap_or_default();
     let sidecar = spec.sidecar.clone().unwrap_or_default();
     Ok(Validated {
@@ -140,6 +143,7 @@ pub(crate) fn validate(
         },
         reclaim: storage.reclaim,
         selector,
+        unreadable_selector,
         image: sidecar.image.unwrap_or_else(|| defaults.image.clone()),
         pull_policy: defaults.pull_policy.clone(),
         access_mode: defaults.access_mode.clone(),
@@ -147,6 +151,12 @@ pub(crate) fn validate(
         resources: sidecar.resources.unwrap_or_else(default_resources),
         suspended: spec.suspend,
     })
+}
+
+/// The selector of an integration, or why it can't be read.
+pub(crate) fn selector_of(integration: &BoboykaIntegration) -> Option<Result<Selector, String>> {
+    let selector = integration.spec.workload_selector.clone()?;
+    Some(Selector::try_from(selector).map_err(|error| causes(&error)))
 }
 
 impl Validated {
@@ -160,6 +170,13 @@ impl Validated {
         }
     }
 
+    /// A hash of what a sidecar gets when its pod is created and keeps until the pod ends: Secret and resources.
+    pub(crate) fn settings(&self) -> String {
+        let given = json!([self.secret, self.resources]);
+        let hash = blake3::hash(given.to_string().as_bytes()).to_hex();
+        hash.get(..16).unwrap_or_default().to_owned()
+    }
+
     /// The owner of strands and claims: the integration if they are deleted with it, else nobody.
     pub(crate) fn owner_of_strands(&self) -> Option<OwnerReference> {
         let owner = OwnerReference {
@@ -171,11 +188,12 @@ impl Validated {
     }
 }
 
-/// Small requests, which fit into every pod. No CPU limit, which would only throttle. An idle sidecar takes below 20 MiB.
+/// Small requests, which fit into every pod; an idle sidecar takes below 20 MiB. Both limits are set, because namespaces with
+/// a quota refuse containers without; the CPU limit is high, because it only throttles.
 fn default_resources() -> ResourceRequirements {
     let resources = json!({
         "requests": {"cpu": "10m", "memory": "32Mi"},
-        "limits": {"memory": "256Mi"},
+        "limits": {"cpu": "1", "memory": "256Mi"},
     });
     serde_json::from_value(resources).unwrap_or_default()
 }
@@ -219,6 +237,15 @@ pub(crate) mod tests {
         );
         assert_eq!(validated.owner_of_strands(), None);
         assert!(validated.secret.is_none() && validated.resources.requests.is_some());
+    }
+
+    #[test]
+    fn a_selector_that_cannot_be_read_selects_nothing_and_breaks_nothing_else() {
+        let typo = json!({"matchExpressions": [{"key": "a", "operator": "Inn", "values": ["b"]}]});
+        let validated = validated(&json!({"workloadSelector": typo}));
+        assert!(validated.selector.is_none());
+        let why = validated.unreadable_selector.unwrap();
+        assert!(!why.is_empty(), "{why}");
     }
 
     #[test]

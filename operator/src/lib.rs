@@ -27,6 +27,7 @@ pub mod reason;
 mod strands;
 mod tasks;
 pub mod telemetry;
+mod token;
 mod writes;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -128,7 +129,8 @@ async fn start(
     let panicked = Arc::new(Notify::new());
     let metrics = Arc::clone(&context.metrics);
     let decide = Arc::clone(&product.decide);
-    let router = admission::review::router(decide, metrics, Arc::clone(&panicked));
+    let router =
+        admission::review::router(decide, certificates.paths(), metrics, Arc::clone(&panicked));
     let webhook = webhook.into_std();
     let webhook = webhook.map_err(|source| stopped("webhook", source))?;
     let serving = admission::server::serve(webhook, certificates.tls(), router, shutdown.clone());

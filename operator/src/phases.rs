@@ -12,6 +12,18 @@ use kube::ResourceExt as _;
 /// How many strands a message names.
 const NAMED_MAX: usize = 5;
 
+/// What was heard of a strand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Report {
+    /// Nothing: it is new, or it was deleted and created again.
+    #[default]
+    Never,
+    /// Its last report is old.
+    Old,
+    /// Its holder has reported recently.
+    Fresh,
+}
+
 /// What one strand shows for a change of phase.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Evidence {
@@ -19,8 +31,8 @@ pub(crate) struct Evidence {
     pub(crate) name: String,
     /// Whether a pod holds it.
     pub(crate) held: bool,
-    /// Whether its holder has reported recently.
-    pub(crate) fresh: bool,
+    /// What was heard of it.
+    pub(crate) report: Report,
     /// The phase that its sidecar obeys.
     pub(crate) obeys: Option<Phase>,
     /// Records that Supabase does not have yet.
@@ -36,11 +48,16 @@ pub(crate) struct Evidence {
 impl Evidence {
     /// Reads a strand's status; the caller judges whether it is `fresh` and `intact`.
     pub(crate) fn of(strand: &BoboykaStrand, fresh: bool, intact: bool) -> Self {
+        let report = match strand.status {
+            None => Report::Never,
+            Some(_) if fresh => Report::Fresh,
+            Some(_) => Report::Old,
+        };
         let status = strand.status.clone().unwrap_or_default();
         Self {
+            report,
             name: strand.name_any(),
             held: strand.spec.holder.is_some(),
-            fresh,
             obeys: status.phase,
             backlog: status.backlog,
             dead_letters: status.dead_letters,
@@ -52,7 +69,7 @@ impl Evidence {
     /// Whether the strand's sidecar is ready; `strand` is the strand that this shows.
     pub(crate) fn is_ready(&self, strand: &BoboykaStrand) -> bool {
         let status = strand.status.as_ref();
-        self.fresh && status.is_some_and(|status| status.ready)
+        self.report == Report::Fresh && status.is_some_and(|status| status.ready)
     }
 
     fn is_drained(&self, generation: i64) -> bool {
@@ -141,15 +158,21 @@ fn first_phase(requested: Phase, strands: &[Evidence]) -> Phase {
 }
 
 fn gates(phase: Phase, request: Request, strands: &[Evidence]) -> Vec<Gate> {
-    let silent = |strand: &&Evidence| strand.held && !(strand.fresh && strand.obeys == Some(phase));
+    // What no pod holds is drained, and reports then; without a Supabase there is nothing to drain.
+    let silent = |strand: &&Evidence| {
+        let unknown = strand.report == Report::Never && request.has_supabase;
+        let obeys = strand.report == Report::Fresh && strand.obeys == Some(phase);
+        unknown || strand.held && !obeys
+    };
     let mut gates = vec![gate(
         "Reported",
         strands.iter().filter(silent),
         &format!("every running sidecar has reported and obeys {phase}"),
-        |strand| match strand.obeys {
-            _ if !strand.fresh => "has not reported".to_owned(),
-            Some(obeys) => format!("obeys {obeys}"),
-            None => "obeys no phase yet".to_owned(),
+        |strand| match (strand.report, strand.obeys) {
+            (Report::Never, _) => "has never reported".to_owned(),
+            (Report::Old, _) => "has not reported".to_owned(),
+            (Report::Fresh, Some(obeys)) => format!("obeys {obeys}"),
+            (Report::Fresh, None) => "obeys no phase yet".to_owned(),
         },
     )];
     if request.has_supabase {

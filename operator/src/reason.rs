@@ -84,22 +84,34 @@ words! {
         RollingOut,
         /// A sidecar did not become ready with its new image.
         RolloutStopped,
+        /// Sidecars run with a Secret or resources that the integration had before.
+        OldSettings,
         /// The integration is suspended.
         Suspended,
         /// A strand ends before a head that was seen.
         HeadWentBack,
         /// A strand has another block where one was seen.
         HeadForked,
+        /// The claim of a strand was deleted.
+        ClaimLost,
+        /// The claim of a strand is another one than before.
+        ClaimReplaced,
         /// A sidecar reports a broken chain.
         ChainBroken,
         /// Supabase refuses records.
         DeadLetters,
+        /// A Job failed to mirror what a strand without a pod has left.
+        DrainFailed,
         /// Records wait for Supabase.
         Backlog,
         /// The phase in force mirrors nothing.
         PhaseMirrorsNothing,
         /// Strands are lost with their pods.
         EphemeralStorage,
+        /// The selector can't be read.
+        InvalidSelector,
+        /// An older integration selects the same workloads.
+        Overlap,
         /// Another field manager set the label of a workload.
         Conflict,
     }

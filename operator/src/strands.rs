@@ -1,7 +1,7 @@
 //! Everything about strands: which one a pod gets, what is written about them, and whether their heads hold.
 //!
-//! `choice`, `change`, `held`, `slot` and `witness` are pure. `ledger` alone writes strands and the claims on their
-//! volumes; `give` retries until a pod has a strand.
+//! `choice`, `requester`, `change`, `held`, `slot` and `witness` are pure. `ledger` alone writes strands and the claims on their
+//! volumes; `give` retries until a pod has a strand, and `throttle` bounds what it writes.
 
 pub(crate) mod change;
 pub(crate) mod choice;
@@ -10,5 +10,7 @@ mod given;
 pub(crate) mod held;
 pub(crate) mod ledger;
 pub(crate) mod refusal;
+pub(crate) mod requester;
 pub(crate) mod slot;
+mod throttle;
 pub(crate) mod witness;

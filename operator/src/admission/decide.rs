@@ -9,13 +9,23 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, ResourceExt as _};
 
 use super::decision::Decision;
-use super::inject::{Found, look, patch};
+use super::inject::patch;
+use super::servable::{Unservable, check};
 use crate::caches::Caches;
 use crate::causes::causes;
 use crate::integration::{Defaults, Validated, validate};
-use crate::strands::choice::Requester;
 use crate::strands::give::Giver;
 use crate::strands::refusal::Refusal;
+use crate::strands::requester::Requester;
+
+/// Why a pod is refused. Its creator reads the message, with its causes.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("the pod can't have a sidecar: {0}")]
+    Unservable(#[from] Unservable),
+    #[error(transparent)]
+    NoStrand(#[from] Refusal),
+}
 
 /// Decides about pods.
 pub(crate) struct Decider {
@@ -45,10 +55,7 @@ impl Decider {
             return Decision::Skip(format!("the pod has no label {}", names::INTEGRATION_LABEL));
         };
         let namespace = request.namespace.as_deref().unwrap_or_default();
-        let decided = match self.integration(namespace, integration).await {
-            Ok(integration) => self.decide_on(pod, &integration, request.dry_run).await,
-            Err(refusal) => Err(refusal),
-        };
+        let decided = self.decide_on(pod, namespace, integration, &request).await;
         decided.unwrap_or_else(|refusal| {
             let name = pod
                 .metadata
@@ -71,21 +78,24 @@ impl Decider {
     async fn decide_on(
         &self,
         pod: &DynamicObject,
-        integration: &Validated,
-        dry_run: bool,
-    ) -> Result<Decision, Refusal> {
-        match look(pod) {
-            Found::Forged(what) => Err(Refusal::Forged(what)),
-            Found::Injected(held) => {
-                self.giver.check(integration, &held).await?;
-                Ok(Decision::Skip("the pod has its sidecar already".to_owned()))
-            }
-            Found::Untouched => {
-                let requester = Requester::of(pod);
-                let held = self.giver.give(integration, &requester, dry_run).await?;
-                Ok(Decision::Inject(patch(pod, integration, &held)))
-            }
-        }
+        namespace: &str,
+        integration: &str,
+        request: &AdmissionRequest<DynamicObject>,
+    ) -> Result<Decision, Refused> {
+        check(pod)?;
+        let user = request.user_info.username.as_deref().unwrap_or_default();
+        let requester = Requester::of(pod, user)?;
+        let integration = self.integration(namespace, integration).await?;
+        let giver = &self.giver;
+        let held = giver
+            .give(&integration, &requester, request.dry_run)
+            .await?;
+        Ok(Decision::Inject(patch(
+            pod,
+            &integration,
+            &requester,
+            &held,
+        )))
     }
 
     /// The pod's integration, from the cache or, if it was created a moment ago, from the API server.

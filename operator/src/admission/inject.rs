@@ -4,60 +4,27 @@
 
 use boboyka_crds::names;
 use json_patch::Patch;
-use kube::ResourceExt as _;
+use kube::ResourceExt;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::container::{self, USER};
 use crate::integration::{Storage, Validated};
 use crate::strands::held::Held;
+use crate::strands::requester::Requester;
+use crate::strands::slot;
 
 /// Lists the local volumes that a pod may lose. Without it, the cluster-autoscaler removes no node with an `emptyDir`:
 /// <https://github.com/kubernetes/autoscaler/blob/master/cluster-autoscaler/FAQ.md>.
 const EVICTABLE_ANNOTATION: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes";
 
-/// What a pod has of the operator's when it arrives.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Found {
-    /// Nothing: it needs a strand.
-    Untouched,
-    /// A sidecar: the API server asks again in the same admission, or a client retries with the answer.
-    Injected(Held),
-    /// Something that only the operator may set; its name.
-    Forged(String),
-}
-
-/// Looks for what a pod has of the operator's.
-pub(super) fn look(pod: &DynamicObject) -> Found {
-    let annotation = |name: &str| pod.annotations().get(name).cloned();
-    let ours = |list: &str| {
-        let containers = pod.data.pointer(list).and_then(Value::as_array);
-        containers.is_some_and(|list| {
-            list.iter()
-                .any(|one| one.get("name") == Some(&names::CONTAINER.into()))
-        })
-    };
-    let has_container = ours("/spec/initContainers") || ours("/spec/containers");
-    match (
-        annotation(names::STRAND_ANNOTATION),
-        annotation(names::TOKEN_ANNOTATION),
-        has_container,
-    ) {
-        (Some(strand), Some(token), true) => Found::Injected(Held { strand, token }),
-        (None, None, false) => Found::Untouched,
-        (Some(_), _, _) => Found::Forged(format!(
-            "metadata.annotations[{}]",
-            names::STRAND_ANNOTATION
-        )),
-        (_, Some(_), _) => {
-            Found::Forged(format!("metadata.annotations[{}]", names::TOKEN_ANNOTATION))
-        }
-        (None, None, true) => Found::Forged(format!("a container named {}", names::CONTAINER)),
-    }
-}
-
 /// The patch that gives a pod its sidecar and the strand that it holds from now on.
-pub(super) fn patch(pod: &DynamicObject, integration: &Validated, held: &Held) -> Patch {
+pub(super) fn patch(
+    pod: &DynamicObject,
+    integration: &Validated,
+    requester: &Requester,
+    held: &Held,
+) -> Patch {
     let mut patch = Vec::new();
     let mut add =
         |path: String, value: Value| patch.push(json!({"op": "add", "path": path, "value": value}));
@@ -75,15 +42,22 @@ pub(super) fn patch(pod: &DynamicObject, integration: &Validated, held: &Held) -
             json!(volumes),
         );
     }
+    let slot = requester.slot.as_ref().map(slot::text);
+    let settings = integration.settings();
     for (name, value) in [
-        (names::STRAND_ANNOTATION, &held.strand),
-        (names::TOKEN_ANNOTATION, &held.token),
-        (names::IMAGE_ANNOTATION, &integration.image),
+        (names::STRAND_ANNOTATION, Some(&held.strand)),
+        (names::TOKEN_ANNOTATION, Some(&held.token)),
+        (names::IMAGE_ANNOTATION, Some(&integration.image)),
+        (names::SETTINGS_ANNOTATION, Some(&settings)),
+        (names::SLOT_ANNOTATION, slot.as_ref()),
+        (names::WORKLOAD_ANNOTATION, requester.workload.as_ref()),
     ] {
-        add(
-            format!("/metadata/annotations/{}", escaped(name)),
-            json!(value),
-        );
+        if let Some(value) = value {
+            add(
+                format!("/metadata/annotations/{}", escaped(name)),
+                json!(value),
+            );
+        }
     }
     for list in ["initContainers", "volumes"] {
         if pod
@@ -143,7 +117,11 @@ mod tests {
             token: "t-1".to_owned(),
         };
         let integration = validated(&json!({"supabase": {"secretRef": {"name": "s"}}}));
-        let patch = patch(&pod(value.clone()), &integration, &held);
+        let requester = Requester {
+            slot: slot::read("StatefulSet/web/0"),
+            workload: Some("StatefulSet/web".to_owned()),
+        };
+        let patch = patch(&pod(value.clone()), &integration, &requester, &held);
         json_patch::patch(&mut value, &patch).unwrap();
         value
     }
@@ -179,33 +157,13 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_pod_gets_all_that_is_missing_and_is_known_again() {
+    fn a_bare_pod_gets_all_that_is_missing() {
         let after = injected(json!({"metadata": {}, "spec": {"containers": [{"name": "app"}]}}));
-        assert_eq!(after["spec"]["securityContext"]["fsGroup"], 65532);
+        assert_eq!(after["spec"]["securityContext"]["fsGroup"], USER);
         assert_eq!(after["spec"]["volumes"].as_array().unwrap().len(), 3);
-        let found = look(&pod(after));
-        assert!(
-            matches!(found, Found::Injected(held) if held.strand == "boboyka-0" && held.token == "t-1")
-        );
-    }
-
-    #[test]
-    fn what_only_we_may_give_is_not_taken_from_others() {
-        let forged = [
-            json!({"metadata": {"annotations": {"boboyka.sapixdb.com/strand": "boboyka-1"}}, "spec": {}}),
-            json!({"metadata": {"annotations": {"boboyka.sapixdb.com/admission": "t"}}, "spec": {}}),
-            json!({"metadata": {}, "spec": {"containers": [{"name": "boboyka-sidecar"}]}}),
-        ];
-        for value in forged {
-            assert!(
-                matches!(look(&pod(value.clone())), Found::Forged(_)),
-                "{value}"
-            );
-        }
-        assert_eq!(
-            look(&pod(json!({"metadata": {}, "spec": {}}))),
-            Found::Untouched
-        );
+        let annotations = &after["metadata"]["annotations"];
+        assert_eq!(annotations[names::SLOT_ANNOTATION], "StatefulSet/web/0");
+        assert_eq!(annotations[names::WORKLOAD_ANNOTATION], "StatefulSet/web");
     }
 
     #[test]

@@ -1,66 +1,94 @@
 //! Reads the API server's admission reviews, has them decided within a deadline, and answers them.
 //!
-//! The size of a body, the number of reviews at a time and the time for each are bounded. A decision that panics is
-//! answered with an error and ends the process: nobody knows what it left half done.
+//! Only who calls by a secret path is heard. The bytes of all bodies together, the number of decisions at a time and the
+//! time for each are bounded. A decision that panics is answered with an error and ends the process: nobody knows what it
+//! left half done.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::State;
-use axum::http::{Request, StatusCode, header};
+use axum::http::{Method, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::{Extension, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use boboyka_crds::quantity;
 use futures_util::FutureExt as _;
 use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview};
 use kube::core::{DynamicObject, Status};
 use serde_json::Value;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout};
 
 use super::decision::{Decide, Decision};
+use super::paths::Paths;
+use super::places::Place;
 use crate::causes::causes;
 use crate::metrics::{Admitted, Metrics};
 
-/// An API server takes objects of up to 3 MiB, and a review of an update has two.
-const BODY_BYTES_MAX: usize = 7 << 20;
-/// Reviews at a time, which bounds memory together with the size of a body. A decision takes about a millisecond.
-const REVIEWS_MAX: usize = 32;
-/// From the head of a request to its answer; shorter than the API server waits.
-const DEADLINE: Duration = Duration::from_secs(5);
+/// The largest review. An API server stores no object of half this size.
+const BODY_BYTES_MAX: usize = 3 << 20;
+/// The bytes of all reviews in flight, which bound memory: a review takes some times its bytes.
+const FLIGHT_BYTES_MAX: usize = 6 << 20;
+/// The body of a request arrives within this time.
+const BODY_TIME_MAX: Duration = Duration::from_secs(1);
+/// Decisions at a time. A decision takes about a millisecond.
+const DECISIONS_MAX: usize = 32;
+/// From the head of a request to its answer, at most.
+const DEADLINE: Duration = Duration::from_secs(4);
+/// An API server that waits less long gets its answer within this part of its time.
+const PART_OF_TIMEOUT: f64 = 0.8;
 
 /// The state of the handler.
 struct Reviews {
     decide: Decide,
     metrics: Arc<Metrics>,
+    paths: Paths,
+    bytes: Semaphore,
     permits: Semaphore,
     panicked: Arc<Notify>,
 }
 
-/// The routes of the https server. `panicked` is notified when a decision panicked.
-pub(crate) fn router(decide: Decide, metrics: Arc<Metrics>, panicked: Arc<Notify>) -> Router {
+/// The routes of the https server: the secret `paths`, and nothing else. `panicked` is notified when a decision panicked.
+pub(crate) fn router(
+    decide: Decide,
+    paths: Paths,
+    metrics: Arc<Metrics>,
+    panicked: Arc<Notify>,
+) -> Router {
     let reviews = Reviews {
         decide,
         metrics,
-        permits: Semaphore::new(REVIEWS_MAX),
+        paths,
+        bytes: Semaphore::new(FLIGHT_BYTES_MAX),
+        permits: Semaphore::new(DECISIONS_MAX),
         panicked,
     };
-    Router::new()
-        .route("/inject", post(inject))
-        .with_state(Arc::new(reviews))
+    Router::new().fallback(inject).with_state(Arc::new(reviews))
 }
 
-async fn inject(State(reviews): State<Arc<Reviews>>, request: Request<Body>) -> Response {
+async fn inject(
+    State(reviews): State<Arc<Reviews>>,
+    place: Option<Extension<Place>>,
+    request: Request<Body>,
+) -> Response {
+    if request.method() != Method::POST || !reviews.paths.has(request.uri().path()) {
+        // Nothing is read of the body, and the connection ends.
+        return (StatusCode::NOT_FOUND, [(header::CONNECTION, "close")]).into_response();
+    }
+    if let Some(Extension(place)) = place {
+        place.prove();
+    }
     let began = Instant::now();
-    let (outcome, answer) = match timeout(DEADLINE, reviews.answer(request)).await {
+    let deadline = deadline(request.uri().query());
+    let (outcome, answer) = match timeout(deadline, reviews.answer(request)).await {
         Ok(Ok(answered)) => answered,
         Ok(Err(error)) => (error.outcome, error.into_response()),
         Err(_) => {
-            let error = ReviewError::timeout();
+            let error = ReviewError::timeout(deadline);
             tracing::error!(
                 error = error.message,
                 "could not answer an admission review"
@@ -72,16 +100,28 @@ async fn inject(State(reviews): State<Arc<Reviews>>, request: Request<Body>) -> 
     answer
 }
 
+/// When the answer must be there: before the API server gives up, which says in the query how long it waits.
+fn deadline(query: Option<&str>) -> Duration {
+    let mut parts = query.unwrap_or_default().split('&');
+    let waits = parts.find_map(|part| part.strip_prefix("timeout="));
+    let waits = waits.and_then(quantity::duration);
+    waits.map_or(DEADLINE, |waits| {
+        waits.mul_f64(PART_OF_TIMEOUT).min(DEADLINE)
+    })
+}
+
 impl Reviews {
     async fn answer(&self, request: Request<Body>) -> Result<(Admitted, Response), ReviewError> {
-        // Before the body is read: what waits takes no memory.
-        let _permit = self.permits.acquire().await;
-        let body = to_bytes(request.into_body(), BODY_BYTES_MAX)
+        let (body, _bytes) = timeout(BODY_TIME_MAX, self.read(request))
             .await
-            .map_err(|error| {
-                ReviewError::malformed(format!("could not read the body: {}", causes(&error)))
-            })?;
+            .map_err(|_| {
+                let most = BODY_TIME_MAX.as_secs();
+                ReviewError::malformed(format!("the body did not arrive within {most} s"))
+            })??;
+        // After the body is read: what arrives slowly keeps no decision waiting.
+        let _permit = self.permits.acquire().await;
         let review = decode(&body).map_err(ReviewError::malformed)?;
+        drop(body);
         let subject = Subject::of(&review);
         let response = AdmissionResponse::from(&review);
         let decide = &self.decide;
@@ -99,6 +139,30 @@ impl Reviews {
         let answer = encode(response, decision).map_err(|error| ReviewError::failed(&error))?;
         let json = [(header::CONTENT_TYPE, "application/json")];
         Ok((outcome, (json, answer).into_response()))
+    }
+
+    /// The body, and the room that it takes among the bytes in flight.
+    async fn read(
+        &self,
+        request: Request<Body>,
+    ) -> Result<(Bytes, SemaphorePermit<'_>), ReviewError> {
+        let length = request.headers().get(header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+        // An API server always says how much it sends.
+        let length = length.filter(|length| *length <= BODY_BYTES_MAX);
+        let length = length.ok_or_else(|| {
+            ReviewError::malformed(format!(
+                "a review has a Content-Length of at most {BODY_BYTES_MAX} bytes"
+            ))
+        })?;
+        let room = u32::try_from(length).unwrap_or(u32::MAX);
+        let room = self.bytes.acquire_many(room).await;
+        let room = room.map_err(|_| ReviewError::malformed("the operator ends".to_owned()))?;
+        let body = to_bytes(request.into_body(), length).await;
+        let body = body.map_err(|error| {
+            ReviewError::malformed(format!("could not read the body: {}", causes(&error)))
+        })?;
+        Ok((body, room))
     }
 }
 
@@ -142,14 +206,11 @@ impl ReviewError {
         }
     }
 
-    fn timeout() -> Self {
+    fn timeout(deadline: Duration) -> Self {
         Self {
             outcome: Admitted::TimedOut,
             code: StatusCode::INTERNAL_SERVER_ERROR,
-            message: format!(
-                "the operator did not decide about the pod within {} s",
-                DEADLINE.as_secs()
-            ),
+            message: format!("the operator did not decide about the pod within {deadline:?}"),
         }
     }
 }

@@ -5,11 +5,20 @@ use std::time::Duration;
 
 use axum::Router;
 use axum_server::Handle;
-use axum_server::tls_rustls::RustlsConfig;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use tokio_util::sync::CancellationToken;
 
-/// A new connection must send its first request within this time.
-const FIRST_REQUEST_MAX: Duration = Duration::from_secs(10);
+use super::places::Places;
+
+/// A new connection must finish its TLS handshake, and then send the head of its first request, within this time each.
+const FIRST_REQUEST_MAX: Duration = Duration::from_secs(2);
+/// A connection without a request is closed after this time. API servers close theirs after 90 s; a server that closed
+/// first might do so just when a review arrives.
+const IDLE_MAX: Duration = Duration::from_mins(2);
+/// Connections that have sent no review yet.
+const UNPROVED_MAX: usize = 128;
+/// A connection's buffer: a review is larger, and its body is read apart from it.
+const BUFFER_BYTES_MAX: usize = 64 << 10;
 /// Reviews in flight are answered within this time after the signal.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 
@@ -21,11 +30,18 @@ pub(crate) async fn serve(
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
     let handle = Handle::<SocketAddr>::new();
+    let acceptor = RustlsAcceptor::new(tls)
+        .handshake_timeout(FIRST_REQUEST_MAX)
+        .acceptor(Places::new(UNPROVED_MAX));
     // HTTP/1.1 is what API servers speak to webhooks.
-    let server = axum_server::from_tcp_rustls(listener, tls)?
+    let mut server = axum_server::from_tcp(listener)?
+        .acceptor(acceptor)
         .http1_only()
         .first_request_timeout(FIRST_REQUEST_MAX)
         .handle(handle.clone());
+    let mut http1 = server.http_builder().http1();
+    http1.header_read_timeout(IDLE_MAX);
+    http1.max_buf_size(BUFFER_BYTES_MAX);
     let serving = server.serve(router.into_make_service());
     tokio::pin!(serving);
     tokio::select! {

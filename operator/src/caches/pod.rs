@@ -3,6 +3,8 @@
 use boboyka_crds::names;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
+use crate::token::digest;
+
 /// A labelled pod that has not ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Pod {
@@ -14,10 +16,16 @@ pub(crate) struct Pod {
     pub(crate) uid: String,
     /// The strand that it was given.
     pub(crate) strand: Option<String>,
-    /// The token that ties it to the strand.
+    /// The hash of the token that ties it to the strand.
     pub(crate) token: Option<String>,
+    /// The slot whose strand it was given.
+    pub(crate) slot: Option<Box<str>>,
+    /// Its workload.
+    pub(crate) workload: Option<Box<str>>,
     /// The image that its sidecar should run.
     pub(crate) image: Option<String>,
+    /// A hash of the Secret and the resources that its sidecar got.
+    pub(crate) settings: Option<Box<str>>,
     /// Since when its sidecar is being moved to that image.
     pub(crate) updating_since: Option<Time>,
     /// Whether it is terminating.
@@ -37,8 +45,17 @@ impl Pod {
             name: meta.name.unwrap_or_default(),
             uid: meta.uid.unwrap_or_default(),
             strand: annotations.remove(names::STRAND_ANNOTATION),
-            token: annotations.remove(names::TOKEN_ANNOTATION),
+            token: annotations
+                .remove(names::TOKEN_ANNOTATION)
+                .map(|token| digest(&token)),
+            slot: annotations.remove(names::SLOT_ANNOTATION).map(Into::into),
+            workload: annotations
+                .remove(names::WORKLOAD_ANNOTATION)
+                .map(Into::into),
             image: annotations.remove(names::IMAGE_ANNOTATION),
+            settings: annotations
+                .remove(names::SETTINGS_ANNOTATION)
+                .map(Into::into),
             updating_since: since.and_then(|text| text.parse().ok()).map(Time),
             terminating: meta.deletion_timestamp.is_some(),
             drains: labels.contains_key(names::DRAIN_LABEL),

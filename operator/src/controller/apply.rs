@@ -10,12 +10,14 @@ use std::sync::Arc;
 use boboyka_crds::BoboykaStrand;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Client, ResourceExt as _};
 
 use super::label::label;
 use super::memory::Memory;
 use super::plan::Plan;
+use super::plan::drains::Ending;
 use super::rollout::Rollout;
 use super::workload::Workload;
 use crate::causes::causes;
@@ -35,6 +37,7 @@ pub(super) struct Applied {
     rollout: Rollout,
     failures: Vec<String>,
     contested: Vec<String>,
+    overlaps: Vec<String>,
 }
 
 impl Applied {
@@ -46,6 +49,11 @@ impl Applied {
     /// The writes that failed, each as `could not DO THIS: CAUSE`.
     pub(super) fn failures(&self) -> &[String] {
         &self.failures
+    }
+
+    /// Workloads that an older integration selects too.
+    pub(super) fn overlaps(&self) -> &[String] {
+        &self.overlaps
     }
 
     /// Workloads on which another field manager set the label.
@@ -65,9 +73,11 @@ pub(super) async fn apply(
         bind_role,
         change,
         drain,
-        recreate,
+        end,
+        make,
         claim,
         own_claims,
+        overlaps,
         resize_claims,
         select,
         deselect,
@@ -83,10 +93,14 @@ pub(super) async fn apply(
     if bind_role {
         work.bind_role(memory).await;
     }
-    work.recreate(&recreate).await;
+    work.make(&make).await;
     work.change(&change, memory).await;
     work.drain(&drain).await;
-    work.claim(&claim, &own_claims, resize_claims).await;
+    work.end(&end, memory).await;
+    work.claim(&claim, &own_claims).await;
+    if resize_claims {
+        work.resize(memory).await;
+    }
     work.select(&select, memory).await;
     work.deselect(&deselect, memory).await;
     let rolled = sidecars::roll(client, validated, &rollout).await;
@@ -95,6 +109,7 @@ pub(super) async fn apply(
         rollout,
         failures: work.failures,
         contested: work.contested,
+        overlaps,
     }
 }
 
@@ -127,15 +142,13 @@ impl Work<'_> {
         memory.bound = ok.then(|| (Moment::now().instant, self.validated.generation));
     }
 
-    async fn recreate(&mut self, strands: &[BoboykaStrand]) {
+    async fn make(&mut self, strands: &[BoboykaStrand]) {
         let ledger = &self.ledger;
-        let writes = strands
-            .iter()
-            .map(|strand| async { ledger.make(strand).await.map(drop) }.boxed());
+        let writes = strands.iter().map(|strand| ledger.make(strand).boxed());
         let outcomes = concurrently(writes.collect()).await;
         for (strand, outcome) in strands.iter().zip(outcomes) {
             let name = strand.name_any();
-            self.note(outcome, || format!("create strand {name} from its claim"));
+            self.note(outcome, || format!("create strand {name} and its claim"));
         }
     }
 
@@ -168,11 +181,27 @@ impl Work<'_> {
         }
     }
 
+    async fn end(&mut self, jobs: &[(Arc<Job>, String, Ending)], memory: &mut Memory) {
+        for (job, strand, why) in jobs {
+            let ended = objects::end(self.client, self.validated, job, strand, *why).await;
+            let ok = self.note(ended, || format!("delete Job {}", job.name_any()));
+            match why {
+                Ending::Failed if ok => {
+                    *memory.drain_failures.entry(strand.clone()).or_default() += 1;
+                }
+                Ending::Failed => {}
+                // What failed before says nothing of other settings, or of a strand that was drained or has a pod.
+                Ending::Wanted | Ending::Changed | Ending::Done => {
+                    memory.drain_failures.remove(strand);
+                }
+            }
+        }
+    }
+
     async fn claim(
         &mut self,
         unclaimed: &[Arc<BoboykaStrand>],
         own: &[(String, Option<OwnerReference>)],
-        resize: bool,
     ) {
         for strand in unclaimed {
             let made = self.ledger.make_claim(strand).await;
@@ -183,10 +212,24 @@ impl Work<'_> {
             let owned = self.ledger.own_claim(claim, owner.as_ref()).await;
             self.note(owned, || format!("change the owner of claim {claim}"));
         }
-        if resize {
-            let resized = self.ledger.resize_claims().await;
-            self.note(resized, || "request larger volumes".to_owned());
+    }
+
+    /// Requests the size on every claim, each by itself, until all of them have it.
+    async fn resize(&mut self, memory: &mut Memory) {
+        let resized = match self.ledger.resize_claims().await {
+            Ok(resized) => resized,
+            Err(error) => {
+                self.note(Err(error), || "list the claims of strands".to_owned());
+                return;
+            }
+        };
+        let mut done = resized.unbound == 0;
+        for (claim, outcome) in resized.outcomes {
+            done &= self.note(outcome, || {
+                format!("request spec.storage.size on claim {claim}")
+            });
         }
+        memory.resized = done.then_some(self.validated.generation);
     }
 
     async fn select(&mut self, workloads: &[Workload], memory: &mut Memory) {
@@ -232,6 +275,15 @@ impl Applied {
             rollout,
             failures: Vec::new(),
             contested: Vec::new(),
+            overlaps: Vec::new(),
+        }
+    }
+
+    /// A plan whose workloads an older integration selects too.
+    pub(super) fn overlapping(overlaps: &[&str]) -> Self {
+        Self {
+            overlaps: overlaps.iter().map(|one| (*one).to_owned()).collect(),
+            ..Self::well(Rollout::Done)
         }
     }
 

@@ -92,6 +92,13 @@ impl Leader {
         memories.insert(of, memory);
     }
 
+    /// Forgets integrations that no longer exist.
+    pub(super) fn forget_deleted(&self) {
+        let exists = |one: &Touched| self.caches.integrations.get(one).is_some();
+        let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
+        memories.retain(|one, _| exists(one));
+    }
+
     /// One look; returns when to look again.
     pub(super) async fn look_at(
         &self,
@@ -132,7 +139,8 @@ impl Leader {
         };
         let seen = observe(&self.caches, integration);
         memory.note_heads(&seen, now.instant);
-        let evidence = seen.evidence(&before, &now.time);
+        memory.reports.note(&seen.strands, &now);
+        let evidence = seen.evidence(&before, &memory.reports, &now);
         let standing = phases::decide(validated.request(), &before, &evidence, &now.time);
         let grace = self.settings.grace;
         let plan = plan(&Situation::new(&validated, &seen, memory, grace, &now));

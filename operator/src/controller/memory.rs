@@ -6,6 +6,7 @@ use std::time::Instant;
 use boboyka_crds::HeadReference;
 use kube::ResourceExt as _;
 
+use super::reports::Reports;
 use super::seen::Seen;
 use crate::strands::witness;
 
@@ -22,6 +23,12 @@ pub(super) struct Memory {
     pub(super) store_due: HashMap<String, Instant>,
     /// The newest head that each strand reported to this replica, by the strand's UID.
     pub(super) heads: HashMap<String, HeadReference>,
+    /// How old the strands' reports are.
+    pub(super) reports: Reports,
+    /// The generation whose size every claim requests.
+    pub(super) resized: Option<i64>,
+    /// How often in a row Jobs failed to drain a strand, by the strand's name.
+    pub(super) drain_failures: HashMap<String, u32>,
     /// When the status was last written.
     pub(super) written: Option<Instant>,
     /// Failures in a row.

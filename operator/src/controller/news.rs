@@ -11,6 +11,12 @@ use crate::reason::{ConditionType, Reason, again};
 
 /// The API server accepts notes of up to 1024 characters.
 const NOTE_MAX: usize = 1000;
+/// What every start and every rollout brings with it.
+const ORDINARY: [Reason; 3] = [
+    Reason::SidecarsNotReady,
+    Reason::RollingOut,
+    Reason::PhaseAdvancing,
+];
 /// The action of an Event about a phase.
 const TRANSITION: &str = "Transition";
 
@@ -55,7 +61,7 @@ pub(super) fn events(before: &IntegrationStatus, after: &IntegrationStatus) -> V
     let phase = phase_changed(before, after);
     let gate = gate_closed(before, after);
     let conditions = after.conditions.iter();
-    let conditions = conditions.filter_map(|one| condition_changed(before, one));
+    let conditions = conditions.filter_map(|one| condition_changed(before, after, one));
     phase.into_iter().chain(gate).chain(conditions).collect()
 }
 
@@ -92,7 +98,11 @@ fn gates_text(status: &IntegrationStatus) -> String {
 }
 
 /// The Event about a condition whose status or reason changed, if it is news.
-fn condition_changed(before: &IntegrationStatus, condition: &Condition) -> Option<Event> {
+fn condition_changed(
+    before: &IntegrationStatus,
+    after: &IntegrationStatus,
+    condition: &Condition,
+) -> Option<Event> {
     let kind = condition.type_.as_str();
     let is_kind = |one: ConditionType| one.as_str() == kind;
     let mut earlier = before.conditions.iter();
@@ -101,8 +111,9 @@ fn condition_changed(before: &IntegrationStatus, condition: &Condition) -> Optio
         was.is_some_and(|was| was.status == condition.status && was.reason == condition.reason);
     // These change with every batch and every roll-out; others tell why.
     let is_passing = is_kind(ConditionType::MirrorCaughtUp) || is_kind(ConditionType::Reconciling);
-    // The transition has an Event of its own.
-    let is_told = condition.reason == Reason::PhaseGateClosed.as_str();
+    // The transition has an Event of its own, and so has the condition that these sum up.
+    let is_told = condition.reason == Reason::PhaseGateClosed.as_str()
+        || is_told_by_another(after, condition);
     let is_good = condition.status == "True" && !is_kind(ConditionType::Stalled);
     // A good beginning is no news.
     if is_same || is_passing || is_told || (is_good && was.is_none()) {
@@ -113,12 +124,27 @@ fn condition_changed(before: &IntegrationStatus, condition: &Condition) -> Optio
     } else {
         condition.reason.clone()
     };
-    let type_ = if is_good {
+    let is_ordinary = ORDINARY.iter().any(|one| one.as_str() == condition.reason);
+    let type_ = if is_good || is_ordinary {
         EventType::Normal
     } else {
         EventType::Warning
     };
     Some(event(type_, kind, &reason, &condition.message))
+}
+
+/// Whether a condition only sums up another one, which tells the same.
+fn is_told_by_another(after: &IntegrationStatus, condition: &Condition) -> bool {
+    // From the one that sums up most.
+    let order = [ConditionType::Ready, ConditionType::Stalled].map(ConditionType::as_str);
+    let rank = |one: &Condition| order.iter().position(|kind| *kind == one.type_);
+    let rank_of = |one: &Condition| rank(one).unwrap_or(order.len());
+    after.conditions.iter().any(|one| {
+        one.reason == condition.reason
+            && rank_of(one) > rank_of(condition)
+            && one.type_ != ConditionType::Reconciling.as_str()
+            && (one.status != "True" || one.type_ == ConditionType::Stalled.as_str())
+    })
 }
 
 fn event(type_: EventType, action: &str, reason: &str, note: &str) -> Event {

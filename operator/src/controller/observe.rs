@@ -2,12 +2,14 @@
 
 use boboyka_crds::{BoboykaIntegration, names};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::Selector;
 use kube::runtime::reflector::Store;
 use kube::{Resource, ResourceExt as _};
 
 use super::seen::Seen;
 use super::workload::{Workload, WorkloadKind};
 use crate::caches::{Caches, Meta};
+use crate::integration::selector_of;
 
 /// Reads what exists of an integration.
 pub(super) fn observe(caches: &Caches, integration: &BoboykaIntegration) -> Seen {
@@ -30,8 +32,27 @@ pub(super) fn observe(caches: &Caches, integration: &BoboykaIntegration) -> Seen
         claims: claims.iter().map(|claim| claim.metadata.clone()).collect(),
         drains: caches.drains.state_filter(|job| ours(&job.metadata)),
         workloads: workloads.into_iter().map(|(_, one)| one).collect(),
+        rivals: rivals(caches, integration),
         fleet: caches.strands.count(),
     }
+}
+
+/// Older integrations of the same namespace that select workloads. Of two of the same age the first by name is older.
+fn rivals(caches: &Caches, integration: &BoboykaIntegration) -> Vec<(String, Selector)> {
+    let age = |one: &BoboykaIntegration| {
+        let made = one.metadata.creation_timestamp.as_ref();
+        (made.map(|made| made.0), one.name_any())
+    };
+    let all = caches.integrations.state_filter(|one| {
+        let read = one.0.as_ref();
+        one.namespace() == integration.namespace()
+            && read.is_ok_and(|one| age(one) < age(integration))
+    });
+    let selecting = all.iter().filter_map(|one| {
+        let one = one.0.as_ref().ok()?;
+        Some((one.name_any(), selector_of(one)?.ok()?))
+    });
+    selecting.collect()
 }
 
 /// The workloads of every kind that are wanted, each with its namespace.

@@ -3,6 +3,7 @@
 //! Strands are never deleted here, but for ephemeral strands whose pod is gone: they were lost with it.
 
 mod claims;
+pub(super) mod drains;
 mod situation;
 mod strands;
 
@@ -10,12 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use boboyka_crds::BoboykaStrand;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::SelectorExt as _;
 
 use super::rollout::{self, Rollout};
 use super::workload::Workload;
 use crate::strands::change::StrandChange;
+use drains::Ending;
 pub(super) use situation::Situation;
 
 /// The role binding is applied again after this long, in case somebody changed it.
@@ -31,12 +34,16 @@ pub(super) struct Plan {
     pub(super) change: Vec<(Arc<BoboykaStrand>, StrandChange)>,
     /// Strands that a Job is to drain.
     pub(super) drain: Vec<Arc<BoboykaStrand>>,
-    /// Strands to create again from their claims.
-    pub(super) recreate: Vec<BoboykaStrand>,
+    /// Jobs that are to end, each with the strand that it drains.
+    pub(super) end: Vec<(Arc<Job>, String, Ending)>,
+    /// Strands to create, with their claims.
+    pub(super) make: Vec<BoboykaStrand>,
     /// Strands whose claim is to be created.
     pub(super) claim: Vec<Arc<BoboykaStrand>>,
     /// Claims to be owned by the integration, or no longer.
     pub(super) own_claims: Vec<(String, Option<OwnerReference>)>,
+    /// Workloads that an older integration selects too, each with its name.
+    pub(super) overlaps: Vec<String>,
     /// Whether claims are to request today's size.
     pub(super) resize_claims: bool,
     /// Workloads to set the label on.
@@ -59,40 +66,58 @@ pub(super) fn plan(situation: &Situation<'_>) -> Plan {
     let bound = memory.bound;
     let bound = bound.filter(|(_, generation)| *generation == validated.generation);
     let age = bound.map(|(at, _)| now.instant.saturating_duration_since(at));
-    let (select, deselect) = workloads(situation);
+    let Workloads {
+        select,
+        deselect,
+        overlaps,
+    } = workloads(situation);
     Plan {
         bind_role: age.is_none_or(|age| age > BINDING_KEPT),
         change: strands::changes(situation),
         drain: strands::abandoned(situation),
-        recreate: claims::lost_strands(situation),
+        end: drains::ending(situation),
+        make: claims::missing_strands(situation),
         claim: claims::unclaimed(situation),
         own_claims: claims::misowned(situation),
-        resize_claims: bound.is_none(),
+        overlaps,
+        resize_claims: memory.resized != Some(validated.generation),
         select,
         deselect,
         rollout: rollout::next(validated, seen, &now.time),
     }
 }
 
-/// Workloads to set the label on, and workloads to remove it from.
-fn workloads(situation: &Situation<'_>) -> (Vec<Workload>, Vec<Workload>) {
+/// Workloads to set the label on, to remove it from, and to leave to an older integration.
+#[derive(Default)]
+struct Workloads {
+    select: Vec<Workload>,
+    deselect: Vec<Workload>,
+    overlaps: Vec<String>,
+}
+
+fn workloads(situation: &Situation<'_>) -> Workloads {
     let (validated, memory) = (situation.validated, situation.memory);
-    let (mut select, mut deselect) = (Vec::new(), Vec::new());
-    if validated.suspended {
-        return (select, deselect);
+    let mut found = Workloads::default();
+    if validated.suspended || validated.unreadable_selector.is_some() {
+        return found;
     }
     for workload in &situation.seen.workloads {
         let selector = validated.selector.as_ref();
         let wanted = selector.is_some_and(|selector| selector.matches(&workload.labels));
         let ours = workload.selected_by.as_deref() == Some(&validated.name);
         let current = memory.selected.get(&workload.uid) == Some(&workload.generation);
-        if wanted && !(ours && current) {
-            select.push(workload.clone());
+        let mut rivals = situation.seen.rivals.iter();
+        let rival = rivals.find(|(_, selector)| wanted && selector.matches(&workload.labels));
+        if let Some((rival, _)) = rival {
+            // Also if the label is ours: the older one sets its own in one step.
+            found.overlaps.push(format!("{workload} (by {rival})"));
+        } else if wanted && !(ours && current) {
+            found.select.push(workload.clone());
         } else if !wanted && ours {
-            deselect.push(workload.clone());
+            found.deselect.push(workload.clone());
         }
     }
-    (select, deselect)
+    found
 }
 
 #[cfg(test)]

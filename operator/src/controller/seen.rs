@@ -1,17 +1,21 @@
 //! What exists of one integration, as one look saw it. Pure.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use boboyka_crds::{BoboykaStrand, IntegrationStatus};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt as _;
+use kube::core::Selector;
 
+use super::reports::Reports;
 use super::workload::Workload;
 use crate::caches::Pod;
-use crate::clock::elapsed;
+use crate::clock::Moment;
 use crate::phases::Evidence;
-use crate::strands::witness;
+use crate::strands::witness::{self, ChainProblem};
 
 /// A report older than this many intervals is no sign of life.
 const FRESH_INTERVALS: u64 = 8;
@@ -27,32 +31,64 @@ pub(super) struct Seen {
     pub(super) drains: Vec<Arc<Job>>,
     /// All workloads of the integration's namespace.
     pub(super) workloads: Vec<Workload>,
+    /// Older integrations of the namespace that select workloads, each with its selector: the oldest gets a workload.
+    pub(super) rivals: Vec<(String, Selector)>,
     /// The number of strands of all integrations: they share the API server.
     pub(super) fleet: usize,
 }
 
 impl Seen {
     /// What the strands show for a change of phase.
-    pub(super) fn evidence(&self, before: &IntegrationStatus, now: &Time) -> Vec<Evidence> {
+    pub(super) fn evidence(
+        &self,
+        before: &IntegrationStatus,
+        reports: &Reports,
+        now: &Moment,
+    ) -> Vec<Evidence> {
+        let claims = self.claims_by_name();
         let strands = self.strands.iter();
         let shown = strands.map(|strand| {
-            let intact = witness::check(strand).is_ok();
-            Evidence::of(strand, is_fresh(strand, before, now), intact)
+            let intact = check(strand, &claims).is_ok();
+            let age = reports.age(&strand.name_any(), now);
+            Evidence::of(strand, is_fresh(strand, before, age), intact)
         });
         shown.collect()
     }
+
+    /// What is wrong with the strands, each with its name.
+    pub(super) fn problems(&self) -> Vec<(String, ChainProblem)> {
+        let claims = self.claims_by_name();
+        let strands = self.strands.iter();
+        let broken =
+            strands.filter_map(|strand| Some((strand.name_any(), check(strand, &claims).err()?)));
+        broken.collect()
+    }
+
+    /// The claims by their names.
+    pub(super) fn claims_by_name(&self) -> HashMap<&str, &ObjectMeta> {
+        let claims = self.claims.iter();
+        let named = claims.filter_map(|claim| Some((claim.name.as_deref()?, claim)));
+        named.collect()
+    }
+}
+
+/// Whether a strand's volume is the one that it had, and its chain continues what was seen.
+fn check(strand: &BoboykaStrand, claims: &HashMap<&str, &ObjectMeta>) -> Result<(), ChainProblem> {
+    let name = strand.spec.claim_name.as_deref();
+    let claim = name.and_then(|name| claims.get(name)?.uid.as_deref());
+    witness::check_claim(strand, claim)?;
+    witness::check(strand)
 }
 
 /// Whether the strand's holder has reported lately.
-fn is_fresh(strand: &BoboykaStrand, before: &IntegrationStatus, now: &Time) -> bool {
+fn is_fresh(strand: &BoboykaStrand, before: &IntegrationStatus, age: Option<Duration>) -> bool {
     let (Some(status), Some(holder)) = (&strand.status, &strand.spec.holder) else {
         return false;
     };
     let interval = before.report_interval_seconds.unwrap_or(INTERVAL_MIN);
     let interval = u64::try_from(interval.max(INTERVAL_MIN)).unwrap_or_default();
     let most = Duration::from_secs(interval.saturating_mul(FRESH_INTERVALS));
-    let reported = status.reported_at.as_ref();
-    reported.is_some_and(|at| elapsed(at, now) <= most)
+    age.is_some_and(|age| age <= most)
         && holder.pod_uid.is_some()
         && status.pod_uid == holder.pod_uid
 }

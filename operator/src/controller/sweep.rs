@@ -43,6 +43,7 @@ async fn sweep_and_count(leader: &Leader) {
     loop {
         due.tick().await;
         count(&leader.caches, &leader.metrics);
+        leader.forget_deleted();
         suspects = sweep_orphans(leader, &suspects).await;
     }
 }

@@ -9,11 +9,8 @@ use crate::container::{self, USER};
 use crate::integration::Validated;
 use crate::strands::held::Held;
 
-/// After this many failures the Job stays for somebody to look at.
+/// After this many failures the Job has failed, and stays to be looked at until the next is made.
 const BACKOFF_LIMIT: u32 = 6;
-/// How long a finished Job stays to be looked at, in seconds.
-const KEPT_SECONDS: u32 = 60;
-
 /// The Job, whose pod holds the strand.
 pub(crate) fn new(integration: &Validated, held: &Held) -> Option<Job> {
     let mut context = json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}});
@@ -27,11 +24,13 @@ pub(crate) fn new(integration: &Validated, held: &Held) -> Option<Job> {
         "apiVersion": "batch/v1", "kind": "Job",
         "metadata": {
             "name": name(&held.strand), "namespace": integration.namespace, "labels": labels,
-            "annotations": {names::TOKEN_ANNOTATION: held.token},
+            "annotations": {
+                names::TOKEN_ANNOTATION: held.token, names::DRAIN_SETTINGS_ANNOTATION: settings(integration),
+            },
             "ownerReferences": [integration.owner],
         },
         "spec": {
-            "backoffLimit": BACKOFF_LIMIT, "ttlSecondsAfterFinished": KEPT_SECONDS,
+            "backoffLimit": BACKOFF_LIMIT,
             // A failing pod must be gone before the next pod opens the strand.
             "podReplacementPolicy": "Failed",
             "template": {
@@ -52,14 +51,23 @@ pub(crate) fn new(integration: &Validated, held: &Held) -> Option<Job> {
     .ok()
 }
 
+/// A hash of what the Job takes from the integration. A Job with another one is made anew.
+pub(crate) fn settings(integration: &Validated) -> String {
+    format!("{}-{}", integration.settings(), hash_of(&integration.image))
+}
+
+fn hash_of(text: &str) -> String {
+    let hash = blake3::hash(text.as_bytes()).to_hex();
+    hash.get(..5).unwrap_or_default().to_owned()
+}
+
 /// The Job's name; a strand has one at a time.
 pub(crate) fn name(strand: &str) -> String {
     // The names of the Job's pods are longer and must fit too.
     let begin: String = strand.chars().take(40).collect();
-    let hash = blake3::hash(strand.as_bytes()).to_hex();
     format!(
         "boboyka-drain-{}-{}",
         begin.trim_matches('-'),
-        hash.get(..5).unwrap_or_default()
+        hash_of(strand)
     )
 }

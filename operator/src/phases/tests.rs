@@ -9,7 +9,7 @@ fn strand(name: &str) -> Evidence {
     Evidence {
         name: name.to_owned(),
         held: true,
-        fresh: true,
+        report: Report::Fresh,
         obeys: Some(DualWrite),
         intact: true,
         ..Evidence::default()
@@ -58,8 +58,11 @@ fn a_step_forward_is_let_through_when_nothing_is_left_to_mirror() {
 
 #[test]
 fn what_blocks_is_named() {
-    let cases: [(&str, Spoil); 5] = [
-        ("Reported", |s| s.fresh = false),
+    let cases: [(&str, Spoil); 6] = [
+        ("Reported", |s| s.report = Report::Old),
+        ("Reported", |s| {
+            (s.held, s.report) = (false, Report::Never);
+        }),
         ("Reported", |s| s.obeys = None),
         ("Drained", |s| s.backlog = 3),
         ("NoDeadLetters", |s| s.dead_letters = 1),

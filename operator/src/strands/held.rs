@@ -3,6 +3,8 @@
 use boboyka_crds::Holder;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use crate::token::digest;
+
 /// A strand and the token that ties a pod to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Held {
@@ -13,17 +15,12 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// The holder that the strand names from `since` on: a token, and no pod yet.
+    /// The holder that the strand names from `since` on: the hash of a token, and no pod yet.
     pub(crate) fn holder(&self, since: Time) -> Holder {
         Holder {
-            token: self.token.clone(),
+            token: digest(&self.token),
             since: Some(since),
             ..Holder::default()
         }
     }
-}
-
-/// A token that no other pod has.
-pub(crate) fn new_token() -> String {
-    uuid::Uuid::new_v4().to_string()
 }

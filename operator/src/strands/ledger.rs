@@ -3,7 +3,9 @@
 //! A strand changes only if it still has the version that was read, and it is freed only after the API server itself was
 //! asked about its pod: a cache that lags must not hand out a strand that is open.
 
-use boboyka_crds::{BoboykaStrand, names};
+use std::collections::HashSet;
+
+use boboyka_crds::{BoboykaStrand, Holder, names};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -11,15 +13,17 @@ use kube::api::{DeleteParams, ListParams, Patch, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use super::change::StrandChange;
-use super::choice::Requester;
-use super::held::{Held, new_token};
+use super::held::Held;
+use super::requester::Requester;
 use super::witness;
 use crate::clock;
 use crate::integration::{Storage, Validated};
 use crate::objects;
-use crate::writes::{Outcome, is_outdated, merge_parameters};
+use crate::token::{digest, new_token};
+use crate::writes::{Outcome, is_conflict, is_outdated, merge_parameters};
 
 /// The strands and claims of one integration.
 pub(crate) struct Ledger<'a> {
@@ -27,6 +31,7 @@ pub(crate) struct Ledger<'a> {
     strands: Api<BoboykaStrand>,
     claims: Api<PersistentVolumeClaim>,
     pods: Api<Pod>,
+    carried: OnceCell<HashSet<String>>,
 }
 
 impl<'a> Ledger<'a> {
@@ -38,6 +43,7 @@ impl<'a> Ledger<'a> {
             strands: Api::namespaced(client.clone(), namespace),
             claims: Api::namespaced(client.clone(), namespace),
             pods: Api::namespaced(client.clone(), namespace),
+            carried: OnceCell::new(),
         }
     }
 
@@ -57,9 +63,16 @@ impl<'a> Ledger<'a> {
         }))
     }
 
-    /// Creates a strand.
-    pub(crate) async fn make(&self, strand: &BoboykaStrand) -> Result<BoboykaStrand, kube::Error> {
-        self.strands.create(&PostParams::default(), strand).await
+    /// Creates a strand, and before it its claim: a pod waits for the claim, and where a quota refuses the claim no strand
+    /// is left over.
+    pub(crate) async fn make(&self, strand: &BoboykaStrand) -> Outcome {
+        match self.make_claim(strand).await {
+            // An existing claim holds the strand of an earlier integration of this name, or one that was deleted.
+            Err(error) if !is_conflict(&error) => return Err(error),
+            _ => {}
+        }
+        let made = self.strands.create(&PostParams::default(), strand).await;
+        made.map(drop)
     }
 
     /// Creates the claim that a strand names, if it names one.
@@ -81,7 +94,7 @@ impl<'a> Ledger<'a> {
         held: &Held,
     ) -> Result<Option<BoboykaStrand>, kube::Error> {
         let spec = json!({
-            "holder": {"token": held.token, "since": clock::now(), "podName": null, "podUid": null},
+            "holder": {"token": digest(&held.token), "since": clock::now(), "podName": null, "podUid": null},
             "workload": requester.workload,
             "witnessed": witness::newest(strand),
         });
@@ -108,11 +121,14 @@ impl<'a> Ledger<'a> {
         match change {
             StrandChange::Bind { pod_name, pod_uid } => self.bind(strand, pod_name, pod_uid).await,
             StrandChange::Adopt(holder) => self.set(strand, json!({"holder": holder})).await,
-            StrandChange::Release { pod_name, pod_uid } => {
-                self.release(strand, pod_name, pod_uid).await
-            }
+            StrandChange::Release {
+                pod_name,
+                pod_uid,
+                next,
+            } => self.release(strand, pod_name, pod_uid, next.as_ref()).await,
             StrandChange::TakeBack { token } => self.take_back(strand, token).await,
             StrandChange::Witness(head) => self.set(strand, json!({"witnessed": head})).await,
+            StrandChange::Claim(uid) => self.set(strand, json!({"claimUid": uid})).await,
             StrandChange::Own(owner) => {
                 own(&self.strands, &strand.name_any(), owner.as_ref()).await
             }
@@ -126,23 +142,29 @@ impl<'a> Ledger<'a> {
     }
 
     /// Requests today's size on every claim that requests less.
-    pub(crate) async fn resize_claims(&self) -> Outcome {
+    pub(crate) async fn resize_claims(&self) -> Result<Resized, kube::Error> {
+        let mut resized = Resized::default();
         let Storage::Claim { size, .. } = &self.integration.storage else {
-            return Ok(());
+            return Ok(resized);
         };
         let Some(wanted) = boboyka_crds::quantity::bytes(size) else {
-            return Ok(());
+            return Ok(resized);
         };
         for claim in self.claims.list(&self.ours()).await? {
-            if requested_bytes(&claim).is_some_and(|requested| requested < wanted) {
-                let change = json!({"spec": {"resources": {"requests": {"storage": size}}}});
-                let name = claim.name_any();
-                self.claims
-                    .patch(&name, &merge_parameters(), &Patch::Merge(&change))
-                    .await?;
+            if requested_bytes(&claim).is_none_or(|requested| requested >= wanted) {
+                continue;
             }
+            // Kubernetes resizes bound claims only.
+            if !is_bound(&claim) {
+                resized.unbound += 1;
+                continue;
+            }
+            let change = json!({"spec": {"resources": {"requests": {"storage": size}}}});
+            let (name, how) = (claim.name_any(), merge_parameters());
+            let outcome = self.claims.patch(&name, &how, &Patch::Merge(&change)).await;
+            resized.outcomes.push((name, outcome.map(drop)));
         }
-        Ok(())
+        Ok(resized)
     }
 
     async fn bind(&self, strand: &BoboykaStrand, pod_name: &str, pod_uid: &str) -> Outcome {
@@ -153,11 +175,17 @@ impl<'a> Ledger<'a> {
         self.set(strand, spec).await
     }
 
-    async fn release(&self, strand: &BoboykaStrand, pod_name: &str, pod_uid: &str) -> Outcome {
+    async fn release(
+        &self,
+        strand: &BoboykaStrand,
+        pod_name: &str,
+        pod_uid: &str,
+        next: Option<&Holder>,
+    ) -> Outcome {
         if self.is_pod_alive(pod_name, pod_uid).await? {
             return Ok(());
         }
-        let spec = json!({"holder": null, "witnessed": witness::newest(strand)});
+        let spec = json!({"holder": next, "witnessed": witness::newest(strand)});
         self.set(strand, spec).await
     }
 
@@ -204,13 +232,17 @@ impl<'a> Ledger<'a> {
             .await
     }
 
-    /// Whether a pod carries this admission's token, as the API server knows it now.
+    /// Whether a pod carries the token of this hash, as the API server knew when the first was asked for.
     async fn is_carried(&self, token: &str) -> Result<bool, kube::Error> {
-        let pods = self.pods.list_metadata(&self.ours()).await?;
-        Ok(pods.iter().any(|pod| {
-            let carried = pod.annotations().get(names::TOKEN_ANNOTATION);
-            carried.is_some_and(|carried| carried == token)
-        }))
+        let carried = self.carried.get_or_try_init(|| async {
+            let pods = self.pods.list_metadata(&self.ours()).await?;
+            let tokens = pods.iter().filter_map(|pod| {
+                let token = pod.annotations().get(names::TOKEN_ANNOTATION)?;
+                Some(digest(token))
+            });
+            Ok::<_, kube::Error>(tokens.collect())
+        });
+        Ok(carried.await?.contains(token))
     }
 
     /// Selects what belongs to the integration.
@@ -218,6 +250,20 @@ impl<'a> Ledger<'a> {
         let label = format!("{}={}", names::INTEGRATION_LABEL, self.integration.name);
         ListParams::default().labels(&label)
     }
+}
+
+/// What came of the request for larger volumes.
+#[derive(Default)]
+pub(crate) struct Resized {
+    /// The claims on which the size was requested.
+    pub(crate) outcomes: Vec<(String, Outcome)>,
+    /// How many claims have no volume yet and must wait.
+    pub(crate) unbound: usize,
+}
+
+fn is_bound(claim: &PersistentVolumeClaim) -> bool {
+    let status = claim.status.as_ref();
+    status.and_then(|status| status.phase.as_deref()) == Some("Bound")
 }
 
 /// The storage that a claim requests, in bytes.

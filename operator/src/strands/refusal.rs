@@ -1,8 +1,8 @@
-//! Why a pod is refused.
+//! Why a pod gets no strand.
 
 use boboyka_crds::names;
 
-/// Why a pod is refused. The creator of the pod reads the message, with its causes.
+/// Why a pod gets no strand. The creator of the pod reads the message, with its causes.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error("there is no BoboykaIntegration {name} in namespace {namespace}: create it, or remove the label {label} from the pod", label = names::INTEGRATION_LABEL)]
@@ -14,14 +14,14 @@ pub(crate) enum Refusal {
         label = names::INTEGRATION_LABEL
     )]
     Invalid { name: String, why: String },
-    #[error("only the operator may set {0}: remove it from the pod")]
-    Forged(String),
     #[error(
-        "the operator did not give strand {0} to this pod: remove the boboyka.sapixdb.com annotations from its template"
+        "{owner} owns the pod but {user} creates it: only the controller of {owner} may create pods for its strands; remove the owner reference"
     )]
-    NotHeld(String),
-    #[error("other pods took {attempts} strands in a row at the same moment: create the pod again")]
-    Contended { attempts: usize },
+    NotItsController { owner: String, user: String },
+    #[error(
+        "too many pods of namespace {0} asked for strands within a few seconds: create the pod again later"
+    )]
+    Throttled(String),
     #[error("could not {doing}")]
     Api {
         doing: String,

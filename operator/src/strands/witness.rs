@@ -31,6 +31,22 @@ pub(crate) enum ChainProblem {
         /// The seq of both blocks.
         seq: i64,
     },
+    /// Its claim is gone, and its volume with it.
+    #[error(
+        "its claim {claim} was deleted with the records in it: restore the claim, or delete the strand to begin an empty one"
+    )]
+    ClaimLost {
+        /// The claim's name.
+        claim: String,
+    },
+    /// Its claim is another one than before.
+    #[error(
+        "its claim {claim} is not the one that held the records, and no pod has shown that it holds them too: restore them, or delete the strand to begin with this claim"
+    )]
+    ClaimReplaced {
+        /// The claim's name.
+        claim: String,
+    },
     /// Its sidecar reports a break.
     #[error("{0}")]
     Broken(String),
@@ -67,6 +83,31 @@ pub(crate) fn check(strand: &BoboykaStrand) -> Result<(), ChainProblem> {
             })))
         }
         _ => Ok(()),
+    }
+}
+
+/// Judges whether a strand has the volume that it had before; `claim` is the UID of the claim of its name, if there is one.
+///
+/// # Errors
+/// [`ChainProblem`]: the volume is gone or another one.
+pub(crate) fn check_claim(strand: &BoboykaStrand, claim: Option<&str>) -> Result<(), ChainProblem> {
+    let (Some(name), Some(recorded)) = (&strand.spec.claim_name, &strand.spec.claim_uid) else {
+        return Ok(());
+    };
+    let name = name.clone();
+    match claim {
+        Some(uid) if uid == recorded => Ok(()),
+        Some(_) => Err(ChainProblem::ClaimReplaced { claim: name }),
+        None => Err(ChainProblem::ClaimLost { claim: name }),
+    }
+}
+
+/// Whether the strand, by its own last report, still has the block that the operator stored, or nothing was stored yet.
+pub(crate) fn is_proven(strand: &BoboykaStrand) -> bool {
+    match (&strand.spec.witnessed, &strand.status) {
+        (Some(stored), Some(status)) => compare(stored, status) == Continuity::Confirmed,
+        (Some(_), None) => false,
+        (None, status) => status.as_ref().is_none_or(|status| status.records == 0),
     }
 }
 

@@ -23,15 +23,17 @@ pub(super) async fn roll(client: &Client, validated: &Validated, rollout: &Rollo
     }
 }
 
-/// Sets the image of the sidecar's container, and nothing else of the pod.
+/// Sets the image of the sidecar's container, and nothing else of the pod. A pod without a node is done with that: there is
+/// nothing to wait for, and it must not stop the rollout.
 async fn set_image(pods: &Api<Pod>, pod: &str, uid: &str, image: &str) -> Outcome {
     let found = pods.get(pod).await?;
+    let has_node = has_node(&found);
     let container = sidecar_of(&found).and_then(|status| status.container_id.clone());
     let change = json!({
         "metadata": {"uid": uid, "annotations": {
             names::IMAGE_ANNOTATION: image,
-            names::UPDATING_ANNOTATION: clock::now(),
-            names::UPDATING_FROM_ANNOTATION: container.unwrap_or_default(),
+            names::UPDATING_ANNOTATION: has_node.then(clock::now),
+            names::UPDATING_FROM_ANNOTATION: has_node.then(|| container.unwrap_or_default()),
         }},
         "spec": {"initContainers": [{"name": names::CONTAINER, "image": image}]},
     });
@@ -50,7 +52,8 @@ async fn set_image(pods: &Api<Pod>, pod: &str, uid: &str, image: &str) -> Outcom
 /// Ends the step once the container runs the new image and is ready.
 async fn confirm(pods: &Api<Pod>, pod: &str, uid: &str) -> Outcome {
     let found = pods.get(pod).await?;
-    if found.uid().as_deref() != Some(uid) || !is_up(&found) {
+    let is_done = is_up(&found) || !has_node(&found);
+    if found.uid().as_deref() != Some(uid) || !is_done {
         return Ok(());
     }
     let change = json!({"metadata": {"uid": uid, "annotations": {
@@ -59,6 +62,12 @@ async fn confirm(pods: &Api<Pod>, pod: &str, uid: &str) -> Outcome {
     pods.patch(pod, &merge_parameters(), &Patch::Merge(&change))
         .await
         .map(drop)
+}
+
+/// Whether the pod was scheduled.
+fn has_node(pod: &Pod) -> bool {
+    let spec = pod.spec.as_ref();
+    spec.is_some_and(|spec| spec.node_name.is_some())
 }
 
 /// Whether another container runs the sidecar than before the move, and is ready. Start times can't tell: Kubernetes

@@ -41,8 +41,17 @@ fn every_reason_makes_an_event_when_its_condition_changes_for_the_worse() {
         }
         let is_good = holds && kind != ConditionType::Stalled;
         let told = told(&IntegrationStatus::default(), &status);
-        let event = format!("Warning {reason}");
+        let type_ = if ORDINARY.contains(&reason) {
+            "Normal"
+        } else {
+            "Warning"
+        };
+        let event = format!("{type_} {reason}");
         assert_eq!(told.contains(&event), !is_good, "{kind} {reason}: {told:?}");
+        let mut once = told.clone();
+        once.sort();
+        once.dedup();
+        assert_eq!(once.len(), told.len(), "{kind} {reason}: {told:?}");
     }
 }
 

@@ -9,14 +9,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use kube::ResourceExt as _;
 
 use super::situation::Situation;
+use crate::caches::Pod;
 use crate::integration::Storage;
 use crate::objects;
 use crate::strands::slot;
 
-/// The admission that created a strand may still be creating its claim for this long.
+/// A claim or a strand that was created may reach the cache this much later than the other.
 const YOUNG: Duration = Duration::from_secs(5);
 
-/// Strands whose claim is missing.
+/// Strands that never had their claim. A claim that was there and is gone is not created again: it would be empty.
 pub(super) fn unclaimed(situation: &Situation<'_>) -> Vec<Arc<BoboykaStrand>> {
     let claims = situation.seen.claims.iter();
     let claimed: HashSet<&str> = claims.filter_map(|claim| claim.name.as_deref()).collect();
@@ -24,6 +25,7 @@ pub(super) fn unclaimed(situation: &Situation<'_>) -> Vec<Arc<BoboykaStrand>> {
     let unclaimed = strands.filter(|strand| {
         let claim = strand.spec.claim_name.as_deref();
         claim.is_some_and(|claim| !claimed.contains(claim))
+            && strand.spec.claim_uid.is_none()
             && strand.metadata.deletion_timestamp.is_none()
             && situation.is_older(strand.metadata.creation_timestamp.as_ref(), YOUNG)
     });
@@ -39,18 +41,37 @@ pub(super) fn misowned(situation: &Situation<'_>) -> Vec<(String, Option<OwnerRe
         .collect()
 }
 
-/// Strands that were deleted while their claims stayed, as their claims describe them.
-pub(super) fn lost_strands(situation: &Situation<'_>) -> Vec<BoboykaStrand> {
-    if !matches!(situation.validated.storage, Storage::Claim { .. }) {
-        return Vec::new();
-    }
+/// Strands that pods were admitted with, and strands that were deleted while their claims stayed.
+pub(super) fn missing_strands(situation: &Situation<'_>) -> Vec<BoboykaStrand> {
     let strands = situation.seen.strands.iter();
     let known: HashSet<String> = strands.map(|one| one.name_any()).collect();
-    let lost = live(situation).filter(|(claim, strand)| {
-        !known.contains(*strand) && situation.is_older(claim.creation_timestamp.as_ref(), YOUNG)
+    let claimed: HashSet<&String> = live(situation).map(|(_, strand)| strand).collect();
+    // A claim knows more of its strand than a pod.
+    let carried = situation.carriers().filter(|(strand, pod)| {
+        let strand = (*strand).to_owned();
+        !known.contains(&strand) && !claimed.contains(&strand) && !pod.terminating && !pod.drains
     });
-    lost.map(|(claim, strand)| strand_of_claim(situation, strand, claim))
-        .collect()
+    let mut missing: Vec<_> = carried
+        .filter_map(|(strand, pod)| strand_of_pod(situation, strand, pod))
+        .collect();
+    if matches!(situation.validated.storage, Storage::Claim { .. }) {
+        let lost = live(situation).filter(|(claim, strand)| {
+            !known.contains(*strand) && situation.is_older(claim.creation_timestamp.as_ref(), YOUNG)
+        });
+        missing.extend(lost.map(|(claim, strand)| strand_of_claim(situation, strand, claim)));
+    }
+    missing
+}
+
+/// A strand as the pod that holds it was admitted with it.
+fn strand_of_pod(situation: &Situation<'_>, strand: &str, pod: &Pod) -> Option<BoboykaStrand> {
+    let spec = BoboykaStrandSpec {
+        slot: pod.slot.as_deref().and_then(slot::read),
+        workload: pod.workload.as_deref().map(str::to_owned),
+        holder: Some(situation.holder(pod)?),
+        ..BoboykaStrandSpec::default()
+    };
+    Some(objects::strand::new(situation.validated, strand, spec))
 }
 
 /// Claims that are not being deleted, each with its strand.

@@ -1,10 +1,9 @@
 //! What a plan is made from. Pure: the time is an argument.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use boboyka_crds::Holder;
+use boboyka_crds::{BoboykaStrand, Holder};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 
 use crate::caches::Pod;
@@ -21,6 +20,9 @@ pub(in crate::controller) struct Situation<'a> {
     pub(super) grace: Duration,
     pub(super) now: &'a Moment,
     by_token: HashMap<&'a str, &'a Pod>,
+    by_strand: HashMap<&'a str, &'a Pod>,
+    uids: HashSet<&'a str>,
+    claims: HashMap<&'a str, &'a ObjectMeta>,
 }
 
 impl<'a> Situation<'a> {
@@ -32,8 +34,14 @@ impl<'a> Situation<'a> {
         grace: Duration,
         now: &'a Moment,
     ) -> Self {
-        let pods = seen.pods.iter();
-        let by_token = pods.filter_map(|pod| Some((pod.token.as_deref()?, &**pod)));
+        let pods = || seen.pods.iter().map(|pod| &**pod);
+        let by_token = pods().filter_map(|pod| Some((pod.token.as_deref()?, pod)));
+        // Of several carriers the last stays: one that runs agents before one that drains, one that stays before one that
+        // goes.
+        let mut carriers: Vec<(&str, &Pod)> = pods()
+            .filter_map(|pod| Some((pod.strand.as_deref()?, pod)))
+            .collect();
+        carriers.sort_by_key(|(_, pod)| (!pod.terminating, !pod.drains));
         Self {
             validated,
             seen,
@@ -41,6 +49,9 @@ impl<'a> Situation<'a> {
             grace,
             now,
             by_token: by_token.collect(),
+            by_strand: carriers.into_iter().collect(),
+            uids: pods().map(|pod| pod.uid.as_str()).collect(),
+            claims: seen.claims_by_name(),
         }
     }
 
@@ -51,9 +62,40 @@ impl<'a> Situation<'a> {
     }
 
     /// The pod that carries a strand.
-    pub(super) fn carrier(&self, strand: &str) -> Option<&Arc<Pod>> {
-        let mut pods = self.seen.pods.iter();
-        pods.find(|pod| pod.strand.as_deref() == Some(strand))
+    pub(super) fn carrier(&self, strand: &str) -> Option<&'a Pod> {
+        self.by_strand.get(strand).copied()
+    }
+
+    /// Every strand that a pod carries, with the pod.
+    pub(super) fn carriers(&self) -> impl Iterator<Item = (&'a str, &'a Pod)> {
+        let mut carriers: Vec<_> = self
+            .by_strand
+            .iter()
+            .map(|(strand, pod)| (*strand, *pod))
+            .collect();
+        carriers.sort_by_key(|(strand, _)| *strand);
+        carriers.into_iter()
+    }
+
+    /// The claim of a strand's name.
+    pub(super) fn claim(&self, strand: &BoboykaStrand) -> Option<&'a ObjectMeta> {
+        self.claims.get(strand.spec.claim_name.as_deref()?).copied()
+    }
+
+    /// Whether a strand has its claim, and no other one.
+    pub(super) fn has_its_claim(&self, strand: &BoboykaStrand) -> bool {
+        let uid = self.claim(strand).and_then(|claim| claim.uid.as_ref());
+        uid.is_some()
+            && strand
+                .spec
+                .claim_uid
+                .as_ref()
+                .is_none_or(|one| Some(one) == uid)
+    }
+
+    /// Whether a pod of this UID exists.
+    pub(super) fn has_pod(&self, uid: &str) -> bool {
+        self.uids.contains(uid)
     }
 
     /// A pod as the holder of the strand that it carries.

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use boboyka_crds::{BoboykaStrand, Holder, names};
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
 
+use super::drains::condition;
 use super::situation::Situation;
 use crate::objects;
 use crate::strands::change::StrandChange;
@@ -20,7 +22,9 @@ pub(super) fn changes(situation: &Situation<'_>) -> Vec<(Arc<BoboykaStrand>, Str
     let owner = situation.validated.owner_of_strands();
     let mut changes = Vec::new();
     for strand in &situation.seen.strands {
-        let change = holder_change(situation, strand).or_else(|| head_to_store(situation, strand));
+        let change = holder_change(situation, strand)
+            .or_else(|| claim_to_record(situation, strand))
+            .or_else(|| head_to_store(situation, strand));
         changes.extend(change.map(|change| (Arc::clone(strand), change)));
         if !situation.is_owned(&strand.metadata, owner.as_ref()) {
             changes.push((Arc::clone(strand), StrandChange::Own(owner.clone())));
@@ -29,7 +33,7 @@ pub(super) fn changes(situation: &Situation<'_>) -> Vec<(Arc<BoboykaStrand>, Str
     changes
 }
 
-/// Strands with a backlog that no pod mirrors.
+/// Strands with a backlog, or without any report, that no pod mirrors.
 pub(super) fn abandoned(situation: &Situation<'_>) -> Vec<Arc<BoboykaStrand>> {
     if situation.validated.secret.is_none() || situation.validated.suspended {
         return Vec::new();
@@ -48,39 +52,52 @@ fn holder_change(situation: &Situation<'_>, strand: &BoboykaStrand) -> Option<St
 }
 
 fn free_change(situation: &Situation<'_>, strand: &BoboykaStrand) -> Option<StrandChange> {
-    if let Some(pod) = situation.carrier(&strand.name_any()) {
-        return situation.holder(pod).map(StrandChange::Adopt);
+    if let Some(next) = successor(situation, &strand.name_any()) {
+        return Some(StrandChange::Adopt(next));
     }
     let is_ephemeral = strand.spec.claim_name.is_none();
     is_ephemeral.then_some(StrandChange::Delete)
 }
 
 fn held_change(situation: &Situation<'_>, strand: &str, holder: &Holder) -> Option<StrandChange> {
-    let pods = &situation.seen.pods;
-    match (&holder.pod_uid, situation.admitted(strand, &holder.token)) {
-        // The Job that drains a strand may start another pod; both carry the Job's token.
-        (bound, Some(pod)) if bound.as_ref() != Some(&pod.uid) && !pod.terminating => {
-            Some(StrandChange::Bind {
-                pod_name: pod.name.clone(),
-                pod_uid: pod.uid.clone(),
-            })
-        }
-        (Some(uid), None) if !pods.iter().any(|pod| pod.uid == *uid) => {
-            Some(StrandChange::Release {
-                pod_name: holder.pod_name.clone().unwrap_or_default(),
-                pod_uid: uid.clone(),
-            })
-        }
-        (None, None)
-            if situation.is_older(holder.since.as_ref(), situation.grace)
-                && !is_draining(situation, strand) =>
-        {
-            Some(StrandChange::TakeBack {
-                token: holder.token.clone(),
-            })
-        }
-        _ => None,
+    let Some(uid) = &holder.pod_uid else {
+        return reserved_change(situation, strand, holder);
+    };
+    // Once a pod holds the strand, its UID decides: tenants can read its token.
+    (!situation.has_pod(uid)).then(|| StrandChange::Release {
+        pod_name: holder.pod_name.clone().unwrap_or_default(),
+        pod_uid: uid.clone(),
+        next: successor(situation, strand),
+    })
+}
+
+/// The change of a strand that was reserved for a pod that may come.
+fn reserved_change(
+    situation: &Situation<'_>,
+    strand: &str,
+    holder: &Holder,
+) -> Option<StrandChange> {
+    if let Some(pod) = situation.admitted(strand, &holder.token) {
+        return Some(StrandChange::Bind {
+            pod_name: pod.name.clone(),
+            pod_uid: pod.uid.clone(),
+        });
     }
+    let is_late = situation.is_older(holder.since.as_ref(), situation.grace);
+    if !is_late || is_draining(situation, strand) {
+        return None;
+    }
+    let take_back = || StrandChange::TakeBack {
+        token: holder.token.clone(),
+    };
+    let next = successor(situation, strand);
+    Some(next.map_or_else(take_back, StrandChange::Adopt))
+}
+
+/// The pod that carries a strand, as its holder.
+fn successor(situation: &Situation<'_>, strand: &str) -> Option<Holder> {
+    let carrier = situation.carrier(strand)?;
+    situation.holder(carrier)
 }
 
 /// Whether an unfinished Job drains a strand.
@@ -92,13 +109,38 @@ fn is_draining(situation: &Situation<'_>, strand: &str) -> bool {
 }
 
 fn is_finished(job: &Job) -> bool {
-    let status = job.status.as_ref();
-    let mut conditions = status
+    ["Complete", "Failed"]
         .iter()
-        .flat_map(|status| &status.conditions)
-        .flatten();
-    conditions
-        .any(|one| one.status == "True" && matches!(one.type_.as_str(), "Complete" | "Failed"))
+        .any(|kind| condition(job, kind).is_some())
+}
+
+/// The claim that a strand has for the first time, or whose pod showed that the records are in it.
+fn claim_to_record(situation: &Situation<'_>, strand: &BoboykaStrand) -> Option<StrandChange> {
+    let claim = situation.claim(strand)?;
+    let uid = claim.uid.clone()?;
+    match &strand.spec.claim_uid {
+        None => Some(StrandChange::Claim(uid)),
+        Some(recorded) if *recorded != uid && is_shown(strand, claim) => {
+            Some(StrandChange::Claim(uid))
+        }
+        Some(_) => None,
+    }
+}
+
+/// Whether a pod that came after the claim was created reports the block that was seen before.
+fn is_shown(strand: &BoboykaStrand, claim: &ObjectMeta) -> bool {
+    let Some(holder) = &strand.spec.holder else {
+        return false;
+    };
+    let reported = strand
+        .status
+        .as_ref()
+        .and_then(|status| status.pod_uid.as_ref());
+    let created = claim.creation_timestamp.as_ref();
+    reported.is_some()
+        && reported == holder.pod_uid.as_ref()
+        && holder.since.as_ref() > created
+        && witness::is_proven(strand)
 }
 
 fn head_to_store(situation: &Situation<'_>, strand: &BoboykaStrand) -> Option<StrandChange> {
@@ -108,14 +150,19 @@ fn head_to_store(situation: &Situation<'_>, strand: &BoboykaStrand) -> Option<St
     witness::head_to_store(strand, memory.heads.get(&uid), is_due).map(StrandChange::Witness)
 }
 
-/// Whether a strand has a backlog and no pod, and neither a pod nor a Job is on its way.
+/// Whether a strand has a backlog, or may have one, and no pod, and neither a pod nor a Job is on its way.
 fn is_abandoned(situation: &Situation<'_>, strand: &BoboykaStrand) -> bool {
     let name = strand.name_any();
     let job = objects::drain::name(&name);
-    let behind = strand.status.as_ref().filter(|status| status.backlog > 0);
+    // What a strand without a report has left to mirror is unknown.
+    let since = match &strand.status {
+        Some(status) if status.backlog == 0 => return false,
+        Some(status) => status.reported_at.as_ref(),
+        None => strand.metadata.creation_timestamp.as_ref(),
+    };
     strand.spec.holder.is_none()
-        && strand.spec.claim_name.is_some()
-        && behind.is_some_and(|status| situation.is_older(status.reported_at.as_ref(), ABANDONED))
+        && situation.has_its_claim(strand)
+        && situation.is_older(since, ABANDONED)
         && situation.carrier(&name).is_none()
         && !situation
             .seen

@@ -35,6 +35,7 @@ fn strand(change: impl FnOnce(&mut BoboykaStrand)) -> BoboykaStrand {
     let spec = BoboykaStrandSpec {
         integration: "boboyka".to_owned(),
         claim_name: Some(names::claim_of("boboyka-0")),
+        claim_uid: Some("c-1".to_owned()),
         ..BoboykaStrandSpec::default()
     };
     let mut strand = BoboykaStrand::new("boboyka-0", spec);
@@ -66,6 +67,7 @@ fn pod(token: &str) -> Pod {
 fn claim() -> ObjectMeta {
     ObjectMeta {
         name: Some(names::claim_of("boboyka-0")),
+        uid: Some("c-1".to_owned()),
         labels: Some([(names::STRAND_LABEL.to_owned(), "boboyka-0".to_owned())].into()),
         annotations: Some(
             [(
@@ -115,8 +117,63 @@ fn a_pod_that_comes_is_bound_and_one_that_is_gone_is_released() {
     let bound = strand(|strand| strand.spec.holder = Some(held(Some("u"), 900)));
     assert_eq!(changes(&seen(bound.clone(), vec![pod("t")])), []);
     assert!(
-        matches!(&changes(&seen(bound, vec![]))[..], [StrandChange::Release { pod_uid, .. }] if pod_uid == "u")
+        matches!(&changes(&seen(bound, vec![]))[..], [StrandChange::Release { pod_uid, next: None, .. }] if pod_uid == "u")
     );
+}
+
+#[test]
+fn the_next_pod_of_an_ordinal_holds_its_strand_once_the_last_is_gone() {
+    let bound = strand(|strand| strand.spec.holder = Some(held(Some("before"), 900)));
+    let before = Pod {
+        uid: "before".to_owned(),
+        terminating: true,
+        ..pod("t0")
+    };
+    let both = seen(bound.clone(), vec![before, pod("t")]);
+    assert_eq!(changes(&both), [], "the last pod may still write");
+    let found = changes(&seen(bound, vec![pod("t")]));
+    assert!(
+        matches!(&found[..], [StrandChange::Release { pod_uid, next: Some(next), .. }]
+            if pod_uid == "before" && next.pod_uid.as_deref() == Some("u")),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_strand_that_a_pod_holds_is_not_given_to_another_that_copied_its_token() {
+    let bound = strand(|strand| strand.spec.holder = Some(held(Some("u"), 900)));
+    let thief = Pod {
+        name: "thief".to_owned(),
+        uid: "v".to_owned(),
+        ..pod("t")
+    };
+    assert_eq!(changes(&seen(bound, vec![pod("t"), thief])), []);
+}
+
+#[test]
+fn a_new_strand_is_made_for_the_pod_that_was_admitted_with_it_and_not_before() {
+    let admitted = Pod {
+        slot: Some("StatefulSet/web/0".into()),
+        workload: Some("StatefulSet/web".into()),
+        ..pod("t")
+    };
+    let with = |pods: Vec<Pod>| Seen {
+        pods: pods.into_iter().map(Arc::new).collect(),
+        ..Seen::default()
+    };
+    assert!(planned(&with(vec![]), &json!({})).make.is_empty());
+    let made = planned(&with(vec![admitted.clone()]), &json!({})).make;
+    let spec = &made[0].spec;
+    assert_eq!(made[0].metadata.name.as_deref(), Some("boboyka-0"));
+    assert_eq!(spec.claim_name, Some(names::claim_of("boboyka-0")));
+    assert_eq!(spec.slot.as_ref().unwrap().key, "0");
+    assert_eq!(spec.workload.as_deref(), Some("StatefulSet/web"));
+    assert_eq!(spec.holder.as_ref().unwrap().pod_uid.as_deref(), Some("u"));
+    let going = Pod {
+        terminating: true,
+        ..admitted
+    };
+    assert!(planned(&with(vec![going]), &json!({})).make.is_empty());
 }
 
 #[test]
@@ -135,6 +192,17 @@ fn a_choice_whose_pod_never_came_is_taken_back_but_not_one_of_a_job_that_runs() 
 }
 
 #[test]
+fn a_pod_whose_reservation_was_written_by_an_older_version_still_gets_its_strand() {
+    // It compared the token itself.
+    let reserved = strand(|strand| strand.spec.holder = Some(held(None, 61)));
+    let found = changes(&seen(reserved, vec![pod("another hash")]));
+    assert!(
+        matches!(&found[..], [StrandChange::Adopt(holder)] if holder.pod_uid.as_deref() == Some("u")),
+        "{found:?}"
+    );
+}
+
+#[test]
 fn a_strand_made_anew_is_adopted_by_the_pod_that_carries_it() {
     let found = changes(&seen(strand(|_| {}), vec![pod("t")]));
     assert!(
@@ -142,7 +210,7 @@ fn a_strand_made_anew_is_adopted_by_the_pod_that_carries_it() {
     );
     let mut nothing = seen(strand(|_| {}), vec![pod("t")]);
     nothing.strands.clear();
-    let made = planned(&nothing, &json!({})).recreate;
+    let made = planned(&nothing, &json!({})).make;
     assert_eq!(made[0].spec.slot.as_ref().unwrap().key, "0");
     assert_eq!(
         made[0].spec.holder.as_ref().unwrap().pod_name.as_deref(),
@@ -183,6 +251,120 @@ fn an_abandoned_backlog_is_drained_once_it_is_old_enough() {
 }
 
 #[test]
+fn a_job_ends_when_a_pod_wants_its_strand_when_what_it_mounts_changed_and_some_time_after_its_end()
+{
+    let spec = json!({"supabase": {"secretRef": {"name": "s"}}});
+    let settings = objects::drain::settings(&validated(&spec));
+    let job = |settings: &str, condition: Option<(&str, i64)>| -> Job {
+        let conditions: Vec<_> = condition
+            .map(|(kind, ago)| json!({"type": kind, "status": "True", "lastTransitionTime": at(ago)}))
+            .into_iter()
+            .collect();
+        serde_json::from_value(json!({
+            "metadata": {"name": "j", "labels": {names::DRAIN_LABEL: "boboyka-0"},
+                "annotations": {names::DRAIN_SETTINGS_ANNOTATION: settings}},
+            "status": {"conditions": conditions},
+        }))
+        .unwrap()
+    };
+    let draining = Pod {
+        drains: true,
+        ..pod("t")
+    };
+    let ending = |job: Job, pods: Vec<Pod>, failures: u32| {
+        let mut seen = seen(strand(|_| {}), pods);
+        seen.drains = vec![Arc::new(job)];
+        let memory = Memory {
+            drain_failures: [("boboyka-0".to_owned(), failures)].into(),
+            ..Memory::default()
+        };
+        let plan = plan_with(&seen, &spec, &memory, &now());
+        plan.end.first().map(|(_, _, why)| *why)
+    };
+    let running = || job(&settings, None);
+    assert_eq!(ending(running(), vec![draining.clone()], 0), None);
+    assert_eq!(
+        ending(running(), vec![draining, pod("t")], 0),
+        Some(Ending::Wanted)
+    );
+    assert_eq!(
+        ending(job("others", None), vec![], 0),
+        Some(Ending::Changed)
+    );
+    for (kind, ago, failures, why) in [
+        ("Complete", 59, 0, None),
+        ("Complete", 61, 0, Some(Ending::Done)),
+        ("Failed", 59, 0, None),
+        ("Failed", 61, 0, Some(Ending::Failed)),
+        ("Failed", 61, 1, None),
+        ("Failed", 121, 1, Some(Ending::Failed)),
+        ("Failed", 3599, 30, None),
+        ("Failed", 3601, 30, Some(Ending::Failed)),
+    ] {
+        let ended = ending(job(&settings, Some((kind, ago))), vec![], failures);
+        assert_eq!(ended, why, "{kind} {ago} s ago after {failures} failures");
+    }
+}
+
+#[test]
+fn a_strand_that_never_reported_is_drained_too_because_nobody_knows_what_it_has() {
+    let mirrored = json!({"supabase": {"secretRef": {"name": "s"}}});
+    let silent = |change: fn(&mut BoboykaStrand)| seen(strand(change), vec![]);
+    assert_eq!(planned(&silent(|_| {}), &mirrored).drain.len(), 1);
+    let young = silent(|strand| strand.metadata.creation_timestamp = Some(at(5)));
+    assert!(planned(&young, &mirrored).drain.is_empty());
+    let replaced = silent(|strand| strand.spec.claim_uid = Some("c-0".to_owned()));
+    assert!(
+        planned(&replaced, &mirrored).drain.is_empty(),
+        "not its claim"
+    );
+}
+
+#[test]
+fn a_claim_is_recorded_and_another_one_only_when_its_pod_shows_the_records() {
+    let recorded = |change: fn(&mut BoboykaStrand)| {
+        let held = strand(|strand| {
+            strand.spec.holder = Some(held(Some("u"), 900));
+            change(strand);
+        });
+        changes(&seen(held, vec![pod("t")]))
+    };
+    let claim = [StrandChange::Claim("c-1".to_owned())];
+    assert_eq!(recorded(|_| {}), []);
+    assert_eq!(recorded(|strand| strand.spec.claim_uid = None), claim);
+    let showing = |strand: &mut BoboykaStrand, hash: &str| {
+        strand.spec.claim_uid = Some("c-0".to_owned());
+        strand.spec.witnessed = Some(HeadReference {
+            seq: 3,
+            hash: "aa".to_owned(),
+        });
+        strand.status = Some(StrandStatus {
+            pod_uid: Some("u".to_owned()),
+            head: Some(HeadReference {
+                seq: 3,
+                hash: hash.to_owned(),
+            }),
+            ..StrandStatus::default()
+        });
+    };
+    let shown = strand(|strand| {
+        strand.spec.holder = Some(held(Some("u"), 900));
+        showing(strand, "aa");
+    });
+    assert_eq!(changes(&seen(shown.clone(), vec![pod("t")])), claim);
+    let mut before = shown.clone();
+    before.spec.holder = Some(held(Some("u"), 4000));
+    assert_eq!(
+        changes(&seen(before, vec![pod("t")])),
+        [],
+        "its pod is older than the claim, so it reports of the volume before"
+    );
+    let mut empty = shown;
+    showing(&mut empty, "bb");
+    assert_eq!(changes(&seen(empty, vec![pod("t")])), []);
+}
+
+#[test]
 fn an_ephemeral_strand_goes_with_its_pod() {
     let ephemeral = strand(|strand| strand.spec.claim_name = None);
     assert_eq!(changes(&seen(ephemeral, vec![])), [StrandChange::Delete]);
@@ -204,8 +386,14 @@ fn owners_follow_what_is_asked_for() {
 fn a_claim_that_is_missing_is_made_but_not_while_admission_makes_it() {
     let mut missing = seen(strand(|_| {}), vec![]);
     missing.claims.clear();
+    assert!(
+        planned(&missing, &json!({})).claim.is_empty(),
+        "a claim that was there is not replaced by an empty one"
+    );
+    missing.strands = vec![Arc::new(strand(|strand| strand.spec.claim_uid = None))];
     assert_eq!(planned(&missing, &json!({})).claim.len(), 1);
     missing.strands = vec![Arc::new(strand(|strand| {
+        strand.spec.claim_uid = None;
         strand.metadata.creation_timestamp = Some(at(1));
     }))];
     assert!(planned(&missing, &json!({})).claim.is_empty());
@@ -257,6 +445,28 @@ fn workloads_are_labelled_by_the_selector_and_set_free_without_it() {
     let names = |list: &[Workload]| list.iter().map(|one| one.name.clone()).collect::<Vec<_>>();
     assert_eq!(names(&plan.select), ["new"]);
     assert_eq!(names(&plan.deselect), ["former"]);
+    let typo =
+        json!({"workloadSelector": {"matchExpressions": [{"key": "team", "operator": "Inn"}]}});
+    let plan = planned(&seen, &typo);
+    assert!(
+        plan.select.is_empty() && plan.deselect.is_empty(),
+        "a typo changes nothing"
+    );
+    // An older integration selects the same workloads, also one that was ours.
+    let mut shared = seen;
+    let older: k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector =
+        serde_json::from_value(json!({"matchLabels": {"team": "a"}})).unwrap();
+    shared.rivals = vec![("older".to_owned(), older.try_into().unwrap())];
+    shared
+        .workloads
+        .push(workload("taken", "a", Some("boboyka")));
+    let plan = planned(&shared, &selecting);
+    assert!(plan.select.is_empty());
+    assert_eq!(names(&plan.deselect), ["former"]);
+    assert_eq!(
+        plan.overlaps,
+        ["Deployment new (by older)", "Deployment taken (by older)"]
+    );
 }
 
 #[test]
@@ -291,14 +501,16 @@ fn the_role_binding_is_applied_for_a_new_generation_and_now_and_then() {
         instant: now.instant + BINDING_KEPT + Duration::from_secs(1),
     };
     // The integration is of generation 3.
-    for (bound, when, binds, resizes) in [
-        (None, &now, true, true),
-        (Some((now.instant, 3)), &now, false, false),
-        (Some((now.instant, 2)), &now, true, true),
-        (Some((now.instant, 3)), &later, true, false),
+    for (bound, when, binds, resized, resizes) in [
+        (None, &now, true, None, true),
+        (Some((now.instant, 3)), &now, false, Some(3), false),
+        (Some((now.instant, 3)), &now, false, None, true),
+        (Some((now.instant, 2)), &now, true, Some(2), true),
+        (Some((now.instant, 3)), &later, true, Some(3), false),
     ] {
         let memory = Memory {
             bound,
+            resized,
             ..Memory::default()
         };
         let plan = plan_with(&Seen::default(), &json!({}), &memory, when);

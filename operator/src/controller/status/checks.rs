@@ -3,16 +3,20 @@
 //! A check looks at the facts and finds something or nothing. [`CONDITIONS`] has the check of every condition, and
 //! [`OBSTACLES`] has what keeps an integration from being ready: a new check is a function and a line in a list.
 
+use std::collections::BTreeSet;
+
 use boboyka_crds::{BoboykaStrand, Phase};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
 
 use super::facts::Facts;
 use super::finding::Finding;
+use crate::controller::plan::drains::condition;
 use crate::controller::rollout::Rollout;
 use crate::integration::Storage;
+use crate::objects;
 use crate::reason::{ConditionType, Reason};
-use crate::strands::witness::{self, ChainProblem};
+use crate::strands::witness::ChainProblem;
 
 /// How many objects a message names.
 const NAMED_MAX: usize = 5;
@@ -89,7 +93,10 @@ fn ready(facts: &Facts<'_>) -> Finding {
         0 => Finding::yes(Reason::NoPods, "no pod of this integration runs"),
         held => Finding::yes(
             Reason::AsExpected,
-            format!("pods hold {held} strands, and all their sidecars are ready"),
+            match held {
+                1 => "a pod holds 1 strand, and its sidecar is ready".to_owned(),
+                _ => format!("pods hold {held} strands, and all their sidecars are ready"),
+            },
         ),
     })
 }
@@ -167,23 +174,40 @@ fn sidecar_missing(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 fn sidecars_not_ready(facts: &Facts<'_>) -> Option<Finding> {
-    let waiting: Vec<String> = facts.waiting().map(BoboykaStrand::name_any).collect();
+    let waiting: Vec<String> = facts.waiting().map(|one| named(facts, one)).collect();
     (!waiting.is_empty()).then(|| {
         Finding::no(
             Reason::SidecarsNotReady,
             format!(
-                "the sidecars of these strands are not ready: {}",
+                "the sidecars that hold these strands are not ready: {}",
                 some_of(&waiting)
             ),
         )
     })
 }
 
+/// A strand, and the Job or pod to look at.
+fn named(facts: &Facts<'_>, strand: &BoboykaStrand) -> String {
+    let name = strand.name_any();
+    let job = objects::drain::name(&name);
+    let drains = &facts.seen.drains;
+    let pod = strand
+        .spec
+        .holder
+        .as_ref()
+        .and_then(|holder| holder.pod_name.as_ref());
+    if drains.iter().any(|one| one.name_any() == job) {
+        format!("{name} (Job {job})")
+    } else {
+        pod.map_or_else(
+            || format!("{name} (its pod has not come yet)"),
+            |pod| format!("{name} (pod {pod})"),
+        )
+    }
+}
+
 fn chain_intact(facts: &Facts<'_>) -> Finding {
-    let strands = facts.seen.strands.iter();
-    let broken =
-        strands.filter_map(|strand| Some((strand.name_any(), witness::check(strand).err()?)));
-    let broken: Vec<_> = broken.collect();
+    let broken = &facts.problems;
     let Some((_, first)) = broken.first() else {
         return Finding::yes(
             Reason::AsExpected,
@@ -193,6 +217,8 @@ fn chain_intact(facts: &Facts<'_>) -> Finding {
     let reason = match first {
         ChainProblem::WentBack { .. } => Reason::HeadWentBack,
         ChainProblem::Forked { .. } => Reason::HeadForked,
+        ChainProblem::ClaimLost { .. } => Reason::ClaimLost,
+        ChainProblem::ClaimReplaced { .. } => Reason::ClaimReplaced,
         ChainProblem::Broken(_) => Reason::ChainBroken,
     };
     let broken = broken.iter();
@@ -259,6 +285,8 @@ fn mirror_caught_up(facts: &Facts<'_>) -> Option<Finding> {
                 "Supabase refuses {refused} records: GET /v1/boboyka/mirror on their sidecars says why"
             ),
         )
+    } else if let Some(failure) = drain_failed(facts) {
+        failure
     } else if facts.tally.backlog > 0 {
         Finding::no(
             Reason::Backlog,
@@ -274,6 +302,20 @@ fn mirror_caught_up(facts: &Facts<'_>) -> Option<Finding> {
     })
 }
 
+/// The first Job that failed, and why.
+fn drain_failed(facts: &Facts<'_>) -> Option<Finding> {
+    let mut jobs = facts.seen.drains.iter();
+    let (job, failed) = jobs.find_map(|job| Some((job, condition(job, "Failed")?)))?;
+    let why = failed.message.as_deref().unwrap_or("it says no reason");
+    Some(Finding::no(
+        Reason::DrainFailed,
+        format!(
+            "Job {} failed to mirror the backlog of a strand without a pod, and is made anew after a pause: {why}; the logs of its pods tell more",
+            job.name_any()
+        ),
+    ))
+}
+
 fn storage_durable(facts: &Facts<'_>) -> Finding {
     match facts.validated.storage {
         Storage::Claim { .. } => {
@@ -287,7 +329,25 @@ fn storage_durable(facts: &Facts<'_>) -> Finding {
 }
 
 fn workloads_selected(facts: &Facts<'_>) -> Option<Finding> {
+    if let Some(why) = &facts.validated.unreadable_selector {
+        return Some(Finding::no(
+            Reason::InvalidSelector,
+            format!(
+                "spec.workloadSelector can't be read, so it selects nothing, and workloads keep the label that they have: {why}"
+            ),
+        ));
+    }
     facts.validated.selector.as_ref()?;
+    let overlaps = facts.applied.overlaps();
+    if !overlaps.is_empty() {
+        return Some(Finding::no(
+            Reason::Overlap,
+            format!(
+                "an older integration selects these workloads too and keeps them: {}; change one of the selectors",
+                some_of(overlaps)
+            ),
+        ));
+    }
     let contested = facts.applied.contested();
     Some(if contested.is_empty() {
         Finding::yes(Reason::AsExpected, "every selected workload has the label")
@@ -306,16 +366,51 @@ fn sidecars_up_to_date(facts: &Facts<'_>) -> Finding {
     let behind =
         |reason, left: &usize| Finding::no(reason, format!("{left} sidecars run another image"));
     match facts.applied.rollout() {
-        Rollout::Done => Finding::yes(
-            Reason::AsExpected,
-            "every sidecar runs the image that the integration asks for",
-        ),
+        Rollout::Done => old_settings(facts).unwrap_or_else(|| {
+            Finding::yes(
+                Reason::AsExpected,
+                "every sidecar runs the image, and has the Secret and the resources, that the integration asks for",
+            )
+        }),
         Rollout::Next { left, .. } | Rollout::Moving { left, .. } => {
             behind(Reason::RollingOut, left)
         }
         Rollout::Stopped { left, .. } => behind(Reason::RolloutStopped, left),
         Rollout::Suspended { left } => behind(Reason::Suspended, left),
     }
+}
+
+/// Pods that were created before the Secret or the resources changed, and what makes them anew.
+fn old_settings(facts: &Facts<'_>) -> Option<Finding> {
+    let settings = facts.validated.settings();
+    let pods = facts.seen.pods.iter().filter(|pod| !pod.terminating);
+    let old = pods.filter(|pod| pod.settings.as_deref().is_some_and(|one| one != settings));
+    let old: Vec<_> = old.collect();
+    let workloads = old.iter().filter_map(|pod| pod.workload.as_deref());
+    let restartable = ["Deployment/", "StatefulSet/", "DaemonSet/"];
+    let workloads = workloads.filter(|one| restartable.iter().any(|kind| one.starts_with(kind)));
+    let workloads: BTreeSet<String> = workloads.map(str::to_ascii_lowercase).collect();
+    let workloads: Vec<String> = workloads.into_iter().collect();
+    let command = match workloads.len() {
+        0 => "delete them, or let them end".to_owned(),
+        _ => format!(
+            "kubectl rollout restart -n {} {}",
+            facts.validated.namespace,
+            some_of(&workloads).replace(',', "")
+        ),
+    };
+    (!old.is_empty()).then(|| {
+        let pods = match old.len() {
+            1 => "1 pod runs".to_owned(),
+            many => format!("{many} pods run"),
+        };
+        Finding::no(
+            Reason::OldSettings,
+            format!(
+                "{pods} with the Secret or the resources that the integration had before: {command}"
+            ),
+        )
+    })
 }
 
 /// The first few of a list, and how many more there are.

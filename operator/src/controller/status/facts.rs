@@ -8,6 +8,7 @@ use crate::controller::apply::Applied;
 use crate::controller::seen::Seen;
 use crate::integration::Validated;
 use crate::phases::{Evidence, Standing};
+use crate::strands::witness::ChainProblem;
 
 /// What a status is made of. It needs a plan that was applied.
 pub(in crate::controller) struct Facts<'a> {
@@ -17,6 +18,8 @@ pub(in crate::controller) struct Facts<'a> {
     pub(super) applied: &'a Applied,
     pub(super) now: &'a Time,
     pub(super) tally: Tally,
+    /// What is wrong with strands, each with its name.
+    pub(super) problems: Vec<(String, ChainProblem)>,
     evidence: &'a [Evidence],
 }
 
@@ -37,6 +40,7 @@ impl<'a> Facts<'a> {
             applied,
             now,
             tally: Tally::of(&seen.strands, evidence),
+            problems: seen.problems(),
             evidence,
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::http::Uri;
 use boboyka_crds::{BoboykaStrand, StrandCounts};
 
 use crate::phases::Evidence;
@@ -17,7 +18,7 @@ pub(super) struct Tally {
     /// The longest lag of a strand with a backlog.
     pub(super) lag_ms: i64,
     pub(super) dead_letters: i64,
-    /// The address of Supabase, as a sidecar reports it.
+    /// Scheme and host of Supabase, as a sidecar reports them.
     pub(super) supabase_url: Option<String>,
 }
 
@@ -39,9 +40,22 @@ impl Tally {
             dead_letters: statuses().map(|status| status.dead_letters).sum(),
             supabase_url: statuses()
                 .rev()
-                .find_map(|status| status.supabase_url.clone()),
+                .find_map(|status| origin(status.supabase_url.as_deref()?)),
         }
     }
+}
+
+/// Scheme and host of an http or https URL. A Secret's key that holds something else, or a password in the URL, is not shown.
+fn origin(url: &str) -> Option<String> {
+    let uri: Uri = url.trim().parse().ok()?;
+    let scheme = uri
+        .scheme_str()
+        .filter(|one| ["http", "https"].contains(one))?;
+    let host = uri.host()?;
+    Some(match uri.port_u16() {
+        Some(port) => format!("{scheme}://{host}:{port}"),
+        None => format!("{scheme}://{host}"),
+    })
 }
 
 fn counts(strands: &[Arc<BoboykaStrand>], evidence: &[Evidence]) -> StrandCounts {
@@ -54,5 +68,31 @@ fn counts(strands: &[Arc<BoboykaStrand>], evidence: &[Evidence]) -> StrandCounts
         held: count(held),
         ready: count(ready),
         summary: Some(format!("{ready}/{held}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_scheme_and_host_of_a_url_are_shown() {
+        for (url, shown) in [
+            ("https://abc.supabase.co", Some("https://abc.supabase.co")),
+            (
+                "https://abc.supabase.co/rest/v1?apikey=s3cret",
+                Some("https://abc.supabase.co"),
+            ),
+            (
+                "http://user:s3cret@10.0.0.1:8000/",
+                Some("http://10.0.0.1:8000"),
+            ),
+            ("s3cret", None),
+            ("postgres://user:s3cret@db/x", None),
+            ("eyJhbGciOi.J9.x", None),
+            ("", None),
+        ] {
+            assert_eq!(origin(url).as_deref(), shown, "{url}");
+        }
     }
 }

@@ -4,15 +4,19 @@ mod cases;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use boboyka_crds::{BoboykaStrand, BoboykaStrandSpec, HeadReference, Holder, Phase, StrandStatus};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::caches::Pod;
+use crate::clock::Moment;
 use crate::controller::apply::Applied;
+use crate::controller::reports::Reports;
 use crate::controller::rollout::Rollout;
 use crate::controller::seen::Seen;
 use crate::integration::tests::{integration, validated};
@@ -63,6 +67,8 @@ struct Day {
     spec: Value,
     strands: Vec<BoboykaStrand>,
     pods: Vec<Pod>,
+    claims: Vec<ObjectMeta>,
+    drains: Vec<Job>,
     applied: Applied,
     before: IntegrationStatus,
 }
@@ -73,6 +79,8 @@ fn day() -> Day {
         spec: mirrored(),
         strands: vec![strand(|_| {})],
         pods: Vec::new(),
+        claims: Vec::new(),
+        drains: Vec::new(),
         applied: Applied::well(Rollout::Done),
         before: IntegrationStatus::default(),
     }
@@ -88,11 +96,19 @@ impl Day {
         let seen = Seen {
             strands: self.strands.into_iter().map(Arc::new).collect(),
             pods: self.pods.into_iter().map(Arc::new).collect(),
+            claims: self.claims,
+            drains: self.drains.into_iter().map(Arc::new).collect(),
             fleet: 1,
             ..Seen::default()
         };
         let now = now();
-        let evidence = seen.evidence(&self.before, &now);
+        let mut reports = Reports::default();
+        let moment = Moment {
+            time: now.clone(),
+            instant: Instant::now(),
+        };
+        reports.note(&seen.strands, &moment);
+        let evidence = seen.evidence(&self.before, &reports, &moment);
         let standing = decide(validated.request(), &self.before, &evidence, &now);
         let facts = Facts::new(&validated, &seen, &evidence, &standing, &self.applied, &now);
         status(&facts, &self.before)
@@ -124,6 +140,27 @@ fn every_condition_is_given_with_every_reason() {
             assert!(!one.message.is_empty(), "{} has no message", one.type_);
         }
     }
+}
+
+#[test]
+fn pods_with_the_old_secret_are_counted_and_the_command_is_named() {
+    let cases = cases().into_iter();
+    let mut changed = cases.filter(|(_, _, reason, _)| *reason == Reason::OldSettings);
+    let (_, _, _, status) = changed.next().unwrap();
+    let kind = ConditionType::SidecarsUpToDate.as_str();
+    let told = status
+        .conditions
+        .iter()
+        .find(|one| one.type_ == kind)
+        .unwrap();
+    assert!(
+        told.message.starts_with("2 pods run with the Secret")
+            && told
+                .message
+                .ends_with("kubectl rollout restart -n agents deployment/web"),
+        "{}",
+        told.message
+    );
 }
 
 #[test]

@@ -31,11 +31,10 @@ pub(crate) async fn measure(rounds: usize) {
     stage.call_for(&namespace).await;
     hold(&namespace).await;
     let pod = as_sent(&namespace).await;
-    let bundle = stage.authorities().await;
-    let reviewed = Calls::new(stage.webhook, &bundle, namespace.name(), &pod, true);
     let echo = Echo::start(&stage.cluster).await;
     let echoed = Calls::new(
         echo.address,
+        "/inject",
         echo.authority.as_bytes(),
         namespace.name(),
         &pod,
@@ -50,7 +49,7 @@ pub(crate) async fn measure(rounds: usize) {
     let (mut with, mut without) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         theirs.push(echoed.run(MEASURE).await);
-        ours.push(reviewed.run(MEASURE).await);
+        ours.push(stage.reviews(&namespace, &pod).await.run(MEASURE).await);
         let (labelled, plain) = pairs(&namespace).await;
         with.push(labelled);
         without.push(plain);

@@ -35,6 +35,8 @@ pub(crate) struct Times {
 pub(crate) struct Calls {
     address: SocketAddr,
     connector: TlsConnector,
+    /// The path of the webhook.
+    path: String,
     review: Value,
     /// Whether a pod must be given a sidecar.
     injects: bool,
@@ -44,6 +46,7 @@ impl Calls {
     /// Calls of dry runs for a pod of a namespace.
     pub(crate) fn new(
         address: SocketAddr,
+        path: &str,
         bundle: &[u8],
         namespace: &str,
         pod: &Value,
@@ -59,6 +62,7 @@ impl Calls {
         Self {
             address,
             connector: TlsConnector::from(Arc::new(settings)),
+            path: format!("{path}?timeout=5s"),
             review: review(namespace, pod),
             injects,
         }
@@ -73,6 +77,7 @@ impl Calls {
             let connection = self.connect().await;
             connections.spawn(work(
                 connection,
+                self.path.clone(),
                 self.review.clone(),
                 self.injects,
                 Arc::clone(&calls),
@@ -117,6 +122,7 @@ impl Calls {
 /// Takes the next call that is due, for as long as there is one; the times of all, in milliseconds.
 async fn work(
     mut connection: SendRequest<Full<Bytes>>,
+    path: String,
     mut review: Value,
     injects: bool,
     calls: Arc<Mutex<mpsc::UnboundedReceiver<Instant>>>,
@@ -126,7 +132,7 @@ async fn work(
         let next = calls.lock().await.recv().await;
         let Some(due) = next else { return times };
         review["request"]["uid"] = format!("{:032x}", fastrand::u128(..)).into();
-        let request = hyper::Request::post("/inject?timeout=5s")
+        let request = hyper::Request::post(&path)
             .header("host", "127.0.0.1")
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from(review.to_string())))

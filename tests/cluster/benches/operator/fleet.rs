@@ -177,11 +177,10 @@ async fn admission(stage: &Stage, namespace: &TestNamespace, rounds: usize) {
             .get(names::STRAND_ANNOTATION)
             .is_none()
     );
-    let bundle = stage.authorities().await;
-    let reviewed = Calls::new(stage.webhook, &bundle, namespace.name(), &pod, true);
     let echo = Echo::start(&stage.cluster).await;
     let echoed = Calls::new(
         echo.address,
+        "/inject",
         echo.authority.as_bytes(),
         namespace.name(),
         &pod,
@@ -190,7 +189,7 @@ async fn admission(stage: &Stage, namespace: &TestNamespace, rounds: usize) {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         theirs.push(echoed.run(CALLED).await);
-        ours.push(reviewed.run(CALLED).await);
+        ours.push(stage.reviews(namespace, &pod).await.run(CALLED).await);
     }
     println!(
         "  admission meanwhile, {rounds} rounds of {} s:",

@@ -15,6 +15,8 @@ use kube::ResourceExt as _;
 use kube::api::{Api, PostParams};
 use serde_json::{Value, json};
 
+use crate::calls::Calls;
+
 /// The operator's namespace.
 pub(crate) const NAMESPACE: &str = "boboyka-system";
 /// The name of every integration.
@@ -90,11 +92,21 @@ impl Stage {
         serde_json::from_value(hook).unwrap()
     }
 
-    /// The authorities of the operator that answers, as the API server knows them.
-    pub(crate) async fn authorities(&self) -> Vec<u8> {
+    /// Calls of the operator for a pod, by its path of now and trusting its authorities of now.
+    pub(crate) async fn reviews(&self, namespace: &TestNamespace, pod: &Value) -> Calls {
         let hook = self.hooks().get(names::WEBHOOK).await.unwrap();
-        let first = hook.webhooks.unwrap().remove(0);
-        first.client_config.ca_bundle.unwrap().0
+        let config = hook.webhooks.unwrap().remove(0).client_config;
+        let url = config.url.unwrap();
+        let path = url.strip_prefix(&format!("https://{}", self.webhook));
+        let bundle = config.ca_bundle.unwrap().0;
+        Calls::new(
+            self.webhook,
+            path.unwrap(),
+            &bundle,
+            namespace.name(),
+            pod,
+            true,
+        )
     }
 
     /// A namespace with an integration in it.

@@ -1,12 +1,17 @@
 //! The operator's shell as processes beside a real API server: who leads, whom the API server trusts, who may be there.
 
+mod admission;
+mod drains;
+mod reconcile;
 mod replica;
+mod strangers;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use boboyka_cluster::{Cluster, TestNamespace, Tier, wait_for};
+use boboyka_crds::{BoboykaIntegration, names};
 use boboyka_tests::process::GUARD;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
@@ -94,6 +99,7 @@ impl Installed {
             "clientConfig": {"url": format!("https://{}/inject", replica.webhook)},
             "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
             "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace.name()}},
+            "objectSelector": {"matchExpressions": [{"key": names::DRAIN_LABEL, "operator": "DoesNotExist"}]},
         })
     }
 
@@ -116,6 +122,26 @@ impl Installed {
         })
         .await
         .unwrap();
+    }
+
+    /// An integration that asks for nothing.
+    async fn integrate(&self) {
+        let integration = json!({"metadata": {"name": "boboyka"}, "spec": {}});
+        let created = self.namespace.create::<BoboykaIntegration>(integration);
+        created.await.unwrap();
+    }
+
+    /// The path at which the API server calls every replica.
+    async fn path(&self) -> String {
+        let hook = self.hooks().get(NAME).await.unwrap();
+        let paths = hook.webhooks.into_iter().flatten().map(|one| {
+            let url = one.client_config.url.unwrap();
+            url.splitn(4, '/').nth(3).map(|path| format!("/{path}"))
+        });
+        let mut paths: Vec<Option<String>> = paths.collect();
+        paths.dedup();
+        assert_eq!(paths.len(), 1, "{paths:?}");
+        paths.remove(0).unwrap()
     }
 
     async fn lease(&self) -> LeaseSpec {

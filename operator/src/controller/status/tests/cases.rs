@@ -52,6 +52,36 @@ fn of_progress() -> Vec<Case> {
     ]
 }
 
+fn failed_drain() -> IntegrationStatus {
+    let failed =
+        json!({"type": "Failed", "status": "True", "message": "Job has reached its backoff limit"});
+    let job = json!({"metadata": {"name": "j"}, "status": {"conditions": [failed]}});
+    let day = Day {
+        drains: vec![serde_json::from_value(job).unwrap()],
+        ..day()
+    };
+    day.status()
+}
+
+/// A strand that had the claim `c-1` and has this one.
+fn on_claim(uid: Option<&str>) -> IntegrationStatus {
+    let claimed = strand(|strand| {
+        strand.spec.claim_name = Some("c".to_owned());
+        strand.spec.claim_uid = Some("c-1".to_owned());
+    });
+    let claims = uid.map(|uid| ObjectMeta {
+        name: Some("c".to_owned()),
+        uid: Some(uid.to_owned()),
+        ..ObjectMeta::default()
+    });
+    Day {
+        strands: vec![claimed],
+        claims: claims.into_iter().collect(),
+        ..day()
+    }
+    .status()
+}
+
 fn of_strands() -> Vec<Case> {
     let broken = reported(|status| status.chain.as_mut().unwrap().intact = false);
     let behind = reported(|status| status.backlog = 1);
@@ -76,10 +106,18 @@ fn of_strands() -> Vec<Case> {
             witnessed(head(7, "bb")),
         ),
         (C::ChainIntact, false, R::ChainBroken, broken),
+        (C::ChainIntact, false, R::ClaimLost, on_claim(None)),
+        (
+            C::ChainIntact,
+            false,
+            R::ClaimReplaced,
+            on_claim(Some("c-2")),
+        ),
         (C::MirrorCaughtUp, true, R::AsExpected, day().status()),
         (C::MirrorCaughtUp, true, R::PhaseMirrorsNothing, advancing()),
         (C::MirrorCaughtUp, false, R::Backlog, behind),
         (C::MirrorCaughtUp, false, R::DeadLetters, refused),
+        (C::MirrorCaughtUp, false, R::DrainFailed, failed_drain()),
         (C::StorageDurable, true, R::AsExpected, day().status()),
         (
             C::StorageDurable,
@@ -107,7 +145,10 @@ fn of_rollouts() -> Vec<Case> {
             R::Conflict,
             selecting(&["Deployment web"]),
         ),
+        (C::WorkloadsSelected, false, R::Overlap, overlapping()),
+        (C::WorkloadsSelected, false, R::InvalidSelector, misspelt()),
         (C::SidecarsUpToDate, true, R::AsExpected, day().status()),
+        (C::SidecarsUpToDate, false, R::OldSettings, changed_secret()),
         (C::SidecarsUpToDate, false, R::RollingOut, rolling(next)),
         (C::SidecarsUpToDate, false, R::RollingOut, rolling(moving)),
         (
@@ -155,6 +196,38 @@ fn stopped() -> Rollout {
 fn failing() -> IntegrationStatus {
     let applied = Applied::badly(&["could not drain strand boboyka-0: no"], &[]);
     Day { applied, ..day() }.status()
+}
+
+fn changed_secret() -> IntegrationStatus {
+    let admitted = |name: &str| Pod {
+        strand: Some(name.to_owned()),
+        settings: Some("before".into()),
+        workload: Some("Deployment/web".into()),
+        ..Pod::default()
+    };
+    let day = Day {
+        pods: vec![admitted("boboyka-0"), admitted("boboyka-1")],
+        ..day()
+    };
+    day.status()
+}
+
+fn overlapping() -> IntegrationStatus {
+    let day = Day {
+        spec: json!({"workloadSelector": {"matchLabels": {"team": "a"}}}),
+        applied: Applied::overlapping(&["Deployment web (by older)"]),
+        ..day()
+    };
+    day.status()
+}
+
+fn misspelt() -> IntegrationStatus {
+    let typo = json!({"matchExpressions": [{"key": "a", "operator": "Inn", "values": ["b"]}]});
+    let day = Day {
+        spec: json!({"workloadSelector": typo}),
+        ..day()
+    };
+    day.status()
 }
 
 fn selecting(contested: &[&str]) -> IntegrationStatus {

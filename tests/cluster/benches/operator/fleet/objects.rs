@@ -5,6 +5,7 @@ use boboyka_crds::{BoboykaStrand, names};
 use futures_util::StreamExt as _;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::ResourceExt as _;
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::reports::report;
@@ -108,16 +109,20 @@ fn pod(sample: &Value, number: usize, place: usize) -> Value {
     })
 }
 
-/// Makes a strand that a pod holds, and its claim.
+/// Makes a strand that a pod holds, and its claim. The operator, which sees the pod, may have been faster.
 async fn hold(namespace: &TestNamespace, pod: usize, place: usize, pod_uid: &str) {
     let name = strand_name(place);
     let claim = names::claim_of(&name);
     let labels = json!({names::INTEGRATION_LABEL: NAME, names::STRAND_LABEL: name});
-    let made = json!({"metadata": {"name": claim, "labels": labels}, "spec": {
-        "accessModes": ["ReadWriteOncePod"], "resources": {"requests": {"storage": "10Gi"}},
-    }});
-    namespace
-        .create::<PersistentVolumeClaim>(made)
+    let made = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": {"name": claim, "labels": labels},
+        "spec": {"accessModes": ["ReadWriteOncePod"], "resources": {"requests": {"storage": "10Gi"}}},
+    });
+    let how = PatchParams::apply("bench").force();
+    let claims = namespace.api::<PersistentVolumeClaim>();
+    claims
+        .patch(&claim, &how, &Patch::Apply(made))
         .await
         .unwrap();
     let strand = json!({
@@ -128,5 +133,9 @@ async fn hold(namespace: &TestNamespace, pod: usize, place: usize, pod_uid: &str
             "holder": {"token": token(pod), "podName": format!("agent-{pod}"), "podUid": pod_uid},
         },
     });
-    namespace.create::<BoboykaStrand>(strand).await.unwrap();
+    let strands = namespace.api::<BoboykaStrand>();
+    strands
+        .patch(&name, &how, &Patch::Apply(strand))
+        .await
+        .unwrap();
 }

@@ -16,6 +16,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 pub(crate) struct Replica {
     pub(crate) name: String,
@@ -131,6 +132,30 @@ impl Replica {
 
     /// A new connection of somebody who trusts the bundle and nothing else.
     pub(crate) async fn trusted_by(&self, bundle: &[u8]) -> Result<()> {
+        self.connect(bundle).await.map(drop)
+    }
+
+    /// A new connection over which this was sent.
+    pub(crate) async fn send(&self, bundle: &[u8], text: &str) -> Result<TlsStream<TcpStream>> {
+        let mut stream = self.connect(bundle).await?;
+        stream.write_all(text.as_bytes()).await?;
+        stream.flush().await?;
+        Ok(stream)
+    }
+
+    /// Posts a body; the whole answer.
+    pub(crate) async fn post(&self, bundle: &[u8], path: &str, body: &str) -> Result<String> {
+        let length = body.len();
+        let head =
+            format!("POST {path} HTTP/1.1\r\nhost: h\r\ncontent-length: {length}\r\n\r\n{body}");
+        let mut stream = self.send(bundle, &head).await?;
+        let mut answer = Vec::new();
+        // The operator ends the connection, perhaps without a farewell.
+        let _ = stream.read_to_end(&mut answer).await;
+        Ok(String::from_utf8(answer)?)
+    }
+
+    async fn connect(&self, bundle: &[u8]) -> Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(bundle) {
             roots.add(certificate?)?;
@@ -140,8 +165,7 @@ impl Replica {
             .with_no_client_auth();
         let stream = TcpStream::connect(self.webhook).await?;
         let connector = TlsConnector::from(Arc::new(settings));
-        connector.connect("127.0.0.1".try_into()?, stream).await?;
-        Ok(())
+        Ok(connector.connect("127.0.0.1".try_into()?, stream).await?)
     }
 
     async fn get(&self, path: &str) -> Result<(u16, String)> {

@@ -1,0 +1,74 @@
+//! Which Jobs that drain strands are to end. Pure.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use boboyka_crds::names;
+use k8s_openapi::api::batch::v1::{Job, JobCondition};
+use kube::ResourceExt as _;
+
+use super::situation::Situation;
+use crate::objects;
+
+/// A Job that is done stays this long to be looked at; one that failed stays twice as long after each failure in a row.
+const KEPT: Duration = Duration::from_mins(1);
+/// The longest wait after failures.
+const PAUSE_MAX: Duration = Duration::from_hours(1);
+/// Doubling more often exceeds the longest wait anyway.
+const DOUBLINGS_MAX: u32 = 10;
+
+/// Why a Job is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::controller) enum Ending {
+    /// A pod needs the strand, and mirrors its backlog itself.
+    Wanted,
+    /// It works with a Secret, an image or resources that the integration had before.
+    Changed,
+    /// It is done, and was there to be looked at.
+    Done,
+    /// It failed, and the pause before the next attempt is over.
+    Failed,
+}
+
+/// The Jobs that are to end, each with its strand.
+pub(super) fn ending(situation: &Situation<'_>) -> Vec<(Arc<Job>, String, Ending)> {
+    let jobs = situation.seen.drains.iter();
+    let live = jobs.filter(|job| job.metadata.deletion_timestamp.is_none());
+    let ending = live.filter_map(|job| {
+        let strand = job.labels().get(names::DRAIN_LABEL)?;
+        Some((
+            Arc::clone(job),
+            strand.clone(),
+            why(situation, job, strand)?,
+        ))
+    });
+    ending.collect()
+}
+
+fn why(situation: &Situation<'_>, job: &Job, strand: &str) -> Option<Ending> {
+    let is_older =
+        |one: &JobCondition, age| situation.is_older(one.last_transition_time.as_ref(), age);
+    if let Some(complete) = condition(job, "Complete") {
+        return is_older(complete, KEPT).then_some(Ending::Done);
+    }
+    let carrier = situation.carrier(strand);
+    if carrier.is_some_and(|pod| !pod.drains && !pod.terminating) {
+        return Some(Ending::Wanted);
+    }
+    let settings = job.annotations().get(names::DRAIN_SETTINGS_ANNOTATION);
+    if settings != Some(&objects::drain::settings(situation.validated)) {
+        return Some(Ending::Changed);
+    }
+    let failed = condition(job, "Failed")?;
+    let before = situation.memory.drain_failures.get(strand);
+    let doublings = before.copied().unwrap_or_default().min(DOUBLINGS_MAX);
+    let pause = KEPT.saturating_mul(1 << doublings).min(PAUSE_MAX);
+    is_older(failed, pause).then_some(Ending::Failed)
+}
+
+/// A condition of a Job that is true.
+pub(in crate::controller) fn condition<'a>(job: &'a Job, kind: &str) -> Option<&'a JobCondition> {
+    let conditions = job.status.as_ref()?.conditions.as_ref()?;
+    let mut conditions = conditions.iter();
+    conditions.find(|one| one.type_ == kind && one.status == "True")
+}

@@ -1,0 +1,182 @@
+//! What the leader makes of what others do: selectors that overlap or can't be read, claims and strands that go.
+
+use boboyka_cluster::wait_for;
+use boboyka_crds::{BoboykaIntegration, BoboykaStrand, names};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::ResourceExt as _;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use super::{Installed, LIMIT};
+use crate::shared::run;
+
+/// Waits until a condition of an integration is this, as `STATUS/REASON`, for its present generation; its message.
+async fn condition(installed: &Installed, integration: &str, kind: &str, wanted: &str) -> String {
+    let api = installed.namespace.api::<BoboykaIntegration>();
+    let message = std::sync::Mutex::new(String::new());
+    wait_for(
+        &format!("{kind} of {integration} to be {wanted}"),
+        LIMIT,
+        || async {
+            let found = api.get(integration).await?;
+            let generation = found.metadata.generation;
+            let conditions = found
+                .status
+                .into_iter()
+                .flat_map(|status| status.conditions);
+            let mut ours =
+                conditions.filter(|one| one.type_ == kind && one.observed_generation == generation);
+            let Some(one) = ours.next() else {
+                return Ok(false);
+            };
+            let is = format!("{}/{}", one.status, one.reason) == wanted;
+            *message.lock().unwrap() = one.message;
+            Ok(is)
+        },
+    )
+    .await
+    .unwrap();
+    message.into_inner().unwrap()
+}
+
+async fn edit(installed: &Installed, integration: &str, spec: Value) {
+    let patch = Patch::Merge(json!({"spec": spec}));
+    let api = installed.namespace.api::<BoboykaIntegration>();
+    api.patch(integration, &PatchParams::default(), &patch)
+        .await
+        .unwrap();
+}
+
+#[test]
+fn of_two_integrations_that_select_one_workload_the_older_keeps_it() {
+    run(async {
+        let installed = Installed::new().await;
+        let replica = installed.replica("only", &[]);
+        installed.call(&[&replica]).await;
+        replica.leads_within(LIMIT).await;
+        let deployment = json!({"metadata": {"name": "web", "labels": {"team": "a"}}, "spec": {
+            "replicas": 0, "selector": {"matchLabels": {"app": "web"}},
+            "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}},
+        }});
+        installed
+            .namespace
+            .create::<Deployment>(deployment)
+            .await
+            .unwrap();
+        let selector = json!({"workloadSelector": {"matchLabels": {"team": "a"}}});
+        // The younger is the first by name, so that age decides and not the name.
+        for name in ["older", "a-younger"] {
+            let integration = json!({"metadata": {"name": name}, "spec": selector});
+            installed
+                .namespace
+                .create::<BoboykaIntegration>(integration)
+                .await
+                .unwrap();
+            let wanted = if name == "older" {
+                "True/AsExpected"
+            } else {
+                "False/Overlap"
+            };
+            condition(&installed, name, "WorkloadsSelected", wanted).await;
+            // Ages are whole seconds.
+            let api = installed.namespace.api::<BoboykaIntegration>();
+            let made = api
+                .get(name)
+                .await
+                .unwrap()
+                .metadata
+                .creation_timestamp
+                .unwrap()
+                .0;
+            wait_for("the next second", LIMIT, || async {
+                Ok(k8s_openapi::jiff::Timestamp::now().as_second() > made.as_second())
+            })
+            .await
+            .unwrap();
+        }
+        let deployments = installed.namespace.api::<Deployment>();
+        let before = deployments.get("web").await.unwrap();
+        let label = |one: &Deployment| {
+            let template = one.spec.clone().unwrap().template.metadata.unwrap();
+            template.labels.unwrap().remove(names::INTEGRATION_LABEL)
+        };
+        assert_eq!(label(&before).as_deref(), Some("older"));
+        for round in 0..5 {
+            for (name, wanted) in [("a-younger", "False/Overlap"), ("older", "True/AsExpected")] {
+                edit(
+                    &installed,
+                    name,
+                    json!({"retention": {"maxAge": format!("{}h", 100 + round)}}),
+                )
+                .await;
+                condition(&installed, name, "WorkloadsSelected", wanted).await;
+            }
+        }
+        let after = deployments.get("web").await.unwrap();
+        assert_eq!(after.metadata.generation, before.metadata.generation);
+    });
+}
+
+#[test]
+fn a_claim_that_was_deleted_is_told_and_not_replaced_by_an_empty_one() {
+    run(async {
+        let installed = Installed::new().await;
+        let replica = installed.replica("only", &[]);
+        installed.call(&[&replica]).await;
+        installed.integrate().await;
+        installed.admitted().await;
+        replica.leads_within(LIMIT).await;
+        let pod = || {
+            json!({
+                "metadata": {"generateName": "p-", "labels": {names::INTEGRATION_LABEL: "boboyka"}},
+                "spec": {"containers": [{"name": "c", "image": "i"}]},
+            })
+        };
+        let first = installed.namespace.create::<Pod>(pod()).await.unwrap();
+        let strands = installed.namespace.api::<BoboykaStrand>();
+        let all = ListParams::default();
+        wait_for("the claim to be recorded", LIMIT, || async {
+            let found = strands.list(&all).await?.items;
+            Ok(found
+                .first()
+                .is_some_and(|one| one.spec.claim_uid.is_some()))
+        })
+        .await
+        .unwrap();
+        let strand = strands.list(&all).await.unwrap().items.remove(0);
+        let now = DeleteParams::default().grace_period(0);
+        installed
+            .namespace
+            .api::<Pod>()
+            .delete(&first.name_any(), &now)
+            .await
+            .unwrap();
+        let claims = installed.namespace.api::<PersistentVolumeClaim>();
+        let claim = strand.spec.claim_name.clone().unwrap();
+        claims
+            .delete(&claim, &DeleteParams::default())
+            .await
+            .unwrap();
+        let said = condition(&installed, "boboyka", "ChainIntact", "False/ClaimLost").await;
+        assert!(said.contains(&claim), "{said}");
+        // Neither comes it again, nor gets a pod its strand.
+        let second = installed.namespace.create::<Pod>(pod()).await.unwrap();
+        assert_ne!(
+            second.annotations()[names::STRAND_ANNOTATION],
+            strand.name_any()
+        );
+        wait_for("the second pod's strand", LIMIT, || async {
+            Ok(strands.list(&all).await?.items.len() == 2)
+        })
+        .await
+        .unwrap();
+        assert!(claims.get_opt(&claim).await.unwrap().is_none());
+        // Who deletes the strand accepts the loss.
+        strands
+            .delete(&strand.name_any(), &DeleteParams::default())
+            .await
+            .unwrap();
+        condition(&installed, "boboyka", "ChainIntact", "True/AsExpected").await;
+    });
+}
