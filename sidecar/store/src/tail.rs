@@ -7,7 +7,7 @@
 
 mod key;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -17,6 +17,7 @@ use uuid::Uuid;
 use self::key::{letter_key, read_run_key};
 use crate::change::Change;
 use crate::error::TailError;
+use crate::files;
 use crate::floor::Floor;
 use crate::lane::{DeadLetter, Mark};
 use crate::phase::RecordedPhase;
@@ -32,6 +33,11 @@ const LOG_MAX_BYTES: u64 = 32 * 1024 * 1024;
 const VALUE_BYTES: u64 = 512;
 /// sled's page cache. What it holds is written once and read at the next start, so little will do.
 const ENGINE_CACHE_BYTES: u64 = 1024 * 1024;
+
+/// sled's settings, the same for every tail, with their checksum: sled writes them once and never syncs them.
+const SETTINGS: &str = "conf";
+const SETTINGS_BYTES: &[u8] =
+    b"segment_size: 4194304\nuse_compression: false\nversion: 0.34\n0\x1bd\xdd";
 
 /// The key of the strand's id.
 const STRAND: &str = "strand";
@@ -59,9 +65,26 @@ pub(crate) struct FoundRun {
 }
 
 impl Tail {
-    /// Opens or creates the tail in a folder.
+    /// Opens or creates the tail in a folder. What sled can make anew, its snapshots and its settings, is made anew when
+    /// it does not open with them.
     pub(crate) fn open(folder: &Path) -> Result<Self, TailError> {
-        let engine = open_engine(folder)?;
+        remove_snapshots(folder, |name| name.ends_with(".generating"))?;
+        let opened = open_engine(folder);
+        let knows = |engine: &sled::Db| engine.contains_key(STRAND).unwrap_or(false);
+        let engine = match opened {
+            Ok(engine) if knows(&engine) => engine,
+            other => {
+                // sled takes a log that it can't read for an empty one.
+                let again = remove_snapshots(folder, |name| name.starts_with("snap."))?;
+                if !again && settings_hold(folder) {
+                    other?
+                } else {
+                    drop(other);
+                    write_settings(folder)?;
+                    open_engine(folder)?
+                }
+            }
+        };
         let (runs, segments) = (engine.open_tree("runs")?, engine.open_tree("segments")?);
         let (marks, letters) = (
             engine.open_tree("marks")?,
@@ -296,6 +319,28 @@ impl Tail {
         let to = letter_key(lane, Seq::MAX);
         values(self.letters.range(from..=to), limit)
     }
+}
+
+/// Whether sled's settings are there as it wrote them, or no tail is.
+fn settings_hold(folder: &Path) -> bool {
+    !folder.join("db").exists()
+        || fs::read(folder.join(SETTINGS)).is_ok_and(|found| found == SETTINGS_BYTES)
+}
+
+fn write_settings(folder: &Path) -> Result<(), TailError> {
+    files::replace(&folder.join(SETTINGS), SETTINGS_BYTES).map_err(TailError::Sync)
+}
+
+/// Removes snapshots; whether there were any.
+fn remove_snapshots(folder: &Path, which: impl Fn(&str) -> bool) -> Result<bool, TailError> {
+    let mut any = false;
+    for entry in fs::read_dir(folder).map_err(TailError::Sync)?.flatten() {
+        if entry.file_name().to_str().is_some_and(&which) {
+            fs::remove_file(entry.path()).map_err(TailError::Sync)?;
+            any = true;
+        }
+    }
+    Ok(any)
 }
 
 fn open_engine(folder: &Path) -> Result<sled::Db, TailError> {

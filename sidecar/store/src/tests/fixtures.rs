@@ -1,13 +1,19 @@
-//! A strand that version 0.1.0 wrote: pruned, sealed, with a tail, marks, dead letters and a change of phase.
+//! Strands that earlier versions wrote: pruned, sealed, with a tail, marks, dead letters and a change of phase. The
+//! second one, of the first version with a journal, comes without the index of its tail.
 
 use boboyka_strand::{PayloadJson, Seq};
 use serde_json::{Value, json};
 
 use super::*;
 
-/// A copy of the strand, as it was closed.
+/// A copy of the first version's strand, as it was closed.
 fn copy() -> tempfile::TempDir {
-    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/strand-v1");
+    copy_of("strand-v1")
+}
+
+fn copy_of(name: &str) -> tempfile::TempDir {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let from = fixtures.join(name);
     let dir = tempfile::tempdir().unwrap();
     copy_folder(&from, dir.path());
     dir
@@ -28,7 +34,12 @@ fn copy_folder(from: &Path, to: &Path) {
 
 /// What the version that wrote the strand said of it.
 fn expected() -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/strand-v1.json");
+    expected_of("strand-v1")
+}
+
+fn expected_of(name: &str) -> Value {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let path = fixtures.join(format!("{name}.json"));
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
@@ -150,4 +161,44 @@ fn a_strand_of_the_first_version_whose_tail_is_lost_keeps_floor_and_phase() {
     );
     assert_eq!(store.quarantined().len(), 2, "{:?}", store.quarantined());
     store.close();
+}
+
+#[tokio::test]
+async fn a_strand_with_a_journal_opens_with_all_that_it_held_and_goes_on() {
+    let dir = copy_of("strand-v2");
+    for round in 0..3 {
+        let store = Store::open(options(dir.path())).unwrap();
+        if round == 0 {
+            assert_eq!(found(&store), expected_of("strand-v2"));
+        }
+        assert!(store.quarantined().is_empty(), "{:?}", store.quarantined());
+        let whole = verdict(&store);
+        assert!(whole.ok, "{whole:?}");
+        let again = store.append(vec![keyed(7, "k")]).await.unwrap();
+        assert!(again[0].unwrap().replayed || round == 0, "{again:?}");
+        store.append(vec![record(1)]).await.unwrap();
+        store.close();
+    }
+}
+
+/// Opening a strand of the first version was cut short after it wrote the journal and before it wrote the ledger, or
+/// before the runs left the tail.
+#[test]
+fn a_strand_of_the_first_version_is_converted_once_however_often_that_is_cut_short() {
+    let dir = copy();
+    let tail = tempfile::tempdir().unwrap();
+    copy_folder(&dir.path().join("tail"), tail.path());
+    for cut_short in [&["ledger-0", "ledger-1"][..], &[][..], &["ledger-0"][..]] {
+        let store = Store::open(options(dir.path())).unwrap();
+        assert_eq!(found(&store), expected());
+        assert!(store.quarantined().is_empty(), "{:?}", store.quarantined());
+        assert!(verdict(&store).ok);
+        store.close();
+        drop(store);
+        for name in cut_short {
+            fs::remove_file(dir.path().join(name)).unwrap();
+        }
+        fs::remove_dir_all(dir.path().join("tail")).unwrap();
+        copy_folder(tail.path(), &dir.path().join("tail"));
+    }
 }
