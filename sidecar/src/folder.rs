@@ -14,13 +14,13 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Poisons the store when the lock file is no longer the one that this process opened. Ends after `shutdown`.
 pub(crate) async fn watch(data_dir: PathBuf, store: Store, shutdown: CancellationToken) {
-    let opened = identity(&data_dir).await;
+    let opened = identity(&data_dir);
     loop {
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(INTERVAL) => {}
         }
-        let Some(change) = change(&opened, &identity(&data_dir).await) else {
+        let Some(change) = change(&opened, &identity(&data_dir)) else {
             continue;
         };
         let folder = data_dir.display();
@@ -32,8 +32,9 @@ pub(crate) async fn watch(data_dir: PathBuf, store: Store, shutdown: Cancellatio
 }
 
 /// Device and inode of the lock file, which this process keeps open, so that no other file gets the same.
-async fn identity(data_dir: &Path) -> Result<(u64, u64)> {
-    let metadata = tokio::fs::metadata(data_dir.join("LOCK")).await?;
+fn identity(data_dir: &Path) -> Result<(u64, u64)> {
+    // Not worth a thread's wake: the kernel answers from memory.
+    let metadata = std::fs::metadata(data_dir.join("LOCK"))?;
     Ok((metadata.dev(), metadata.ino()))
 }
 

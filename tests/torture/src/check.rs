@@ -83,7 +83,7 @@ impl Subject {
             command.env_remove(name);
         }
         prepare(&mut command);
-        let log = data.with_extension(format!("{}.log", listen.port()));
+        let log = tools.path(&format!("sidecar {}.log", listen.port()));
         let mut process = Process::start(&mut command, &log);
         let (client, begun) = (boboyka_tests::client(), Instant::now());
         let ready = format!("http://{observe}/ready");

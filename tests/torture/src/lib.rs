@@ -17,7 +17,7 @@ pub mod drive;
 pub mod log;
 pub mod model;
 pub mod record;
-mod rows;
+pub mod rows;
 pub mod table;
 mod tools;
 pub mod torture;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use boboyka_torture::check::{Outcome, check};
 use boboyka_torture::drive::{Step, drive};
+use boboyka_torture::rows::Kind;
 use boboyka_torture::torture::{Size, Torture};
 use boboyka_torture::{Tools, record};
 use clap::{Parser, Subcommand};
@@ -25,7 +26,10 @@ enum Command {
         /// Chooses the states.
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// Prints told losses too.
+        /// Only rows of this kind.
+        #[arg(long)]
+        only: Option<Kind>,
+        /// Prints and keeps told losses too.
         #[arg(long)]
         verbose: bool,
         /// As little as in `make test`.
@@ -53,6 +57,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         Command::Run {
             rounds,
             seed,
+            only,
             verbose,
             small,
         } => {
@@ -64,7 +69,7 @@ async fn main() -> anyhow::Result<ExitCode> {
             };
             let mut torture = Torture::new(&tools, seed, size);
             torture.verbose = verbose;
-            torture.run().await?;
+            torture.run(only).await?;
             say(&format!("\nSEED={seed}\n{}", torture.table));
             Ok(ExitCode::from(u8::from(torture.table.failures() > 0)))
         }

@@ -15,7 +15,7 @@ use crate::table::{Harm, Table};
 /// States that are checked at a time.
 const PARALLEL: usize = 2;
 /// Failing states of one row that are kept.
-const KEPT_PER_ROW: usize = 3;
+const KEPT_PER_ROW: usize = 9;
 
 /// How much of everything.
 #[derive(Clone, Copy, Debug)]
@@ -122,7 +122,7 @@ impl<'a> Torture<'a> {
         }
     }
 
-    /// Counts an outcome, and keeps the state of a failure; whether it is one.
+    /// Counts an outcome, and keeps the state of what is reported; whether it is.
     pub(crate) fn count(
         &mut self,
         row: &str,
@@ -133,7 +133,8 @@ impl<'a> Torture<'a> {
         keep: bool,
     ) -> bool {
         let failed = self.table.count(row, harm, outcome);
-        if failed && keep {
+        let told = failed || self.verbose && *outcome != Outcome::Whole;
+        if told && keep {
             let kept = self.tools.kept.join(state.name.replace([' ', '/'], "-"));
             let moved = keep_state(before, &kept, &state.promise);
             report(
@@ -142,11 +143,11 @@ impl<'a> Torture<'a> {
                 outcome,
                 moved.ok().map(|()| kept.as_path()),
             );
-        } else if failed || self.verbose && *outcome != Outcome::Whole {
+        } else if told {
             report(row, &state.name, outcome, None);
         }
         let _ = std::fs::remove_dir_all(before);
-        failed
+        told
     }
 }
 

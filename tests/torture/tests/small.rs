@@ -10,7 +10,7 @@ async fn nothing_acknowledged_is_lost_and_nothing_is_called_damage_that_is_none(
     let driver = Path::new(env!("CARGO_BIN_EXE_torture")).to_owned();
     let tools = Tools::new(driver).unwrap();
     let mut torture = Torture::new(&tools, 1, Size::SMALL);
-    torture.run().await.unwrap();
+    torture.run(None).await.unwrap();
     let table = torture.table;
     assert!(table.states() > 80, "{table}");
     assert_eq!(table.failures(), 0, "\n{table}");

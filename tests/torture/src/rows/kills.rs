@@ -44,9 +44,13 @@ impl Torture<'_> {
             let all = self.killed(name, &base, &base_log, killed, None)?.1;
             let mut rng = self.rng(name);
             let tools = &*self;
-            let states: Vec<_> = (0..self.size.kills)
-                .map(|n| {
-                    let at = rng.usize(..all.max(1));
+            let mut places: Vec<usize> = (0..all).collect();
+            rng.shuffle(&mut places);
+            let states: Vec<_> = places
+                .into_iter()
+                .take(self.size.kills)
+                .enumerate()
+                .map(|(n, at)| {
                     let made =
                         tools.killed(&format!("{name} {n}"), &base, &base_log, killed, Some(at));
                     async move {
