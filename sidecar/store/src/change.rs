@@ -32,6 +32,9 @@ pub(crate) enum Change {
     Noted(String),
 }
 
+/// Length of an entry before its value.
+pub(crate) const ENTRY_HEAD_LEN: usize = 5;
+
 /// The tags of entries; 1 is a run, see `journal::entry`.
 const MARK: u8 = 2;
 const LETTER: u8 = 3;

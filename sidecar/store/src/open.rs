@@ -190,8 +190,10 @@ impl Disk {
         quarantine: &Quarantine,
     ) -> Result<Durable, OpenError> {
         let data_dir = &options.data_dir;
-        if let Some(page) = &self.page {
-            // The files that it frees are used at once: it must not be one that only the system's cache holds.
+        if let Some(page) = &self.page
+            && !self.replay.has_empty(options.journal_file_bytes)
+        {
+            // A file that it frees is used at once: it must not be one that only the system's cache holds.
             write_ledger(&mut self.ledger, page, data_dir)?;
         }
         let known = self.page.is_some();

@@ -164,7 +164,7 @@ impl Reading {
     }
 }
 
-/// How long reading so many bytes should take: the set rate, or as much as checks the strand in half of the time.
+/// How long reading as many bytes should take: the set rate, or as much as checks the strand in half of the time.
 fn time_for(bytes: u64, shared: &Shared) -> Duration {
     let options = &shared.options;
     let half = (options.scrub_every / 2).as_secs().max(1);

@@ -329,3 +329,34 @@ async fn a_nearly_full_disk_refuses_records_and_stays_alive() {
     assert!(matches!(error, WriteError::DiskFull { .. }), "{error}");
     assert!(!store.is_poisoned());
 }
+
+#[tokio::test]
+async fn a_tail_that_can_t_be_sealed_stops_growing_and_is_sealed_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    let in_the_way = dir.path().join("segments/00000000000000000001.unfinished");
+    fs::create_dir(&in_the_way).unwrap();
+    let mut refused = None;
+    for n in 0..1_000 {
+        let records = (0..100).map(|more| record(n * 100 + more)).collect();
+        if let Err(error) = store.append(records).await {
+            refused = Some(error);
+            break;
+        }
+    }
+    assert_eq!(refused, Some(WriteError::TailFull));
+    let view = store.view();
+    assert!(view.footprint.tail_blocks >= 2_400, "{:?}", view.footprint);
+    assert!(!store.is_poisoned());
+    // Everything else goes on.
+    store.set_phase(Phase::MigrateInternals, 2).await.unwrap();
+    store.close();
+    drop(store);
+    fs::remove_dir(in_the_way).unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    assert_eq!(store.view().head.seq, view.head.seq + 1);
+    store.append(vec![record(1)]).await.unwrap();
+    wait_for_segments(&store, 4).await;
+    assert!(verdict(&store).ok);
+    store.close();
+}

@@ -5,7 +5,7 @@
 
 use boboyka_strand::Seq;
 
-use crate::change::{Change, put_entry, take_entry};
+use crate::change::{Change, ENTRY_HEAD_LEN, put_entry, take_entry};
 use crate::error::Unreadable;
 use crate::tail_run::TailRun;
 
@@ -24,6 +24,11 @@ pub(crate) struct RawRun {
 pub(crate) enum Entry {
     Run(RawRun),
     Change(Box<Change>),
+}
+
+/// How long a run is as an entry.
+pub(crate) fn run_len(run: &TailRun) -> usize {
+    ENTRY_HEAD_LEN + 16 + run.bytes.len()
 }
 
 /// Adds a run as an entry.

@@ -51,21 +51,27 @@ pub(crate) struct FrameHead {
     pub(crate) before: Sum,
 }
 
-/// Empties a buffer and leaves room for the header: the body is added next.
-pub(crate) fn begin(buffer: &mut Vec<u8>) {
-    buffer.clear();
-    buffer.resize(HEADER_LEN, 0);
-}
+/// A frame on its way: header, body and checksum are taken in order, in pieces of any length.
+pub(crate) struct Encoder(blake3::Hasher);
 
-/// Completes a frame around the body in the buffer; its checksum. `None` when the body is longer than a frame may be.
-pub(crate) fn finish(buffer: &mut Vec<u8>, key: &Key, head: &FrameHead) -> Option<Sum> {
-    let body_len = u32::try_from(buffer.len().checked_sub(HEADER_LEN)?).ok()?;
-    let header = header(head, body_len, key);
-    buffer.get_mut(..HEADER_LEN)?.copy_from_slice(&header);
-    let sum = keyed(key, buffer);
-    buffer.extend_from_slice(&sum);
-    buffer.resize(buffer.len().next_multiple_of(ALIGN), 0);
-    Some(sum)
+impl Encoder {
+    /// Begins a frame with a body of this length: adds the header to `out`.
+    pub(crate) fn begin(key: &Key, head: &FrameHead, body_len: u32, out: &mut Vec<u8>) -> Self {
+        out.extend_from_slice(&header(head, body_len, key));
+        Self(blake3::Hasher::new_keyed(key))
+    }
+
+    /// Takes in the next piece, the header first.
+    pub(crate) fn take(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// The checksum, which stands behind the body.
+    pub(crate) fn end(self) -> Sum {
+        let mut sum = Sum::default();
+        self.0.finalize_xof().fill(&mut sum);
+        sum
+    }
 }
 
 /// The header at the beginning of `bytes`, with the length of the body; `None` when there is none that holds.

@@ -12,15 +12,16 @@ use uuid::Uuid;
 
 use super::entry;
 use super::file::{FRAMES_AT, Identity, JournalFile};
-use super::frame::{self, FrameHead, Sum};
+use super::frame::{self, Encoder, FrameHead, Sum};
 use super::keeper::Chore;
 use crate::change::Change;
+use crate::error::causes;
 use crate::tail_run::TailRun;
 
 /// What a file keeps free for commits without blocks: a full disk takes them too.
 const RESERVE: usize = 64 * 1024;
-/// The longest buffer that is kept from one commit to the next.
-const BUFFER_KEPT: usize = 1024 * 1024;
+/// A frame longer than this is written in pieces: memory need not hold it a second time.
+const PIECE: usize = 512 * 1024;
 /// Files of the usual length that are kept although nothing in them is needed.
 const FREE_MAX: usize = 2;
 
@@ -118,7 +119,8 @@ impl Journal {
             self.free.push(path);
         } else if let Err(error) = std::fs::remove_file(&path) {
             let file = path.display().to_string();
-            tracing::warn!(%error, file, "could not remove the journal's file {file}");
+            let error = causes(&error);
+            tracing::warn!(error, file, "could not remove the journal's file {file}");
         }
     }
 
@@ -159,20 +161,13 @@ impl Journal {
     }
 
     /// Writes a frame and makes it durable. After an error nothing is known of what is.
-    pub(crate) fn append<'a>(
-        &mut self,
-        runs: impl IntoIterator<Item = &'a Arc<TailRun>>,
-        changes: &[Change],
-    ) -> io::Result<()> {
+    pub(crate) fn append(&mut self, runs: &[Arc<TailRun>], changes: &[Change]) -> io::Result<()> {
         self.write(runs, changes, false)?;
         self.sync()
     }
 
     /// Writes a frame with what an earlier process wrote; [`Journal::sync`] makes it durable.
-    pub(crate) fn carry<'a>(
-        &mut self,
-        runs: impl IntoIterator<Item = &'a Arc<TailRun>>,
-    ) -> io::Result<()> {
+    pub(crate) fn carry(&mut self, runs: &[Arc<TailRun>]) -> io::Result<()> {
         self.write(runs, &[], true)
     }
 
@@ -183,50 +178,72 @@ impl Journal {
         Ok(())
     }
 
-    fn write<'a>(
-        &mut self,
-        runs: impl IntoIterator<Item = &'a Arc<TailRun>>,
-        changes: &[Change],
-        carry: bool,
-    ) -> io::Result<()> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        frame::begin(&mut buffer);
-        let (mut first, mut last) = (0, 0);
-        for run in runs {
-            entry::put_run(run, &mut buffer).map_err(io::Error::other)?;
-            first = if first == 0 { run.first_seq() } else { first };
-            last = run.head.seq;
-        }
+    fn write(&mut self, runs: &[Arc<TailRun>], changes: &[Change], carry: bool) -> io::Result<()> {
+        let mut small = Vec::new();
         for change in changes {
-            change.put(&mut buffer).map_err(io::Error::other)?;
+            change.put(&mut small).map_err(io::Error::other)?;
         }
-        let body = buffer.len() - frame::HEADER_LEN;
-        if self.at + frame::frame_len(body) as u64 > self.current.len {
+        let body = runs.iter().map(|run| entry::run_len(run)).sum::<usize>() + small.len();
+        let len = frame::frame_len(body);
+        if self.at + len as u64 > self.current.len {
             self.make_room(body)?;
         }
+        let head = self.head_of(runs, carry);
+        self.dirty = true;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let sum = self.put_frame(&mut buffer, &head, (body, len), runs, &small)?;
+        self.at += len as u64;
+        self.place.number += 1;
+        self.place.before = sum;
+        self.last_seq = self.last_seq.max(head.last);
+        buffer.clear();
+        buffer.shrink_to(PIECE);
+        self.buffer = buffer;
+        Ok(())
+    }
+
+    fn head_of(&self, runs: &[Arc<TailRun>], carry: bool) -> FrameHead {
         let life = self.current.identity;
-        let head = FrameHead {
+        FrameHead {
             generation: life.generation,
             nonce: life.nonce,
             number: self.place.number,
-            first,
-            last,
+            first: runs.first().map_or(0, |run| run.first_seq()),
+            last: runs.last().map_or(0, |run| run.head.seq),
             carry,
             before: self.place.before,
-        };
-        let sum = frame::finish(&mut buffer, &self.current.key, &head)
-            .ok_or_else(|| io::Error::other("the commit is longer than a frame may be"))?;
-        self.dirty = true;
-        self.current.file.write_all_at(&buffer, self.at)?;
-        self.at += buffer.len() as u64;
-        self.place.number += 1;
-        self.place.before = sum;
-        self.last_seq = self.last_seq.max(last);
-        if buffer.capacity() > BUFFER_KEPT {
-            buffer = Vec::new();
         }
-        self.buffer = buffer;
-        Ok(())
+    }
+
+    /// Writes a frame with a body and in all of the given lengths: with one write, unless it is a long one.
+    fn put_frame(
+        &self,
+        buffer: &mut Vec<u8>,
+        head: &FrameHead,
+        (body, len): (usize, usize),
+        runs: &[Arc<TailRun>],
+        small: &[u8],
+    ) -> io::Result<Sum> {
+        let file = &self.current.file;
+        let body = u32::try_from(body).map_err(io::Error::other)?;
+        let mut encoder = Encoder::begin(&self.current.key, head, body, buffer);
+        let mut written = 0;
+        for run in runs {
+            entry::put_run(run, buffer).map_err(io::Error::other)?;
+            if buffer.len() > PIECE {
+                encoder.take(buffer);
+                file.write_all_at(buffer, self.at + written as u64)?;
+                written += buffer.len();
+                buffer.clear();
+            }
+        }
+        buffer.extend_from_slice(small);
+        encoder.take(buffer);
+        let sum = encoder.end();
+        buffer.extend_from_slice(&sum);
+        buffer.resize(len - written, 0);
+        file.write_all_at(buffer, self.at + written as u64)?;
+        Ok(sum)
     }
 
     /// The newest frame's number.

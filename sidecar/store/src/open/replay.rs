@@ -207,6 +207,11 @@ impl Replay {
         read.chain(self.earlier_log.clone()).collect()
     }
 
+    /// Whether there is a file of the usual length without any frame.
+    pub(super) fn has_empty(&self, len: u64) -> bool {
+        self.empty.iter().any(|file| file.len == len)
+    }
+
     /// Takes out a file of the usual length that can be used again at once.
     pub(super) fn take_spent(&mut self, len: u64) -> Option<PathBuf> {
         let unused = [&mut self.empty, &mut self.spent];

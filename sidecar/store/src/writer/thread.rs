@@ -35,7 +35,7 @@ const GATHER: Duration = Duration::from_micros(100);
 
 /// More than a record's header, id and key take in a run.
 const RECORD_BYTES: usize = 256;
-/// The tail may grow to so many times its bounds while sealing fails.
+/// The tail may grow to this many times its bounds while sealing fails.
 const TAIL_BOUNDS: usize = 4;
 
 pub(crate) struct Writer {
@@ -411,7 +411,7 @@ impl Writer {
         }
     }
 
-    /// Sealing has failed for so long that the tail must not grow any more.
+    /// Whether sealing has failed until the tail must not grow any more.
     fn overgrown(&self) -> Option<WriteError> {
         let (state, options) = (self.shared.state(), &self.shared.options);
         let memory = state.memory();
