@@ -14,7 +14,7 @@ use boboyka_strand::{Block, Head, run};
 
 use crate::journal::Identity;
 use crate::journal::entry::{self, Entry};
-use crate::journal::frame::{self, FrameHead, Key};
+use crate::journal::frame::{self, Encoder, FrameHead, Key};
 use crate::ledger::Page;
 use crate::segment::{Footer, Segment};
 use crate::stored::{self, Stored as _};
@@ -92,9 +92,12 @@ pub fn frame_of(body: &[u8]) -> Vec<u8> {
         before: frame::Sum::default(),
     };
     let mut bytes = Vec::new();
-    frame::begin(&mut bytes);
+    let len = u32::try_from(body.len()).unwrap_or_default();
+    let mut encoder = Encoder::begin(&KEY, &head, len, &mut bytes);
     bytes.extend_from_slice(body);
-    frame::finish(&mut bytes, &KEY, &head);
+    encoder.take(&bytes);
+    bytes.extend_from_slice(&encoder.end());
+    bytes.resize(frame::frame_len(body.len()), 0);
     bytes
 }
 
