@@ -47,7 +47,7 @@ async fn pages_of_large_records_end_early_and_keep_the_memory_small() {
             let data = json!({"agent_id": "a", "event": "e", "x": noise().collect::<String>()});
             json!({"record_type": "audit_log", "data": data})
         });
-        let body = Value::from_iter(records).to_string();
+        let body = records.collect::<Value>().to_string();
         let (status, answer) = sidecar.post("/v1/boboyka/ingest/batch", &body).await;
         assert_eq!(status, 200, "{answer}");
     }

@@ -46,9 +46,12 @@ fn take(text: &[u8], mut found: impl FnMut(Said)) -> usize {
     used
 }
 
+/// Reads what follows a marker: what is said, and where it ends.
+type Reader = fn(&[u8]) -> Option<(Said, usize)>;
+
 /// The first thing said in a text, if it is whole, and where it ends.
 fn first(text: &[u8]) -> Option<(Said, usize)> {
-    const MARKERS: [(&[u8], fn(&[u8]) -> Option<(Said, usize)>); 3] = [
+    const MARKERS: [(&[u8], Reader); 3] = [
         (b"\"record_hash\":\"", receipt),
         (b"\"floor\":", |rest| {
             number(rest).map(|(floor, len)| (Said::Floor(floor), len))
