@@ -49,7 +49,7 @@ pub(crate) enum Job {
     },
     Sealed(Box<Segment>),
     SealFailed,
-    /// The ledger was written, and files below a generation are free; `None` when it could not be written.
+    /// The ledger was written, and the journal's files before a frame are free; `None` when it could not be written.
     Checkpointed(Option<u64>),
 }
 
@@ -88,6 +88,22 @@ impl Job {
                 | Self::SealFailed
                 | Self::Checkpointed(_) => 0,
             }
+    }
+
+    /// Answers every caller that nothing was done.
+    pub(crate) fn refuse(jobs: Vec<Self>, error: WriteError) {
+        for job in jobs {
+            match job {
+                Self::Append { reply, .. } => drop(reply.send(Err(error))),
+                Self::Lane { reply, .. }
+                | Self::Prune { reply, .. }
+                | Self::Quarantined { reply, .. } => {
+                    let _ = reply.send(Err(error));
+                }
+                Self::Phase { reply, .. } => drop(reply.send(Err(error))),
+                Self::Sealed(_) | Self::SealFailed | Self::Checkpointed(_) => {}
+            }
+        }
     }
 
     /// Whether somebody waits for its answer.

@@ -1,12 +1,12 @@
 //! The store: the one door to the strand on disk.
 //!
 //! The invariant: `mark ≤ head` in every lane, `floor ≤ mirrored ≤ head` while the phase mirrors, and what is
-//! acknowledged is durable. The store answers an append after it has flushed and synced the commit; readers
-//! see only what is durable. The newest blocks lie in the tail, older ones in sealed segments, the oldest were
+//! acknowledged is durable. The store answers an append after it has written the commit to the journal and synced it;
+//! readers see only what is durable. The newest blocks lie in the journal, older ones in sealed segments, the oldest were
 //! pruned and the floor says where the strand begins since. After a write that failed, the store acknowledges
 //! nothing any more (it is poisoned).
 //!
-//! The crate starts two threads of its own and knows no async runtime, no HTTP and no Kubernetes client.
+//! The crate starts three threads of its own and knows no async runtime, no HTTP and no Kubernetes client.
 
 mod anchor;
 mod append;

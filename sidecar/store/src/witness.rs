@@ -1,7 +1,7 @@
-//! The head that was acknowledged last, in a file of its own beside the tail.
+//! The head that was acknowledged last, in a file of its own beside the journal.
 //!
-//! sled takes a damaged entry of its log for the log's end and drops all that follows: a strand that lost
-//! its newest blocks so would open as if they had never been. This file says that they were. It is
+//! A frame that does not hold at the journal's end was cut short before its commit, or it was acknowledged and is damaged:
+//! this file tells which. It is
 //! written after each commit and before its answers, without a sync of its own, so it outlives the
 //! process at once and a power cut mostly; never does it name a block that was not durable.
 //!

@@ -74,7 +74,7 @@ impl Keeper {
             let error = causes(&error);
             tracing::warn!(error, "could not sync the tail");
         }
-        let released = written.is_ok().then_some(page.generation);
+        let released = written.is_ok().then_some(page.first_frame);
         let _ = self.shared.queue.push(Job::Checkpointed(released));
     }
 }

@@ -254,29 +254,32 @@ impl Journal {
     /// Whether a file could be used again if the ledger were written now, or a spare file is missing.
     pub(crate) fn wants_checkpoint(&self, sealed: Seq) -> bool {
         let gone = |file: &Used| file.last_seq <= sealed;
-        self.full.iter().any(gone) || (!self.full.is_empty() && !self.ordered)
+        self.full.front().is_some_and(gone) || (!self.full.is_empty() && !self.ordered)
     }
 
     /// What is needed while the segments hold all up to `sealed`: the lowest generation of a file, and the number of
-    /// the first frame in any of these files.
+    /// the first frame in any of these files. What is needed begins with a file and has no gap: a file whose runs are
+    /// sealed stays while one before it is needed.
     pub(crate) fn needed(&self, sealed: Seq) -> (u64, u64) {
-        let current = (self.current.identity.generation, self.first_number);
-        let needed = self.full.iter().filter(|file| file.last_seq > sealed);
-        needed.fold(current, |(generation, number), file| {
-            (
-                generation.min(file.generation),
-                number.min(file.first_number),
-            )
-        })
+        let gone = |file: &&Used| file.last_seq <= sealed;
+        let mut needed = self.full.iter().skip_while(gone).peekable();
+        let first = needed
+            .peek()
+            .map_or(self.first_number, |file| file.first_number);
+        // Generations need not be in the order of frames: a spare file may be older than one that was used before it.
+        let current = self.current.identity.generation;
+        (
+            needed.map(|file| file.generation).fold(current, u64::min),
+            first,
+        )
     }
 
-    /// Takes files below a generation for free: a synced ledger says that they are not needed.
-    pub(crate) fn release(&mut self, generation: u64) {
-        let (gone, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.full)
-            .into_iter()
-            .partition(|file| file.generation < generation);
-        self.full = kept.into();
-        for file in gone {
+    /// Takes the files for free whose frames come before a number: a synced ledger says that they are not needed.
+    pub(crate) fn release(&mut self, first_frame: u64) {
+        while let Some(file) = self
+            .full
+            .pop_front_if(|file| file.first_number < first_frame)
+        {
             self.give_up(file.path, file.len);
         }
     }

@@ -435,3 +435,37 @@ async fn a_first_start_that_was_killed_while_it_made_a_file_is_no_damage() {
         store.close();
     }
 }
+
+#[tokio::test]
+async fn commits_of_all_sizes_leave_a_journal_that_opens_without_an_alarm() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut total = 0;
+    for round in 0..6 {
+        let store = reopened(dir.path());
+        assert_eq!(store.view().head.seq, total);
+        assert!(store.quarantined().is_empty(), "{:?}", store.quarantined());
+        for n in 0..30u64 {
+            // Some commits are longer than a file of the journal, others have no blocks at all.
+            let count = [1, 3, 50, 6_000][usize::try_from((n * 7 + round) % 4).unwrap()];
+            let records = (0..count).map(|more| record(n * 10_000 + more));
+            store.append(records.collect()).await.unwrap();
+            total += count;
+            let mark = Mark {
+                seq: total,
+                mirrored: 0,
+                dead_lettered: 0,
+            };
+            store
+                .advance(RecordType::AuditLog, mark, vec![])
+                .await
+                .unwrap();
+        }
+        let files = fs::read_dir(dir.path().join("journal")).unwrap().count();
+        assert!(files < 60, "{files} files");
+        store.close();
+    }
+    let store = reopened(dir.path());
+    let found = verdict(&store);
+    assert!(found.ok && found.verified == total, "{found:?}");
+    store.close();
+}

@@ -7,19 +7,18 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
+use boboyka_strand::PerType;
 use boboyka_strand::retention::Policy;
-use boboyka_strand::{PerType, RecordType, Seq};
 
 use super::commit::{Answer, Commit, Replies};
 use super::pause::SealPause;
 use crate::background::Task;
-use crate::change::{self, Change};
+use crate::change::Change;
 use crate::error::{TailError, WriteError, causes};
 use crate::job::{Job, Waiter};
 use crate::journal::{Chore, Journal};
 use crate::keys::Keys;
 use crate::lane::Mark;
-use crate::ledger::Page;
 use crate::phase::RecordedPhase;
 use crate::quarantine::{self, Quarantined};
 use crate::seal;
@@ -32,11 +31,6 @@ use crate::witness::Witness;
 const MANY_JOBS: usize = 24;
 /// How much later. A caller that waits already waits no longer than a sync takes, and those who join share its cost.
 const GATHER: Duration = Duration::from_micros(100);
-
-/// More than a record's header, id and key take in a run.
-const RECORD_BYTES: usize = 256;
-/// The tail may grow to this many times its bounds while sealing fails.
-const TAIL_BOUNDS: usize = 4;
 
 pub(crate) struct Writer {
     pub(crate) shared: Arc<Shared>,
@@ -71,7 +65,7 @@ impl Writer {
             };
             taken = jobs.len();
             if self.shared.poison.is_set() {
-                refuse(jobs, WriteError::Poisoned);
+                Job::refuse(jobs, WriteError::Poisoned);
                 continue;
             }
             if let Err((error, answers)) = self.commit(jobs) {
@@ -94,7 +88,7 @@ impl Writer {
                 return Ok(());
             }
             Err(error) => {
-                refuse(jobs, WriteError::Poisoned);
+                Job::refuse(jobs, WriteError::Poisoned);
                 return Err((TailError::Journal(error), Vec::new()));
             }
         };
@@ -121,42 +115,8 @@ impl Writer {
         self.start_checkpoint().map_err(|error| (error, Vec::new()))
     }
 
-    /// Has the journal ready for what the jobs can come to at most; why their appends are refused, if they are.
-    fn make_room(&mut self, jobs: &[Job]) -> io::Result<Option<WriteError>> {
-        let others: usize = jobs.iter().map(Job::small_bytes).sum();
-        let records = || jobs.iter().flat_map(Job::records);
-        if records().next().is_some() {
-            let refused = self.disk_full().or_else(|| self.overgrown());
-            if refused.is_none() {
-                let bytes: usize = records().map(|new| room_for(new.record.payload())).sum();
-                match self.journal.make_room(bytes + others) {
-                    Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
-                    made => return made.map(|()| None),
-                }
-            }
-            self.journal.make_room_for_changes(others)?;
-            return Ok(refused.or(Some(self.full(0))));
-        }
-        self.journal.make_room_for_changes(others).map(|()| None)
-    }
-
-    /// The disk is so full that not even a small change has room in the journal.
-    fn refuse_all(&mut self, jobs: Vec<Job>) {
-        let (refused, kept) = jobs.into_iter().partition(Job::has_caller);
-        refuse(refused, self.full(0));
-        let mut commit = Commit::after(self.shared.view().head);
-        for job in kept {
-            self.take(&mut commit, job, None);
-        }
-        // A segment that can't be catalogued is sealed again later.
-        if !commit.sealed.is_empty() {
-            self.sealing = false;
-            self.seal_pause.failed(Instant::now());
-        }
-    }
-
     /// Takes one job into the commit.
-    fn take(&mut self, commit: &mut Commit, job: Job, refused: Option<WriteError>) {
+    pub(super) fn take(&mut self, commit: &mut Commit, job: Job, refused: Option<WriteError>) {
         match job {
             Job::Append { reply, .. } if refused.is_some() => {
                 let why = refused.unwrap_or(WriteError::Closed);
@@ -214,8 +174,8 @@ impl Writer {
             }
             Job::Checkpointed(released) => {
                 self.checkpointing = false;
-                if let Some(generation) = released {
-                    self.journal.release(generation);
+                if let Some(first_frame) = released {
+                    self.journal.release(first_frame);
                 }
                 self.journal.order_spare();
             }
@@ -274,56 +234,6 @@ impl Writer {
             | Change::Segment(_)
             | Change::Gap(_) => {}
         }
-    }
-
-    /// Has the ledger written when that frees a file of the journal, or a spare one is missing.
-    fn start_checkpoint(&mut self) -> Result<(), TailError> {
-        let sealed = self.shared.state().memory().sealed();
-        if self.checkpointing || !self.journal.wants_checkpoint(sealed) {
-            return Ok(());
-        }
-        let chore = Chore::Checkpoint(self.page(sealed)?);
-        // When the thread has too much to do, the next commit tries again.
-        self.checkpointing = self.chores.try_send(chore).is_ok();
-        Ok(())
-    }
-
-    /// The ledger's page as of the last commit.
-    fn page(&self, sealed: Seq) -> Result<Page, TailError> {
-        let mut entries = Vec::new();
-        let (floor, segments, gaps) = {
-            let state = self.shared.state();
-            let memory = state.memory();
-            (
-                *memory.floor(),
-                memory.segments().to_vec(),
-                memory.gaps().to_vec(),
-            )
-        };
-        let mut changes = vec![Change::Floor(floor)];
-        changes.extend(self.phase.map(Change::Phase));
-        changes.extend(RecordType::ALL.map(|lane| Change::Mark(lane, self.marks[lane])));
-        changes.extend(gaps.into_iter().map(Change::Gap));
-        changes.extend(self.noted.iter().cloned().map(Change::Noted));
-        changes
-            .iter()
-            .try_for_each(|change| change.put(&mut entries))?;
-        for segment in segments {
-            change::put_segment(&segment, &mut entries)?;
-        }
-        for lane in RecordType::ALL {
-            for letter in self.shared.tail.letters(lane, 0, usize::MAX)? {
-                Change::Letter(letter).put(&mut entries)?;
-            }
-        }
-        let (generation, first_frame) = self.journal.needed(sealed);
-        Ok(Page {
-            strand: self.shared.strand,
-            frame: self.journal.last_number(),
-            generation,
-            first_frame,
-            entries,
-        })
     }
 
     /// Lets readers see what is durable now, all of it at once.
@@ -395,46 +305,6 @@ impl Writer {
         if let Some(task) = task {
             // When the thread has too much to do, the next commit tries again.
             self.sealing = self.background.try_send(Task::Seal(task)).is_ok();
-        }
-    }
-
-    fn disk_full(&self) -> Option<WriteError> {
-        let disk = rustix::fs::statvfs(&self.data_dir).ok()?;
-        let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
-        (free_bytes < self.shared.options.min_free_bytes).then(|| self.full(free_bytes))
-    }
-
-    fn full(&self, free_bytes: u64) -> WriteError {
-        WriteError::DiskFull {
-            free_bytes,
-            min_free_bytes: self.shared.options.min_free_bytes,
-        }
-    }
-
-    /// Whether sealing has failed until the tail must not grow any more.
-    fn overgrown(&self) -> Option<WriteError> {
-        let (state, options) = (self.shared.state(), &self.shared.options);
-        let memory = state.memory();
-        let overgrown = memory.tail_blocks() >= options.seal_blocks.saturating_mul(TAIL_BOUNDS)
-            || memory.tail_bytes() >= options.seal_bytes.saturating_mul(TAIL_BOUNDS);
-        (overgrown && self.seal_pause.has_failed()).then_some(WriteError::TailFull)
-    }
-}
-
-/// What a record takes in a frame at most: incompressible bytes grow by one in 255.
-fn room_for(payload: &[u8]) -> usize {
-    RECORD_BYTES + payload.len() + payload.len() / 250
-}
-
-fn refuse(jobs: Vec<Job>, error: WriteError) {
-    for job in jobs {
-        match job {
-            Job::Append { reply, .. } => drop(reply.send(Err(error))),
-            Job::Lane { reply, .. } | Job::Prune { reply, .. } | Job::Quarantined { reply, .. } => {
-                let _ = reply.send(Err(error));
-            }
-            Job::Phase { reply, .. } => drop(reply.send(Err(error))),
-            Job::Sealed(_) | Job::SealFailed | Job::Checkpointed(_) => {}
         }
     }
 }
