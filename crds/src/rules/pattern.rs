@@ -51,7 +51,7 @@ pub(super) fn matches(pattern: &str, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{image, matches, secret_key};
+    use super::matches;
 
     #[test]
     fn references_of_images_are_those_of_the_distribution_specification() {
