@@ -33,12 +33,20 @@ pub struct Config {
     #[arg(long, env = "BOBOYKA_SIDECAR_PULL_POLICY", value_name = "POLICY",
           default_value = "IfNotPresent", value_parser = ["Always", "IfNotPresent", "Never"])]
     pub sidecar_pull_policy: String,
-    /// Access mode of the strands' claims. A storage class without ReadWriteOncePod needs ReadWriteOnce; two pods of one node
+    /// Names of the Secrets, in the namespace of each pod, that are used to pull the sidecar's image.
+    #[arg(
+        long,
+        env = "BOBOYKA_SIDECAR_PULL_SECRETS",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    pub sidecar_pull_secrets: Vec<String>,
+    /// Access mode of the strands' claims. A storage class without `ReadWriteOncePod` needs `ReadWriteOnce`; two pods of one node
     /// can then mount a volume, and the lock in the strand keeps the second one out.
     #[arg(long, env = "BOBOYKA_ACCESS_MODE", value_name = "MODE",
           default_value = "ReadWriteOncePod", value_parser = ["ReadWriteOncePod", "ReadWriteOnce"])]
     pub access_mode: String,
-    /// Whether the cluster chooses the user and the group of the sidecar's container and volume, as OpenShift does.
+    /// Whether the cluster chooses the user and the group of the sidecar's container and volume, as `OpenShift` does.
     #[arg(
         long,
         env = "BOBOYKA_ASSIGNED_USER",

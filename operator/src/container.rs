@@ -134,6 +134,12 @@ pub(crate) fn volumes(integration: &Validated, strand: &str) -> Vec<Value> {
     volumes
 }
 
+/// The Secrets to pull the container's image with.
+pub(crate) fn pull_secrets(integration: &Validated) -> Vec<Value> {
+    let names = integration.pull_secrets.iter();
+    names.map(|name| json!({"name": name})).collect()
+}
+
 fn merge(into: &mut Value, more: Value) {
     if let (Some(into), Value::Object(more)) = (into.as_object_mut(), more) {
         into.extend(more);

@@ -24,6 +24,8 @@ pub(crate) struct Defaults {
     pub(crate) image: String,
     /// Its pull policy.
     pub(crate) pull_policy: String,
+    /// Names of the Secrets to pull it with.
+    pub(crate) pull_secrets: Vec<String>,
     /// The access mode of claims.
     pub(crate) access_mode: String,
     /// Whether the cluster chooses users and groups.
@@ -74,6 +76,8 @@ pub(crate) struct Validated {
     pub(crate) image: String,
     /// Its pull policy.
     pub(crate) pull_policy: String,
+    /// Names of the Secrets to pull it with.
+    pub(crate) pull_secrets: Vec<String>,
     /// The access mode of claims.
     pub(crate) access_mode: String,
     /// Whether the cluster chooses users and groups.
@@ -146,6 +150,7 @@ pub(crate) fn validate(
         unreadable_selector,
         image: sidecar.image.unwrap_or_else(|| defaults.image.clone()),
         pull_policy: defaults.pull_policy.clone(),
+        pull_secrets: defaults.pull_secrets.clone(),
         access_mode: defaults.access_mode.clone(),
         assigned_user: defaults.assigned_user,
         resources: sidecar.resources.unwrap_or_else(default_resources),
@@ -206,6 +211,7 @@ pub(crate) mod tests {
         Defaults {
             image: "localhost/boboyka-sidecar:0".to_owned(),
             pull_policy: "IfNotPresent".to_owned(),
+            pull_secrets: Vec::new(),
             access_mode: "ReadWriteOncePod".to_owned(),
             assigned_user: false,
         }

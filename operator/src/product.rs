@@ -50,6 +50,7 @@ impl Product {
         let defaults = Defaults {
             image: config.sidecar_image.clone(),
             pull_policy: config.sidecar_pull_policy.clone(),
+            pull_secrets: config.sidecar_pull_secrets.clone(),
             access_mode: config.access_mode.clone(),
             assigned_user: config.assigned_user,
         };

@@ -48,3 +48,48 @@ pub(super) use {image, label_key, label_value, object_name, secret_key};
 pub(super) fn matches(pattern: &str, text: &str) -> bool {
     Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn references_of_images_are_those_of_the_distribution_specification() {
+        let digest = format!("@sha256:{}", "0a".repeat(32));
+        for image in [
+            "sidecar",
+            "localhost/boboyka-sidecar:1",
+            "registry.example.com:5000/team/boboyka_sidecar:v1",
+            "[fd00::1]:5000/sidecar",
+            &format!("registry.example.com/a/b-c__d.e:V1.0{digest}"),
+            &format!("sidecar{digest}"),
+        ] {
+            assert!(matches(image!(), image), "{image}");
+        }
+        for image in [
+            "",
+            "UPPER CASE",
+            "Upper",
+            "a:",
+            "a/",
+            "/a",
+            "a//b",
+            "a:b:c",
+            "a@sha256:12",
+            "a b",
+            "https://a/b",
+        ] {
+            assert!(!matches(image!(), image), "{image}");
+        }
+    }
+
+    #[test]
+    fn keys_of_secrets_leave_no_folder() {
+        for key in ["url", ".hidden", "SERVICE_KEY", "a-b.c", "a..b"] {
+            assert!(matches(secret_key!(), key), "{key}");
+        }
+        for key in ["", ".", "..", "..a", "a/b", "a b"] {
+            assert!(!matches(secret_key!(), key), "{key}");
+        }
+    }
+}

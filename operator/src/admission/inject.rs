@@ -32,15 +32,8 @@ pub(super) fn patch(
         add("/metadata/annotations".to_owned(), json!({}));
     }
     if matches!(integration.storage, Storage::Ephemeral { .. }) {
-        let listed = pod.annotations().get(EVICTABLE_ANNOTATION);
-        let listed = listed.filter(|list| !list.is_empty());
-        let volumes = listed.map_or(names::STRAND_VOLUME.to_owned(), |list| {
-            format!("{list},{}", names::STRAND_VOLUME)
-        });
-        add(
-            format!("/metadata/annotations/{}", escaped(EVICTABLE_ANNOTATION)),
-            json!(volumes),
-        );
+        let place = format!("/metadata/annotations/{}", escaped(EVICTABLE_ANNOTATION));
+        add(place, json!(evictable(pod)));
     }
     let slot = requester.slot.as_ref().map(slot::text);
     let settings = integration.settings();
@@ -59,7 +52,12 @@ pub(super) fn patch(
             );
         }
     }
-    for list in ["initContainers", "volumes"] {
+    let secrets = missing_pull_secrets(pod, integration);
+    let mut lists = vec!["initContainers", "volumes"];
+    if !secrets.is_empty() {
+        lists.push("imagePullSecrets");
+    }
+    for list in lists {
         if pod
             .data
             .pointer(&format!("/spec/{list}"))
@@ -74,6 +72,9 @@ pub(super) fn patch(
     );
     for volume in container::volumes(integration, &held.strand) {
         add("/spec/volumes/-".to_owned(), volume);
+    }
+    for secret in secrets {
+        add("/spec/imagePullSecrets/-".to_owned(), secret);
     }
     if matches!(integration.storage, Storage::Claim { .. }) && !integration.assigned_user {
         let context = pod.data.pointer("/spec/securityContext");
@@ -95,6 +96,24 @@ pub(super) fn patch(
         }
     }
     serde_json::from_value(Value::Array(patch)).unwrap_or_default()
+}
+
+/// The Secrets for the sidecar's image that a pod does not name itself.
+fn missing_pull_secrets(pod: &DynamicObject, integration: &Validated) -> Vec<Value> {
+    let own = pod.data.pointer("/spec/imagePullSecrets");
+    let own = own.and_then(Value::as_array);
+    let mut secrets = container::pull_secrets(integration);
+    secrets.retain(|secret| own.is_none_or(|own| !own.contains(secret)));
+    secrets
+}
+
+/// The local volumes that a pod may lose, the strand among them.
+fn evictable(pod: &DynamicObject) -> String {
+    let listed = pod.annotations().get(EVICTABLE_ANNOTATION);
+    match listed.filter(|list| !list.is_empty()) {
+        Some(list) => format!("{list},{}", names::STRAND_VOLUME),
+        None => names::STRAND_VOLUME.to_owned(),
+    }
 }
 
 /// A key as JSON Pointer writes it.
@@ -164,6 +183,24 @@ mod tests {
         let annotations = &after["metadata"]["annotations"];
         assert_eq!(annotations[names::SLOT_ANNOTATION], "StatefulSet/web/0");
         assert_eq!(annotations[names::WORKLOAD_ANNOTATION], "StatefulSet/web");
+    }
+
+    #[test]
+    fn secrets_to_pull_the_image_come_after_those_of_the_pod() {
+        let mut integration = validated(&json!({}));
+        let held = Held {
+            strand: "boboyka-0".to_owned(),
+            token: "t-1".to_owned(),
+        };
+        integration.pull_secrets = vec!["own".to_owned(), "registry".to_owned()];
+        let mut value = json!({
+            "metadata": {"name": "p"},
+            "spec": {"containers": [{"name": "app", "image": "a"}], "imagePullSecrets": [{"name": "own"}]},
+        });
+        let patch = patch(&pod(value.clone()), &integration, &held);
+        json_patch::patch(&mut value, &patch).unwrap();
+        let expected = json!([{"name": "own"}, {"name": "registry"}]);
+        assert_eq!(value["spec"]["imagePullSecrets"], expected);
     }
 
     #[test]

@@ -13,11 +13,14 @@ use crate::strands::held::Held;
 const BACKOFF_LIMIT: u32 = 6;
 /// The Job, whose pod holds the strand.
 pub(crate) fn new(integration: &Validated, held: &Held) -> Option<Job> {
-    let mut context = json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}});
-    if !integration.assigned_user {
-        context["fsGroup"] = json!(USER);
-        context["fsGroupChangePolicy"] = json!("OnRootMismatch");
-    }
+    let context = if integration.assigned_user {
+        json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}})
+    } else {
+        json!({
+            "runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"},
+            "fsGroup": USER, "fsGroupChangePolicy": "OnRootMismatch",
+        })
+    };
     let mut labels = labels(integration);
     labels.insert(names::DRAIN_LABEL.to_owned(), held.strand.clone());
     serde_json::from_value(json!({
@@ -42,6 +45,7 @@ pub(crate) fn new(integration: &Validated, held: &Held) -> Option<Job> {
                     "restartPolicy": "OnFailure",
                     "automountServiceAccountToken": false,
                     "securityContext": context,
+                    "imagePullSecrets": container::pull_secrets(integration),
                     "containers": [container::drain(integration, &held.strand)],
                     "volumes": container::volumes(integration, &held.strand),
                 },

@@ -66,7 +66,7 @@ fn reachable(address: SocketAddr) -> Vec<SocketAddr> {
     let found: Vec<IpAddr> = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => vec![v4],
         IpAddr::V6(ip) if ip.is_unspecified() => vec![v4, v6],
-        ip => vec![ip],
+        IpAddr::V4(_) | IpAddr::V6(_) => vec![address.ip()],
     };
     found
         .into_iter()

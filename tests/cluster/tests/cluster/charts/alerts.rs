@@ -62,6 +62,7 @@ type Case = (
     &'static [&'static str],
 );
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn cases() -> Vec<Case> {
     let errors = r#",controller="integration",result="error""#;
     let starts = || format!("boboyka_start_time_seconds{{{SIDECAR}}}");
