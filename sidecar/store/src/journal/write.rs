@@ -371,3 +371,6 @@ impl Journal {
         life
     }
 }
+
+#[cfg(test)]
+mod tests;
