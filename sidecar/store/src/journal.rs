@@ -11,7 +11,7 @@ mod keeper;
 mod read;
 mod write;
 
-pub(crate) use file::{FoundFile, Identity, files_in};
+pub(crate) use file::{FoundFile, Identity, KeptFile, files_in};
 pub(crate) use keeper::{Chore, Keeper};
 pub(crate) use read::{FoundFrame, scan};
 pub(crate) use write::{Journal, Line, Place};

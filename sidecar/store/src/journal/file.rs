@@ -9,9 +9,10 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use boboyka_strand::Seq;
 use uuid::Uuid;
 
-use super::frame::{Key, keyed};
+use super::frame::{Key, Sum, keyed};
 use crate::files;
 
 /// First bytes of a file; the last one is the format's version.
@@ -119,6 +120,46 @@ impl JournalFile {
             identity,
             key: identity.key(),
             len,
+        })
+    }
+}
+
+/// A file whose frames stay where they are.
+#[derive(Clone, Debug)]
+pub(crate) struct KeptFile {
+    pub(crate) path: PathBuf,
+    pub(crate) len: u64,
+    pub(crate) identity: Identity,
+    pub(crate) first_number: u64,
+    pub(crate) last_number: u64,
+    /// The newest block in it, 0 if it has none.
+    pub(crate) last_seq: Seq,
+    /// Where its last frame ends, and the checksum of that.
+    pub(crate) end: u64,
+    pub(crate) sum: Sum,
+}
+
+impl KeptFile {
+    /// Writes what was read again, and syncs it: the disk then holds what was read, also when only the system's cache
+    /// did. A crash on the way leaves the same bytes.
+    pub(crate) fn write_again(&self) -> io::Result<JournalFile> {
+        let file = File::options().read(true).write(true).open(&self.path)?;
+        let mut piece = vec![0; ZEROS];
+        let mut at = 0;
+        while at < self.end {
+            let len = usize::try_from(self.end - at).map_or(ZEROS, |left| left.min(ZEROS));
+            let piece = piece.get_mut(..len).unwrap_or_default();
+            file.read_exact_at(piece, at)?;
+            file.write_all_at(piece, at)?;
+            at += len as u64;
+        }
+        file.sync_all()?;
+        Ok(JournalFile {
+            file,
+            path: self.path.clone(),
+            identity: self.identity,
+            key: self.identity.key(),
+            len: self.len,
         })
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct FoundFrame<'a> {
     pub(crate) head: FrameHead,
     pub(crate) sum: Sum,
     pub(crate) body: &'a [u8],
+    /// Where it ends in the file, with the zeros behind it.
+    pub(crate) end: u64,
 }
 
 /// Calls `take` for every frame of the file that holds, in order. `strand` identifies the frames of a file whose
@@ -52,7 +54,13 @@ pub(crate) fn scan(
             .get(at, len)
             .and_then(|bytes| frame::read_body(bytes, body_len, &key));
         if let Some((body, sum)) = body {
-            take(FoundFrame { head, sum, body });
+            let end = at + len as u64;
+            take(FoundFrame {
+                head,
+                sum,
+                body,
+                end,
+            });
         }
         at += len as u64;
     }

@@ -11,7 +11,7 @@ use boboyka_strand::Seq;
 use uuid::Uuid;
 
 use super::entry;
-use super::file::{FRAMES_AT, Identity, JournalFile};
+use super::file::{FRAMES_AT, Identity, JournalFile, KeptFile};
 use super::frame::{self, Encoder, FrameHead, Sum};
 use super::keeper::Chore;
 use crate::change::Change;
@@ -105,6 +105,57 @@ impl Journal {
             ordered: false,
             dirty: false,
         })
+    }
+
+    /// Goes on behind the last of the frames that are there, for a disk that has no room to carry them over. `kept` are
+    /// the files in the order of their frames, `generation` is that of the next file; `None` when there is no file.
+    pub(crate) fn resume(
+        folder: &Path,
+        strand: Uuid,
+        file_len: u64,
+        generation: u64,
+        kept: &[KeptFile],
+    ) -> io::Result<Option<Self>> {
+        let Some((last, full)) = kept.split_last() else {
+            return Ok(None);
+        };
+        for file in full {
+            file.write_again()?;
+        }
+        let used = |file: &KeptFile| Used {
+            path: file.path.clone(),
+            len: file.len,
+            generation: file.identity.generation,
+            first_number: file.first_number,
+            last_seq: file.last_seq,
+        };
+        Ok(Some(Self {
+            folder: folder.to_owned(),
+            strand,
+            file_len,
+            current: last.write_again()?,
+            at: last.end,
+            first_number: last.first_number,
+            last_seq: last.last_seq,
+            full: full.iter().map(used).collect(),
+            free: Vec::new(),
+            place: Place {
+                number: last.last_number + 1,
+                before: last.sum,
+                generation,
+            },
+            buffer: Vec::new(),
+            line: None,
+            ordered: false,
+            dirty: false,
+        }))
+    }
+
+    /// Removes the files that it has begun: what they hold lies elsewhere too.
+    pub(crate) fn discard(self) -> io::Result<()> {
+        let full = self.full.iter().map(|file| &file.path);
+        full.chain([&self.current.path])
+            .try_for_each(std::fs::remove_file)
     }
 
     /// Takes up the line to the keeper and orders the first spare file.
@@ -320,3 +371,6 @@ impl Journal {
         life
     }
 }
+
+#[cfg(test)]
+mod tests;

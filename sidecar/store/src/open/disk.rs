@@ -1,6 +1,6 @@
 //! A data folder as it was found, and what of it is written again and synced.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::earlier;
 use super::index::FoundTail;
 use super::replay::Replay;
 use crate::error::OpenError;
-use crate::files::{failed, make_folder, sync_folder};
+use crate::files::{failed, make_folder, sync_names};
 use crate::journal::Journal;
 use crate::ledger::{FoundLedger, Ledger, Page};
 use crate::options::Options;
@@ -117,7 +117,14 @@ impl Disk {
             self.tail
                 .settle(&self.folders.tail, strand, summary, known, quarantine)?;
         let folder = &self.folders.journal;
-        let journal = carry_over(options, folder, strand, &mut self.replay, runs)?;
+        let len = options.journal_file_bytes;
+        let journal = match carry_over(folder, len, strand, &mut self.replay, runs) {
+            Err(error) if error.kind() == ErrorKind::StorageFull => {
+                self.replay.resume(folder, strand, len)
+            }
+            carried => carried,
+        };
+        let journal = journal.map_err(failed("write the journal in", folder))?;
         let sealed = summary.segments.values().last();
         let sealed = sealed.map_or(0, |segment| segment.meta.head.seq);
         let page = page_of(&journal, strand, summary, sealed)?;
@@ -143,25 +150,30 @@ fn write_ledger(ledger: &mut Ledger, page: &Page, data_dir: &Path) -> Result<(),
 
 /// Writes what is kept of the journal into a file of its own, and syncs it.
 fn carry_over(
-    options: &Options,
     folder: &Path,
+    len: u64,
     strand: Uuid,
     replay: &mut Replay,
     runs: &[Arc<TailRun>],
-) -> Result<Journal, OpenError> {
-    let failed = |error| failed("write the journal in", folder)(error);
-    let len = options.journal_file_bytes;
+) -> io::Result<Journal> {
     let reuse = replay.take_spent(len);
     let begun = Journal::begin(folder, strand, len, replay.place, reuse);
-    let begun = begun.or_else(|error| match replay.take_carried(len) {
+    let mut journal = begun.or_else(|error| match replay.take_carried(len) {
         Some(path) if error.kind() == ErrorKind::StorageFull => {
             Journal::begin(folder, strand, len, replay.place, Some(path))
         }
         _ => Err(error),
-    });
-    let mut journal = begun.map_err(failed)?;
+    })?;
     // The name of a file that is used again may be one that a crash kept from becoming durable.
-    sync_folder(folder)?;
+    sync_names(folder)?;
+    if let Err(error) = carry(&mut journal, runs) {
+        journal.discard()?;
+        return Err(error);
+    }
+    Ok(journal)
+}
+
+fn carry(journal: &mut Journal, runs: &[Arc<TailRun>]) -> io::Result<()> {
     let mut rest = runs;
     loop {
         let mut bytes = 0;
@@ -170,14 +182,12 @@ fn carry_over(
             bytes <= CARRIED_AT_ONCE
         });
         let (now, later) = rest.split_at(fits.count().max(1).min(rest.len()));
-        journal.carry(now).map_err(failed)?;
+        journal.carry(now)?;
         if later.is_empty() {
-            break;
+            return journal.sync();
         }
         rest = later;
     }
-    journal.sync().map_err(failed)?;
-    Ok(journal)
 }
 
 /// Bytes of runs in one frame that carries them over.

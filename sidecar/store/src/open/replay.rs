@@ -1,5 +1,7 @@
 //! What ledger and journal say together: the ledger's page, then every frame behind it, in order.
 
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use boboyka_strand::Seq;
@@ -7,10 +9,10 @@ use uuid::Uuid;
 
 use super::earlier::Earlier;
 use crate::error::{OpenError, Unreadable};
-use crate::files::failed;
+use crate::files::{failed, sync_names};
 use crate::journal::entry::{self, Entry, RawRun};
 use crate::journal::frame::{FrameHead, Sum};
-use crate::journal::{FoundFile, FoundFrame, Journal, Place, files_in, scan};
+use crate::journal::{FoundFile, FoundFrame, Identity, Journal, KeptFile, Place, files_in, scan};
 use crate::ledger::Page;
 use crate::quarantine::Quarantine;
 use crate::summary::Summary;
@@ -30,6 +32,8 @@ pub(super) struct Replay {
     carried: Vec<FoundFile>,
     /// Files with frames.
     read: Vec<FoundFile>,
+    /// The same, with what is in them.
+    kept: Vec<KeptFile>,
     flaws: Vec<Flaw>,
     /// Where an earlier version kept what the journal holds.
     earlier_log: Option<PathBuf>,
@@ -98,6 +102,7 @@ impl Replay {
             empty: Vec::new(),
             carried: Vec::new(),
             read,
+            kept: Vec::new(),
             flaws: Vec::new(),
             earlier_log: earlier.log,
         };
@@ -111,7 +116,9 @@ impl Replay {
         let mut frames = Vec::new();
         for file in std::mem::take(&mut self.read) {
             let known = frames.len();
+            let mut end = 0;
             let take = |found: FoundFrame<'_>| {
+                end = found.end;
                 frames.push(Frame {
                     head: found.head,
                     sum: found.sum,
@@ -128,6 +135,9 @@ impl Replay {
             } else if own.all(|frame: &Frame| frame.head.carry && frame.head.number > covered) {
                 &mut self.carried
             } else {
+                let own = frames.get(known..).unwrap_or_default();
+                self.kept
+                    .extend(life.and_then(|life| kept_file(&file, life, own, end)));
                 &mut self.read
             };
             kept.push(file);
@@ -227,6 +237,20 @@ impl Replay {
         Some(self.carried.swap_remove(at).path)
     }
 
+    /// Goes on in the files that are there, for a disk that has no room for anything else.
+    pub(super) fn resume(&mut self, folder: &Path, strand: Uuid, len: u64) -> io::Result<Journal> {
+        // Their frames have the numbers that the next ones get.
+        for file in std::mem::take(&mut self.carried) {
+            fs::remove_file(file.path)?;
+        }
+        sync_names(folder)?;
+        self.kept.sort_by_key(|file| file.last_number);
+        let generation = self.place.generation;
+        let resumed = Journal::resume(folder, strand, len, generation, &self.kept)?;
+        self.read.clear();
+        resumed.ok_or_else(|| io::ErrorKind::StorageFull.into())
+    }
+
     /// Gives the files to the journal that went on in another one.
     pub(super) fn give_up(self, mut journal: Journal) -> Journal {
         let mut files = self.read;
@@ -238,4 +262,18 @@ impl Replay {
         }
         journal
     }
+}
+
+fn kept_file(file: &FoundFile, identity: Identity, own: &[Frame], end: u64) -> Option<KeptFile> {
+    let (first, last) = (own.first()?, own.last()?);
+    Some(KeptFile {
+        path: file.path.clone(),
+        len: file.len,
+        identity,
+        first_number: first.head.number,
+        last_number: last.head.number,
+        last_seq: own.iter().map(|frame| frame.head.last).max()?,
+        end,
+        sum: last.sum,
+    })
 }
