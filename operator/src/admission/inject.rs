@@ -130,17 +130,21 @@ mod tests {
         serde_json::from_value(value).unwrap()
     }
 
-    fn injected(mut value: Value) -> Value {
+    fn injected(value: Value) -> Value {
+        let spec = json!({"supabase": {"secretRef": {"name": "s"}}});
+        injected_for(&validated(&spec), value)
+    }
+
+    fn injected_for(integration: &Validated, mut value: Value) -> Value {
         let held = Held {
             strand: "boboyka-0".to_owned(),
             token: "t-1".to_owned(),
         };
-        let integration = validated(&json!({"supabase": {"secretRef": {"name": "s"}}}));
         let requester = Requester {
             slot: slot::read("StatefulSet/web/0"),
             workload: Some("StatefulSet/web".to_owned()),
         };
-        let patch = patch(&pod(value.clone()), &integration, &requester, &held);
+        let patch = patch(&pod(value.clone()), integration, &requester, &held);
         json_patch::patch(&mut value, &patch).unwrap();
         value
     }
@@ -188,31 +192,20 @@ mod tests {
     #[test]
     fn secrets_to_pull_the_image_come_after_those_of_the_pod() {
         let mut integration = validated(&json!({}));
-        let held = Held {
-            strand: "boboyka-0".to_owned(),
-            token: "t-1".to_owned(),
-        };
         integration.pull_secrets = vec!["own".to_owned(), "registry".to_owned()];
-        let mut value = json!({
+        let value = json!({
             "metadata": {"name": "p"},
             "spec": {"containers": [{"name": "app", "image": "a"}], "imagePullSecrets": [{"name": "own"}]},
         });
-        let patch = patch(&pod(value.clone()), &integration, &held);
-        json_patch::patch(&mut value, &patch).unwrap();
+        let after = injected_for(&integration, value);
         let expected = json!([{"name": "own"}, {"name": "registry"}]);
-        assert_eq!(value["spec"]["imagePullSecrets"], expected);
+        assert_eq!(after["spec"]["imagePullSecrets"], expected);
     }
 
     #[test]
     fn an_ephemeral_strand_keeps_no_node_from_being_removed() {
         let spec = json!({"supabase": {"secretRef": {"name": "s"}}, "storage": {"ephemeral": {}}});
-        let (integration, held) = (
-            validated(&spec),
-            Held {
-                strand: "boboyka-0".to_owned(),
-                token: "t-1".to_owned(),
-            },
-        );
+        let integration = validated(&spec);
         for (annotations, expected) in [
             (json!({}), "boboyka-strand"),
             (
@@ -220,14 +213,13 @@ mod tests {
                 "cache,boboyka-strand",
             ),
         ] {
-            let mut value = json!({
+            let value = json!({
                 "metadata": {"name": "p", "annotations": annotations},
                 "spec": {"containers": [{"name": "app", "image": "a"}]},
             });
-            let patch = patch(&pod(value.clone()), &integration, &held);
-            json_patch::patch(&mut value, &patch).unwrap();
+            let after = injected_for(&integration, value);
             assert_eq!(
-                value["metadata"]["annotations"][EVICTABLE_ANNOTATION],
+                after["metadata"]["annotations"][EVICTABLE_ANNOTATION],
                 expected
             );
         }
