@@ -45,7 +45,9 @@ async fn serve_strand(
         Clients::Own,
         shutdown,
     ));
+    // Programs wait for the name of the event; the message is for people and may change.
     tracing::info!(
+        event = "listening",
         addresses,
         strand_id = %store.strand_id(),
         head = store.view().head.seq,
