@@ -14,6 +14,8 @@ pub const GUARD: Duration = Duration::from_mins(5);
 pub struct Process {
     child: Child,
     log: PathBuf,
+    /// Length of the log before it started.
+    log_before: u64,
 }
 
 impl Process {
@@ -24,6 +26,7 @@ impl Process {
             .append(true)
             .open(log)
             .unwrap();
+        let log_before = file.metadata().unwrap().len();
         let errors = file.try_clone().unwrap();
         let child = command
             .stdin(Stdio::null())
@@ -34,6 +37,7 @@ impl Process {
         Self {
             child,
             log: log.to_owned(),
+            log_before,
         }
     }
 
@@ -42,7 +46,16 @@ impl Process {
         self.child.id()
     }
 
-    /// What it has printed.
+    /// Whether this process has printed a text; what others printed into the same log does not count.
+    pub fn has_printed(&self, text: &str) -> bool {
+        let log = std::fs::read(&self.log).unwrap_or_default();
+        let own = usize::try_from(self.log_before)
+            .ok()
+            .and_then(|at| log.get(at..));
+        own.is_some_and(|own| String::from_utf8_lossy(own).contains(text))
+    }
+
+    /// What it and the processes before it have printed into its log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -94,6 +107,10 @@ pub fn signal(pid: &str, name: &str) {
     let sent = Command::new("kill").args(["-s", name, pid]).status();
     assert!(sent.unwrap().success(), "could not send {name}");
 }
+
+/// What a sidecar prints once it listens. Another process may answer at an address that a sidecar could not get, so
+/// an answer alone does not tell that it is there.
+pub const GREETING: &str = "Boboyka sidecar on http://";
 
 /// An address on this machine that nobody listens on. Its port is below those that the kernel gives to outgoing
 /// connections, so that none of these takes it while a test restarts what listens there.

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::process::{GUARD, Process, free_address, wait_until};
+use crate::process::{GREETING, GUARD, Process, free_address, wait_until};
 
 /// A running sidecar with a data folder of its own.
 #[derive(Debug)]
@@ -105,10 +105,12 @@ impl Sidecar {
                     process.log()
                 );
                 let answer = client.get(&ready).send();
-                async {
-                    answer
-                        .await
-                        .is_ok_and(|answer| answer.status().is_success())
+                let listens = process.has_printed(GREETING);
+                async move {
+                    listens
+                        && answer
+                            .await
+                            .is_ok_and(|answer| answer.status().is_success())
                 }
             },
             || "the sidecar did not become ready".to_owned(),

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use boboyka_strand::Seq;
-use boboyka_tests::process::{GUARD, Process, free_address};
+use boboyka_tests::process::{GREETING, GUARD, Process, free_address};
 use serde_json::{Value, json};
 
 use crate::Tools;
@@ -85,19 +85,13 @@ impl Subject {
         prepare(&mut command);
         let log = tools.path(&format!("sidecar {}.log", listen.port()));
         let mut process = Process::start(&mut command, &log);
-        let (client, begun) = (boboyka_tests::client(), Instant::now());
-        let ready = format!("http://{observe}/ready");
+        let begun = Instant::now();
         while !process.has_ended() && begun.elapsed() < GUARD {
-            if client
-                .get(&ready)
-                .send()
-                .await
-                .is_ok_and(|answer| answer.status().is_success())
-            {
+            if process.has_printed(GREETING) {
                 return Ok(Self {
                     process,
                     listen,
-                    client,
+                    client: boboyka_tests::client(),
                 });
             }
             tokio::time::sleep(Duration::from_millis(5)).await;

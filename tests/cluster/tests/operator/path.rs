@@ -39,7 +39,7 @@ fn one_integration_and_a_label_give_every_pod_a_durable_mirrored_reporting_stran
         assert!(wide.contains(&agents.url), "{wide}");
         let strands = kubectl(cluster, &["get", "bbs", "--namespace", namespace]);
         assert!(
-            strands.contains(&pod) && strands.contains("boboyka-0"),
+            strands.contains(&pod) && strands.contains("boboyka-"),
             "{strands}"
         );
         // The key is in none of it.
