@@ -122,9 +122,16 @@ impl Walk<'_> {
     }
 
     fn history(&mut self, shared: &Shared, segments: &[Arc<Segment>]) -> Result<(), Full> {
-        let reachable =
-            segments.partition_point(|segment| segment.meta.before.seq + 1 < self.query.before);
-        for segment in segments.iter().take(reachable).rev() {
+        // Time rises with seq, so what begins too late lies behind all that is wanted.
+        let begins_early_enough = |segment: &Arc<Segment>| {
+            let before = &segment.meta.before;
+            before.seq + 1 < self.query.before && before.hlc.ms() <= self.query.until_ms
+        };
+        let (wanted, later) = segments.split_at(segments.partition_point(begins_early_enough));
+        if let Some(segment) = later.first() {
+            self.reached = self.reached.min(segment.meta.first_seq());
+        }
+        for segment in wanted.iter().rev() {
             if segment.meta.head.hlc.ms() < self.query.since_ms {
                 return Ok(());
             }
