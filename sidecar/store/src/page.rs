@@ -259,6 +259,7 @@ fn told(error: &ReadError) -> String {
         ReadError::Damaged { source, .. } => causes(source),
         ReadError::Io { .. }
         | ReadError::Lost { .. }
+        | ReadError::PerhapsLost { .. }
         | ReadError::Pruned { .. }
         | ReadError::Tail(_) => causes(error),
     }

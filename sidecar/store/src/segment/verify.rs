@@ -177,6 +177,7 @@ fn broken_at(seq: u64, error: ReadError) -> ChainError {
         ReadError::Damaged { source, .. } => source,
         other @ (ReadError::Io { .. }
         | ReadError::Lost { .. }
+        | ReadError::PerhapsLost { .. }
         | ReadError::Pruned { .. }
         | ReadError::Tail(_)) => {
             let reason = Break::Unreadable(causes(&other));
