@@ -147,7 +147,7 @@ impl Walk<'_> {
             match segment.open() {
                 Ok(open) => self.take_segment(shared, segment, &open)?,
                 Err(_) if is_pruned(shared, segment) => return Ok(()),
-                Err(error) => self.miss(first, last, &causes(&error))?,
+                Err(error) => self.miss(first, last, &told(&error))?,
             }
         }
         let floor = shared.state().floor().head.seq;
@@ -253,12 +253,16 @@ impl Walk<'_> {
     }
 }
 
-/// Where a frame is damaged is in `first_seq` and `last_seq`; what is left to tell is the cause.
+/// Where a frame is damaged is in `first_seq` and `last_seq`; what is left to tell is the cause, and the name of the
+/// file. Where that lies is not the reader's business.
 fn told(error: &ReadError) -> String {
     match error {
         ReadError::Damaged { source, .. } => causes(source),
-        ReadError::Io { .. }
-        | ReadError::Lost { .. }
+        ReadError::Io { path, source } => {
+            let name = path.file_name().unwrap_or_default().display();
+            format!("could not read the segment {name}: {}", causes(source))
+        }
+        ReadError::Lost { .. }
         | ReadError::PerhapsLost { .. }
         | ReadError::Pruned { .. }
         | ReadError::Tail(_) => causes(error),

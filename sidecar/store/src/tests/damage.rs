@@ -380,6 +380,13 @@ async fn a_flipped_bit_anywhere_in_a_hash_index_hides_no_record() {
             assert_eq!(block.header.seq, receipt.seq);
         }
         assert_eq!(store.block_by_hash(&Hash::ZERO).unwrap(), None);
+        // No record was altered, and a check does not say so.
+        let found = verdict(&store);
+        let reason = found.reason.unwrap();
+        assert!(
+            !found.ok && reason.contains("hash index is damaged"),
+            "{reason}"
+        );
         store.close();
     }
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::FileExt as _;
 use super::*;
 use crate::clock::now_ms;
 use crate::page::{Missing, Page};
+use crate::segment::Segment;
 
 /// Every page from the newest back.
 fn walk(store: &Store, mut query: PageQuery) -> Vec<Page> {
@@ -91,6 +92,8 @@ async fn the_walk_goes_on_behind_a_damaged_segment_and_names_what_is_missing() {
     let missing: Vec<_> = pages.iter().flat_map(|page| &page.missing).collect();
     assert_eq!(missing.len(), 1);
     assert_eq!((missing[0].first_seq, missing[0].last_seq), (first, last));
+    let (why, name) = (&missing[0].why, Segment::file_name(first));
+    assert!(why.contains(&name) && !why.contains('/'), "{why}");
 }
 
 /// A page of an old time does not pay for what came later: its files are not even looked at.
