@@ -289,3 +289,6 @@ fn kept_file(file: &FoundFile, identity: Identity, own: &[Frame], end: u64) -> O
         sum: last.sum,
     })
 }
+
+#[cfg(test)]
+mod tests;
