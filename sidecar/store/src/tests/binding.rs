@@ -57,7 +57,7 @@ async fn a_pruning_is_recorded_with_its_range_and_the_hash_at_the_floor() {
     assert!(offline.ok && offline.reason.is_none(), "{offline:?}");
 }
 
-/// Whoever can write the files can also write their checksums: what the chain says he can't.
+/// An attacker who writes the files can write their checksums too, but not what the chain says.
 #[tokio::test]
 async fn a_floor_that_was_raised_by_hand_is_named_by_no_record() {
     for pruned_before in [false, true] {
