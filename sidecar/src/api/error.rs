@@ -224,9 +224,11 @@ impl From<ReadError> for ApiError {
         if matches!(error, ReadError::Pruned { .. }) {
             return Self::new(Code::Pruned, error.to_string());
         }
-        if matches!(error, ReadError::Lost { .. }) {
-            let what = "; a record that is found nowhere may be one of them";
-            return Self::new(Code::Lost, format!("{error}{what}"));
+        if matches!(
+            error,
+            ReadError::Lost { .. } | ReadError::PerhapsLost { .. }
+        ) {
+            return Self::new(Code::Lost, error.to_string());
         }
         tracing::error!(error = causes(&error), "could not read the strand");
         match &error {
@@ -236,6 +238,7 @@ impl From<ReadError> for ApiError {
             ),
             ReadError::Io { .. }
             | ReadError::Lost { .. }
+            | ReadError::PerhapsLost { .. }
             | ReadError::Pruned { .. }
             | ReadError::Tail(_) => Self::internal(),
         }

@@ -160,7 +160,7 @@ fn encode_store(api: &Api, encoder: &mut DescriptorEncoder<'_>) -> Result<(), st
         ),
         (
             "scrub_damaged_segments",
-            "Segments that the scrub found damaged",
+            "Segments that the scrub found damaged, and 1 if the journal is",
             None,
             count_of(store.view().scrub.damaged),
         ),

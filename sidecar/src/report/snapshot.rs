@@ -179,7 +179,9 @@ fn chain(quarantined: &[Quarantined], gaps: &[Gap], damaged: u64) -> Chain {
             gap.first, gap.last.seq
         ))
     };
-    let rotten = || (damaged > 0).then(|| format!("{damaged} segments are damaged"));
+    let rotten = || {
+        (damaged > 0).then(|| format!("{damaged} segments are damaged (the journal counts as one)"))
+    };
     let reason = reason.or_else(lost).or_else(rotten);
     Chain {
         intact: reason.is_none(),
@@ -220,7 +222,10 @@ mod tests {
     fn a_chain_of_which_something_was_set_aside_is_not_intact() {
         assert!(chain(&[], &[], 0).intact);
         let rotten = chain(&[], &[], 2);
-        assert_eq!(rotten.reason.as_deref(), Some("2 segments are damaged"));
+        assert_eq!(
+            rotten.reason.as_deref(),
+            Some("2 segments are damaged (the journal counts as one)")
+        );
         let quarantined = |folder: &str| Quarantined {
             folder: folder.to_owned(),
             reason: "a segment does not verify".to_owned(),

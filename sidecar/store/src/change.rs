@@ -5,6 +5,7 @@
 
 use boboyka_strand::{RecordType, Seq};
 
+use crate::binding::Binding;
 use crate::error::Unreadable;
 use crate::floor::Floor;
 use crate::gap::Gap;
@@ -25,6 +26,8 @@ pub(crate) enum Change {
     Phase(RecordedPhase),
     /// The floor; segments, dead letters and gaps up to it are gone.
     Floor(Floor),
+    /// What binds the floor.
+    Binding(Binding),
     /// A segment that belongs to the catalogue.
     Segment(Segment),
     Gap(Gap),
@@ -44,6 +47,7 @@ const FLOOR: u8 = 6;
 const SEGMENT: u8 = 7;
 const GAP: u8 = 8;
 const NOTED: u8 = 9;
+const BINDING: u8 = 10;
 
 impl Change {
     /// Adds the change as an entry.
@@ -54,6 +58,7 @@ impl Change {
             Self::Resolved(lane, seq) => (RESOLVED, (*lane, *seq).to_bytes()?),
             Self::Phase(phase) => (PHASE, phase.to_bytes()?),
             Self::Floor(floor) => (FLOOR, floor.to_bytes()?),
+            Self::Binding(binding) => (BINDING, binding.to_bytes()?),
             Self::Segment(segment) => return put_segment(segment, out),
             Self::Gap(gap) => (GAP, gap.to_bytes()?),
             Self::Noted(folder) => (NOTED, folder.to_bytes()?),
@@ -75,6 +80,7 @@ impl Change {
             }
             PHASE => Self::Phase(Stored::from_bytes(bytes)?),
             FLOOR => Self::Floor(Stored::from_bytes(bytes)?),
+            BINDING => Self::Binding(Stored::from_bytes(bytes)?),
             SEGMENT => Self::Segment(Stored::from_bytes(bytes)?),
             GAP => Self::Gap(Stored::from_bytes(bytes)?),
             NOTED => Self::Noted(Stored::from_bytes(bytes)?),

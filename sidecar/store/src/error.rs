@@ -146,6 +146,19 @@ pub enum ReadError {
         /// The last one.
         last: Seq,
     },
+    /// No block has this hash, but some were lost, and nothing is left that tells whether one of them had it.
+    #[error(
+        "no record that is held has this hash; acknowledged records from seq {first} to {last} were lost, {lost} in all, \
+         and it may be one of them"
+    )]
+    PerhapsLost {
+        /// How many were lost.
+        lost: u64,
+        /// The first lost record.
+        first: Seq,
+        /// The last one.
+        last: Seq,
+    },
     /// Retention took it.
     #[error("the record was pruned: the strand begins after seq {floor}")]
     Pruned {

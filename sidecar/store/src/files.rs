@@ -63,6 +63,13 @@ pub(crate) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error)
     }
 }
 
+/// Has a part of a file read from the disk the next time: what the system's cache holds says nothing of it. That it
+/// can't be dropped is no error.
+pub(crate) fn forget_cached(file: &File, at: u64, len: usize) {
+    let len = std::num::NonZeroU64::new(len as u64);
+    let _ = rustix::fs::fadvise(file, at, len, rustix::fs::Advice::DontNeed);
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;

@@ -13,5 +13,5 @@ mod write;
 
 pub(crate) use file::{FoundFile, Identity, KeptFile, files_in};
 pub(crate) use keeper::{Chore, Keeper};
-pub(crate) use read::{FoundFrame, scan};
+pub(crate) use read::{FoundFrame, Frames, scan};
 pub(crate) use write::{Journal, Line, Place};

@@ -11,6 +11,7 @@
 mod anchor;
 mod append;
 mod background;
+mod binding;
 mod change;
 mod checksum;
 mod clock;

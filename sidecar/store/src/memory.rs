@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use boboyka_strand::{Hash, Head, PerType, Seq};
 
+use crate::binding::Binding;
 use crate::floor::Floor;
 use crate::gap::Gap;
 use crate::segment::Segment;
@@ -17,6 +18,7 @@ use crate::tail_run::TailRun;
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     floor: Floor,
+    binding: Binding,
     /// Oldest first.
     gaps: Vec<Gap>,
     segments: Vec<Arc<Segment>>,
@@ -28,13 +30,19 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(crate) fn new(floor: Floor, segments: Vec<Arc<Segment>>, gaps: Vec<Gap>) -> Self {
+    pub(crate) fn new(
+        floor: Floor,
+        binding: Binding,
+        segments: Vec<Arc<Segment>>,
+        gaps: Vec<Gap>,
+    ) -> Self {
         let mut counts = floor.counts;
         for segment in &segments {
             segment.meta.add_to(&mut counts);
         }
         Self {
             floor,
+            binding,
             gaps,
             segment_bytes: bytes_of(&segments),
             segments,
@@ -66,16 +74,21 @@ impl Memory {
     }
 
     /// Raises the floor over the oldest segments.
-    pub(crate) fn prune(&mut self, floor: Floor) {
+    pub(crate) fn prune(&mut self, floor: Floor, binding: Binding) {
         let seq = floor.head.seq;
         self.segments.retain(|segment| segment.meta.head.seq > seq);
         self.gaps.retain(|gap| gap.last.seq > seq);
         self.segment_bytes = bytes_of(&self.segments);
-        self.floor = floor;
+        (self.floor, self.binding) = (floor, binding);
     }
 
     pub(crate) fn floor(&self) -> &Floor {
         &self.floor
+    }
+
+    /// What binds the floor.
+    pub(crate) fn binding(&self) -> Binding {
+        self.binding
     }
 
     /// Whether the strand holds this block, or held it. What is sealed or pruned was checked before.

@@ -72,6 +72,7 @@ pub(crate) fn open(
     let witness = Witness::open(data_dir)?;
     let chain = Chain::of(std::mem::take(&mut disk.replay.runs));
     let mut summary = std::mem::take(&mut disk.replay.summary);
+    settle::binding(&mut summary);
     catalogue(&mut summary, &disk.folders.segments, &chain, quarantine)?;
     let files = disk.replay.paths();
     let runs = chain.settle(&mut summary, witness.last()?, &files, quarantine, now_ms)?;
@@ -116,7 +117,8 @@ fn into_memory(
         .collect();
     let keys = keys_of(&segments, runs, now_ms);
     let gaps = summary.gaps.values().copied().collect();
-    let mut memory = Memory::new(summary.floor, segments, gaps);
+    let binding = summary.binding.unwrap_or_default();
+    let mut memory = Memory::new(summary.floor, binding, segments, gaps);
     for run in runs {
         memory.push(Arc::clone(run));
     }

@@ -122,9 +122,16 @@ impl Walk<'_> {
     }
 
     fn history(&mut self, shared: &Shared, segments: &[Arc<Segment>]) -> Result<(), Full> {
-        let reachable =
-            segments.partition_point(|segment| segment.meta.before.seq + 1 < self.query.before);
-        for segment in segments.iter().take(reachable).rev() {
+        // Time rises with seq, so what begins too late lies behind all that is wanted.
+        let begins_early_enough = |segment: &Arc<Segment>| {
+            let before = &segment.meta.before;
+            before.seq + 1 < self.query.before && before.hlc.ms() <= self.query.until_ms
+        };
+        let (wanted, later) = segments.split_at(segments.partition_point(begins_early_enough));
+        if let Some(segment) = later.first() {
+            self.reached = self.reached.min(segment.meta.first_seq());
+        }
+        for segment in wanted.iter().rev() {
             if segment.meta.head.hlc.ms() < self.query.since_ms {
                 return Ok(());
             }
@@ -140,7 +147,7 @@ impl Walk<'_> {
             match segment.open() {
                 Ok(open) => self.take_segment(shared, segment, &open)?,
                 Err(_) if is_pruned(shared, segment) => return Ok(()),
-                Err(error) => self.miss(first, last, &causes(&error))?,
+                Err(error) => self.miss(first, last, &told(&error))?,
             }
         }
         let floor = shared.state().floor().head.seq;
@@ -246,12 +253,17 @@ impl Walk<'_> {
     }
 }
 
-/// Where a frame is damaged is in `first_seq` and `last_seq`; what is left to tell is the cause.
+/// Where a frame is damaged is in `first_seq` and `last_seq`; what is left to tell is the cause, and the name of the
+/// file. Where that lies is not the reader's business.
 fn told(error: &ReadError) -> String {
     match error {
         ReadError::Damaged { source, .. } => causes(source),
-        ReadError::Io { .. }
-        | ReadError::Lost { .. }
+        ReadError::Io { path, source } => {
+            let name = path.file_name().unwrap_or_default().display();
+            format!("could not read the segment {name}: {}", causes(source))
+        }
+        ReadError::Lost { .. }
+        | ReadError::PerhapsLost { .. }
         | ReadError::Pruned { .. }
         | ReadError::Tail(_) => causes(error),
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use boboyka_strand::{RecordType, Seq};
 
+use crate::binding::Binding;
 use crate::error::TailError;
 use crate::floor::Floor;
 use crate::segment::Segment;
@@ -12,6 +13,8 @@ use crate::tail::Tail;
 /// Segments that go, and the floor that they leave.
 pub(crate) struct Pruning {
     pub(crate) floor: Floor,
+    /// The record of it.
+    pub(crate) binding: Binding,
     pub(crate) segments: Vec<Arc<Segment>>,
     /// Dead letters whose records go with them.
     pub(crate) letters: Vec<(RecordType, Seq)>,

@@ -46,8 +46,7 @@ pub(crate) fn block_by_hash(shared: &Shared, hash: &Hash) -> Result<Option<Block
     match damage {
         Some(error) => Err(error),
         None if shared.pruned_index.find(hash).is_some() => Err(below(shared)),
-        // Nothing is left of a lost record that tells whether it had this hash.
-        None => lost(shared.state().memory().gaps().first()).map_or(Ok(None), Err),
+        None => perhaps_lost(shared.state().memory().gaps()).map_or(Ok(None), Err),
     }
 }
 
@@ -143,7 +142,17 @@ fn below(shared: &Shared) -> ReadError {
     }
 }
 
-/// The answer to a question for a record that may be in a gap.
+/// The answer to a question for a hash that is found nowhere.
+fn perhaps_lost(gaps: &[Gap]) -> Option<ReadError> {
+    let (first, last) = (gaps.first()?, gaps.last()?);
+    Some(ReadError::PerhapsLost {
+        lost: gaps.iter().map(Gap::len).sum(),
+        first: first.first,
+        last: last.last.seq,
+    })
+}
+
+/// The answer to a question for a seq that may be in a gap.
 fn lost(gap: Option<&Gap>) -> Option<ReadError> {
     gap.map(|gap| ReadError::Lost {
         first: gap.first,

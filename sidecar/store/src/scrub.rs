@@ -1,5 +1,7 @@
-//! The scrub: reads every segment from the disk now and then, slowly, and checks its digest. What nobody reads would
-//! otherwise rot unseen.
+//! The scrub: reads every segment from the disk now and then, slowly, and checks its digest; then the journal, for what
+//! is not sealed. What nobody reads would otherwise rot unseen.
+
+mod journal;
 
 use std::fs::File;
 use std::io;
@@ -9,8 +11,10 @@ use std::time::{Duration, Instant};
 
 use boboyka_strand::Seq;
 
+use self::journal::JournalReading;
 use crate::clock::now_ms;
 use crate::error::causes;
+use crate::files::forget_cached;
 use crate::options::Options;
 use crate::segment::{Digest, Segment};
 use crate::shared::Shared;
@@ -27,6 +31,8 @@ pub(crate) struct Scrub {
     /// Segments up to here were checked in this round.
     after: Seq,
     open: Option<Reading>,
+    /// The journal, which comes after the segments.
+    journal: Option<JournalReading>,
     checked_bytes: u64,
     /// In this round, and in the last whole one.
     damaged: (u64, u64),
@@ -48,6 +54,7 @@ impl Scrub {
             began: now,
             after: 0,
             open: None,
+            journal: None,
             checked_bytes: 0,
             damaged: (0, 0),
         }
@@ -61,11 +68,12 @@ impl Scrub {
     /// Reads the next piece.
     pub(crate) fn step(&mut self, shared: &Shared) {
         let before = self.checked_bytes;
-        match self.open.take() {
-            Some(reading) => self.read_on(shared, reading),
-            None => self.open_next(shared),
+        match (self.open.take(), self.journal.take()) {
+            (Some(reading), _) => self.read_on(shared, reading),
+            (None, Some(reading)) => self.read_journal_on(shared, reading),
+            (None, None) => self.open_next(shared),
         }
-        if self.open.is_some() || self.after > 0 {
+        if self.open.is_some() || self.journal.is_some() || self.after > 0 {
             self.next = Instant::now() + time_for(self.checked_bytes - before, shared);
         }
     }
@@ -81,7 +89,8 @@ impl Scrub {
             next.cloned()
         };
         let Some(segment) = next else {
-            return self.finish(shared);
+            self.journal = Some(JournalReading::begin(shared));
+            return;
         };
         self.after = segment.meta.head.seq;
         match segment.digest() {
@@ -111,6 +120,24 @@ impl Scrub {
             }
             Err(error) => self.note(shared, &reading.segment, &causes(&error)),
         }
+    }
+
+    fn read_journal_on(&mut self, shared: &Shared, mut reading: JournalReading) {
+        self.checked_bytes += reading.read_piece(PIECE as u64);
+        if !reading.is_at_end() {
+            self.journal = Some(reading);
+            return;
+        }
+        if let Some((first, last)) = reading.missing(shared) {
+            self.damaged.0 += 1;
+            tracing::error!(
+                first,
+                last,
+                "the journal on the disk does not hold records between seq {first} and {last} any more, which are not \
+                 sealed yet: keep the sidecar running until a segment holds them, and check the disk"
+            );
+        }
+        self.finish(shared);
     }
 
     /// Notes that a segment is damaged, unless it was pruned meanwhile.
@@ -149,13 +176,7 @@ impl Reading {
         if len == 0 {
             return Ok(0);
         }
-        // What the system's cache holds says nothing of the disk. That it can't be dropped is no error.
-        let _ = rustix::fs::fadvise(
-            &self.file,
-            self.at,
-            std::num::NonZeroU64::new(len as u64),
-            rustix::fs::Advice::DontNeed,
-        );
+        forget_cached(&self.file, self.at, len);
         let mut bytes = vec![0; len];
         self.file.read_exact_at(&mut bytes, self.at)?;
         self.digest.update(&bytes);

@@ -89,7 +89,8 @@ pub(crate) fn due(
         next_seq = run.head.seq + 1;
         blocks += run.entries.len();
         bytes += run.bytes.len();
-        follows && blocks <= most && (first || bytes <= bounds.segment_bytes)
+        // One run always fits: it is shorter than the longest segment, and would otherwise never be sealed.
+        follows && (first || (blocks <= most && bytes <= bounds.segment_bytes))
     };
     let runs: Vec<_> = memory
         .tail()

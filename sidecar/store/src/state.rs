@@ -102,7 +102,7 @@ impl State {
     /// Raises the floor; the files below it are left to a sweep.
     pub(crate) fn prune(&mut self, pruning: &Pruning) {
         let floor = pruning.floor;
-        self.memory.prune(floor);
+        self.memory.prune(floor, pruning.binding);
         for (lane, _) in &pruning.letters {
             let mark = &mut self.marks[*lane];
             mark.dead_lettered = mark.dead_lettered.saturating_sub(1);

@@ -7,6 +7,7 @@
 //! | head | seq, hash (32 bytes), packed time |
 //! | counts | four numbers, by the record types' codes |
 //! | floor | head, counts, counts that Supabase never got |
+//! | binding of the floor | [seq, hash] of the record that binds it or nil, last seq pruned without a record or nil |
 //! | mark | seq, mirrored, dead letters |
 //! | dead letter | record type, seq, hash, code, message, attempts, since (ms) |
 //! | phase state | phase, generation, last mirrored seq or nil, counts |
@@ -23,6 +24,7 @@ use boboyka_strand::{Hash, Head, Hlc, PerType, RecordType, Seq};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::binding::Binding;
 use crate::error::Unreadable;
 use crate::floor::Floor;
 use crate::gap::Gap;
@@ -89,6 +91,28 @@ impl Stored for Floor {
             counts: PerType::from_array(counts),
             unmirrored: PerType::from_array(unmirrored),
         })
+    }
+}
+
+impl Stored for Binding {
+    const NAME: &'static str = "binding of the floor";
+    type Form = (Option<(Seq, Hash)>, Option<Seq>);
+
+    fn to_form(&self) -> Self::Form {
+        match *self {
+            Self::Nothing => (None, None),
+            Self::Record(seq, hash) => (Some((seq, hash)), None),
+            Self::Earlier(seq) => (None, Some(seq)),
+        }
+    }
+
+    fn from_form(form: Self::Form) -> Result<Self, String> {
+        match form {
+            (None, None) => Ok(Self::Nothing),
+            (Some((seq, hash)), None) => Ok(Self::Record(seq, hash)),
+            (None, Some(seq)) => Ok(Self::Earlier(seq)),
+            (Some(_), Some(_)) => Err("it names a record and none".to_owned()),
+        }
     }
 }
 
@@ -246,6 +270,7 @@ impl Stored for String {
 /// Reads bytes as each kind of value, for fuzzing.
 pub(crate) fn read_any(bytes: &[u8]) {
     let _ = Floor::from_bytes(bytes);
+    let _ = Binding::from_bytes(bytes);
     let _ = RecordedPhase::from_bytes(bytes);
     let _ = DeadLetter::from_bytes(bytes);
     let _ = Gap::from_bytes(bytes);

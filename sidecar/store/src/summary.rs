@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use boboyka_strand::{PerType, RecordType, Seq};
 
+use crate::binding::Binding;
 use crate::change::Change;
 use crate::floor::Floor;
 use crate::gap::Gap;
@@ -16,6 +17,8 @@ use crate::segment::Segment;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Summary {
     pub(crate) floor: Floor,
+    /// What binds it; `None` where an earlier version wrote all there is.
+    pub(crate) binding: Option<Binding>,
     pub(crate) phase: Option<RecordedPhase>,
     pub(crate) marks: PerType<Mark>,
     /// By the lane's code and seq.
@@ -40,6 +43,7 @@ impl Summary {
             Change::Resolved(lane, seq) => drop(self.letters.remove(&(lane.code(), seq))),
             Change::Phase(phase) => self.phase = Some(phase),
             Change::Floor(floor) => self.raise_floor(floor),
+            Change::Binding(binding) => self.binding = Some(binding),
             Change::Segment(segment) => {
                 self.segments.insert(segment.meta.first_seq(), segment);
             }
@@ -65,6 +69,7 @@ impl Summary {
     /// The changes that add up to it.
     pub(crate) fn changes(&self) -> impl Iterator<Item = Change> {
         let floor = std::iter::once(Change::Floor(self.floor));
+        let floor = floor.chain(self.binding.map(Change::Binding));
         let phase = self.phase.map(Change::Phase);
         let marks = RecordType::ALL.map(|lane| Change::Mark(lane, self.marks[lane]));
         floor

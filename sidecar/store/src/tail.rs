@@ -15,6 +15,7 @@ use boboyka_strand::{RecordType, Seq};
 use uuid::Uuid;
 
 use self::key::{letter_key, read_run_key};
+use crate::binding::Binding;
 use crate::change::Change;
 use crate::error::TailError;
 use crate::files;
@@ -45,6 +46,8 @@ const STRAND: &str = "strand";
 const PHASE: &str = "phase";
 /// The key of the floor.
 const FLOOR: &str = "floor";
+/// The key of what binds it.
+const BINDING: &str = "binding";
 
 /// The tail of one strand.
 pub(crate) struct Tail {
@@ -115,6 +118,7 @@ impl Tail {
             Change::Resolved(lane, seq) => self.remove_letter(*lane, *seq),
             Change::Phase(phase) => self.put_phase(phase),
             Change::Floor(floor) => self.put_floor(floor),
+            Change::Binding(binding) => self.put_binding(binding),
             Change::Segment(segment) => self.put_segment(segment),
             // Ledger and journal alone keep these.
             Change::Gap(_) | Change::Noted(_) => Ok(()),
@@ -125,6 +129,7 @@ impl Tail {
     pub(crate) fn summary(&self) -> Result<Summary, TailError> {
         let mut summary = Summary {
             floor: self.floor()?.unwrap_or_default(),
+            binding: self.binding()?,
             phase: self.phase()?,
             ..Summary::default()
         };
@@ -163,6 +168,9 @@ impl Tail {
         }
         if found.floor != wanted.floor {
             self.put_floor(&wanted.floor)?;
+        }
+        if let Some(binding) = wanted.binding.filter(|_| found.binding != wanted.binding) {
+            self.put_binding(&binding)?;
         }
         for (lane, mark) in wanted.marks {
             if found.marks[lane] != mark {
@@ -234,6 +242,15 @@ impl Tail {
 
     pub(crate) fn floor(&self) -> Result<Option<Floor>, TailError> {
         let found = self.engine.get(FLOOR)?;
+        found.map(|bytes| read(&bytes)).transpose()
+    }
+
+    fn put_binding(&self, binding: &Binding) -> Result<(), TailError> {
+        put(&self.engine, BINDING.as_bytes(), binding)
+    }
+
+    fn binding(&self) -> Result<Option<Binding>, TailError> {
+        let found = self.engine.get(BINDING)?;
         found.map(|bytes| read(&bytes)).transpose()
     }
 

@@ -1,5 +1,6 @@
 //! Tests of the store on a real folder, with small segments so that sealing happens often.
 
+mod binding;
 mod damage;
 mod fixtures;
 mod pages;

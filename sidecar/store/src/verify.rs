@@ -4,8 +4,10 @@ use std::ops::ControlFlow;
 
 use boboyka_strand::{Break, ChainError, Head, run};
 
+use crate::binding::{self, Binding};
 use crate::error::causes;
 use crate::gap::Gap;
+use crate::read;
 use crate::segment::{Segment, follow_run};
 use crate::shared::Shared;
 use crate::tail_run;
@@ -23,7 +25,7 @@ pub struct Verdict {
     pub head: Head,
     /// The first seq that does not hold.
     pub broken_seq: Option<u64>,
-    /// How it does not.
+    /// How it does not; what else is to be said of a strand that holds.
     pub reason: Option<String>,
 }
 
@@ -70,7 +72,46 @@ pub(crate) fn verify(
         let seq = walk.at.seq;
         return walk.broken(&ChainError { seq, reason });
     }
-    walk.whole()
+    if ended {
+        return walk.whole();
+    }
+    match floor_holds(shared) {
+        Ok(note) => walk.whole().noting(note),
+        Err(why) => walk.unbound(why),
+    }
+}
+
+/// Whether the floor is the one that the record of its pruning names; a note where an earlier version made no record.
+fn floor_holds(shared: &Shared) -> Result<Option<String>, String> {
+    loop {
+        let (floor, binding) = {
+            let state = shared.state();
+            (*state.floor(), state.memory().binding())
+        };
+        let seq = floor.head.seq;
+        let found = match binding {
+            _ if seq == 0 => return Ok(None),
+            Binding::Earlier(until) if until == seq => {
+                let note = format!("pruned up to seq {seq} before records of pruning existed");
+                return Ok(Some(note));
+            }
+            Binding::Record(at, hash) => read::block(shared, at)
+                .ok()
+                .flatten()
+                .filter(|block| block.hash == hash && binding::binds(block, &floor)),
+            Binding::Nothing | Binding::Earlier(_) => None,
+        };
+        if found.is_some() {
+            return Ok(None);
+        }
+        // It may have been raised meanwhile.
+        if shared.state().floor().head == floor.head {
+            return Err(format!(
+                "the strand has no record of a pruning up to seq {seq}, where it begins: records were removed by \
+                 something else"
+            ));
+        }
+    }
 }
 
 /// A check on its way.
@@ -142,6 +183,17 @@ impl Walk {
         }
     }
 
+    /// The chain holds, but nothing in it says why it begins at its floor.
+    fn unbound(self, why: String) -> Verdict {
+        let floor = self.floor.seq;
+        let whole = self.whole();
+        Verdict {
+            ok: false,
+            broken_seq: whole.broken_seq.or(Some(floor)),
+            ..whole.noting(Some(why))
+        }
+    }
+
     fn broken(self, error: &ChainError) -> Verdict {
         let before = error.seq.saturating_sub(1);
         Verdict {
@@ -150,6 +202,16 @@ impl Walk {
             broken_seq: Some(error.seq),
             reason: Some(error.reason.to_string()),
             ..self.whole()
+        }
+    }
+}
+
+impl Verdict {
+    fn noting(self, note: Option<String>) -> Self {
+        let parts: Vec<_> = self.reason.into_iter().chain(note).collect();
+        Self {
+            reason: (!parts.is_empty()).then(|| parts.join("; ")),
+            ..self
         }
     }
 }

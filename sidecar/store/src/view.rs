@@ -27,7 +27,8 @@ pub struct ScrubStatus {
     pub last_finished_ms: Option<u64>,
     /// Bytes that it has read since the start.
     pub checked_bytes: u64,
-    /// Segments that are damaged or missing, in this round or in the last one that came to its end.
+    /// Segments that are damaged or missing, and 1 if the journal lost what is not sealed; in this round, or in the last
+    /// one that came to its end.
     pub damaged: u64,
 }
 

@@ -7,7 +7,8 @@ use std::os::unix::fs::FileExt;
 use uuid::Uuid;
 
 use super::file::{FRAMES_AT, FoundFile, Identity};
-use super::frame::{self, FrameHead, HEADER_LEN, Sum};
+use super::frame::{self, FrameHead, HEADER_LEN, Key, Sum};
+use crate::files::forget_cached;
 
 /// What is read at once, unless a frame is longer.
 const WINDOW: usize = 1024 * 1024;
@@ -42,29 +43,75 @@ pub(crate) fn scan(
     let Some(identity) = identity else {
         return Ok(None);
     };
-    let key = identity.key();
-    let mut at = FRAMES_AT;
-    while let Some(header) = window.get(at, HEADER_LEN) {
-        let Some((head, body_len)) = frame::read_head(header, &key) else {
-            at += STEP;
-            continue;
-        };
-        let len = frame::frame_len(body_len as usize);
-        let body = window
-            .get(at, len)
-            .and_then(|bytes| frame::read_body(bytes, body_len, &key));
-        if let Some((body, sum)) = body {
-            let end = at + len as u64;
-            take(FoundFrame {
-                head,
-                sum,
-                body,
-                end,
-            });
-        }
-        at += len as u64;
+    let mut frames = Frames {
+        key: identity.key(),
+        at: FRAMES_AT,
+        window,
+    };
+    while !frames.is_at_end() {
+        frames.take_up_to(u64::MAX, &mut take);
     }
     Ok(Some(identity))
+}
+
+/// A file of the journal that is read piece by piece, from the disk.
+pub(crate) struct Frames {
+    window: Window,
+    key: Key,
+    at: u64,
+}
+
+impl Frames {
+    /// Begins to read a file; `None` when it has no header that holds.
+    ///
+    /// # Errors
+    /// When the file can't be opened.
+    pub(crate) fn open(found: &FoundFile) -> io::Result<Option<Self>> {
+        let Some(identity) = found.identity else {
+            return Ok(None);
+        };
+        let mut window = Window::open(found)?;
+        window.past_cache = true;
+        Ok(Some(Self {
+            key: identity.key(),
+            at: FRAMES_AT,
+            window,
+        }))
+    }
+
+    /// Where the next frame may begin, in bytes.
+    pub(crate) fn at(&self) -> u64 {
+        self.at
+    }
+
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.at + HEADER_LEN as u64 > self.window.len
+    }
+
+    /// Calls `take` for every frame that holds and begins before `end`, in order.
+    pub(crate) fn take_up_to(&mut self, end: u64, mut take: impl FnMut(FoundFrame<'_>)) {
+        while self.at < end
+            && let Some(header) = self.window.get(self.at, HEADER_LEN)
+        {
+            let Some((head, body_len)) = frame::read_head(header, &self.key) else {
+                self.at += STEP;
+                continue;
+            };
+            let len = frame::frame_len(body_len as usize);
+            let end = self.at + len as u64;
+            let frame = self.window.get(self.at, len);
+            let body = frame.and_then(|bytes| frame::read_body(bytes, body_len, &self.key));
+            if let Some((body, sum)) = body {
+                take(FoundFrame {
+                    head,
+                    sum,
+                    body,
+                    end,
+                });
+            }
+            self.at = end;
+        }
+    }
 }
 
 /// The newest life that a frame of a file without a header names.
@@ -95,6 +142,8 @@ struct Window {
     len: u64,
     at: u64,
     bytes: Vec<u8>,
+    /// What the system's cache holds is read from the disk again.
+    past_cache: bool,
 }
 
 impl Window {
@@ -104,6 +153,7 @@ impl Window {
             len: found.len,
             at: 0,
             bytes: Vec::new(),
+            past_cache: false,
         })
     }
 
@@ -122,6 +172,9 @@ impl Window {
         self.at = at;
         self.bytes.clear();
         self.bytes.resize(len.min(left), 0);
+        if self.past_cache {
+            forget_cached(&self.file, at, self.bytes.len());
+        }
         if self.file.read_exact_at(&mut self.bytes, at).is_ok() {
             return;
         }

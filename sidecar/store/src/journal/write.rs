@@ -73,17 +73,17 @@ pub(crate) struct Line {
 }
 
 impl Journal {
-    /// Goes on in a file of its own: `reuse`, which has the usual length and holds nothing that is needed, or a new one.
+    /// Goes on in a file of its own: `reuse`, a file and its length in bytes in which nothing is needed, or a new one.
     pub(crate) fn begin(
         folder: &Path,
         strand: Uuid,
         file_len: u64,
         place: Place,
-        reuse: Option<PathBuf>,
+        reuse: Option<(PathBuf, u64)>,
     ) -> io::Result<Self> {
         let life = Identity::new(strand, place.generation);
         let current = match reuse {
-            Some(path) => JournalFile::begin(path, file_len, life)?,
+            Some((path, len)) => JournalFile::begin(path, len, life)?,
             None => JournalFile::create(folder, file_len, life)?,
         };
         Ok(Self {

@@ -157,12 +157,13 @@ fn carry_over(
     runs: &[Arc<TailRun>],
 ) -> io::Result<Journal> {
     let reuse = replay.take_spent(len);
+    let reuse = reuse.map(|path| (path, len));
     let begun = Journal::begin(folder, strand, len, replay.place, reuse);
-    let mut journal = begun.or_else(|error| match replay.take_carried(len) {
-        Some(path) if error.kind() == ErrorKind::StorageFull => {
-            Journal::begin(folder, strand, len, replay.place, Some(path))
-        }
-        _ => Err(error),
+    let mut journal = begun.or_else(|error| {
+        let full = error.kind() == ErrorKind::StorageFull;
+        let any = if full { replay.take_any() } else { None };
+        let reuse = any.ok_or(error)?;
+        Journal::begin(folder, strand, len, replay.place, Some(reuse))
     })?;
     // The name of a file that is used again may be one that a crash kept from becoming durable.
     sync_names(folder)?;

@@ -17,6 +17,9 @@ use crate::ledger::Page;
 use crate::quarantine::Quarantine;
 use crate::summary::Summary;
 
+/// The shortest file that is any use: its header, and room for changes without blocks.
+const LEAST_LEN: u64 = 128 * 1024;
+
 /// What was found.
 pub(super) struct Replay {
     pub(super) summary: Summary,
@@ -231,10 +234,19 @@ impl Replay {
         })
     }
 
-    /// Takes out a file that holds copies only, for a disk that has no room for another one.
-    pub(super) fn take_carried(&mut self, len: u64) -> Option<PathBuf> {
-        let at = self.carried.iter().position(|file| file.len == len)?;
-        Some(self.carried.swap_remove(at).path)
+    /// Takes out the longest file in which nothing is needed, whatever its length, for a disk that has no room for another
+    /// one; one with copies only where there is no other. The file and its length.
+    pub(super) fn take_any(&mut self) -> Option<(PathBuf, u64)> {
+        let unneeded = [&mut self.empty, &mut self.spent, &mut self.carried];
+        unneeded.into_iter().find_map(|files| {
+            let usable = files
+                .iter()
+                .enumerate()
+                .filter(|(_, file)| file.len >= LEAST_LEN);
+            let (at, _) = usable.max_by_key(|(_, file)| file.len)?;
+            let file = files.swap_remove(at);
+            Some((file.path, file.len))
+        })
     }
 
     /// Goes on in the files that are there, for a disk that has no room for anything else.
@@ -277,3 +289,6 @@ fn kept_file(file: &FoundFile, identity: Identity, own: &[Frame], end: u64) -> O
         sum: last.sum,
     })
 }
+
+#[cfg(test)]
+mod tests;

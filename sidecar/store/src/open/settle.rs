@@ -2,6 +2,7 @@
 
 use boboyka_strand::{PerType, RecordType, Seq};
 
+use crate::binding::Binding;
 use crate::lane::Mark;
 use crate::memory::Memory;
 use crate::phase::RecordedPhase;
@@ -16,6 +17,15 @@ pub(super) fn phase(summary: &Summary, memory: &Memory) -> Option<RecordedPhase>
         record: found.record.filter(|_| state == found.state),
         before: found.before.filter(|_| state == found.state),
     })
+}
+
+/// What binds the floor. A version that made no records of pruning left none of this.
+pub(super) fn binding(summary: &mut Summary) {
+    let floor = summary.floor.head.seq;
+    summary.binding.get_or_insert(match floor {
+        0 => Binding::Nothing,
+        _ => Binding::Earlier(floor),
+    });
 }
 
 /// The lanes' marks, none beyond the head.

@@ -31,6 +31,7 @@ impl Segment {
         let prefixes = open.prefixes().map_err(|error| broken_at(first, error))?;
         let mut at = before;
         let mut prefixes = prefixes.into_iter();
+        let mut differs = None;
         for frame in open.frames() {
             let raw = open
                 .read_raw(frame)
@@ -39,16 +40,26 @@ impl Segment {
                 seq: frame.first_seq,
                 reason: Break::Unreadable(error.to_string()),
             })?;
-            at = follow_run(at, &run, prefixes.by_ref())?;
+            at = match follow(at, &run, prefixes.by_ref(), &mut differs) {
+                Ok(next) => next,
+                // The index tells which block it was.
+                Err(error) => return Err(differs.unwrap_or(error)),
+            };
             if progress(at).is_break() {
-                return Ok(at);
+                return differs.map_or(Ok(at), Err);
             }
         }
         if at != self.meta.head {
-            return Err(ChainError {
+            return Err(differs.unwrap_or(ChainError {
                 seq: at.seq + 1,
                 reason: Break::Missing,
-            });
+            }));
+        }
+        if let Some(ChainError { seq, .. }) = differs {
+            // The chain leads to the recorded head, so no block was altered.
+            let why = "the blocks hold, but the segment's hash index is damaged".to_owned();
+            let reason = Break::Unreadable(why);
+            return Err(ChainError { seq, reason });
         }
         if self
             .digest_of(&open.file)
@@ -139,19 +150,29 @@ impl OpenSegment<'_> {
 /// Follows a run block by block: its hashes were computed from what was read, `prefixes` and the
 /// run's last hash are what was recorded.
 pub(crate) fn follow_run(
+    at: Head,
+    run: &run::Run,
+    prefixes: impl Iterator<Item = u32>,
+) -> Result<Head, ChainError> {
+    let mut differs = None;
+    let followed = follow(at, run, prefixes, &mut differs);
+    differs.map_or(followed, Err)
+}
+
+/// The same; the first block whose hash is not the recorded one is noted in `differs`, and the walk goes on.
+fn follow(
     mut at: Head,
     run: &run::Run,
     mut prefixes: impl Iterator<Item = u32>,
+    differs: &mut Option<ChainError>,
 ) -> Result<Head, ChainError> {
     for block in &run.blocks {
         at = at.follow(block)?;
         if let Some(prefix) = prefixes.next()
             && prefix != block.hash.prefix()
         {
-            return Err(ChainError {
-                seq: at.seq,
-                reason: Break::Altered { prefix },
-            });
+            let (seq, reason) = (at.seq, Break::Altered { prefix });
+            differs.get_or_insert(ChainError { seq, reason });
         }
     }
     if at.hash == run.last_hash {
@@ -177,6 +198,7 @@ fn broken_at(seq: u64, error: ReadError) -> ChainError {
         ReadError::Damaged { source, .. } => source,
         other @ (ReadError::Io { .. }
         | ReadError::Lost { .. }
+        | ReadError::PerhapsLost { .. }
         | ReadError::Pruned { .. }
         | ReadError::Tail(_)) => {
             let reason = Break::Unreadable(causes(&other));

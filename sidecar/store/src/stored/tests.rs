@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::Stored;
 use crate::anchor::Anchor;
+use crate::binding::Binding;
 use crate::floor::Floor;
 use crate::lane::{DeadLetter, Mark};
 use crate::phase::{PhaseState, RecordedPhase};
@@ -49,6 +50,14 @@ fn state(phase: Phase, mirror_until: Option<u64>) -> PhaseState {
         mirror_until,
         counts: PerType::from_array([5, 6, 7, 8]),
     }
+}
+
+#[test]
+fn a_binding_lies_as_a_record_and_a_seq_of_which_one_is_nil_at_least() {
+    lies_as(&Binding::Nothing, "92c0c0");
+    let record = Binding::Record(9, Hash::from_bytes([1; 32]));
+    lies_as(&record, &format!("929209{HASH}c0"));
+    lies_as(&Binding::Earlier(300), "92c0cd012c");
 }
 
 #[test]

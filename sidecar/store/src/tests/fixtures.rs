@@ -105,6 +105,9 @@ fn a_strand_of_the_first_version_opens_with_all_that_it_held() {
     let whole = verdict(&store);
     assert!(whole.ok, "{whole:?}");
     assert_eq!(whole.verified, 366);
+    let floor = store.view().floor.head.seq;
+    let told = format!("pruned up to seq {floor} before records of pruning existed");
+    assert_eq!(whole.reason, Some(told));
     let first: Seq = 301;
     let block = store.block(first).unwrap().unwrap();
     let data = serde_json::to_value(PayloadJson(&block.payload)).unwrap();

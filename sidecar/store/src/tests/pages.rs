@@ -3,7 +3,9 @@
 use std::os::unix::fs::FileExt as _;
 
 use super::*;
+use crate::clock::now_ms;
 use crate::page::{Missing, Page};
+use crate::segment::Segment;
 
 /// Every page from the newest back.
 fn walk(store: &Store, mut query: PageQuery) -> Vec<Page> {
@@ -90,4 +92,45 @@ async fn the_walk_goes_on_behind_a_damaged_segment_and_names_what_is_missing() {
     let missing: Vec<_> = pages.iter().flat_map(|page| &page.missing).collect();
     assert_eq!(missing.len(), 1);
     assert_eq!((missing[0].first_seq, missing[0].last_seq), (first, last));
+    let (why, name) = (&missing[0].why, Segment::file_name(first));
+    assert!(why.contains(&name) && !why.contains('/'), "{why}");
+}
+
+/// A page of an old time does not pay for what came later: its files are not even looked at.
+#[tokio::test]
+async fn a_page_by_time_does_not_read_segments_that_begin_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path())).unwrap();
+    for round in 0..4 {
+        fill(&store, round * 1_000, 1_000).await;
+        // The next segment begins at a later millisecond.
+        let last_ms = store.view().head.hlc.ms();
+        while now_ms() <= last_ms {
+            tokio::task::yield_now().await;
+        }
+    }
+    wait_for_segments(&store, 3).await;
+    let segments = store.shared.state().memory().segments().to_vec();
+    let until_ms = segments[0].meta.head.hlc.ms();
+    let later: Vec<_> = segments
+        .iter()
+        .filter(|segment| segment.meta.before.hlc.ms() > until_ms)
+        .collect();
+    assert!(!later.is_empty());
+    for segment in &later {
+        fs::remove_file(segment.path()).unwrap();
+    }
+    let query = PageQuery {
+        until_ms,
+        ..everything(&store)
+    };
+    let page = store.page(&query);
+    assert!(page.missing.is_empty(), "{:?}", page.missing);
+    let newest = page.blocks.first().unwrap();
+    assert!(newest.header.timestamp_hlc.ms() <= until_ms);
+    assert!(newest.header.seq >= segments[0].meta.head.seq);
+    assert_eq!(page.blocks.len() as u64, newest.header.seq);
+    // The same files are missed by a walk that needs them.
+    assert!(!store.page(&everything(&store)).missing.is_empty());
+    store.close();
 }

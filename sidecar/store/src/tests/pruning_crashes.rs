@@ -1,6 +1,6 @@
 //! A crash at any point of pruning leaves something that opening finishes.
 
-use super::pruning::{EVERYTHING, ends, strand_in};
+use super::pruning::{EVERYTHING, ends, strand_in, with_record_of_pruning};
 use super::*;
 
 fn copy(from: &Path, to: &Path) {
@@ -56,6 +56,7 @@ async fn files_left_below_the_floor_are_unlinked_and_never_adopted() {
     copy(&segments, kept.path());
     let first = store.block(1).unwrap().unwrap();
     store.prune(EVERYTHING, false).await.unwrap();
+    let counts = with_record_of_pruning(counts);
     let floor = store.view().floor;
     store.close();
     drop(store);
@@ -96,7 +97,7 @@ async fn entries_left_below_the_floor_are_removed_from_the_catalogue_and_not_mis
     store.shared.tail.flush().unwrap();
     store.close();
     drop(store);
-    finishes(dir.path(), floor, counts).await;
+    finishes(dir.path(), floor, with_record_of_pruning(counts)).await;
 }
 
 #[tokio::test]

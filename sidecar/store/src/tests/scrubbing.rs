@@ -1,27 +1,35 @@
 //! What nobody reads is read now and then.
 
+use std::os::unix::fs::FileExt as _;
+
 use super::*;
+use crate::journal::files_in;
+
+fn quick(dir: &Path) -> Options {
+    Options {
+        scrub_bytes_per_second: u64::MAX / 2000,
+        scrub_every: Duration::from_millis(1),
+        ..options(dir)
+    }
+}
+
+async fn wait(store: &Store, wanted: impl Fn(ScrubStatus) -> bool) {
+    let mut changes = store.watch_view();
+    let found = async {
+        while !wanted(store.view().scrub) {
+            changes.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(GUARD, found).await.unwrap();
+}
 
 #[tokio::test]
 async fn the_scrub_reads_every_segment_and_finds_the_damaged_one() {
     let dir = tempfile::tempdir().unwrap();
-    let quick = Options {
-        scrub_bytes_per_second: u64::MAX / 2000,
-        scrub_every: Duration::from_millis(1),
-        ..options(dir.path())
-    };
-    let store = Store::open(quick).unwrap();
+    let store = Store::open(quick(dir.path())).unwrap();
     fill(&store, 0, 2_000).await;
     wait_for_segments(&store, 3).await;
-    let wait_for = async |wanted: &dyn Fn(ScrubStatus) -> bool| {
-        let mut changes = store.watch_view();
-        let found = async {
-            while !wanted(store.view().scrub) {
-                changes.changed().await.unwrap();
-            }
-        };
-        tokio::time::timeout(GUARD, found).await.unwrap();
-    };
+    let wait_for = async |wanted: &dyn Fn(ScrubStatus) -> bool| wait(&store, wanted).await;
     let bytes = store.view().footprint.segment_bytes;
     wait_for(&|scrub| scrub.last_finished_ms.is_some() && scrub.checked_bytes * 10 > bytes * 9)
         .await;
@@ -37,5 +45,44 @@ async fn the_scrub_reads_every_segment_and_finds_the_damaged_one() {
     wait_for(&|scrub| scrub.damaged == 0).await;
     fs::remove_file(&path).unwrap();
     wait_for(&|scrub| scrub.damaged == 1).await;
+    store.close();
+}
+
+/// The journal alone holds what is not sealed: damage there is told while memory still has it.
+#[tokio::test]
+async fn the_scrub_finds_an_unsealed_record_that_the_journal_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(quick(dir.path())).unwrap();
+    fill(&store, 0, 300).await;
+    let whole_rounds = async |rounds: u64| {
+        for _ in 0..rounds {
+            let before = store.view().scrub.checked_bytes;
+            wait(&store, |scrub| scrub.checked_bytes > before).await;
+        }
+    };
+    whole_rounds(3).await;
+    assert_eq!(store.view().scrub.damaged, 0);
+    let magic = b"BBKFRM\0\x01";
+    let frame = files_in(&dir.path().join("journal"))
+        .unwrap()
+        .into_iter()
+        .find_map(|file| {
+            let bytes = fs::read(&file.path).unwrap();
+            let mut starts = (0..bytes.len()).step_by(512);
+            let at = starts
+                .find(|at| bytes[*at..].starts_with(magic) && bytes[at + 40..at + 48] != [0; 8])?;
+            Some((file.path, at as u64 + 100, bytes[at + 100]))
+        });
+    let (path, at, byte) = frame.unwrap();
+    let file = fs::File::options().write(true).open(path).unwrap();
+    file.write_all_at(&[byte ^ 1], at).unwrap();
+    wait(&store, |scrub| scrub.damaged == 1).await;
+    file.write_all_at(&[byte], at).unwrap();
+    wait(&store, |scrub| scrub.damaged == 0).await;
+    // What a segment holds is not needed any more.
+    file.write_all_at(&[byte ^ 1], at).unwrap();
+    wait(&store, |scrub| scrub.damaged == 1).await;
+    wait_for_segments(&store, 1).await;
+    wait(&store, |scrub| scrub.damaged == 0).await;
     store.close();
 }

@@ -29,3 +29,18 @@ async fn a_run_that_is_sealed_after_it_was_checked_is_no_break() {
     assert!(found.ok, "{found:?}");
     assert!(found.verified >= 500, "{found:?}");
 }
+
+#[tokio::test]
+async fn a_run_that_is_longer_than_the_bound_of_a_segment_is_sealed_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let small = Options {
+        seal_blocks: 100,
+        ..options(dir.path())
+    };
+    let store = Store::open(small).unwrap();
+    store.append((0..200).map(record).collect()).await.unwrap();
+    wait_for_segments(&store, 1).await;
+    let found = verdict(&store);
+    assert!(found.ok && found.verified >= 200, "{found:?}");
+    store.close();
+}

@@ -24,16 +24,17 @@ impl Writer {
     /// The ledger's page as of the last commit.
     fn page(&self, sealed: Seq) -> Result<Page, TailError> {
         let mut entries = Vec::new();
-        let (floor, segments, gaps) = {
+        let (floor, binding, segments, gaps) = {
             let state = self.shared.state();
             let memory = state.memory();
             (
                 *memory.floor(),
+                memory.binding(),
                 memory.segments().to_vec(),
                 memory.gaps().to_vec(),
             )
         };
-        let mut changes = vec![Change::Floor(floor)];
+        let mut changes = vec![Change::Floor(floor), Change::Binding(binding)];
         changes.extend(self.phase.map(Change::Phase));
         changes.extend(RecordType::ALL.map(|lane| Change::Mark(lane, self.marks[lane])));
         changes.extend(gaps.into_iter().map(Change::Gap));

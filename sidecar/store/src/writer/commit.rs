@@ -102,8 +102,10 @@ impl Commit {
     pub(super) fn all_changes(&mut self) -> Vec<Change> {
         let mut changes = std::mem::take(&mut self.changes);
         changes.extend(self.phase.map(Change::Phase));
-        let floor = self.prune.as_ref().map(|pruning| pruning.floor);
-        changes.extend(floor.map(Change::Floor));
+        if let Some(pruning) = &self.prune {
+            changes.push(Change::Floor(pruning.floor));
+            changes.push(Change::Binding(pruning.binding));
+        }
         changes
     }
 }

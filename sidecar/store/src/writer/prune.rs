@@ -10,8 +10,9 @@ use boboyka_strand::{PerType, RecordType, Seq};
 
 use super::commit::Commit;
 use super::thread::Writer;
+use crate::binding::{self, Binding};
 use crate::change::Change;
-use crate::error::TailError;
+use crate::error::{ReadError, TailError, causes};
 use crate::floor::Floor;
 use crate::pruning::Pruning;
 use crate::segment::{Segment, SegmentMeta};
@@ -21,7 +22,7 @@ impl Writer {
     /// What may and should go now, if anything.
     pub(super) fn plan_pruning(
         &self,
-        commit: &Commit,
+        commit: &mut Commit,
         policy: Policy,
         has_supabase: bool,
     ) -> Result<Option<Pruning>, TailError> {
@@ -53,9 +54,16 @@ impl Writer {
         for segment in going {
             segment.meta.add_to(&mut floor.counts);
         }
+        if holds_only_records_of_pruning(going) {
+            return Ok(None);
+        }
         let letters = self.settle_floor(commit, &view, &mut floor)?;
+        let Some(binding) = bind(commit, &view.floor, &floor) else {
+            return Ok(None);
+        };
         Ok(Some(Pruning {
             floor,
+            binding,
             segments: going.to_vec(),
             letters,
         }))
@@ -130,6 +138,52 @@ impl Writer {
         }
         Ok(going)
     }
+}
+
+/// Appends the record that binds a floor.
+fn bind(commit: &mut Commit, before: &Floor, floor: &Floor) -> Option<Binding> {
+    match binding::record(before, floor) {
+        Ok(record) => {
+            let appended = commit.link(record, None);
+            Some(Binding::Record(appended.seq, appended.hash))
+        }
+        Err(error) => {
+            let error = causes(&error);
+            tracing::error!(
+                error,
+                "could not make the record of a pruning; nothing is pruned"
+            );
+            None
+        }
+    }
+}
+
+/// Whether segments hold nothing but records of earlier prunings. Pruning those would add another one, so that an idle
+/// strand would prune and append for ever.
+fn holds_only_records_of_pruning(segments: &[Arc<Segment>]) -> bool {
+    let only_audit = |segment: &Arc<Segment>| {
+        let others = RecordType::ALL
+            .into_iter()
+            .filter(|kind| *kind != RecordType::AuditLog);
+        others
+            .map(|kind| u64::from(segment.meta.counts[kind]))
+            .sum::<u64>()
+            == 0
+    };
+    let only_records = |segment: &Arc<Segment>| -> Result<bool, ReadError> {
+        let open = segment.open()?;
+        for frame in open.frames() {
+            if !open.read(frame)?.iter().all(binding::is_record) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    };
+    // What can't be read may well be something else.
+    segments.iter().all(only_audit)
+        && segments
+            .iter()
+            .all(|segment| only_records(segment).unwrap_or(false))
 }
 
 /// The end of the newest segment that holds nothing of a lane but what is settled. A lane's mark stands at

@@ -231,6 +231,7 @@ impl Writer {
             Change::Letter(_)
             | Change::Resolved(..)
             | Change::Floor(_)
+            | Change::Binding(_)
             | Change::Segment(_)
             | Change::Gap(_) => {}
         }

@@ -1,0 +1,68 @@
+//! What binds the floor: the strand's own record of the pruning that left it. A floor that was raised by hand is named by
+//! no record.
+//!
+//! Floor, binding and record become durable in one commit. The record lies above the floor, so it goes only with a later
+//! pruning, which has a record of its own.
+
+use boboyka_strand::{Block, Hash, PayloadJson, Record, RecordError, RecordType, Seq};
+use serde_json::{Value, json};
+
+use crate::floor::Floor;
+
+const EVENT: &str = "pruned";
+
+/// What binds a floor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Binding {
+    /// Nothing was pruned, so nothing is bound.
+    #[default]
+    Nothing,
+    /// The record with this seq and hash.
+    Record(Seq, Hash),
+    /// No record: the strand was pruned up to this seq by a version that made none.
+    Earlier(Seq),
+}
+
+/// The strand's own record of a pruning.
+pub(crate) fn record(before: &Floor, floor: &Floor) -> Result<Record, RecordError> {
+    let counts: serde_json::Map<_, _> = RecordType::ALL
+        .into_iter()
+        .map(|kind| {
+            (
+                kind.name().to_owned(),
+                (floor.counts[kind] - before.counts[kind]).into(),
+            )
+        })
+        .collect();
+    let data = json!({
+        "agent_id": "boboyka_sidecar",
+        "event": EVENT,
+        "metadata": {
+            "first_seq": before.head.seq + 1,
+            "last_seq": floor.head.seq,
+            "last_hash": floor.head.hash,
+            "counts": counts,
+        },
+    });
+    Record::from_json(RecordType::AuditLog, &data.to_string())
+}
+
+/// Whether a block is the strand's own record of a pruning.
+pub(crate) fn is_record(block: &Block) -> bool {
+    let own = |data: &Value| data["agent_id"] == "boboyka_sidecar" && data["event"] == EVENT;
+    data_of(block).is_some_and(|data| own(&data))
+}
+
+/// Whether a block is the record of the pruning that left a floor.
+pub(crate) fn binds(block: &Block, floor: &Floor) -> bool {
+    let names = |data: &Value| {
+        let named = &data["metadata"];
+        named["last_seq"] == floor.head.seq && named["last_hash"] == json!(floor.head.hash)
+    };
+    is_record(block) && data_of(block).is_some_and(|data| names(&data))
+}
+
+fn data_of(block: &Block) -> Option<Value> {
+    let of_type = block.header.record_type == RecordType::AuditLog;
+    of_type.then(|| serde_json::to_value(PayloadJson(&block.payload)).ok())?
+}
