@@ -13,7 +13,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::caches::Pod;
+use crate::caches::{Claim, Pod};
 use crate::clock::Moment;
 use crate::controller::apply::Applied;
 use crate::controller::reports::Reports;
@@ -67,7 +67,7 @@ struct Day {
     spec: Value,
     strands: Vec<BoboykaStrand>,
     pods: Vec<Pod>,
-    claims: Vec<ObjectMeta>,
+    claims: Vec<Claim>,
     drains: Vec<Job>,
     applied: Applied,
     before: IntegrationStatus,
@@ -96,7 +96,7 @@ impl Day {
         let seen = Seen {
             strands: self.strands.into_iter().map(Arc::new).collect(),
             pods: self.pods.into_iter().map(Arc::new).collect(),
-            claims: self.claims,
+            claims: self.claims.into_iter().map(Arc::new).collect(),
             drains: self.drains.into_iter().map(Arc::new).collect(),
             fleet: 1,
             ..Seen::default()

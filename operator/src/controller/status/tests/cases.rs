@@ -69,10 +69,13 @@ fn on_claim(uid: Option<&str>) -> IntegrationStatus {
         strand.spec.claim_name = Some("c".to_owned());
         strand.spec.claim_uid = Some("c-1".to_owned());
     });
-    let claims = uid.map(|uid| ObjectMeta {
-        name: Some("c".to_owned()),
-        uid: Some(uid.to_owned()),
-        ..ObjectMeta::default()
+    let claims = uid.map(|uid| Claim {
+        meta: ObjectMeta {
+            name: Some("c".to_owned()),
+            uid: Some(uid.to_owned()),
+            ..ObjectMeta::default()
+        },
+        ..Claim::default()
     });
     Day {
         strands: vec![claimed],
