@@ -106,6 +106,10 @@ words! {
         Backlog,
         /// The phase in force mirrors nothing.
         PhaseMirrorsNothing,
+        /// A pod waits for the volume of its strand's claim.
+        ClaimPending,
+        /// The volume of a strand's claim is gone.
+        VolumeLost,
         /// Strands are lost with their pods.
         EphemeralStorage,
         /// The selector can't be read.

@@ -27,6 +27,11 @@ fn now() -> Time {
     Time(Timestamp::from_second(1_800_000_000).unwrap())
 }
 
+/// So many seconds before now.
+fn ago(seconds: i64) -> Time {
+    Time(Timestamp::from_second(1_800_000_000 - seconds).unwrap())
+}
+
 fn head(seq: i64, hash: &str) -> HeadReference {
     HeadReference {
         seq,
@@ -124,6 +129,22 @@ fn condition(status: &IntegrationStatus, kind: ConditionType) -> Option<(&str, &
 /// A condition that is true or false for one of the operator's own reasons.
 fn because(holds: bool, reason: Reason) -> (&'static str, &'static str) {
     (if holds { "True" } else { "False" }, reason.as_str())
+}
+
+#[test]
+fn a_claim_that_no_pod_has_waited_for_long_is_as_expected() {
+    for (phase, held_for) in [
+        ("Pending", Some(119)),
+        ("Pending", None),
+        ("Bound", Some(121)),
+    ] {
+        let status = cases::in_phase(phase, held_for);
+        let mut conditions = status.conditions.iter();
+        let durable = conditions
+            .find(|one| one.type_ == "StorageDurable")
+            .unwrap();
+        assert_eq!(durable.reason, "AsExpected", "{phase} {held_for:?}");
+    }
 }
 
 #[test]
