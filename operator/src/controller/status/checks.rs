@@ -52,6 +52,10 @@ pub(super) const CONDITIONS: &[(ConditionType, Check)] = &[
         Check::Sometimes(retention_enforced),
     ),
     (
+        ConditionType::ClockInStep,
+        Check::Sometimes(|facts| reported(facts, ConditionType::ClockInStep)),
+    ),
+    (
         ConditionType::MirrorCaughtUp,
         Check::Sometimes(mirror_caught_up),
     ),

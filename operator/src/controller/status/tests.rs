@@ -191,17 +191,18 @@ fn no_reason_and_no_condition_is_without_a_case() {
         reasons.insert(reason);
         kinds.insert(kind);
     }
-    // Events have it; the sidecars report the three others.
+    // Events have it; the sidecars report the others.
     reasons.insert(Reason::PhaseInForce);
     kinds.extend(REPORTED);
     assert_eq!(reasons, Reason::ALL.iter().copied().collect());
     assert_eq!(kinds, ConditionType::ALL.iter().copied().collect());
 }
 
-const REPORTED: [ConditionType; 3] = [
+const REPORTED: [ConditionType; 4] = [
     ConditionType::CredentialsAccepted,
     ConditionType::SupabaseReachable,
     ConditionType::RetentionEnforced,
+    ConditionType::ClockInStep,
 ];
 
 /// A strand whose sidecar reports a condition.
