@@ -166,7 +166,7 @@ fn blocked_by(blocker: Blocker) -> Snapshot {
     })
 }
 
-/// One whose newest block is so many milliseconds ahead of the clock at 100 s.
+/// One whose newest block is this number of milliseconds ahead of the clock at 100 s.
 fn ahead(ms: u64) -> Snapshot {
     let mut snapshot = snapshot();
     snapshot.strand.head.hlc = Hlc::from_ms(100_000 + ms);

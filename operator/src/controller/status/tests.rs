@@ -27,7 +27,7 @@ fn now() -> Time {
     Time(Timestamp::from_second(1_800_000_000).unwrap())
 }
 
-/// So many seconds before now.
+/// This number of seconds before now.
 fn ago(seconds: i64) -> Time {
     Time(Timestamp::from_second(1_800_000_000 - seconds).unwrap())
 }

@@ -91,7 +91,7 @@ fn on_claim(uid: Option<&str>) -> IntegrationStatus {
     .status()
 }
 
-/// A strand whose claim is in this phase, held for so many seconds, if it is held.
+/// A strand whose claim is in this phase, held for this number of seconds, if it is held.
 pub(super) fn in_phase(phase: &str, held_for: Option<i64>) -> IntegrationStatus {
     let claimed = strand(|strand| {
         strand.spec.claim_name = Some("c".to_owned());
