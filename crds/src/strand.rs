@@ -174,8 +174,8 @@ pub struct StrandStatus {
     /// Version of the sidecar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Conditions observed by the sidecar: `SupabaseReachable`, `CredentialsAccepted` and `RetentionEnforced`. A condition
-    /// that does not apply is absent.
+    /// Conditions observed by the sidecar: `SupabaseReachable`, `CredentialsAccepted`, `RetentionEnforced` and
+    /// `ClockInStep`. A condition that does not apply is absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crate::integration::conditions")]
     pub conditions: Vec<Condition>,

@@ -1,12 +1,14 @@
-//! What every replica knows of the cluster, kept by watches: integrations and strands whole, pods as a few facts,
-//! everything else by its metadata. Admission decides from here, and the controller observes from here.
+//! What every replica knows of the cluster, kept by watches: integrations and strands whole, pods, claims, volumes and
+//! nodes as a few facts, everything else by its metadata. Admission decides from here, and the controller observes from here.
 //!
 //! An object that this version can't read breaks no watch: an integration is kept as the error, a strand is not kept.
 
 mod changes;
+mod claim;
 mod kept;
 mod kinds;
 mod pod;
+mod topology;
 mod watch;
 
 use std::fmt::Debug;
@@ -25,12 +27,14 @@ use tokio::sync::watch::Sender;
 use tokio::task::JoinSet;
 
 pub(crate) use changes::Changes;
+pub(crate) use claim::Claim;
 use kept::Changed;
 pub(crate) use kept::Kept;
 pub(crate) use kinds::{GuardedIntegration, Meta, Touched};
 pub(crate) use pod::Pod;
+pub(crate) use topology::{Node, Topology};
 pub(crate) use watch::Scope;
-use watch::{keep, keep_read, slim, slim_meta, slim_workload};
+use watch::{keep, keep_read, slim_meta, slim_workload};
 
 /// Pods that have ended look deleted: what they held is free.
 const LIVE_PODS: &str = "status.phase!=Succeeded,status.phase!=Failed";
@@ -45,11 +49,13 @@ pub(crate) struct Caches {
     /// Labelled pods that have not ended.
     pub(crate) pods: Kept<Pod>,
     /// Claims on the volumes of strands.
-    pub(crate) claims: Store<Meta<PersistentVolumeClaim>>,
+    pub(crate) claims: Kept<Claim>,
     /// Jobs that drain strands.
     pub(crate) drains: Store<Job>,
     /// Workloads that a selector may choose.
     pub(crate) workloads: Workloads,
+    /// Where volumes lie; `None` when only one namespace is read.
+    topology: Option<Topology>,
     /// Changes, for the controller.
     pub(crate) changes: Changes,
     synced: Arc<Sender<bool>>,
@@ -73,7 +79,6 @@ impl Caches {
     pub(crate) fn start(scope: &Scope, tasks: &mut JoinSet<()>) -> Self {
         let changes = Changes::new(tasks);
         let plain = watcher::Config::default;
-        let labelled = |label: &str| plain().labels(label);
         let touch = || {
             let changes = changes.clone();
             move |reference| changes.touch(reference)
@@ -85,13 +90,10 @@ impl Caches {
             }),
             strands: keep_strands(scope, tasks, &changes),
             pods: keep_pods(scope, tasks, &changes),
-            claims: keep(scope, labelled(names::STRAND_LABEL), tasks, slim, {
-                let touch = touch();
-                move |one: &Meta<PersistentVolumeClaim>| touch(labelled_with(one))
-            }),
+            claims: keep_claims(scope, tasks, &changes),
             drains: keep(
                 scope,
-                labelled(names::DRAIN_LABEL),
+                plain().labels(names::DRAIN_LABEL),
                 tasks,
                 |job: &mut Job| slim_meta(&mut job.metadata),
                 {
@@ -105,6 +107,7 @@ impl Caches {
                 daemon_sets: keep_workloads(scope, tasks, &changes),
                 cron_jobs: keep_workloads(scope, tasks, &changes),
             },
+            topology: Topology::start(scope, tasks),
             synced: Arc::new(Sender::new(false)),
             changes,
         };
@@ -133,14 +136,26 @@ impl Caches {
             self.integrations.wait_until_ready(),
             self.strands.wait_until_listed(),
             self.pods.wait_until_listed(),
-            self.claims.wait_until_ready(),
+            self.claims.wait_until_listed(),
             self.drains.wait_until_ready(),
             workloads.deployments.wait_until_ready(),
             workloads.stateful_sets.wait_until_ready(),
             workloads.daemon_sets.wait_until_ready(),
             workloads.cron_jobs.wait_until_ready(),
+            async {
+                if let Some(topology) = &self.topology {
+                    topology.wait_until_answered().await;
+                }
+            },
         );
         self.synced.send_replace(true);
+    }
+
+    /// Where volumes lie, if the operator may read it.
+    pub(crate) fn known_topology(&self) -> Option<&Topology> {
+        self.topology
+            .as_ref()
+            .filter(|topology| topology.is_known())
     }
 
     /// An integration's strands that this version can read, by name.
@@ -172,6 +187,19 @@ fn keep_pods(scope: &Scope, tasks: &mut JoinSet<()>, changes: &Changes) -> Kept<
         }
         let (Changed::There(pod) | Changed::Gone(pod)) = change;
         changes.touch(reference(namespace, &pod.integration));
+    };
+    keep_read(scope, config, tasks, read, note)
+}
+
+fn keep_claims(scope: &Scope, tasks: &mut JoinSet<()>, changes: &Changes) -> Kept<Claim> {
+    let changes = changes.clone();
+    let config = watcher::Config::default().labels(names::STRAND_LABEL);
+    let read = |one: PersistentVolumeClaim| Some(Claim::of(one));
+    let note = move |change: Changed<Claim>, namespace: &str| {
+        let (Changed::There(claim) | Changed::Gone(claim)) = change;
+        let labels = claim.meta.labels.as_ref();
+        let label = labels.and_then(|labels| labels.get(names::INTEGRATION_LABEL));
+        changes.touch(reference(namespace, label.map_or("", String::as_str)));
     };
     keep_read(scope, config, tasks, read, note)
 }

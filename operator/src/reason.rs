@@ -1,6 +1,6 @@
 //! The types of conditions and the reasons of conditions and Events: every word that a person or an alert may match on.
 //!
-//! Sidecars report three conditions with reasons of their own, which the operator passes on.
+//! Sidecars report four conditions with reasons of their own, which the operator passes on.
 
 /// An enum of words, each named as it is written, with all of them in a list.
 macro_rules! words {
@@ -48,6 +48,8 @@ words! {
         SupabaseReachable,
         /// Sidecars report that retention does not wait.
         RetentionEnforced,
+        /// Sidecars report that a node's clock is behind its strand; absent otherwise.
+        ClockInStep,
         /// Supabase has every record that the phase mirrors.
         MirrorCaughtUp,
         /// Strands outlive their pods.
@@ -106,6 +108,10 @@ words! {
         Backlog,
         /// The phase in force mirrors nothing.
         PhaseMirrorsNothing,
+        /// A pod waits for the volume of its strand's claim.
+        ClaimPending,
+        /// The volume of a strand's claim is gone.
+        VolumeLost,
         /// Strands are lost with their pods.
         EphemeralStorage,
         /// The selector can't be read.

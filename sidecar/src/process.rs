@@ -37,6 +37,11 @@ pub enum RunError {
         "a signal ended the sidecar before it had mirrored everything; start it again to go on"
     )]
     Interrupted,
+    /// Another pod than this one holds the strand now.
+    #[error(
+        "this pod no longer holds the strand: the pod that holds it goes on with what is not mirrored, and a new Job does so if no pod comes"
+    )]
+    HolderLost,
     /// A write failed, or the data folder is gone; only a restart can find out what the disk holds.
     #[error("the store stopped: {0}")]
     Poisoned(String),

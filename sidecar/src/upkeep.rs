@@ -182,6 +182,20 @@ impl Upkeep {
             .await;
     }
 
+    /// Returns once this pod, which held the strand, is known to hold it no longer; never outside of a cluster.
+    pub(crate) async fn holder_lost(&self) {
+        self.held().await;
+        if let Some(cluster) = &self.cluster {
+            let own = Some(&cluster.membership.pod_uid);
+            let mut assignment = cluster.assignment.clone();
+            let lost = assignment.wait_for(|it| it.holder_uid.as_ref() != own);
+            if lost.await.is_ok() {
+                return;
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
     /// Waits until all tasks have obeyed the signal, and reports a last time, in a limited time.
     pub(crate) async fn end(mut self, report_limit: Duration) {
         while let Some(ended) = self.tasks.join_next().await {

@@ -143,6 +143,7 @@ mod tests {
         let requester = Requester {
             slot: slot::read("StatefulSet/web/0"),
             workload: Some("StatefulSet/web".to_owned()),
+            ..Requester::default()
         };
         let patch = patch(&pod(value.clone()), integration, &requester, &held);
         json_patch::patch(&mut value, &patch).unwrap();

@@ -85,6 +85,11 @@ impl<T> Kept<T> {
         entries.filter(|entry| wanted(&entry.one)).count()
     }
 
+    /// Whether all objects have been listed once.
+    pub(super) fn is_listed(&self) -> bool {
+        *self.0.listed.borrow()
+    }
+
     /// Waits until all objects have been listed once.
     pub(crate) async fn wait_until_listed(&self) {
         let mut listed = self.0.listed.subscribe();

@@ -6,7 +6,7 @@ use std::hash::Hash;
 
 use boboyka_crds::names;
 use futures_util::{Stream, StreamExt as _};
-use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::watcher::{self, Event, watcher};
@@ -36,7 +36,8 @@ impl Scope {
         Self { client, namespace }
     }
 
-    fn api<K>(&self) -> Api<K>
+    /// A kind whose objects lie in namespaces.
+    pub(super) fn api<K>(&self) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope>,
         K::DynamicType: Default,
@@ -46,6 +47,22 @@ impl Scope {
             None => Api::all(self.client.clone()),
         }
     }
+
+    /// A kind whose objects lie in no namespace; `None` when only one namespace is to be read.
+    pub(super) fn cluster_api<K>(&self) -> Option<Api<K>>
+    where
+        K: Resource<Scope = ClusterResourceScope>,
+        K::DynamicType: Default,
+    {
+        self.namespace
+            .is_none()
+            .then(|| Api::all(self.client.clone()))
+    }
+}
+
+/// Lists in pages.
+pub(super) fn in_pages(config: watcher::Config) -> watcher::Config {
+    config.page_size(PAGE)
 }
 
 /// Watches a kind into a store. `slim` drops what nobody reads; `changed` is called for every object that changed.
@@ -67,7 +84,7 @@ where
     K::DynamicType: Default + Eq + Hash + Clone + Send + Sync,
 {
     let (store, mut writer) = reflector::store::<K>();
-    let events = watched::<K>(scope, config);
+    let events = watched(watcher(scope.api::<K>(), in_pages(config)), || {});
     tasks.spawn(events.for_each(move |mut event| {
         if let Event::Apply(one) | Event::InitApply(one) = &mut event {
             slim(one);
@@ -95,25 +112,43 @@ where
     T: Send + Sync + 'static,
 {
     let kept = Kept::default();
+    let events = watched(watcher(scope.api::<K>(), in_pages(config)), || {});
+    fill(&kept, events, tasks, read, changed);
+    kept
+}
+
+/// Fills `kept` with what `read` makes of the objects of a watch.
+pub(super) fn fill<K, T>(
+    kept: &Kept<T>,
+    events: impl Stream<Item = Event<K>> + Send + 'static,
+    tasks: &mut JoinSet<()>,
+    read: impl Fn(K) -> Option<T> + Send + 'static,
+    changed: impl Fn(Changed<T>, &str) + Send + 'static,
+) where
+    K: Resource + Send + 'static,
+    T: Send + Sync + 'static,
+{
     let follower = kept.clone();
-    tasks.spawn(watched::<K>(scope, config).for_each(move |event| {
+    tasks.spawn(events.for_each(move |event| {
         for (namespace, change) in follower.follow(event, &read) {
             changed(change, &namespace);
         }
         ready(())
     }));
-    kept
 }
 
-/// The events of a kind's watch, for ever, without the managed fields.
-fn watched<K>(scope: &Scope, config: watcher::Config) -> impl Stream<Item = Event<K>> + use<K>
+/// The events of a kind's watch, for ever, without the managed fields. `failed` is called whenever the watch fails.
+pub(super) fn watched<K>(
+    events: impl Stream<Item = watcher::Result<Event<K>>>,
+    failed: impl Fn(),
+) -> impl Stream<Item = Event<K>>
 where
-    K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + 'static,
-    K::DynamicType: Default + Clone,
+    K: Resource,
+    K::DynamicType: Default,
 {
     let kind = K::kind(&K::DynamicType::default()).into_owned();
     let mut failing = false;
-    let events = watcher(scope.api::<K>(), config.page_size(PAGE)).backoff(Waits::of_watch());
+    let events = events.backoff(Waits::of_watch());
     events.filter_map(move |event| {
         ready(match event {
             Ok(mut event) => {
@@ -133,6 +168,7 @@ where
                     tracing::warn!(kind, error, "could not watch {kind}; retrying");
                 }
                 failing = true;
+                failed();
                 None
             }
         })
@@ -140,11 +176,6 @@ where
 }
 
 /// Keeps what is read of claims and jobs: our own labels and annotations.
-pub(super) fn slim<K>(one: &mut Meta<K>) {
-    one.types = None;
-    slim_meta(&mut one.metadata);
-}
-
 pub(super) fn slim_meta(meta: &mut kube::core::ObjectMeta) {
     let ours = |name: &String, _: &mut String| name.starts_with(names::GROUP);
     if let Some(labels) = &mut meta.labels {

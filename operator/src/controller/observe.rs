@@ -22,14 +22,13 @@ pub(super) fn observe(caches: &Caches, integration: &BoboykaIntegration) -> Seen
         let label = labels.and_then(|labels| labels.get(names::INTEGRATION_LABEL));
         meta.namespace.as_deref() == Some(&namespace) && label == Some(&name)
     };
-    let claims = caches.claims.state_filter(|claim| ours(&claim.metadata));
     let workloads = workloads(caches, |meta| meta.namespace.as_deref() == Some(&namespace));
     Seen {
         strands: caches.strands_of(&namespace, &name),
         pods: caches
             .pods
             .select(&namespace, |pod| pod.integration == name),
-        claims: claims.iter().map(|claim| claim.metadata.clone()).collect(),
+        claims: caches.claims.select(&namespace, |claim| ours(&claim.meta)),
         drains: caches.drains.state_filter(|job| ours(&job.metadata)),
         workloads: workloads.into_iter().map(|(_, one)| one).collect(),
         rivals: rivals(caches, integration),

@@ -12,7 +12,7 @@ use kube::core::Selector;
 
 use super::reports::Reports;
 use super::workload::Workload;
-use crate::caches::Pod;
+use crate::caches::{Claim, Pod};
 use crate::clock::Moment;
 use crate::phases::Evidence;
 use crate::strands::witness::{self, ChainProblem};
@@ -27,7 +27,7 @@ pub(super) const INTERVAL_MIN: i32 = 10;
 pub(super) struct Seen {
     pub(super) strands: Vec<Arc<BoboykaStrand>>,
     pub(super) pods: Vec<Arc<Pod>>,
-    pub(super) claims: Vec<ObjectMeta>,
+    pub(super) claims: Vec<Arc<Claim>>,
     pub(super) drains: Vec<Arc<Job>>,
     /// All workloads of the integration's namespace.
     pub(super) workloads: Vec<Workload>,
@@ -67,7 +67,7 @@ impl Seen {
     /// The claims by their names.
     pub(super) fn claims_by_name(&self) -> HashMap<&str, &ObjectMeta> {
         let claims = self.claims.iter();
-        let named = claims.filter_map(|claim| Some((claim.name.as_deref()?, claim)));
+        let named = claims.filter_map(|claim| Some((claim.meta.name.as_deref()?, &claim.meta)));
         named.collect()
     }
 }

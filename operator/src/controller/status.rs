@@ -7,6 +7,7 @@ mod checks;
 mod conditions;
 mod facts;
 mod finding;
+mod storage;
 mod tally;
 
 use std::time::Duration;

@@ -28,11 +28,16 @@ pub(crate) struct Candidates {
 }
 
 /// Chooses for a pod: a free strand that fits, those with a backlog first, then those that the pod's workload held last,
-/// then the oldest. `None`: it gets a new one.
-pub(crate) fn choose(requester: &Requester, candidates: &Candidates) -> Option<Arc<BoboykaStrand>> {
+/// then the oldest. `reaches` says whether the pod may run where the strand's volume lies. `None`: it gets a new one.
+pub(crate) fn choose(
+    requester: &Requester,
+    candidates: &Candidates,
+    reaches: impl Fn(&BoboykaStrand) -> bool,
+) -> Option<Arc<BoboykaStrand>> {
     let strands = candidates.strands.iter();
     let free = strands.filter(|strand| is_free(strand, requester, candidates));
-    let best = free.min_by_key(|strand| {
+    let mut free: Vec<_> = free.collect();
+    free.sort_by_cached_key(|strand| {
         let backlog = strand.status.as_ref().map_or(0, |status| status.backlog);
         let others = requester.workload.is_none() || strand.spec.workload != requester.workload;
         let made = strand.metadata.creation_timestamp.as_ref();
@@ -43,6 +48,7 @@ pub(crate) fn choose(requester: &Requester, candidates: &Candidates) -> Option<A
             strand.name_any(),
         )
     });
+    let best = free.into_iter().find(|strand| reaches(strand));
     best.map(Arc::clone)
 }
 
@@ -125,7 +131,7 @@ mod tests {
     fn requester(slot: Option<Slot>) -> Requester {
         Requester {
             slot,
-            workload: None,
+            ..Requester::default()
         }
     }
 
@@ -141,7 +147,8 @@ mod tests {
             gone: set(gone),
             passed_over: set(passed_over),
         };
-        choose(requester, &candidates).map_or_else(|| "new".to_owned(), |one| one.name_any())
+        choose(requester, &candidates, |_| true)
+            .map_or_else(|| "new".to_owned(), |one| one.name_any())
     }
 
     fn slot(kind: &str, key: &str) -> Slot {
@@ -184,10 +191,25 @@ mod tests {
             (None, "i-0"),
         ] {
             let of_workload = Requester {
-                slot: None,
                 workload: workload.map(str::to_owned),
+                ..Requester::default()
             };
             assert_eq!(chosen(&of_workload, &strands, &[], &[]), gets);
+        }
+    }
+
+    #[test]
+    fn a_strand_whose_volume_the_pod_can_not_reach_is_left_for_others_and_a_new_one_made() {
+        let strands = [strand("i-a", 1, None, None), strand("i-b", 2, None, None)];
+        let candidates = Candidates {
+            strands: strands.to_vec(),
+            ..Candidates::default()
+        };
+        for (reached, gets) in [("i-a", Some("i-a")), ("i-b", Some("i-b")), ("none", None)] {
+            let chosen = choose(&requester(None), &candidates, |one| {
+                one.name_any() == reached
+            });
+            assert_eq!(chosen.map(|one| one.name_any()).as_deref(), gets);
         }
     }
 

@@ -9,18 +9,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use boboyka_crds::BoboykaStrand;
-use kube::runtime::reflector::ObjectRef;
 use kube::{Client, ResourceExt as _};
 
 use super::choice::{Candidates, choose, fits, fresh_name, name_of_ordinal};
 use super::given::Given;
 use super::held::Held;
 use super::ledger::Ledger;
+use super::placement::{Place, judge};
 use super::refusal::{Refusal, api_error};
 use super::requester::Requester;
 use super::throttle::Throttle;
 use super::witness;
-use crate::caches::Caches;
+use crate::caches::{Caches, Claim, Topology};
 use crate::integration::{Storage, Validated};
 use crate::token::new_token;
 
@@ -98,7 +98,7 @@ impl Search<'_> {
         for _ in 0..ATTEMPTS {
             let mut candidates = self.candidates().await?;
             candidates.passed_over.extend(lost.iter().cloned());
-            let Some(strand) = choose(self.requester, &candidates) else {
+            let Some(strand) = self.choose(&candidates) else {
                 return Ok(None);
             };
             let held = Held {
@@ -111,6 +111,40 @@ impl Search<'_> {
             lost.insert(held.strand);
         }
         Ok(None)
+    }
+
+    /// Chooses one whose volume lies where the pod may run, as far as the operator may know.
+    fn choose(&self, candidates: &Candidates) -> Option<Arc<BoboykaStrand>> {
+        let placement = &self.requester.placement;
+        let Some(topology) = self.giver.caches.known_topology() else {
+            return choose(self.requester, candidates, |_| true);
+        };
+        let reaches = judge(placement, || topology.nodes(|node| placement.admits(node)));
+        choose(self.requester, candidates, |strand| {
+            reaches(&self.place_of(strand, topology))
+        })
+    }
+
+    /// Where the volume of a strand's claim lies.
+    fn place_of(&self, strand: &BoboykaStrand, topology: &Topology) -> Place {
+        let Some(claim) = self.claim_of(strand) else {
+            return Place::Anywhere;
+        };
+        match (&claim.volume, &claim.node) {
+            (Some(volume), _) => topology
+                .terms_of(volume)
+                .map_or(Place::Anywhere, Place::Terms),
+            (None, Some(node)) => Place::Node(node.clone()),
+            (None, None) => Place::Anywhere,
+        }
+    }
+
+    fn claim_of(&self, strand: &BoboykaStrand) -> Option<Arc<Claim>> {
+        let claims = &self.giver.caches.claims;
+        claims.get(
+            &self.integration.namespace,
+            strand.spec.claim_name.as_deref()?,
+        )
     }
 
     async fn candidates(&self) -> Result<Candidates, Refusal> {
@@ -127,13 +161,10 @@ impl Search<'_> {
 
     /// Free strands whose claim is gone or another one: a pod would wait for ever, or begin with an empty volume.
     fn without_their_claims(&self, strands: &[Arc<BoboykaStrand>]) -> Vec<String> {
-        let claims = &self.giver.caches.claims;
-        let of = |name: &str| ObjectRef::new(name).within(&self.integration.namespace);
         let free = strands.iter().filter(|one| one.spec.holder.is_none());
-        free.filter(move |strand| {
-            let claim = strand.spec.claim_name.as_deref();
-            let claim = claim.and_then(|name| claims.get(&of(name)));
-            let uid = claim.and_then(|claim| claim.metadata.uid.clone());
+        free.filter(|strand| {
+            let claim = self.claim_of(strand);
+            let uid = claim.and_then(|claim| claim.meta.uid.clone());
             witness::check_claim(strand, uid.as_deref()).is_err()
         })
         .map(|strand| strand.name_any())
@@ -206,7 +237,7 @@ impl Search<'_> {
             strands,
             ..Candidates::default()
         };
-        match choose(self.requester, &candidates) {
+        match self.choose(&candidates) {
             Some(found) => self.write(&found, held).await,
             None => Ok(None),
         }

@@ -6,6 +6,7 @@ use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
+use super::placement::Placement;
 use super::refusal::Refusal;
 
 /// The StatefulSet controller writes a pod's ordinal here.
@@ -16,12 +17,14 @@ const TEMPLATE_HASH_LABEL: &str = "pod-template-hash";
 const ALL_CONTROLLERS: &str = "system:kube-controller-manager";
 
 /// A pod that needs a strand.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Requester {
     /// The ordinal or node whose strands it may have; `None`: any strand that is for no slot.
     pub(crate) slot: Option<Slot>,
     /// Its workload as `KIND/NAME`; `None` for a pod without a controller.
     pub(crate) workload: Option<String>,
+    /// Where it may run.
+    pub(crate) placement: Placement,
 }
 
 impl Requester {
@@ -30,16 +33,21 @@ impl Requester {
     /// # Errors
     /// [`Refusal::NotItsController`]: the pod would take a slot, and its controller does not create it.
     pub(crate) fn of(pod: &DynamicObject, user: &str) -> Result<Self, Refusal> {
+        let placement = Placement::of(&pod.data);
         let mut owners = pod.metadata.owner_references.iter().flatten();
         let Some(owner) = owners.find(|owner| owner.controller == Some(true)) else {
-            return Ok(Self::default());
-        };
-        let workload = Some(workload_of(pod, owner));
-        let Some(controller) = controller_of(owner) else {
             return Ok(Self {
-                slot: None,
-                workload,
+                placement,
+                ..Self::default()
             });
+        };
+        let mut requester = Self {
+            slot: None,
+            workload: Some(workload_of(pod, owner)),
+            placement,
+        };
+        let Some(controller) = controller_of(owner) else {
+            return Ok(requester);
         };
         if ![controller, ALL_CONTROLLERS].contains(&user) {
             return Err(Refusal::NotItsController {
@@ -47,10 +55,8 @@ impl Requester {
                 user: user.to_owned(),
             });
         }
-        Ok(Self {
-            slot: slot_of(pod, owner),
-            workload,
-        })
+        requester.slot = slot_of(pod, owner);
+        Ok(requester)
     }
 
     /// Whether exactly one strand will do: a StatefulSet's pod needs the strand of its ordinal.

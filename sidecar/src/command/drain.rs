@@ -43,6 +43,7 @@ pub async fn drain(strand: Strand) -> Result<(), RunError> {
         let ended = tokio::select! {
             done = done(&upkeep) => Ok(done),
             () = signals.next() => Err(RunError::Interrupted),
+            () = upkeep.holder_lost() => Err(RunError::HolderLost),
             reason = store.poisoned() => Err(RunError::Poisoned(reason)),
         };
         let ended = match ended {

@@ -1,4 +1,5 @@
-//! The conditions of a report: whether Supabase answers, whether it takes the credentials, whether retention is enforced.
+//! The conditions of a report: whether Supabase answers, whether it takes the credentials, whether retention is
+//! enforced, whether the clock is behind the strand.
 //! Pure. A condition that says nothing about this strand, such as Supabase's while nothing is mirrored, is left out.
 
 use boboyka_mirror::{LaneState, LaneStatus};
@@ -12,6 +13,9 @@ use super::snapshot::Snapshot;
 const REACHABLE: &str = "SupabaseReachable";
 const ACCEPTED: &str = "CredentialsAccepted";
 const RETENTION: &str = "RetentionEnforced";
+const CLOCK: &str = "ClockInStep";
+/// A strand may be this far ahead of the clock, in milliseconds: clocks of nodes differ a little.
+const AHEAD_MAX_MS: u64 = 60_000;
 
 /// Of a message, which repeats what Supabase answered.
 const MESSAGE_MAX: usize = 500;
@@ -39,6 +43,8 @@ pub(super) enum Reason {
     WaitsForDeadLetters,
     /// A return to an earlier phase would mirror what the policy lets go.
     KeptForRollback,
+    /// The strand's time is ahead of the clock.
+    ClockBehind,
 }
 
 impl Reason {
@@ -54,6 +60,7 @@ impl Reason {
             Self::WaitsForMirror => "WaitsForMirror",
             Self::WaitsForDeadLetters => "WaitsForDeadLetters",
             Self::KeptForRollback => "KeptForRollback",
+            Self::ClockBehind => "ClockBehind",
         }
     }
 }
@@ -76,6 +83,10 @@ pub(super) fn conditions(
     let policy = snapshot.strand.retention;
     if policy.max_age_ms.or(policy.max_size_bytes).is_some() {
         found.push((RETENTION, Some(retention(snapshot))));
+    }
+    let now_ms = u64::try_from(now.as_millisecond()).unwrap_or_default();
+    if snapshot.strand.ahead_ms(now_ms) > AHEAD_MAX_MS {
+        found.push((CLOCK, Some(clock_behind())));
     }
     let condition = |(kind, finding): (&str, Option<Finding>)| match (finding, earlier(kind)) {
         (Some(finding), earlier) => of(kind, finding, now, earlier),
@@ -148,6 +159,13 @@ fn retention(snapshot: &Snapshot) -> Finding {
         seq => format!("retention pruned the strand up to seq {seq}"),
     };
     ("True", Reason::Enforced, message)
+}
+
+/// The message has no number, which would change with every report.
+fn clock_behind() -> Finding {
+    let message = "the newest record is more than a minute ahead of the node's clock, which went back: set the clock; until it \
+                   has caught up, new records get the time of the newest";
+    ("False", Reason::ClockBehind, message.to_owned())
 }
 
 fn first<'a>(lanes: &[&'a LaneStatus], states: &[LaneState]) -> Option<&'a LaneStatus> {

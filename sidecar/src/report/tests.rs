@@ -4,7 +4,7 @@ use boboyka_crds::{Boundary, Chain, Phase, StrandStatus};
 use boboyka_mirror::{LaneState, LaneStatus};
 use boboyka_store::{Floor, Footprint, RetentionStatus, ScrubStatus, View};
 use boboyka_strand::retention::Blocker;
-use boboyka_strand::{Hash, Head, PerType, RecordType};
+use boboyka_strand::{Hash, Head, Hlc, PerType, RecordType};
 use enum_map::EnumMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
@@ -166,6 +166,13 @@ fn blocked_by(blocker: Blocker) -> Snapshot {
     })
 }
 
+/// One whose newest block is this number of milliseconds ahead of the clock at 100 s.
+fn ahead(ms: u64) -> Snapshot {
+    let mut snapshot = snapshot();
+    snapshot.strand.head.hlc = Hlc::from_ms(100_000 + ms);
+    snapshot
+}
+
 /// A sidecar, and the condition that it reports then: kind, status, reason.
 fn cases() -> Vec<(Snapshot, &'static str, &'static str, &'static str)> {
     use LaneState::{AuthFailed, BackingOff, Disabled, Mirroring, Open, Refused, SchemaMismatch};
@@ -222,6 +229,7 @@ fn cases() -> Vec<(Snapshot, &'static str, &'static str, &'static str)> {
             "False",
             "WaitsForDeadLetters",
         ),
+        (ahead(60_001), "ClockInStep", "False", "ClockBehind"),
         (
             blocked_by(Blocker::Rollback),
             enforced,
@@ -263,6 +271,7 @@ fn a_condition_that_says_nothing_about_the_strand_is_left_out() {
     assert_eq!(said(&closed, "CredentialsAccepted"), None);
     let without_policy = with_retention(RetentionStatus::default());
     assert_eq!(said(&without_policy, "RetentionEnforced"), None);
+    assert_eq!(said(&ahead(60_000), "ClockInStep"), None);
 }
 
 #[test]

@@ -72,6 +72,7 @@ fn every_condition_that_is_true_again_makes_an_event() {
             | ConditionType::CredentialsAccepted
             | ConditionType::SupabaseReachable
             | ConditionType::RetentionEnforced
+            | ConditionType::ClockInStep
             | ConditionType::StorageDurable
             | ConditionType::WorkloadsSelected
             | ConditionType::SidecarsUpToDate => {

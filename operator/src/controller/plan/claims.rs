@@ -20,7 +20,9 @@ const YOUNG: Duration = Duration::from_secs(5);
 /// Strands that never had their claim. A claim that was there and is gone is not created again: it would be empty.
 pub(super) fn unclaimed(situation: &Situation<'_>) -> Vec<Arc<BoboykaStrand>> {
     let claims = situation.seen.claims.iter();
-    let claimed: HashSet<&str> = claims.filter_map(|claim| claim.name.as_deref()).collect();
+    let claimed: HashSet<&str> = claims
+        .filter_map(|claim| claim.meta.name.as_deref())
+        .collect();
     let strands = situation.seen.strands.iter();
     let unclaimed = strands.filter(|strand| {
         let claim = strand.spec.claim_name.as_deref();
@@ -76,7 +78,7 @@ fn strand_of_pod(situation: &Situation<'_>, strand: &str, pod: &Pod) -> Option<B
 
 /// Claims that are not being deleted, each with its strand.
 fn live<'a>(situation: &Situation<'a>) -> impl Iterator<Item = (&'a ObjectMeta, &'a String)> {
-    let claims = situation.seen.claims.iter();
+    let claims = situation.seen.claims.iter().map(|claim| &claim.meta);
     let live = claims.filter(|claim| claim.deletion_timestamp.is_none());
     live.filter_map(|claim| Some((claim, claim.labels.as_ref()?.get(names::STRAND_LABEL)?)))
 }

@@ -10,7 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
 use super::*;
-use crate::caches::Pod;
+use crate::caches::{Claim, Pod};
 use crate::clock::Moment;
 use crate::controller::memory::Memory;
 use crate::controller::seen::Seen;
@@ -64,8 +64,8 @@ fn pod(token: &str) -> Pod {
     }
 }
 
-fn claim() -> ObjectMeta {
-    ObjectMeta {
+fn claim() -> Claim {
+    let meta = ObjectMeta {
         name: Some(names::claim_of("boboyka-0")),
         uid: Some("c-1".to_owned()),
         labels: Some([(names::STRAND_LABEL.to_owned(), "boboyka-0".to_owned())].into()),
@@ -78,13 +78,17 @@ fn claim() -> ObjectMeta {
         ),
         creation_timestamp: Some(at(3600)),
         ..ObjectMeta::default()
+    };
+    Claim {
+        meta,
+        ..Claim::default()
     }
 }
 
 fn seen(strand: BoboykaStrand, pods: Vec<Pod>) -> Seen {
     Seen {
         strands: vec![Arc::new(strand)],
-        claims: vec![claim()],
+        claims: vec![Arc::new(claim())],
         pods: pods.into_iter().map(Arc::new).collect(),
         ..Seen::default()
     }

@@ -10,16 +10,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
 
 use super::facts::Facts;
-use super::finding::Finding;
+use super::finding::{Finding, some_of};
+use super::storage::{storage_durable, without_volume};
 use crate::controller::plan::drains::condition;
 use crate::controller::rollout::Rollout;
-use crate::integration::Storage;
 use crate::objects;
 use crate::reason::{ConditionType, Reason};
 use crate::strands::witness::ChainProblem;
-
-/// How many objects a message names.
-const NAMED_MAX: usize = 5;
 
 /// Finds what one condition says.
 pub(super) enum Check {
@@ -55,6 +52,10 @@ pub(super) const CONDITIONS: &[(ConditionType, Check)] = &[
         Check::Sometimes(retention_enforced),
     ),
     (
+        ConditionType::ClockInStep,
+        Check::Sometimes(|facts| reported(facts, ConditionType::ClockInStep)),
+    ),
+    (
         ConditionType::MirrorCaughtUp,
         Check::Sometimes(mirror_caught_up),
     ),
@@ -85,6 +86,7 @@ const OBSTACLES: &[fn(&Facts<'_>) -> Option<Finding>] = &[
     phase_gate_closed,
     phase_advancing,
     sidecar_missing,
+    without_volume,
     sidecars_not_ready,
 ];
 
@@ -316,18 +318,6 @@ fn drain_failed(facts: &Facts<'_>) -> Option<Finding> {
     ))
 }
 
-fn storage_durable(facts: &Facts<'_>) -> Finding {
-    match facts.validated.storage {
-        Storage::Claim { .. } => {
-            Finding::yes(Reason::AsExpected, "every strand has a volume of its own")
-        }
-        Storage::Ephemeral { .. } => Finding::no(
-            Reason::EphemeralStorage,
-            "strands are lost with their pods: only Supabase keeps the records",
-        ),
-    }
-}
-
 fn workloads_selected(facts: &Facts<'_>) -> Option<Finding> {
     if let Some(why) = &facts.validated.unreadable_selector {
         return Some(Finding::no(
@@ -411,13 +401,4 @@ fn old_settings(facts: &Facts<'_>) -> Option<Finding> {
             ),
         )
     })
-}
-
-/// The first few of a list, and how many more there are.
-fn some_of(all: &[String]) -> String {
-    let named: Vec<&str> = all.iter().take(NAMED_MAX).map(String::as_str).collect();
-    match all.len().saturating_sub(NAMED_MAX) {
-        0 => named.join(", "),
-        more => format!("{} and {more} more", named.join(", ")),
-    }
 }

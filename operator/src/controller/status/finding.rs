@@ -2,6 +2,9 @@
 
 use crate::reason::Reason;
 
+/// How many objects a message names.
+const NAMED_MAX: usize = 5;
+
 /// What a condition says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
@@ -40,5 +43,14 @@ impl Finding {
             holds: Some(true),
             ..self
         }
+    }
+}
+
+/// The first few of a list, and how many more there are.
+pub(super) fn some_of(all: &[String]) -> String {
+    let named: Vec<&str> = all.iter().take(NAMED_MAX).map(String::as_str).collect();
+    match all.len().saturating_sub(NAMED_MAX) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
     }
 }

@@ -13,7 +13,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::caches::Pod;
+use crate::caches::{Claim, Pod};
 use crate::clock::Moment;
 use crate::controller::apply::Applied;
 use crate::controller::reports::Reports;
@@ -25,6 +25,11 @@ pub(in crate::controller) use cases::cases;
 
 fn now() -> Time {
     Time(Timestamp::from_second(1_800_000_000).unwrap())
+}
+
+/// This number of seconds before now.
+fn ago(seconds: i64) -> Time {
+    Time(Timestamp::from_second(1_800_000_000 - seconds).unwrap())
 }
 
 fn head(seq: i64, hash: &str) -> HeadReference {
@@ -67,7 +72,7 @@ struct Day {
     spec: Value,
     strands: Vec<BoboykaStrand>,
     pods: Vec<Pod>,
-    claims: Vec<ObjectMeta>,
+    claims: Vec<Claim>,
     drains: Vec<Job>,
     applied: Applied,
     before: IntegrationStatus,
@@ -96,7 +101,7 @@ impl Day {
         let seen = Seen {
             strands: self.strands.into_iter().map(Arc::new).collect(),
             pods: self.pods.into_iter().map(Arc::new).collect(),
-            claims: self.claims,
+            claims: self.claims.into_iter().map(Arc::new).collect(),
             drains: self.drains.into_iter().map(Arc::new).collect(),
             fleet: 1,
             ..Seen::default()
@@ -124,6 +129,22 @@ fn condition(status: &IntegrationStatus, kind: ConditionType) -> Option<(&str, &
 /// A condition that is true or false for one of the operator's own reasons.
 fn because(holds: bool, reason: Reason) -> (&'static str, &'static str) {
     (if holds { "True" } else { "False" }, reason.as_str())
+}
+
+#[test]
+fn a_claim_that_no_pod_has_waited_for_long_is_as_expected() {
+    for (phase, held_for) in [
+        ("Pending", Some(119)),
+        ("Pending", None),
+        ("Bound", Some(121)),
+    ] {
+        let status = cases::in_phase(phase, held_for);
+        let mut conditions = status.conditions.iter();
+        let durable = conditions
+            .find(|one| one.type_ == "StorageDurable")
+            .unwrap();
+        assert_eq!(durable.reason, "AsExpected", "{phase} {held_for:?}");
+    }
 }
 
 #[test]
@@ -170,17 +191,18 @@ fn no_reason_and_no_condition_is_without_a_case() {
         reasons.insert(reason);
         kinds.insert(kind);
     }
-    // Events have it; the sidecars report the three others.
+    // Events have it; the sidecars report the others.
     reasons.insert(Reason::PhaseInForce);
     kinds.extend(REPORTED);
     assert_eq!(reasons, Reason::ALL.iter().copied().collect());
     assert_eq!(kinds, ConditionType::ALL.iter().copied().collect());
 }
 
-const REPORTED: [ConditionType; 3] = [
+const REPORTED: [ConditionType; 4] = [
     ConditionType::CredentialsAccepted,
     ConditionType::SupabaseReachable,
     ConditionType::RetentionEnforced,
+    ConditionType::ClockInStep,
 ];
 
 /// A strand whose sidecar reports a condition.

@@ -5,6 +5,7 @@ mod drains;
 mod reconcile;
 mod replica;
 mod strangers;
+mod topology;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

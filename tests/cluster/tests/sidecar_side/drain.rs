@@ -91,6 +91,36 @@ fn a_signal_during_a_drain_ends_it_as_unfinished() {
 }
 
 #[test]
+fn a_drain_ends_as_unfinished_when_its_pod_no_longer_holds_the_strand() {
+    run(async {
+        let (stage, supabase) = (Stage::new(mirrored()).await, Supabase::start().await);
+        stage.put_in_force(Phase::DualWrite, 1).await;
+        let folder = supabase.folder();
+        let mut sidecar = stage
+            .sidecar(&["--supabase-dir", folder.to_str().unwrap()])
+            .await;
+        supabase.hold();
+        sidecar.ingest("agent_health", &health(0)).await;
+        assert!(sidecar.terminate());
+        // An earlier pod of the Job is still named when it begins.
+        stage.hold("earlier").await;
+        let mut drain = asking_drain(&stage, &sidecar, &supabase).await;
+        stage.hold(POD_UID).await;
+        let holds = || async { stage.report().await["podUid"] == POD_UID };
+        wait_until(LIMIT, holds, || drain.log()).await;
+        assert!(!drain.has_ended(), "{}", drain.log());
+        stage.hold("another").await;
+        assert!(
+            !drain.wait(LIMIT),
+            "it ended as if it were done:\n{}",
+            drain.log()
+        );
+        let log = drain.log();
+        assert!(log.contains("no longer holds the strand"), "{log}");
+    });
+}
+
+#[test]
 fn a_drain_mirrors_what_the_phase_in_force_wants_mirrored_and_no_more() {
     run(async {
         let (stage, supabase) = (Stage::new(mirrored()).await, Supabase::start().await);

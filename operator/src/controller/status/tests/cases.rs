@@ -37,6 +37,12 @@ fn of_ready() -> Vec<Case> {
         (C::Ready, false, R::PhaseGateClosed, waiting()),
         (C::Ready, false, R::PhaseAdvancing, advancing()),
         (C::Ready, false, R::SidecarMissing, bare.status()),
+        (
+            C::Ready,
+            false,
+            R::ClaimPending,
+            in_phase("Pending", Some(121)),
+        ),
         (C::Ready, false, R::SidecarsNotReady, starting()),
     ]
 }
@@ -69,14 +75,45 @@ fn on_claim(uid: Option<&str>) -> IntegrationStatus {
         strand.spec.claim_name = Some("c".to_owned());
         strand.spec.claim_uid = Some("c-1".to_owned());
     });
-    let claims = uid.map(|uid| ObjectMeta {
-        name: Some("c".to_owned()),
-        uid: Some(uid.to_owned()),
-        ..ObjectMeta::default()
+    let claims = uid.map(|uid| Claim {
+        meta: ObjectMeta {
+            name: Some("c".to_owned()),
+            uid: Some(uid.to_owned()),
+            ..ObjectMeta::default()
+        },
+        ..Claim::default()
     });
     Day {
         strands: vec![claimed],
         claims: claims.into_iter().collect(),
+        ..day()
+    }
+    .status()
+}
+
+/// A strand whose claim is in this phase, held for this number of seconds, if it is held.
+pub(super) fn in_phase(phase: &str, held_for: Option<i64>) -> IntegrationStatus {
+    let claimed = strand(|strand| {
+        strand.spec.claim_name = Some("c".to_owned());
+        strand.spec.claim_uid = Some("c-1".to_owned());
+        match held_for {
+            Some(seconds) => strand.spec.holder.as_mut().unwrap().since = Some(ago(seconds)),
+            None => strand.spec.holder = None,
+        }
+    });
+    let claim = Claim {
+        meta: ObjectMeta {
+            name: Some("c".to_owned()),
+            uid: Some("c-1".to_owned()),
+            creation_timestamp: Some(ago(3600)),
+            ..ObjectMeta::default()
+        },
+        phase: Some(phase.into()),
+        ..Claim::default()
+    };
+    Day {
+        strands: vec![claimed],
+        claims: vec![claim],
         ..day()
     }
     .status()
@@ -119,6 +156,18 @@ fn of_strands() -> Vec<Case> {
         (C::MirrorCaughtUp, false, R::DeadLetters, refused),
         (C::MirrorCaughtUp, false, R::DrainFailed, failed_drain()),
         (C::StorageDurable, true, R::AsExpected, day().status()),
+        (
+            C::StorageDurable,
+            false,
+            R::ClaimPending,
+            in_phase("Pending", Some(121)),
+        ),
+        (
+            C::StorageDurable,
+            false,
+            R::VolumeLost,
+            in_phase("Lost", None),
+        ),
         (
             C::StorageDurable,
             false,

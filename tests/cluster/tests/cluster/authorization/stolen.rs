@@ -52,7 +52,18 @@ fn refused() -> Vec<Try> {
             "api/v1/configmaps".into(),
             json!(null),
         ),
-        ("list nodes", "GET", "api/v1/nodes".into(), json!(null)),
+        (
+            "change a node",
+            "PATCH",
+            "api/v1/nodes/any".into(),
+            json!({"metadata": {"labels": {"a": "b"}}}),
+        ),
+        (
+            "delete a volume",
+            "DELETE",
+            "api/v1/persistentvolumes/any".into(),
+            json!(null),
+        ),
         (
             "create a pod",
             "POST",
@@ -160,6 +171,12 @@ fn allowed(namespace: &str) -> Vec<Try> {
             "list the pods, workloads, Jobs, claims, role bindings, integrations and strands of every namespace",
             "GET",
             "api/v1/pods".into(),
+            json!(null),
+        ),
+        (
+            "list the nodes and the persistent volumes of the cluster",
+            "GET",
+            "api/v1/nodes".into(),
             json!(null),
         ),
         (

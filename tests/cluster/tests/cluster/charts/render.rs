@@ -128,6 +128,22 @@ fn the_webhook_sees_labelled_pods_only_and_brings_no_certificate() {
 }
 
 #[test]
+fn only_an_operator_of_the_whole_cluster_reads_nodes_and_volumes() {
+    let reads = |arguments: &[&str]| {
+        let rendered = template(arguments);
+        let role = find(&rendered, "ClusterRole", "boboyka-operator-cluster").unwrap();
+        let rules = role["rules"].as_array().unwrap();
+        let places = json!(["nodes", "persistentvolumes"]);
+        rules
+            .iter()
+            .find(|rule| rule["resources"] == places)
+            .map(|rule| rule["verbs"].clone())
+    };
+    assert_eq!(reads(&[]), Some(json!(["list", "watch"])));
+    assert_eq!(reads(&["--set", "watchNamespace=agents"]), None);
+}
+
+#[test]
 fn values_change_what_they_say_and_nothing_is_there_that_a_values_file_turned_off() {
     let all = template(&[]);
     assert!(find(&all, "PodDisruptionBudget", "boboyka-operator").is_some());

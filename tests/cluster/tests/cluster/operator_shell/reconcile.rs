@@ -119,6 +119,45 @@ fn of_two_integrations_that_select_one_workload_the_older_keeps_it() {
 }
 
 #[test]
+fn a_claim_whose_volume_is_gone_is_a_condition() {
+    run(async {
+        let installed = Installed::new().await;
+        let replica = installed.replica("only", &[]);
+        installed.call(&[&replica]).await;
+        installed.integrate().await;
+        installed.admitted().await;
+        replica.leads_within(LIMIT).await;
+        let pod = json!({
+            "metadata": {"name": "p", "labels": {names::INTEGRATION_LABEL: "boboyka"}},
+            "spec": {"containers": [{"name": "c", "image": "i"}]},
+        });
+        let pod = installed.namespace.create::<Pod>(pod).await.unwrap();
+        let claim = names::claim_of(&pod.annotations()[names::STRAND_ANNOTATION]);
+        let claims = installed.namespace.api::<PersistentVolumeClaim>();
+        wait_for("the claim", LIMIT, || async {
+            Ok(claims.get_opt(&claim).await?.is_some())
+        })
+        .await
+        .unwrap();
+        // As the controller of volumes leaves a claim whose volume was deleted.
+        let bound = json!({"metadata": {"annotations": {"pv.kubernetes.io/bind-completed": "yes"}},
+            "spec": {"volumeName": "gone"}});
+        let lost = json!({"status": {"phase": "Lost"}});
+        let how = PatchParams::default();
+        claims
+            .patch(&claim, &how, &Patch::Merge(bound))
+            .await
+            .unwrap();
+        claims
+            .patch_status(&claim, &how, &Patch::Merge(lost))
+            .await
+            .unwrap();
+        let said = condition(&installed, "boboyka", "StorageDurable", "False/VolumeLost").await;
+        assert!(said.contains(&claim), "{said}");
+    });
+}
+
+#[test]
 fn a_claim_that_was_deleted_is_told_and_not_replaced_by_an_empty_one() {
     run(async {
         let installed = Installed::new().await;

@@ -36,12 +36,20 @@ impl Replica {
             .append(true)
             .open(&log)
             .unwrap();
+        let mut watched = format!("--namespace-watched={namespace}");
+        if let Some(other) = more
+            .iter()
+            .find(|one| one.starts_with("--namespace-watched"))
+        {
+            (*other).clone_into(&mut watched);
+        }
+        let more = more.iter().filter(|one| **one != watched);
         let child = Command::new(binary())
             .env("KUBECONFIG", cluster.kubeconfig())
             .env("RUST_LOG", "info")
             .args([
                 &format!("--namespace={namespace}"),
-                &format!("--namespace-watched={namespace}"),
+                &watched,
                 &format!("--pod-name={name}"),
                 &format!("--webhook-listen={webhook}"),
                 &format!("--observe-listen={observe}"),

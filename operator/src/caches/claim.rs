@@ -1,0 +1,38 @@
+//! A claim on a strand's volume as the caches keep it.
+
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::watch::slim_meta;
+
+/// Kubernetes writes here the node whose pod a volume is being made for.
+const NODE_ANNOTATION: &str = "volume.kubernetes.io/selected-node";
+
+/// A claim on a strand's volume.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Claim {
+    /// Its metadata, with the product's own labels and annotations only.
+    pub(crate) meta: ObjectMeta,
+    /// Its phase: `Pending`, `Bound` or `Lost`.
+    pub(crate) phase: Option<Box<str>>,
+    /// The volume that it is bound to.
+    pub(crate) volume: Option<Box<str>>,
+    /// The node for which its volume is being made.
+    pub(crate) node: Option<Box<str>>,
+}
+
+impl Claim {
+    /// What is kept of a claim.
+    pub(super) fn of(claim: PersistentVolumeClaim) -> Self {
+        let mut meta = claim.metadata;
+        let annotations = meta.annotations.as_mut();
+        let node = annotations.and_then(|all| all.remove(NODE_ANNOTATION));
+        slim_meta(&mut meta);
+        Self {
+            meta,
+            phase: claim.status.and_then(|status| status.phase).map(Into::into),
+            volume: claim.spec.and_then(|spec| spec.volume_name).map(Into::into),
+            node: node.map(Into::into),
+        }
+    }
+}
