@@ -2,7 +2,7 @@
 //! hardly wakes.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use boboyka_tests::process::{GUARD, wait_until};
 use boboyka_tests::{Sidecar, Supabase};
@@ -18,6 +18,9 @@ const TICKS_MAX: u64 = 8;
 /// Times that a thread may begin to wait anew, in the window: a folder is looked at once a second, and a
 /// lane in trouble probes now and then.
 const WAKES_MAX: u64 = 60;
+
+/// A sidecar that is not at rest by then never is.
+const REST_GUARD: Duration = Duration::from_mins(1);
 
 /// What all threads of a process took so far: ticks, and times that they began to wait.
 fn taken(pid: &str) -> (u64, u64) {
@@ -49,25 +52,24 @@ fn taken(pid: &str) -> (u64, u64) {
     (ticks, wakes.sum())
 }
 
-/// Watches a sidecar that nobody talks to.
+/// Watches a sidecar that nobody talks to: it comes to rest, however long a slow machine needs for what was asked before.
 async fn rests(sidecar: &mut Sidecar, state: &str) {
     let pid = sidecar.process().pid().to_string();
-    // What it was just asked for is over first.
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let before = taken(&pid);
-    tokio::time::sleep(WINDOW).await;
-    let after = taken(&pid);
-    let (ticks, wakes) = (after.0 - before.0, after.1 - before.1);
-    assert!(
-        ticks <= TICKS_MAX,
-        "{state}: {ticks} ticks in {WINDOW:?}\n{}",
-        sidecar.log()
-    );
-    assert!(
-        wakes <= WAKES_MAX,
-        "{state}: {wakes} wakes in {WINDOW:?}\n{}",
-        sidecar.log()
-    );
+    let begun = Instant::now();
+    loop {
+        let before = taken(&pid);
+        tokio::time::sleep(WINDOW).await;
+        let after = taken(&pid);
+        let (ticks, wakes) = (after.0 - before.0, after.1 - before.1);
+        if ticks <= TICKS_MAX && wakes <= WAKES_MAX {
+            return;
+        }
+        assert!(
+            begun.elapsed() < REST_GUARD,
+            "{state}: still {ticks} ticks and {wakes} wakes in {WINDOW:?}\n{}",
+            sidecar.log()
+        );
+    }
 }
 
 async fn is(sidecar: &Sidecar, what: impl Fn(&Value) -> bool) {
