@@ -7,7 +7,6 @@ mod api;
 mod cluster;
 pub mod command;
 pub mod config;
-mod folder;
 mod health;
 pub mod integration;
 pub mod log;

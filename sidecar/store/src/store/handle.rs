@@ -62,7 +62,7 @@ impl Store {
             rebuilt: opened.rebuilt,
             poison: Poison::new(),
             quarantine,
-            _lock: lock,
+            lock,
         });
         let (tasks, receiver) = sync_channel(TASKS_MAX);
         let (chores, keeper_chores) = sync_channel(TASKS_MAX);
@@ -204,11 +204,6 @@ impl Store {
     /// Whether the store is poisoned.
     pub fn is_poisoned(&self) -> bool {
         self.shared.poison.is_set()
-    }
-
-    /// Makes the store acknowledge nothing any more, because its folder is not what it was.
-    pub fn poison(&self, reason: String) {
-        self.shared.poison.set(reason);
     }
 
     /// Writes what waits, refuses what comes later, and returns when the disk is at rest. Blocking.
