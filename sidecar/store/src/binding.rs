@@ -51,9 +51,11 @@ pub(crate) fn is_record(block: &Block) -> bool {
 
 /// Whether a block is the record of the pruning that left a floor.
 pub(crate) fn binds(block: &Block, floor: &Floor) -> bool {
+    let last_hash = json!(floor.head.hash);
     own_data(block).is_some_and(|data| {
-        let named = &data["metadata"];
-        named["last_seq"] == floor.head.seq && named["last_hash"] == json!(floor.head.hash)
+        let named = |field| data.pointer(field);
+        named("/metadata/last_seq") == Some(&floor.head.seq.into())
+            && named("/metadata/last_hash") == Some(&last_hash)
     })
 }
 
@@ -63,5 +65,6 @@ fn own_data(block: &Block) -> Option<Value> {
         return None;
     }
     let data = serde_json::to_value(PayloadJson(&block.payload)).ok()?;
-    (data["agent_id"] == OWN_AGENT && data["event"] == EVENT).then_some(data)
+    let is = |field, text: &str| data.get(field).and_then(Value::as_str) == Some(text);
+    (is("agent_id", OWN_AGENT) && is("event", EVENT)).then_some(data)
 }
