@@ -12,6 +12,6 @@ mod read;
 mod write;
 
 pub(crate) use file::{FoundFile, Identity, KeptFile, files_in};
-pub(crate) use keeper::{Chore, Keeper};
+pub(crate) use keeper::{Checkpoint, Chore, Keeper};
 pub(crate) use read::{FoundFrame, Frames, scan};
 pub(crate) use write::{Journal, Line, Place};

@@ -3,6 +3,7 @@
 mod binding;
 mod damage;
 mod fixtures;
+mod index;
 mod pages;
 mod phases;
 mod pruning;
@@ -27,6 +28,22 @@ fn options(dir: &Path) -> Options {
         seal_blocks: 600,
         journal_file_bytes: 256 * 1024,
         ..Options::new(dir)
+    }
+}
+
+fn reopened(dir: &Path) -> Store {
+    Store::open(options(dir)).unwrap()
+}
+
+fn dead_letter(lane: RecordType, seq: Seq) -> DeadLetter {
+    DeadLetter {
+        record_type: lane,
+        seq,
+        record_hash: Hash::ZERO,
+        code: "23514".to_owned(),
+        message: "refused".to_owned(),
+        attempts: 1,
+        since_ms: 1,
     }
 }
 

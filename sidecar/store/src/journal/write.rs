@@ -14,7 +14,6 @@ use super::entry;
 use super::file::{FRAMES_AT, Identity, JournalFile, KeptFile};
 use super::frame::{self, Encoder, FrameHead, Sum};
 use super::keeper::Chore;
-use crate::change::Change;
 use crate::error::causes;
 use crate::tail_run::TailRun;
 
@@ -211,9 +210,10 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes a frame and makes it durable. After an error nothing is known of what is.
-    pub(crate) fn append(&mut self, runs: &[Arc<TailRun>], changes: &[Change]) -> io::Result<()> {
-        self.write(runs, changes, false)?;
+    /// Writes a frame with runs and the entries of changes, and makes it durable. After an error nothing is known of
+    /// what is.
+    pub(crate) fn append(&mut self, runs: &[Arc<TailRun>], small: &[u8]) -> io::Result<()> {
+        self.write(runs, small, false)?;
         self.sync()
     }
 
@@ -229,11 +229,7 @@ impl Journal {
         Ok(())
     }
 
-    fn write(&mut self, runs: &[Arc<TailRun>], changes: &[Change], carry: bool) -> io::Result<()> {
-        let mut small = Vec::new();
-        for change in changes {
-            change.put(&mut small).map_err(io::Error::other)?;
-        }
+    fn write(&mut self, runs: &[Arc<TailRun>], small: &[u8], carry: bool) -> io::Result<()> {
         let body = runs.iter().map(|run| entry::run_len(run)).sum::<usize>() + small.len();
         let len = frame::frame_len(body);
         if self.at + len as u64 > self.current.len {
@@ -242,7 +238,7 @@ impl Journal {
         let head = self.head_of(runs, carry);
         self.dirty = true;
         let mut buffer = std::mem::take(&mut self.buffer);
-        let sum = self.put_frame(&mut buffer, &head, (body, len), runs, &small)?;
+        let sum = self.put_frame(&mut buffer, &head, (body, len), runs, small)?;
         self.at += len as u64;
         self.place.number += 1;
         self.place.before = sum;

@@ -5,6 +5,8 @@ use boboyka_strand::PayloadJson;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::change::Change;
+use crate::ledger::Ledger;
 use crate::phase::RecordedPhase;
 
 fn data(block: &Block) -> Value {
@@ -106,10 +108,13 @@ async fn a_phase_whose_record_is_not_in_the_strand_gives_way_to_the_one_before()
         record: Some((11, Hash::from_bytes([7; 32]))),
         before: Some(dual_write),
     };
-    store.shared.tail.put_phase(&cut_short).unwrap();
-    store.shared.tail.flush().unwrap();
     store.close();
     drop(store);
+    drop(Store::open(options(dir.path())).map(|store| store.close()));
+    let found = Ledger::read(dir.path());
+    let (mut ledger, mut page) = (found.ledger, found.page.unwrap());
+    Change::Phase(cut_short).put(&mut page.entries).unwrap();
+    ledger.write(&page).unwrap();
     for _ in 0..2 {
         let store = Store::open(options(dir.path())).unwrap();
         assert_eq!(store.view().phase, Some(dual_write));

@@ -2,6 +2,8 @@
 
 use super::pruning::{EVERYTHING, ends, strand_in, with_record_of_pruning};
 use super::*;
+use crate::change::Change;
+use crate::segment::Segment;
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -92,7 +94,8 @@ async fn entries_left_below_the_floor_are_removed_from_the_catalogue_and_not_mis
     let floor = store.view().floor;
     // The floor is the first thing that a commit puts: this is one that got no further.
     for segment in &gone {
-        store.shared.tail.put_segment(segment).unwrap();
+        let entry = Change::Segment(Segment::clone(segment));
+        store.shared.tail.take(&[entry]);
     }
     store.shared.tail.flush().unwrap();
     store.close();

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
-use boboyka_strand::PerType;
 use boboyka_strand::retention::Policy;
 
 use super::commit::{Answer, Commit, Replies};
@@ -18,8 +17,6 @@ use crate::error::{TailError, WriteError, causes};
 use crate::job::{Job, Waiter};
 use crate::journal::{Chore, Journal};
 use crate::keys::Keys;
-use crate::lane::Mark;
-use crate::phase::RecordedPhase;
 use crate::quarantine::{self, Quarantined};
 use crate::seal;
 use crate::segment::Segment;
@@ -43,9 +40,9 @@ pub(crate) struct Writer {
     pub(crate) chores: SyncSender<Chore>,
     /// The ledger is being written.
     pub(crate) checkpointing: bool,
-    /// The lanes' marks, the phase and the recorded quarantine, as they are durable.
-    pub(crate) marks: PerType<Mark>,
-    pub(crate) phase: Option<RecordedPhase>,
+    /// The entries of the changes since the last checkpoint.
+    pub(crate) entries: Vec<u8>,
+    /// What lies in quarantine and is recorded.
     pub(crate) noted: BTreeSet<String>,
     pub(crate) data_dir: PathBuf,
     /// The policy of the last prune: what goes must be sealed first.
@@ -80,7 +77,7 @@ impl Writer {
     }
 
     fn commit(&mut self, jobs: Vec<Job>) -> Result<(), (TailError, Vec<Answer>)> {
-        let mut commit = Commit::after(self.shared.view().head);
+        let mut commit = Commit::after(self.shared.state().memory().head());
         let refused = match self.make_room(&jobs) {
             Ok(refused) => refused,
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {
@@ -96,12 +93,7 @@ impl Writer {
             self.take(&mut commit, job, refused);
         }
         commit.draft.close_run(&commit.head);
-        let written = commit
-            .failure
-            .take()
-            .map_or(Ok(()), Err)
-            .and_then(|()| self.write(&mut commit));
-        if let Err(error) = written {
+        if let Err(error) = self.write(&mut commit) {
             commit.replies.fail();
             return Err((error, commit.answers));
         }
@@ -112,7 +104,8 @@ impl Writer {
         }
         self.start_sweep(replies.succeed());
         self.start_sealing(now_ms);
-        self.start_checkpoint().map_err(|error| (error, Vec::new()))
+        self.start_checkpoint();
+        Ok(())
     }
 
     /// Takes one job into the commit.
@@ -156,10 +149,13 @@ impl Writer {
                 self.policy = policy;
                 // A change of phase under way may change what may go: the next run sees.
                 if commit.phase.is_none() && commit.prune.is_none() {
-                    match self.plan_pruning(commit, policy, has_supabase) {
-                        Ok(pruning) => commit.prune = pruning,
-                        Err(error) => commit.failure = Some(error),
-                    }
+                    commit.prune = self
+                        .plan_pruning(commit, policy, has_supabase)
+                        .unwrap_or_else(|error| {
+                            let error = causes(&error);
+                            tracing::error!(error, "could not plan a pruning; nothing is pruned");
+                            None
+                        });
                 }
                 commit.replies.pruned.push(reply);
             }
@@ -206,35 +202,19 @@ impl Writer {
             return Ok(());
         }
         let changes = commit.all_changes();
-        let written = self.journal.append(&commit.draft.runs, &changes);
+        let begin = self.entries.len();
+        for change in &changes {
+            change.put(&mut self.entries)?;
+        }
+        let entries = self.entries.get(begin..).unwrap_or_default();
+        let written = self.journal.append(&commit.draft.runs, entries);
         written.map_err(TailError::Journal)?;
         self.witness
             .note(&commit.head)
             .map_err(TailError::Witness)?;
-        for change in changes {
-            self.shared.tail.apply(&change)?;
-            self.keep(change);
-        }
-        match &commit.prune {
-            Some(pruning) => pruning.put(&self.shared.tail),
-            None => Ok(()),
-        }
-    }
-
-    /// Notes what is durable now.
-    fn keep(&mut self, change: Change) {
-        match change {
-            Change::Mark(lane, mark) => self.marks[lane] = mark,
-            Change::Phase(phase) => self.phase = Some(phase),
-            Change::Noted(folder) => drop(self.noted.insert(folder)),
-            // The state and the tail have these.
-            Change::Letter(_)
-            | Change::Resolved(..)
-            | Change::Floor(_)
-            | Change::Binding(_)
-            | Change::Segment(_)
-            | Change::Gap(_) => {}
-        }
+        self.shared.tail.take(&changes);
+        self.noted.extend(changes.into_iter().filter_map(noted));
+        Ok(())
     }
 
     /// Lets readers see what is durable now, all of it at once.
@@ -307,5 +287,20 @@ impl Writer {
             // When the thread has too much to do, the next commit tries again.
             self.sealing = self.background.try_send(Task::Seal(task)).is_ok();
         }
+    }
+}
+
+/// The folder in quarantine that a change notes.
+fn noted(change: Change) -> Option<String> {
+    match change {
+        Change::Noted(folder) => Some(folder),
+        Change::Mark(..)
+        | Change::Letter(_)
+        | Change::Resolved(..)
+        | Change::Phase(_)
+        | Change::Floor(_)
+        | Change::Binding(_)
+        | Change::Segment(_)
+        | Change::Gap(_) => None,
     }
 }
