@@ -6,7 +6,7 @@ use super::*;
 #[tokio::test]
 async fn a_store_whose_index_failed_goes_on_and_the_next_start_brings_it_in_line() {
     let dir = tempfile::tempdir().unwrap();
-    let store = reopened(dir.path());
+    let store = opened(dir.path());
     fill(&store, 0, 10).await;
     let lane = RecordType::AgentHealth;
     let mark = |dead_lettered| Mark {
@@ -32,9 +32,8 @@ async fn a_store_whose_index_failed_goes_on_and_the_next_start_brings_it_in_line
     assert!(files <= 12, "{files} files");
     assert!(!store.is_poisoned());
     let view = store.view();
-    store.close();
-    drop(store);
-    let store = reopened(dir.path());
+    close(store);
+    let store = opened(dir.path());
     let now = store.view();
     assert_eq!((now.head, now.counts), (view.head, view.counts));
     assert_eq!(now.marks, view.marks);
@@ -46,9 +45,7 @@ async fn a_store_whose_index_failed_goes_on_and_the_next_start_brings_it_in_line
 #[tokio::test]
 async fn a_floor_takes_the_entries_below_it_out_of_the_index() {
     let dir = tempfile::tempdir().unwrap();
-    let store = reopened(dir.path());
-    fill(&store, 0, 2_000).await;
-    wait_for_segments(&store, 3).await;
+    let store = filled(dir.path(), 2_000, 3).await;
     let end = store.view().head.seq;
     let lane = RecordType::AgentHealth;
     let letters = vec![dead_letter(lane, 3), dead_letter(lane, end)];
