@@ -6,6 +6,7 @@
 
 mod bloom;
 mod format;
+mod found;
 mod index;
 mod read;
 mod search;

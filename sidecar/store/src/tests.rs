@@ -2,6 +2,7 @@
 
 mod binding;
 mod damage;
+mod damaged_segments;
 mod fixtures;
 mod index;
 mod pages;

@@ -7,7 +7,6 @@ use boboyka_strand::Head;
 use super::pruning::EVERYTHING;
 use super::*;
 use crate::journal::{files_in, scan};
-use crate::segment::Segment;
 
 /// The journal's file with the highest generation, with the places of the frames in it that have blocks.
 fn newest_file(dir: &Path) -> (PathBuf, Vec<(u64, u64)>) {
@@ -297,90 +296,6 @@ async fn files_of_the_journal_are_used_again() {
     assert_eq!(store.view().head, head);
     assert!(verdict(&store).ok);
     store.close();
-}
-
-/// Flips a bit in the first segment's file, `offset` bytes behind the place that `place` tells.
-fn flip_in_segment(dir: &Path, store: &Store, place: impl Fn(&Segment) -> u64) {
-    let segment = store.shared.state().memory().segments()[0].clone();
-    let path = dir
-        .join("segments")
-        .join(segment.path().file_name().unwrap());
-    let mut bytes = fs::read(&path).unwrap();
-    bytes[usize::try_from(place(&segment)).unwrap()] ^= 1;
-    fs::write(path, bytes).unwrap();
-}
-
-async fn keyed_strand(dir: &Path) -> (Store, Vec<Appended>) {
-    let store = opened(dir);
-    let records = (0..600).map(|n| keyed(n, &format!("k{n}")));
-    let appended = store.append(records.collect()).await.unwrap();
-    wait_for_segments(&store, 1).await;
-    close(store);
-    let appended = appended.into_iter().map(Result::unwrap);
-    (opened(dir), appended.collect())
-}
-
-#[tokio::test]
-async fn a_flipped_bit_anywhere_in_a_hash_index_hides_no_record() {
-    for place in [0, 4, 1_800, 3_594] {
-        let dir = tempfile::tempdir().unwrap();
-        let (store, appended) = keyed_strand(dir.path()).await;
-        flip_in_segment(dir.path(), &store, |segment| {
-            segment.meta.frames_end + place
-        });
-        for receipt in &appended {
-            let block = store.block_by_hash(&receipt.hash).unwrap().unwrap();
-            assert_eq!(block.header.seq, receipt.seq);
-        }
-        assert_eq!(store.block_by_hash(&Hash::ZERO).unwrap(), None);
-        // No record was altered, and a check does not say so.
-        let found = verdict(&store);
-        let reason = found.reason.unwrap();
-        assert!(
-            !found.ok && reason.contains("hash index is damaged"),
-            "{reason}"
-        );
-        store.close();
-    }
-}
-
-#[tokio::test]
-async fn a_flipped_bit_in_a_key_index_or_its_filter_appends_nothing_twice() {
-    for (place, filter) in [
-        (0, false),
-        (3_000, false),
-        (7_199, false),
-        (0, true),
-        (700, true),
-    ] {
-        let dir = tempfile::tempdir().unwrap();
-        let (store, appended) = keyed_strand(dir.path()).await;
-        flip_in_segment(dir.path(), &store, |segment| {
-            let keys = segment.meta.frames_end + segment.meta.len() * 6;
-            place
-                + if filter {
-                    keys + u64::from(segment.meta.keys) * 12
-                } else {
-                    keys
-                }
-        });
-        close(store);
-        let store = opened(dir.path());
-        let head = store.view().head;
-        for n in (0..600).step_by(7) {
-            let again = store
-                .append(vec![keyed(n, &format!("k{n}"))])
-                .await
-                .unwrap();
-            let first = &appended[usize::try_from(n).unwrap()];
-            match again[0] {
-                Ok(receipt) => assert_eq!((receipt.seq, receipt.replayed), (first.seq, true)),
-                Err(conflict) => assert_eq!(conflict, KeyConflict::Unreadable),
-            }
-        }
-        assert_eq!(store.view().head, head);
-        store.close();
-    }
 }
 
 #[tokio::test]
