@@ -8,8 +8,8 @@ use boboyka_strand::run::{self, Run};
 use boboyka_strand::{Head, PerType};
 use zstd::zstd_safe::{find_frame_compressed_size, get_frame_content_size};
 
+use super::follow::follow_run;
 use super::format::{FRAME_MAX_BYTES, Frame, HEADER_BYTES, Segment};
-use super::verify::follow_run;
 
 /// All frames, oldest first; `None` unless they hold every block of the segment.
 pub(super) fn frames(segment: &Segment, file: &File) -> Option<Vec<Frame>> {
