@@ -4,7 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, Sender, SyncSender};
 
 use super::file::{Identity, JournalFile};
 use crate::error::causes;
@@ -37,6 +37,12 @@ pub(crate) struct Checkpoint {
     pub(crate) first_frame: u64,
     /// The entries of all changes since the page before.
     pub(crate) entries: Vec<u8>,
+}
+
+/// The line to the thread: what is ordered there, and the files that come back.
+pub(crate) struct Line {
+    pub(crate) chores: SyncSender<Chore>,
+    pub(crate) spares: Receiver<io::Result<JournalFile>>,
 }
 
 /// The thread's state.

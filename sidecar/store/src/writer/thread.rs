@@ -1,11 +1,11 @@
-//! The writer's thread and its loop; changes of phase are in `phase`, what goes in `prune`.
+//! The writer's thread and its loop; `take` has what each job brings into a commit.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, TrySendError};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
 
 use boboyka_strand::retention::Policy;
 
@@ -14,11 +14,9 @@ use super::pause::SealPause;
 use crate::background::Task;
 use crate::change::Change;
 use crate::error::{TailError, WriteError, causes};
-use crate::job::{Job, Waiter};
+use crate::job::Job;
 use crate::journal::{Chore, Journal};
 use crate::keys::Keys;
-use crate::quarantine::{self, Quarantined};
-use crate::seal;
 use crate::segment::Segment;
 use crate::shared::Shared;
 use crate::state::State;
@@ -108,94 +106,6 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes one job into the commit.
-    pub(super) fn take(&mut self, commit: &mut Commit, job: Job, refused: Option<WriteError>) {
-        match job {
-            Job::Append { reply, .. } if refused.is_some() => {
-                let why = refused.unwrap_or(WriteError::Closed);
-                commit.answers.push((reply, Err(why)));
-            }
-            Job::Append {
-                records,
-                unit,
-                reply,
-            } => {
-                let answer = match unit {
-                    Some(key) => self.draft_unit(commit, records, key),
-                    None => records
-                        .into_iter()
-                        .map(|new| self.draft(commit, new))
-                        .collect(),
-                };
-                commit.answers.push((reply, Ok(answer)));
-            }
-            Job::Lane { change, reply } => {
-                commit.take_lane_change(change);
-                commit.replies.done.push(reply);
-            }
-            Job::Phase {
-                phase,
-                generation,
-                reply,
-            } => {
-                let answer = self.change_phase(commit, phase, generation);
-                commit.replies.phase.push((reply, answer));
-            }
-            Job::Prune {
-                policy,
-                has_supabase,
-                reply,
-            } => {
-                self.policy = policy;
-                // A change of phase under way may change what may go: the next run sees.
-                if commit.phase.is_none() && commit.prune.is_none() {
-                    commit.prune = self
-                        .plan_pruning(commit, policy, has_supabase)
-                        .unwrap_or_else(|error| {
-                            let error = causes(&error);
-                            tracing::error!(error, "could not plan a pruning; nothing is pruned");
-                            None
-                        });
-                }
-                commit.replies.pruned.push(reply);
-            }
-            Job::Quarantined { found, reply } => self.record_quarantined(commit, &found, reply),
-            Job::Sealed(segment) => {
-                commit.changes.push(Change::Segment((*segment).clone()));
-                commit.sealed.push(*segment);
-            }
-            Job::SealFailed => {
-                self.sealing = false;
-                self.seal_pause.failed(Instant::now());
-            }
-            Job::Checkpointed(released) => {
-                self.checkpointing = false;
-                if let Some(first_frame) = released {
-                    self.journal.release(first_frame);
-                }
-                self.journal.order_spare();
-            }
-        }
-    }
-
-    /// Records what lies in quarantine, in the commit that also notes that it is recorded.
-    fn record_quarantined(&self, commit: &mut Commit, found: &Quarantined, reply: Waiter) {
-        let noted = Change::Noted(found.folder.clone());
-        if !self.noted.contains(&found.folder) && !commit.changes.contains(&noted) {
-            match quarantine::record(found) {
-                Ok(record) => {
-                    commit.link(record, None);
-                    commit.changes.push(noted);
-                }
-                Err(error) => {
-                    let error = causes(&error);
-                    tracing::error!(error, "could not make the record of what was quarantined");
-                }
-            }
-        }
-        commit.replies.done.push(reply);
-    }
-
     /// Makes what was drafted durable, and then takes it into the tail's index.
     fn write(&mut self, commit: &mut Commit) -> Result<(), TailError> {
         if commit.is_empty() {
@@ -252,40 +162,6 @@ impl Writer {
                 error = causes(&error),
                 "could not read the idempotency keys of a new segment"
             );
-        }
-    }
-
-    /// Has the files below the floor unlinked. Waiters for whom the thread has no room are answered at once: what they
-    /// pruned goes with the sweeps that wait already.
-    fn start_sweep(&self, waiters: Vec<Waiter>) {
-        if waiters.is_empty() {
-            return;
-        }
-        let policy = self.policy;
-        let sweep = Task::Sweep { policy, waiters };
-        if let Err(TrySendError::Full(task) | TrySendError::Disconnected(task)) =
-            self.background.try_send(sweep)
-            && let Task::Sweep { waiters, .. } = task
-        {
-            for waiter in waiters {
-                let _ = waiter.send(Ok(()));
-            }
-        }
-    }
-
-    fn start_sealing(&mut self, now_ms: u64) {
-        if self.sealing || !self.seal_pause.is_over(Instant::now()) {
-            return;
-        }
-        let task = seal::due(
-            self.shared.state().memory(),
-            &self.shared.options,
-            self.policy,
-            now_ms,
-        );
-        if let Some(task) = task {
-            // When the thread has too much to do, the next commit tries again.
-            self.sealing = self.background.try_send(Task::Seal(task)).is_ok();
         }
     }
 }

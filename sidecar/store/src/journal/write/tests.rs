@@ -2,6 +2,7 @@ use boboyka_strand::RecordType;
 
 use super::*;
 use crate::change::Change;
+use crate::journal::supply::FREE_MAX;
 use crate::journal::{files_in, scan};
 use crate::lane::Mark;
 
