@@ -177,7 +177,7 @@ impl From<RecordError> for ApiError {
             RecordError::TooDeep { .. } => Code::TooDeep,
             RecordError::DuplicateKey { .. } => Code::DuplicateField,
             RecordError::Number { .. } => Code::NumberNotKept,
-            RecordError::Reserved => Code::ReservedField,
+            RecordError::Reserved | RecordError::ReservedAgent => Code::ReservedField,
             RecordError::TooLarge { .. } => Code::TooLarge,
         };
         let field = match (&error, error.field()) {

@@ -67,9 +67,11 @@ impl Store {
         let (tasks, receiver) = sync_channel(TASKS_MAX);
         let (chores, keeper_chores) = sync_channel(TASKS_MAX);
         let (spares, line_spares) = channel();
+        let noted = opened.summary.noted.clone();
         let keeper = Keeper {
             shared: Arc::clone(&shared),
             ledger: opened.ledger,
+            summary: opened.summary,
             spares,
         };
         opened.journal.connect(Line {
@@ -86,9 +88,8 @@ impl Store {
             journal: opened.journal,
             chores,
             checkpointing: false,
-            marks: opened.marks,
-            phase: opened.phase,
-            noted: opened.noted,
+            entries: Vec::new(),
+            noted,
             data_dir,
             policy: Policy::default(),
         };
