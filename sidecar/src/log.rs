@@ -3,6 +3,7 @@
 //! an error value. Nobody waits for whoever reads the log: see [`lines`].
 
 mod lines;
+mod seldom;
 
 use std::backtrace::Backtrace;
 use std::io::{self, IsTerminal as _, stderr};
@@ -14,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use self::lines::Lines;
+pub(crate) use self::seldom::Seldom;
 
 /// What is logged unless `RUST_LOG` says otherwise; the sidecar itself logs what the watches meet.
 const DEFAULT_FILTER: &str = "info,kube_runtime=error,kube_client=error";
