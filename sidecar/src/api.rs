@@ -6,6 +6,7 @@ mod error;
 pub mod fuzzing;
 mod guard;
 mod headers;
+mod held;
 mod ingest;
 mod mirror;
 mod parameters;

@@ -10,6 +10,7 @@ use boboyka_strand::{RecordType, Seq};
 
 use super::cursor;
 use super::error::ApiError;
+use super::held;
 use super::parameters::{Parameters, RecordHash};
 use super::state::Api;
 use super::unreadable;
@@ -18,6 +19,7 @@ use super::wire::{
     lane_statuses,
 };
 
+const JSON: &str = "application/json";
 const LIMIT_DEFAULT: usize = 50;
 const LIMIT_MAX: usize = 1_000;
 /// Length of the records of a page as `MessagePack`, unless its first record is longer.
@@ -64,15 +66,18 @@ pub(super) async fn events(
     parameters: Parameters,
 ) -> Result<Response, ApiError> {
     let asked = Asked::parse(&parameters)?;
-    let permit = Arc::clone(&api.pages).acquire_owned().await;
+    let unread = Arc::clone(&api.pages).acquire_owned().await;
+    let made = Arc::clone(&api.pages_made).acquire_owned().await;
     let page = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+        let _made = made;
         events_page(&api, &asked)
     });
-    page.await.map_err(|_| ApiError::internal())
+    let page = page.await.map_err(|_| ApiError::internal())?;
+    let page = page.map_err(|_| ApiError::internal())?;
+    Ok(held::answer(JSON, page, unread))
 }
 
-fn events_page(api: &Api, asked: &Asked) -> Response {
+fn events_page(api: &Api, asked: &Asked) -> serde_json::Result<Vec<u8>> {
     let page = api.store.page(&asked.query);
     for missing in &page.missing {
         let (first, last, error) = (missing.first_seq, missing.last_seq, &missing.why);
@@ -90,12 +95,11 @@ fn events_page(api: &Api, asked: &Asked) -> Response {
             Event::new(block, outcome, asked.with_data)
         })
         .collect();
-    axum::Json(Events {
+    serde_json::to_vec(&Events {
         events,
         next_cursor,
         missing: page.missing.into_iter().map(MissingJson::from).collect(),
     })
-    .into_response()
 }
 
 /// What a reader of the events feed asked for.
