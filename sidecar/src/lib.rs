@@ -18,6 +18,7 @@ mod report;
 mod server;
 mod signals;
 mod standalone;
+mod trouble;
 mod upkeep;
 
 #[doc(hidden)]
