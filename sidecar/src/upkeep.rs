@@ -1,5 +1,5 @@
-//! What goes on beside the API: the mirror, the phase, retention, the watch of the data folder, and in a cluster the watch
-//! of the cluster and the report. Started together; one signal ends them all.
+//! What goes on beside the API: the mirror, the phase, retention, and in a cluster the watch and the report. Started
+//! together; one signal ends them all.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::cluster::Cluster;
 use crate::config::{Membership, Strand};
 use crate::integration::Integration;
 use crate::report::{Reporter, Source};
-use crate::{folder, mirroring, phase, prune};
+use crate::{mirroring, phase, prune};
 
 /// What the sidecar has to do with others.
 #[derive(Debug)]
@@ -92,8 +92,6 @@ impl Upkeep {
         ] {
             tasks.spawn(joined(task, what));
         }
-        let folder = folder::watch(strand.data_dir.clone(), store.clone(), shutdown.clone());
-        tasks.spawn(folder.in_current_span());
         let reporter = cluster.clone().map(|cluster| {
             let source = Source::new(
                 store.clone(),
