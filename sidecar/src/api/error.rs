@@ -232,7 +232,7 @@ impl From<ReadError> for ApiError {
         ) {
             return Self::new(Code::Lost, error.to_string());
         }
-        unreadable::log(causes(&error));
+        unreadable::log(&causes(&error));
         match &error {
             ReadError::Damaged { .. } => Self::new(
                 Code::StrandDamaged,

@@ -7,7 +7,7 @@ use crate::log::Seldom;
 /// Of this process, as its log is.
 static LINES: Mutex<Seldom> = Mutex::new(Seldom::new());
 
-pub(super) fn log(error: String) {
+pub(super) fn log(error: &str) {
     let due = LINES.lock().unwrap_or_else(PoisonError::into_inner).count();
     if let Some(times) = due {
         tracing::error!(
