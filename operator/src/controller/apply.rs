@@ -1,4 +1,4 @@
-//! Applies a plan. Writer: through the ledger of strands, `label`, and the files below.
+//! Applies a plan. Writer: through `strands::writer`, `label`, and the files below.
 //!
 //! Every write of a plan is tried. A failure is recorded, and the next look plans the write again.
 
@@ -24,8 +24,8 @@ use crate::causes::causes;
 use crate::clock::Moment;
 use crate::integration::Validated;
 use crate::strands::change::StrandChange;
-use crate::strands::ledger::Ledger;
 use crate::strands::witness;
+use crate::strands::writer::Writer;
 use crate::writes::{Outcome, is_conflict, is_outdated};
 
 /// Writes at a time: a fleet that starts at once is bound within seconds, and the API server is not flooded.
@@ -86,7 +86,7 @@ pub(super) async fn apply(
     let mut work = Work {
         client,
         validated,
-        ledger: Ledger::new(client, validated),
+        writer: Writer::new(client, validated),
         failures: Vec::new(),
         contested: Vec::new(),
     };
@@ -117,7 +117,7 @@ pub(super) async fn apply(
 struct Work<'a> {
     client: &'a Client,
     validated: &'a Validated,
-    ledger: Ledger<'a>,
+    writer: Writer<'a>,
     failures: Vec<String>,
     contested: Vec<String>,
 }
@@ -143,8 +143,8 @@ impl Work<'_> {
     }
 
     async fn make(&mut self, strands: &[BoboykaStrand]) {
-        let ledger = &self.ledger;
-        let writes = strands.iter().map(|strand| ledger.make(strand).boxed());
+        let writer = &self.writer;
+        let writes = strands.iter().map(|strand| writer.make(strand).boxed());
         let outcomes = concurrently(writes.collect()).await;
         for (strand, outcome) in strands.iter().zip(outcomes) {
             let name = strand.name_any();
@@ -157,10 +157,10 @@ impl Work<'_> {
         changes: &[(Arc<BoboykaStrand>, StrandChange)],
         memory: &mut Memory,
     ) {
-        let ledger = &self.ledger;
+        let writer = &self.writer;
         let writes = changes
             .iter()
-            .map(|(strand, change)| ledger.change(strand, change).boxed());
+            .map(|(strand, change)| writer.change(strand, change).boxed());
         let outcomes = concurrently(writes.collect()).await;
         for ((strand, change), outcome) in changes.iter().zip(outcomes) {
             let ok = self.note(outcome, || format!("change strand {}", strand.name_any()));
@@ -173,7 +173,7 @@ impl Work<'_> {
 
     async fn drain(&mut self, strands: &[Arc<BoboykaStrand>]) {
         for strand in strands {
-            let drained = match self.ledger.reserve(strand).await {
+            let drained = match self.writer.reserve(strand).await {
                 Ok(held) => objects::drain(self.client, self.validated, &held).await,
                 Err(error) => Err(error),
             };
@@ -204,19 +204,19 @@ impl Work<'_> {
         own: &[(String, Option<OwnerReference>)],
     ) {
         for strand in unclaimed {
-            let made = self.ledger.make_claim(strand).await;
+            let made = self.writer.make_claim(strand).await;
             let name = strand.name_any();
             self.note(made, || format!("create the claim of strand {name}"));
         }
         for (claim, owner) in own {
-            let owned = self.ledger.own_claim(claim, owner.as_ref()).await;
+            let owned = self.writer.own_claim(claim, owner.as_ref()).await;
             self.note(owned, || format!("change the owner of claim {claim}"));
         }
     }
 
     /// Requests the size on every claim, each by itself, until all of them have it.
     async fn resize(&mut self, memory: &mut Memory) {
-        let resized = match self.ledger.resize_claims().await {
+        let resized = match self.writer.resize_claims().await {
             Ok(resized) => resized,
             Err(error) => {
                 self.note(Err(error), || "list the claims of strands".to_owned());

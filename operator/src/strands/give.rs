@@ -14,12 +14,12 @@ use kube::{Client, ResourceExt as _};
 use super::choice::{Candidates, choose, fits, fresh_name, name_of_ordinal};
 use super::given::Given;
 use super::held::Held;
-use super::ledger::Ledger;
 use super::placement::{Place, judge};
 use super::refusal::{Refusal, api_error};
 use super::requester::Requester;
 use super::throttle::Throttle;
 use super::witness;
+use super::writer::Writer;
 use crate::caches::{Caches, Claim, Topology};
 use crate::integration::{Storage, Validated};
 use crate::token::new_token;
@@ -64,7 +64,7 @@ impl Giver {
             (Storage::Claim { .. }, None) => {
                 let search = Search {
                     giver: self,
-                    ledger: Ledger::new(&self.client, integration),
+                    writer: Writer::new(&self.client, integration),
                     integration,
                     requester,
                 };
@@ -86,7 +86,7 @@ fn new_name(integration: &Validated, requester: &Requester) -> String {
 /// The search for one pod's strand.
 struct Search<'a> {
     giver: &'a Giver,
-    ledger: Ledger<'a>,
+    writer: Writer<'a>,
     integration: &'a Validated,
     requester: &'a Requester,
 }
@@ -197,7 +197,7 @@ impl Search<'_> {
                 continue;
             }
             lookups += 1;
-            let alive = self.ledger.is_pod_alive(name, uid).await;
+            let alive = self.writer.is_pod_alive(name, uid).await;
             if !alive.map_err(api_error(format!("read pod {name}")))? {
                 gone.insert(uid.clone());
             }
@@ -228,7 +228,7 @@ impl Search<'_> {
 
     /// Reserves a strand that is not as the cache shows it, if it is free as the API server has it now.
     async fn reserve_as_it_is(&self, held: &Held) -> Result<Option<BoboykaStrand>, Refusal> {
-        let found = self.ledger.read(&held.strand).await;
+        let found = self.writer.read(&held.strand).await;
         let found = found.map_err(api_error(format!("read strand {}", held.strand)))?;
         let ours = found.filter(|found| found.spec.integration == self.integration.name);
         let strands: Vec<_> = ours.into_iter().map(Arc::new).collect();
@@ -248,7 +248,7 @@ impl Search<'_> {
         strand: &BoboykaStrand,
         held: &Held,
     ) -> Result<Option<BoboykaStrand>, Refusal> {
-        let given = self.ledger.give(strand, self.requester, held).await;
+        let given = self.writer.give(strand, self.requester, held).await;
         given.map_err(api_error(format!("reserve strand {}", strand.name_any())))
     }
 }

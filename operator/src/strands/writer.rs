@@ -26,7 +26,7 @@ use crate::token::{digest, new_token};
 use crate::writes::{Outcome, is_conflict, is_outdated, merge_parameters};
 
 /// The strands and claims of one integration.
-pub(crate) struct Ledger<'a> {
+pub(crate) struct Writer<'a> {
     integration: &'a Validated,
     strands: Api<BoboykaStrand>,
     claims: Api<PersistentVolumeClaim>,
@@ -34,8 +34,8 @@ pub(crate) struct Ledger<'a> {
     carried: OnceCell<HashSet<String>>,
 }
 
-impl<'a> Ledger<'a> {
-    /// The ledger of an integration.
+impl<'a> Writer<'a> {
+    /// The writer for an integration.
     pub(crate) fn new(client: &Client, integration: &'a Validated) -> Self {
         let namespace = &integration.namespace;
         Self {
