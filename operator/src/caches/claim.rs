@@ -22,6 +22,16 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
+    /// Whether its volume was deleted.
+    pub(crate) fn has_lost_its_volume(&self) -> bool {
+        self.phase.as_deref() == Some("Lost")
+    }
+
+    /// Whether it has no volume yet.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.phase.as_deref() == Some("Pending")
+    }
+
     /// What is kept of a claim.
     pub(super) fn of(claim: PersistentVolumeClaim) -> Self {
         let mut meta = claim.metadata;

@@ -113,62 +113,34 @@ impl Search<'_> {
         Ok(None)
     }
 
-    /// Chooses one whose volume lies where the pod may run, as far as the operator may know.
+    /// Chooses one that has its volume, where the pod may run, as far as the operator may know. A pod would wait for ever for
+    /// a volume that is gone, or begin with an empty one.
     fn choose(&self, candidates: &Candidates) -> Option<Arc<BoboykaStrand>> {
         let placement = &self.requester.placement;
-        let Some(topology) = self.giver.caches.known_topology() else {
-            return choose(self.requester, candidates, |_| true);
-        };
-        let reaches = judge(placement, || topology.nodes(|node| placement.admits(node)));
+        let topology = self.giver.caches.known_topology();
+        let nodes = || topology.map_or_else(Vec::new, |all| all.nodes(|one| placement.admits(one)));
+        let reaches = judge(placement, nodes);
         choose(self.requester, candidates, |strand| {
-            reaches(&self.place_of(strand, topology))
+            let claim = self.claim_of(strand);
+            witness::check_claim(strand, claim.as_deref()).is_ok()
+                && reaches(&place_of(claim.as_deref(), topology))
         })
     }
 
-    /// Where the volume of a strand's claim lies.
-    fn place_of(&self, strand: &BoboykaStrand, topology: &Topology) -> Place {
-        let Some(claim) = self.claim_of(strand) else {
-            return Place::Anywhere;
-        };
-        match (&claim.volume, &claim.node) {
-            (Some(volume), _) => topology
-                .terms_of(volume)
-                .map_or(Place::Anywhere, Place::Terms),
-            (None, Some(node)) => Place::Node(node.clone()),
-            (None, None) => Place::Anywhere,
-        }
-    }
-
     fn claim_of(&self, strand: &BoboykaStrand) -> Option<Arc<Claim>> {
+        let name = strand.spec.claim_name.as_deref()?;
         let claims = &self.giver.caches.claims;
-        claims.get(
-            &self.integration.namespace,
-            strand.spec.claim_name.as_deref()?,
-        )
+        claims.get(&self.integration.namespace, name)
     }
 
     async fn candidates(&self) -> Result<Candidates, Refusal> {
         let (namespace, giver) = (&self.integration.namespace, self.giver);
         let strands = giver.caches.strands_of(namespace, &self.integration.name);
-        let mut passed_over = giver.given.not_yet_known(namespace, &strands);
-        passed_over.extend(self.without_their_claims(&strands));
         Ok(Candidates {
-            passed_over,
+            passed_over: giver.given.not_yet_known(namespace, &strands),
             gone: self.gone_holders(&strands).await?,
             strands,
         })
-    }
-
-    /// Free strands whose claim is gone or another one: a pod would wait for ever, or begin with an empty volume.
-    fn without_their_claims(&self, strands: &[Arc<BoboykaStrand>]) -> Vec<String> {
-        let free = strands.iter().filter(|one| one.spec.holder.is_none());
-        free.filter(|strand| {
-            let claim = self.claim_of(strand);
-            let uid = claim.and_then(|claim| claim.meta.uid.clone());
-            witness::check_claim(strand, uid.as_deref()).is_err()
-        })
-        .map(|strand| strand.name_any())
-        .collect()
     }
 
     /// UIDs of the holders of fitting strands that no longer exist. A holder that was terminating may be gone before the
@@ -250,5 +222,19 @@ impl Search<'_> {
     ) -> Result<Option<BoboykaStrand>, Refusal> {
         let given = self.writer.give(strand, self.requester, held).await;
         given.map_err(api_error(format!("reserve strand {}", strand.name_any())))
+    }
+}
+
+/// Where the volume of a claim lies.
+fn place_of(claim: Option<&Claim>, topology: Option<&Topology>) -> Place {
+    let (Some(claim), Some(topology)) = (claim, topology) else {
+        return Place::Anywhere;
+    };
+    match (&claim.volume, &claim.node) {
+        (Some(volume), _) => topology
+            .terms_of(volume)
+            .map_or(Place::Anywhere, Place::Terms),
+        (None, Some(node)) => Place::Node(node.clone()),
+        (None, None) => Place::Anywhere,
     }
 }

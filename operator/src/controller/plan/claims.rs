@@ -19,14 +19,10 @@ const YOUNG: Duration = Duration::from_secs(5);
 
 /// Strands that never had their claim. A claim that was there and is gone is not created again: it would be empty.
 pub(super) fn unclaimed(situation: &Situation<'_>) -> Vec<Arc<BoboykaStrand>> {
-    let claims = situation.seen.claims.iter();
-    let claimed: HashSet<&str> = claims
-        .filter_map(|claim| claim.meta.name.as_deref())
-        .collect();
     let strands = situation.seen.strands.iter();
     let unclaimed = strands.filter(|strand| {
-        let claim = strand.spec.claim_name.as_deref();
-        claim.is_some_and(|claim| !claimed.contains(claim))
+        strand.spec.claim_name.is_some()
+            && situation.seen.claim(strand).is_none()
             && strand.spec.claim_uid.is_none()
             && strand.metadata.deletion_timestamp.is_none()
             && situation.is_older(strand.metadata.creation_timestamp.as_ref(), YOUNG)

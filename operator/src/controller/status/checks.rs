@@ -11,7 +11,7 @@ use kube::ResourceExt as _;
 
 use super::facts::Facts;
 use super::finding::{Finding, some_of};
-use super::storage::{storage_durable, without_volume};
+use super::storage::{storage_durable, volume_pending};
 use crate::controller::plan::drains::condition;
 use crate::controller::rollout::Rollout;
 use crate::objects;
@@ -86,7 +86,7 @@ const OBSTACLES: &[fn(&Facts<'_>) -> Option<Finding>] = &[
     phase_gate_closed,
     phase_advancing,
     sidecar_missing,
-    without_volume,
+    volume_pending,
     sidecars_not_ready,
 ];
 
@@ -209,8 +209,7 @@ fn named(facts: &Facts<'_>, strand: &BoboykaStrand) -> String {
 }
 
 fn chain_intact(facts: &Facts<'_>) -> Finding {
-    let broken = &facts.problems;
-    let Some((_, first)) = broken.first() else {
+    let Some((_, first)) = facts.problems().next() else {
         return Finding::yes(
             Reason::AsExpected,
             "every chain is intact and continues what was seen before",
@@ -221,9 +220,10 @@ fn chain_intact(facts: &Facts<'_>) -> Finding {
         ChainProblem::Forked { .. } => Reason::HeadForked,
         ChainProblem::ClaimLost { .. } => Reason::ClaimLost,
         ChainProblem::ClaimReplaced { .. } => Reason::ClaimReplaced,
+        ChainProblem::VolumeLost { .. } => Reason::VolumeLost,
         ChainProblem::Broken(_) => Reason::ChainBroken,
     };
-    let broken = broken.iter();
+    let broken = facts.problems();
     let broken: Vec<String> = broken.map(|(name, why)| format!("{name}: {why}")).collect();
     Finding::no(reason, some_of(&broken))
 }

@@ -152,7 +152,7 @@ fn a_claim_whose_volume_is_gone_is_a_condition() {
             .patch_status(&claim, &how, &Patch::Merge(lost))
             .await
             .unwrap();
-        let said = condition(&installed, "boboyka", "StorageDurable", "False/VolumeLost").await;
+        let said = condition(&installed, "boboyka", "ChainIntact", "False/VolumeLost").await;
         assert!(said.contains(&claim), "{said}");
     });
 }
