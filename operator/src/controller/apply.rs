@@ -15,14 +15,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Client, ResourceExt as _};
 
 use super::label::label;
-use super::memory::Memory;
+use super::memory::{Memory, Refused};
 use super::plan::Plan;
 use super::plan::drains::Ending;
 use super::rollout::Rollout;
 use super::workload::Workload;
 use crate::causes::causes;
 use crate::clock::Moment;
-use crate::integration::Validated;
+use crate::integration::{Storage, Validated};
 use crate::strands::change::StrandChange;
 use crate::strands::witness;
 use crate::strands::writer::Writer;
@@ -78,7 +78,7 @@ pub(super) async fn apply(
         claim,
         own_claims,
         overlaps,
-        resize_claims,
+        resize,
         select,
         deselect,
         rollout,
@@ -98,9 +98,7 @@ pub(super) async fn apply(
     work.drain(&drain).await;
     work.end(&end, memory).await;
     work.claim(&claim, &own_claims).await;
-    if resize_claims {
-        work.resize(memory).await;
-    }
+    work.resize(&resize, memory).await;
     work.select(&select, memory).await;
     work.deselect(&deselect, memory).await;
     let rolled = sidecars::roll(client, validated, &rollout).await;
@@ -214,22 +212,36 @@ impl Work<'_> {
         }
     }
 
-    /// Requests the size on every claim, each by itself, until all of them have it.
-    async fn resize(&mut self, memory: &mut Memory) {
-        let resized = match self.writer.resize_claims().await {
-            Ok(resized) => resized,
-            Err(error) => {
-                self.note(Err(error), || "list the claims of strands".to_owned());
-                return;
-            }
+    /// Requests the size on claims, each by itself.
+    async fn resize(&mut self, claims: &[String], memory: &mut Memory) {
+        let (now, generation) = (Moment::now().instant, self.validated.generation);
+        let (Storage::Claim { size, .. }, false) = (&self.validated.storage, claims.is_empty())
+        else {
+            return;
         };
-        let mut done = resized.unbound == 0;
-        for (claim, outcome) in resized.outcomes {
-            done &= self.note(outcome, || {
+        let refused = memory.refused.take();
+        if let Some(refused) = refused.filter(|one| one.stands(generation, now)) {
+            self.failures.extend_from_slice(&refused.failures);
+            memory.refused = Some(refused);
+            return;
+        }
+        let writer = &self.writer;
+        let writes = claims
+            .iter()
+            .map(|claim| writer.resize_claim(claim, size).boxed());
+        let outcomes = concurrently(writes.collect()).await;
+        let before = self.failures.len();
+        for (claim, outcome) in claims.iter().zip(outcomes) {
+            self.note(outcome, || {
                 format!("request spec.storage.size on claim {claim}")
             });
         }
-        memory.resized = done.then_some(self.validated.generation);
+        let failures: Vec<String> = self.failures.iter().skip(before).cloned().collect();
+        memory.refused = (!failures.is_empty()).then_some(Refused {
+            at: now,
+            generation,
+            failures,
+        });
     }
 
     async fn select(&mut self, workloads: &[Workload], memory: &mut Memory) {

@@ -1,7 +1,7 @@
 //! What the leader remembers of an integration between two looks. Losing it costs some needless writes.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use boboyka_crds::HeadReference;
 use kube::ResourceExt as _;
@@ -9,6 +9,9 @@ use kube::ResourceExt as _;
 use super::reports::Reports;
 use super::seen::Seen;
 use crate::strands::witness;
+
+/// A storage class that can't resize volumes refuses every claim every time: they are asked again after this long.
+const RESIZE_PAUSE: Duration = Duration::from_mins(1);
 
 /// What is remembered of an integration.
 #[derive(Clone, Debug, Default)]
@@ -25,14 +28,32 @@ pub(super) struct Memory {
     pub(super) heads: HashMap<String, HeadReference>,
     /// How old the strands' reports are.
     pub(super) reports: Reports,
-    /// The generation whose size every claim requests.
-    pub(super) resized: Option<i64>,
+    /// The last request for larger volumes that failed.
+    pub(super) refused: Option<Refused>,
     /// How often in a row Jobs failed to drain a strand, by the strand's name.
     pub(super) drain_failures: HashMap<String, u32>,
     /// When the status was last written.
     pub(super) written: Option<Instant>,
     /// Failures in a row.
     pub(super) failures: u32,
+}
+
+/// A request for larger volumes that failed.
+#[derive(Clone, Debug)]
+pub(super) struct Refused {
+    /// When.
+    pub(super) at: Instant,
+    /// The generation of the integration whose size was requested.
+    pub(super) generation: i64,
+    /// The failures, each as `could not DO THIS: CAUSE`.
+    pub(super) failures: Vec<String>,
+}
+
+impl Refused {
+    /// Whether it is too early to ask for the size of this generation again.
+    pub(super) fn stands(&self, generation: i64, now: Instant) -> bool {
+        self.generation == generation && now.saturating_duration_since(self.at) < RESIZE_PAUSE
+    }
 }
 
 impl Memory {
@@ -115,5 +136,18 @@ mod tests {
         assert_eq!(memory.failures, 3);
         memory.belong_to(Some(&two));
         assert_eq!(memory.failures, 0);
+    }
+
+    #[test]
+    fn a_refused_size_is_asked_for_again_after_a_pause_or_a_change() {
+        let at = Instant::now();
+        let refused = Refused {
+            at,
+            generation: 3,
+            failures: vec!["no".to_owned()],
+        };
+        assert!(refused.stands(3, at));
+        assert!(!refused.stands(4, at));
+        assert!(!refused.stands(3, at + RESIZE_PAUSE));
     }
 }
