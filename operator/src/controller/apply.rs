@@ -170,12 +170,14 @@ impl Work<'_> {
     }
 
     async fn drain(&mut self, strands: &[Arc<BoboykaStrand>]) {
-        for strand in strands {
-            let drained = match self.writer.reserve(strand).await {
-                Ok(held) => objects::drain(self.client, self.validated, &held).await,
-                Err(error) => Err(error),
-            };
-            self.note(drained, || format!("drain strand {}", strand.name_any()));
+        let (writer, client, validated) = (&self.writer, self.client, self.validated);
+        let writes = strands.iter().map(|strand| {
+            let reserved = writer.reserve(strand);
+            async move { objects::drain(client, validated, &reserved.await?).await }.boxed()
+        });
+        let outcomes = concurrently(writes.collect()).await;
+        for (strand, outcome) in strands.iter().zip(outcomes) {
+            self.note(outcome, || format!("drain strand {}", strand.name_any()));
         }
     }
 
@@ -201,14 +203,21 @@ impl Work<'_> {
         unclaimed: &[Arc<BoboykaStrand>],
         own: &[(String, Option<OwnerReference>)],
     ) {
-        for strand in unclaimed {
-            let made = self.writer.make_claim(strand).await;
+        let writer = &self.writer;
+        let made = unclaimed
+            .iter()
+            .map(|strand| writer.make_claim(strand).boxed());
+        let made = concurrently(made.collect()).await;
+        let owned = own
+            .iter()
+            .map(|(claim, owner)| writer.own_claim(claim, owner.as_ref()).boxed());
+        let owned = concurrently(owned.collect()).await;
+        for (strand, outcome) in unclaimed.iter().zip(made) {
             let name = strand.name_any();
-            self.note(made, || format!("create the claim of strand {name}"));
+            self.note(outcome, || format!("create the claim of strand {name}"));
         }
-        for (claim, owner) in own {
-            let owned = self.writer.own_claim(claim, owner.as_ref()).await;
-            self.note(owned, || format!("change the owner of claim {claim}"));
+        for ((claim, _), outcome) in own.iter().zip(owned) {
+            self.note(outcome, || format!("change the owner of claim {claim}"));
         }
     }
 

@@ -28,7 +28,7 @@ pub(super) struct Seen {
     /// By name.
     pub(super) claims: Vec<Arc<Claim>>,
     pub(super) drains: Vec<Arc<Job>>,
-    /// All workloads of the integration's namespace.
+    /// The namespace's workloads, if the integration selects any, and those that it has selected.
     pub(super) workloads: Vec<Workload>,
     /// Older integrations of the namespace that select workloads, each with its selector: the oldest gets a workload.
     pub(super) rivals: Vec<(String, Selector)>,

@@ -4,6 +4,7 @@
 //! [`OBSTACLES`] has what keeps an integration from being ready: a new check is a function and a line in a list.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use boboyka_crds::{BoboykaStrand, Phase};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -247,9 +248,9 @@ fn reported(facts: &Facts<'_>, kind: ConditionType) -> Option<Finding> {
     let said = held.filter_map(|strand| {
         let mut conditions = strand.status.as_ref()?.conditions.iter();
         let condition = conditions.find(|one| one.type_ == kind.as_str())?;
-        Some((strand.name_any(), condition))
+        Some((strand, condition))
     });
-    let said: Vec<(String, &Condition)> = said.collect();
+    let said: Vec<(&Arc<BoboykaStrand>, &Condition)> = said.collect();
     let no: Vec<_> = said
         .iter()
         .filter(|(_, one)| one.status == "False")
@@ -268,7 +269,7 @@ fn reported(facts: &Facts<'_>, kind: ConditionType) -> Option<Finding> {
     };
     let told = no
         .iter()
-        .map(|(name, one)| format!("{name}: {}", one.message));
+        .map(|(strand, one)| format!("{}: {}", strand.name_any(), one.message));
     let told: Vec<String> = told.collect();
     Some(Finding {
         holds: Some(false),
