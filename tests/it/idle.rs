@@ -4,7 +4,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use boboyka_tests::process::{GUARD, wait_until};
+use boboyka_tests::process::{GUARD, taken, wait_until};
 use boboyka_tests::{Sidecar, Supabase};
 use serde_json::{Value, json};
 
@@ -22,44 +22,14 @@ const WAKES_MAX: u64 = 60;
 /// A sidecar that is not at rest by then never is.
 const REST_GUARD: Duration = Duration::from_mins(1);
 
-/// What all threads of a process took so far: ticks, and times that they began to wait.
-fn taken(pid: &str) -> (u64, u64) {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap()
-        .split_whitespace()
-        .collect();
-    let ticks = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    let wakes = fs::read_dir(format!("/proc/{pid}/task"))
-        .unwrap()
-        .map(|task| {
-            let task = task.unwrap().path();
-            let name = fs::read_to_string(task.join("comm")).unwrap_or_default();
-            // The pool of the store's engine looks once a second whether its threads have work.
-            if name.starts_with("sled-io") {
-                return 0;
-            }
-            let status = fs::read_to_string(task.join("status")).unwrap_or_default();
-            let line = status
-                .lines()
-                .find(|line| line.starts_with("voluntary_ctxt_switches"));
-            line.map_or(0, |line| {
-                line.split_whitespace().nth(1).unwrap().parse().unwrap()
-            })
-        });
-    (ticks, wakes.sum())
-}
-
 /// Watches a sidecar that nobody talks to: it comes to rest, however long a slow machine needs for what was asked before.
 async fn rests(sidecar: &mut Sidecar, state: &str) {
-    let pid = sidecar.process().pid().to_string();
+    let pid = sidecar.process().pid();
     let begun = Instant::now();
     loop {
-        let before = taken(&pid);
+        let before = taken(pid);
         tokio::time::sleep(WINDOW).await;
-        let after = taken(&pid);
+        let after = taken(pid);
         let (ticks, wakes) = (after.0 - before.0, after.1 - before.1);
         if ticks <= TICKS_MAX && wakes <= WAKES_MAX {
             return;

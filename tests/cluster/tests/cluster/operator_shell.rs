@@ -2,6 +2,7 @@
 
 mod admission;
 mod drains;
+mod idle;
 mod reconcile;
 mod replica;
 mod strangers;
