@@ -6,6 +6,7 @@ mod error;
 pub mod fuzzing;
 mod guard;
 mod headers;
+mod held;
 mod ingest;
 mod mirror;
 mod parameters;
@@ -15,6 +16,8 @@ mod splitter;
 mod state;
 #[cfg(test)]
 mod tests;
+mod unreadable;
+mod verify;
 mod wire;
 
 use std::sync::Arc;
@@ -36,7 +39,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/v1/boboyka/status", get(read::status))
         .route("/v1/boboyka/events", get(read::events))
         .route("/v1/boboyka/records/{hash}", get(read::record))
-        .route("/v1/boboyka/verify", get(read::verify))
+        .route("/v1/boboyka/verify", get(verify::verify))
         .route("/v1/boboyka/mirror", get(mirror::status))
         .route("/v1/boboyka/mirror/retry", post(mirror::retry))
         .fallback(unknown_path)

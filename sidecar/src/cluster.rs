@@ -9,7 +9,6 @@ mod client;
 mod resource;
 #[cfg(test)]
 mod tests;
-mod trouble;
 mod watch;
 
 use boboyka_crds::{BoboykaIntegration, BoboykaStrand};
@@ -18,10 +17,11 @@ use tokio::sync::watch::{Receiver, Sender, channel};
 
 pub(crate) use self::assignment::Assignment;
 pub(crate) use self::backoff::Backoff;
-pub(crate) use self::trouble::{Trouble, reason};
+pub(crate) use self::client::reason;
 
 use crate::config::Membership;
 use crate::integration::Integration;
+use crate::trouble::Trouble;
 use tokio_util::sync::CancellationToken;
 
 /// What is known of the cluster, kept up to date.

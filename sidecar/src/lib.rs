@@ -7,7 +7,6 @@ mod api;
 mod cluster;
 pub mod command;
 pub mod config;
-mod folder;
 mod health;
 pub mod integration;
 pub mod log;
@@ -19,6 +18,7 @@ mod report;
 mod server;
 mod signals;
 mod standalone;
+mod trouble;
 mod upkeep;
 
 #[doc(hidden)]

@@ -1,15 +1,30 @@
 //! The log, on standard error: text for people at a terminal, one JSON object a line for machines. An error is
 //! logged as one text with all its causes (`boboyka_store::causes`), because the JSON form drops the sources of
-//! an error value.
+//! an error value. Nobody waits for whoever reads the log: see [`lines`].
 
-use std::io::{IsTerminal as _, stderr};
+mod lines;
+mod seldom;
+
+use std::backtrace::Backtrace;
+use std::io::{self, IsTerminal as _, stderr};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use self::lines::Lines;
+pub(crate) use self::seldom::Seldom;
+
 /// What is logged unless `RUST_LOG` says otherwise; the sidecar itself logs what the watches meet.
 const DEFAULT_FILTER: &str = "info,kube_runtime=error,kube_client=error";
+
+/// How long the end of the process waits for the reader of the log.
+const FLUSH_LIMIT: Duration = Duration::from_secs(1);
+
+/// The log of this process, as there is one subscriber.
+static LINES: OnceLock<Lines> = OnceLock::new();
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -33,14 +48,54 @@ impl LogFormat {
     }
 }
 
-/// Begins to log.
-pub fn start(format: LogFormat) {
+/// Begins to log, panics too.
+///
+/// # Errors
+/// The thread that writes can't be started.
+pub fn start(format: LogFormat) -> io::Result<()> {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let on_terminal = stderr().is_terminal();
-    let log = subscriber(format.is_text(on_terminal), on_terminal, filter, stderr);
-    // Fails only when a log was begun before, which goes on then.
+    let lines = Lines::to(stderr())?;
+    let log = subscriber(
+        format.is_text(on_terminal),
+        on_terminal,
+        filter,
+        lines.clone(),
+    );
+    // Both fail only when a log was begun before, which goes on then.
     let _ = tracing::subscriber::set_global_default(log);
+    let _ = LINES.set(lines);
+    // The hook of the standard library writes to standard error itself, so a thread that panics would wait for its
+    // reader before it fails closed.
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("unnamed");
+        say(&format!(
+            "thread '{name}' {panic}\n{}",
+            Backtrace::capture()
+        ));
+    }));
+    Ok(())
+}
+
+/// Adds a line of text as it is.
+pub fn say(line: &str) {
+    if let Some(lines) = LINES.get() {
+        lines.push(format!("{line}\n").as_bytes());
+    }
+}
+
+/// Waits until what was logged so far is written, but not long for a reader that does not read.
+pub fn flush() {
+    if let Some(lines) = LINES.get() {
+        lines.flush(FLUSH_LIMIT);
+    }
+}
+
+/// Lines that were dropped because the log was read too slowly.
+pub(crate) fn dropped_lines() -> u64 {
+    LINES.get().map_or(0, Lines::dropped)
 }
 
 fn subscriber(

@@ -1,6 +1,6 @@
 //! The command line: serve; verify a strand offline, wait for a sidecar, drain a strand.
 
-use std::io::{Write, stderr, stdout};
+use std::io::{Write as _, stdout};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::ExitCode;
@@ -13,17 +13,24 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    log::start(cli.log_format);
-    let ended = match cli.command {
-        None => serve(cli.serve),
-        Some(Command::Drain(strand)) => within_runtime(command::drain(strand)),
-        Some(Command::Verify { data_dir }) => return verify(&data_dir),
-        Some(Command::Wait { observe, timeout }) => return wait(&observe, timeout),
+    if log::start(cli.log_format).is_err() {
+        return ExitCode::FAILURE;
+    }
+    let code = match cli.command {
+        None => ended(serve(cli.serve)),
+        Some(Command::Drain(strand)) => ended(within_runtime(command::drain(strand))),
+        Some(Command::Verify { data_dir }) => verify(&data_dir),
+        Some(Command::Wait { observe, timeout }) => wait(&observe, timeout),
     };
-    match ended {
+    log::flush();
+    code
+}
+
+fn ended(end: anyhow::Result<()>) -> ExitCode {
+    match end {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&mut stderr(), &format!("boboyka-sidecar: {error:#}"));
+            log::say(&format!("boboyka-sidecar: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -37,7 +44,12 @@ fn serve(serve: Serve) -> anyhow::Result<()> {
         serve.listen,
         serve.strand.data_dir.display()
     );
-    within_runtime(command::run(serve, || say(&mut stdout(), &greeting)))
+    let greet = move || {
+        log::flush();
+        say(&greeting);
+    };
+    // On a thread of its own, because nobody may read standard output, and a signal to end must still be heard.
+    within_runtime(command::run(serve, || drop(std::thread::spawn(greet))))
 }
 
 fn within_runtime(work: impl Future<Output = Result<(), RunError>>) -> anyhow::Result<()> {
@@ -58,7 +70,7 @@ fn wait(observe: &ListenAddress, timeout: Duration) -> ExitCode {
     match command::wait(observe, timeout) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&mut stderr(), &format!("boboyka-sidecar wait: {error}"));
+            log::say(&format!("boboyka-sidecar wait: {error}"));
             ExitCode::FAILURE
         }
     }
@@ -68,15 +80,12 @@ fn verify(data_dir: &Path) -> ExitCode {
     let verdict = match verify_offline(data_dir, |_| ControlFlow::Continue(())) {
         Ok(verdict) => verdict,
         Err(error) => {
-            say(
-                &mut stderr(),
-                &format!("boboyka-sidecar verify: {}", causes(&error)),
-            );
+            log::say(&format!("boboyka-sidecar verify: {}", causes(&error)));
             return ExitCode::from(2);
         }
     };
     if let (Some(seq), Some(reason)) = (verdict.broken_seq, verdict.reason) {
-        say(&mut stdout(), &format!("BROKEN at seq {seq}: {reason}"));
+        say(&format!("BROKEN at seq {seq}: {reason}"));
         return ExitCode::FAILURE;
     }
     let (records, hash) = (verdict.verified, verdict.head.hash);
@@ -84,14 +93,11 @@ fn verify(data_dir: &Path) -> ExitCode {
         0 => String::new(),
         floor => format!(" after seq {floor}"),
     };
-    say(
-        &mut stdout(),
-        &format!("ok: {records} records{behind}, head {hash}"),
-    );
+    say(&format!("ok: {records} records{behind}, head {hash}"));
     ExitCode::SUCCESS
 }
 
-/// Writes a line; a reader that has gone away is no reason to stop.
-fn say(to: &mut dyn Write, line: &str) {
-    let _ = writeln!(to, "{line}");
+/// Writes a line to standard output; a reader that has gone away is no reason to stop.
+fn say(line: &str) {
+    let _ = writeln!(stdout(), "{line}");
 }

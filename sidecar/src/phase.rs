@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::integration::Integration;
+use crate::trouble::Trouble;
 
 /// How soon a phase that the store could not take is offered again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
@@ -40,6 +41,7 @@ pub async fn follow(
         integration,
         boundary,
         fixed: None,
+        trouble: Trouble::with("put the phase into force"),
     };
     let pending = follower.step().await;
     (receiver, tokio::spawn(follower.run(pending, shutdown)))
@@ -51,6 +53,8 @@ struct Follower {
     boundary: watch::Sender<Option<TransitionProgress>>,
     /// The strand when the boundary was fixed, and the generation that it was fixed for.
     fixed: Option<(i64, View)>,
+    /// The store does not take the phase.
+    trouble: Trouble,
 }
 
 /// What a follower waits for besides the next edit.
@@ -90,7 +94,7 @@ impl Follower {
     }
 
     /// Whether the store obeys what is in force.
-    async fn obey(&self, integration: &Integration) -> bool {
+    async fn obey(&mut self, integration: &Integration) -> bool {
         let Some(wanted) = integration.in_force else {
             return true;
         };
@@ -99,15 +103,13 @@ impl Follower {
             return true;
         }
         match self.store.set_phase(wanted.phase, wanted.generation).await {
-            Ok(_) => true,
+            Ok(_) => {
+                self.trouble.over();
+                true
+            }
             Err(error) => {
                 let phase = wanted.phase.as_str();
-                let error = causes(&error);
-                tracing::warn!(
-                    error,
-                    phase,
-                    "could not put the phase {phase} into force; trying again"
-                );
+                self.trouble.is(&format!("{phase}: {}", causes(&error)));
                 false
             }
         }

@@ -8,7 +8,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
 use crate::config::{self, Strand};
-use crate::folder;
 use crate::health;
 use crate::server::listen::{ListenAddress, Listeners};
 use crate::server::{self, Clients};
@@ -96,11 +95,6 @@ pub(crate) async fn serve_health(
         listeners,
         router,
         Clients::Observers,
-        shutdown.clone(),
-    ));
-    upkeep.spawn(folder::watch(
-        strand.data_dir.clone(),
-        store.clone(),
         shutdown.clone(),
     ));
     Ok(api)

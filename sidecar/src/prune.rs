@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::integration::{Integration, Retention};
+use crate::trouble::Trouble;
 
 /// How often: a policy of a minute is kept closely enough, and looking costs next to nothing.
 const INTERVAL: Duration = Duration::from_secs(3);
@@ -29,6 +30,7 @@ async fn run(
     shutdown: CancellationToken,
 ) {
     let mut asked = Policy::default();
+    let mut trouble = Trouble::with("prune the strand");
     loop {
         let (policy, has_supabase) = {
             let now = integration.borrow_and_update();
@@ -37,13 +39,11 @@ async fn run(
         // A policy that was removed goes to the store once more, which then seals nothing early.
         if policy.is_some() || asked != policy {
             match store.prune(policy, has_supabase).await {
-                Ok(()) => asked = policy,
-                Err(error) => {
-                    tracing::warn!(
-                        error = causes(&error),
-                        "could not prune the strand; trying again"
-                    );
+                Ok(()) => {
+                    asked = policy;
+                    trouble.over();
                 }
+                Err(error) => trouble.is(&causes(&error)),
             }
         }
         tokio::select! {

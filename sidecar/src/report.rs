@@ -22,7 +22,8 @@ use tokio::time::MissedTickBehavior;
 
 use self::pace::Pacer;
 pub(crate) use self::snapshot::Source;
-use crate::cluster::{Backoff, Cluster, Trouble, reason};
+use crate::cluster::{Backoff, Cluster, reason};
+use crate::trouble::Trouble;
 use tokio_util::sync::CancellationToken;
 
 /// How often the sidecar looks at itself: within the two seconds in which an edit is obeyed and seen to be.

@@ -1,6 +1,5 @@
-//! Serves HTTP on a bounded number of connections. Idle connections make room for new ones, on the health port the oldest
-//! one does, a client that
-//! sends or reads nothing loses its connection, and requests under way at the end are still answered.
+//! Serves HTTP on a bounded number of connections. Idle connections make room for new ones; on the health port the oldest
+//! one does. A client that sends or reads nothing loses its connection. Requests under way at the end are still answered.
 
 mod accept_log;
 mod body;
@@ -98,7 +97,7 @@ async fn accept(
     connections: &Arc<Connections>,
     serve: impl Fn(TcpStream, Arc<Connection>),
 ) {
-    let mut log = AcceptLog::default();
+    let mut log = AcceptLog::new();
     loop {
         match listeners.accept().await {
             Ok(stream) => {

@@ -108,39 +108,6 @@ pub fn signal(pid: &str, name: &str) {
     assert!(sent.unwrap().success(), "could not send {name}");
 }
 
-/// What all threads of a process took so far: ticks of a hundredth of a second, and times that they began to wait.
-///
-/// # Panics
-/// When there is no such process.
-pub fn taken(pid: u32) -> (u64, u64) {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap()
-        .split_whitespace()
-        .collect();
-    let ticks = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    let wakes = std::fs::read_dir(format!("/proc/{pid}/task"))
-        .unwrap()
-        .map(|task| {
-            let task = task.unwrap().path();
-            let name = std::fs::read_to_string(task.join("comm")).unwrap_or_default();
-            // The pool of the store's engine looks once a second whether its threads have work.
-            if name.starts_with("sled-io") {
-                return 0;
-            }
-            let status = std::fs::read_to_string(task.join("status")).unwrap_or_default();
-            let line = status
-                .lines()
-                .find(|line| line.starts_with("voluntary_ctxt_switches"));
-            line.map_or(0, |line| {
-                line.split_whitespace().nth(1).unwrap().parse().unwrap()
-            })
-        });
-    (ticks, wakes.sum())
-}
-
 /// What a sidecar prints once it listens. Another process may answer at an address that a sidecar could not get, so
 /// an answer alone does not tell that it is there.
 pub const GREETING: &str = "Boboyka sidecar on http://";

@@ -1,5 +1,6 @@
 //! What one caller, a closed pipe or a deleted folder can't do to a sidecar.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -96,6 +97,36 @@ async fn a_log_that_nobody_reads_any_more_does_not_end_the_process() {
     wait_until(GUARD, warned, || "no lane gave up".to_owned()).await;
     let head = sidecar.get("/v1/boboyka/status").await["strand"]["head"]["seq"].clone();
     assert_eq!(head, failing.into_inner());
+    assert!(sidecar.terminate());
+}
+
+#[tokio::test]
+async fn a_log_that_is_open_and_never_read_keeps_nobody_waiting() {
+    // The sidecar inherits the reading end of its own log, and reads nothing.
+    let script =
+        r#"log=$(mktemp -u) && mkfifo "$log" && exec 3<>"$log" 2>"$log" && rm "$log" && exec "$@""#;
+    let noisy = [("RUST_LOG", "debug")];
+    let mut sidecar = Sidecar::start_wrapped(&["bash", "-c", script, "bash"], &[], &noisy).await;
+    let api = sidecar.url("").replace("http://", "");
+    let none_dropped = "\nboboyka_log_dropped_lines_total 0\n";
+    let taken = AtomicU32::new(0);
+    let dropped = || async {
+        // Each of them is a line.
+        for _ in 0..100 {
+            let mut caller = std::net::TcpStream::connect(&api).unwrap();
+            caller.write_all(b"GET").unwrap();
+        }
+        sidecar
+            .ingest("audit_log", &json!({"agent_id": "a", "event": "e"}))
+            .await;
+        taken.fetch_add(1, Ordering::Relaxed);
+        let metrics = boboyka_tests::client().get(sidecar.observe_url("/metrics"));
+        let metrics = metrics.send().await.unwrap().text().await.unwrap();
+        !metrics.contains(none_dropped)
+    };
+    wait_until(GUARD, dropped, || "no line was dropped".to_owned()).await;
+    let head = sidecar.get("/v1/boboyka/status").await["strand"]["head"]["seq"].clone();
+    assert_eq!(head, taken.into_inner());
     assert!(sidecar.terminate());
 }
 

@@ -2,44 +2,29 @@
 //! hardly wakes.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use boboyka_tests::process::{GUARD, taken, wait_until};
-use boboyka_tests::{Sidecar, Supabase};
+use boboyka_tests::process::{GUARD, wait_until};
+use boboyka_tests::{Rest, Sidecar, Supabase};
 use serde_json::{Value, json};
 
 use crate::mirror::{converges, health, lane, with_folder};
 
-/// How long a state is watched.
-const WINDOW: Duration = Duration::from_secs(4);
-/// Ticks of a hundredth of a second that may pass on the way: looking at a folder, a probe. A loop that
-/// turns without waiting takes 400.
-const TICKS_MAX: u64 = 8;
-/// Times that a thread may begin to wait anew, in the window: a folder is looked at once a second, and a
-/// lane in trouble probes now and then.
-const WAKES_MAX: u64 = 60;
+/// Ticks are for what happens on the way: looking at a folder, a probe; a loop that turns without waiting takes 400. A
+/// folder is looked at once a second, and a lane in trouble probes now and then.
+const REST: Rest = Rest {
+    window: Duration::from_secs(4),
+    ticks: 8,
+    wakes: 60,
+};
 
 /// A sidecar that is not at rest by then never is.
 const REST_GUARD: Duration = Duration::from_mins(1);
 
-/// Watches a sidecar that nobody talks to: it comes to rest, however long a slow machine needs for what was asked before.
 async fn rests(sidecar: &mut Sidecar, state: &str) {
     let pid = sidecar.process().pid();
-    let begun = Instant::now();
-    loop {
-        let before = taken(pid);
-        tokio::time::sleep(WINDOW).await;
-        let after = taken(pid);
-        let (ticks, wakes) = (after.0 - before.0, after.1 - before.1);
-        if ticks <= TICKS_MAX && wakes <= WAKES_MAX {
-            return;
-        }
-        assert!(
-            begun.elapsed() < REST_GUARD,
-            "{state}: still {ticks} ticks and {wakes} wakes in {WINDOW:?}\n{}",
-            sidecar.log()
-        );
-    }
+    let told = || format!("{state}\n{}", sidecar.log());
+    REST.comes(pid, REST_GUARD, told).await;
 }
 
 async fn is(sidecar: &Sidecar, what: impl Fn(&Value) -> bool) {

@@ -47,6 +47,13 @@ async fn bad_records_are_refused_by_field_and_nothing_is_written() {
             "nul_in_text",
             Some("note"),
         ),
+        (
+            r#"{"record_type":"audit_log","data":{"agent_id":"boboyka_sidecar","event":"pruned"}}"#
+                .to_owned(),
+            422,
+            "reserved_field",
+            Some("agent_id"),
+        ),
         (health(r#""x":1e400"#), 422, "number_not_kept", Some("x")),
         (health(&format!(r#""x":{deep}"#)), 422, "too_deep", None),
         (health(&format!(r#""x":"{long}""#)), 413, "too_large", None),

@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use boboyka_store::causes;
@@ -131,21 +132,21 @@ impl SourceWatch {
         (watch, receiver)
     }
 
-    /// Looks for changes until the shutdown.
+    /// Looks for changes until the shutdown. A thread of its own looks: the runtime wakes for a change only.
     pub(super) async fn run(mut self, shutdown: CancellationToken) {
         let Some(folder) = self.folder.take() else {
             return shutdown.cancelled().await;
         };
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(LOOK_INTERVAL) => {}
+        let (end, ended) = mpsc::channel::<()>();
+        let looking = tokio::task::spawn_blocking(move || {
+            while ended.recv_timeout(LOOK_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                self.adopt(read_folder(&folder));
             }
-            let path = folder.clone();
-            if let Ok(read) = tokio::task::spawn_blocking(move || read_folder(&path)).await {
-                self.adopt(read);
-            }
-        }
+        });
+        shutdown.cancelled().await;
+        drop(end);
+        // The thread ends with its channel; a panic of it was logged.
+        let _ = looking.await;
     }
 
     fn adopt(&mut self, read: Result<Credentials, FolderError>) {

@@ -111,6 +111,11 @@ impl Incoming {
         Ok(whole.freeze())
     }
 
+    /// What counts the body, to be dropped instead of it.
+    pub(super) fn into_held(self) -> Option<OwnedSemaphorePermit> {
+        self.held
+    }
+
     fn hold(&mut self, bytes: usize) -> Result<(), ApiError> {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let more = Arc::clone(&self.bodies.0).try_acquire_many_owned(bytes);

@@ -7,6 +7,8 @@ use boboyka_store::{KeyConflict, ReadError, WriteError, causes};
 use boboyka_strand::RecordError;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::unreadable;
+
 /// How long a caller should wait when the queue is full: some commits.
 const RETRY_AFTER_S: &str = "1";
 
@@ -177,7 +179,7 @@ impl From<RecordError> for ApiError {
             RecordError::TooDeep { .. } => Code::TooDeep,
             RecordError::DuplicateKey { .. } => Code::DuplicateField,
             RecordError::Number { .. } => Code::NumberNotKept,
-            RecordError::Reserved => Code::ReservedField,
+            RecordError::Reserved | RecordError::ReservedAgent => Code::ReservedField,
             RecordError::TooLarge { .. } => Code::TooLarge,
         };
         let field = match (&error, error.field()) {
@@ -230,7 +232,7 @@ impl From<ReadError> for ApiError {
         ) {
             return Self::new(Code::Lost, error.to_string());
         }
-        tracing::error!(error = causes(&error), "could not read the strand");
+        unreadable::log(causes(&error));
         match &error {
             ReadError::Damaged { .. } => Self::new(
                 Code::StrandDamaged,

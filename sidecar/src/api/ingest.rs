@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use boboyka_store::{Appended, IdempotencyKey, KEY_MAX_BYTES, KeyConflict, NewRecord};
 use boboyka_strand::{Record, RecordType};
@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::body::{self, Media};
 use super::error::{ApiError, Code};
 use super::headers;
+use super::held;
 use super::splitter::{Format, Splitter};
 use super::state::Api;
 use super::wire::{IngestRequest, Receipt};
@@ -79,7 +80,8 @@ pub(super) async fn batch(
     splitter.finish(|text| take(&mut lines, text, unit))?;
     let appended = append_all(&api, &mut lines, unit).await?;
     let replayed = !appended.is_empty() && appended.iter().all(is_replayed);
-    let mut response = answer_batch(&answers(&api, lines, appended)?, format);
+    let answers = answers(&api, lines, appended)?;
+    let mut response = answer_batch(&answers, format, body.into_held())?;
     if replayed && unit.is_some() {
         say_replayed(&mut response);
     }
@@ -188,7 +190,12 @@ async fn wait_for_lanes(api: &Api, appended: &[AppendAnswer]) {
     futures_util::future::join_all(waits).await;
 }
 
-fn answer_batch(answers: &[Answer], format: Format) -> Response {
+/// The answer holds the body's share of the memory: it is about as long.
+fn answer_batch(
+    answers: &[Answer],
+    format: Format,
+    held: impl Send + 'static,
+) -> Result<Response, ApiError> {
     let refused = answers
         .iter()
         .any(|answer| matches!(answer, Answer::Error(_)));
@@ -197,17 +204,21 @@ fn answer_batch(answers: &[Answer], format: Format) -> Response {
     } else {
         StatusCode::OK
     };
-    if format == Format::Array {
-        return (status, axum::Json(answers)).into_response();
-    }
+    let (kind, text) = match format {
+        Format::Array => ("application/json", serde_json::to_vec(answers)),
+        Format::Lines => (NDJSON, lines_of(answers)),
+    };
+    let text = text.map_err(|_| ApiError::internal())?;
+    Ok((status, held::answer(kind, text, held)).into_response())
+}
+
+fn lines_of(answers: &[Answer]) -> serde_json::Result<Vec<u8>> {
     let mut text = Vec::new();
     for answer in answers {
-        if serde_json::to_writer(&mut text, answer).is_err() {
-            return ApiError::internal().into_response();
-        }
+        serde_json::to_writer(&mut text, answer)?;
         text.push(b'\n');
     }
-    (status, [(header::CONTENT_TYPE, NDJSON)], text).into_response()
+    Ok(text)
 }
 
 /// A checked record with the key from the body.

@@ -1,29 +1,25 @@
-//! The reading half: `GET /v1/boboyka/status`, `/events`, `/records/{hash}`, `/verify`.
+//! The reading half: `GET /v1/boboyka/status`, `/events`, `/records/{hash}`.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use boboyka_crds::Phase;
 use boboyka_store::{PageQuery, now_ms};
 use boboyka_strand::{RecordType, Seq};
-use bytes::Bytes;
-use serde_json::json;
-use tokio::sync::mpsc;
 
 use super::cursor;
-use super::error::{ApiError, Code};
+use super::error::ApiError;
+use super::held;
 use super::parameters::{Parameters, RecordHash};
 use super::state::Api;
+use super::unreadable;
 use super::wire::{
     ClockJson, Event, EventCounts, Events, MissingJson, RecordView, Status, StrandStatus,
-    VerdictJson, lane_statuses,
+    lane_statuses,
 };
 
+const JSON: &str = "application/json";
 const LIMIT_DEFAULT: usize = 50;
 const LIMIT_MAX: usize = 1_000;
 /// Length of the records of a page as `MessagePack`, unless its first record is longer.
@@ -34,11 +30,6 @@ const PHASE_DUAL_WRITE: &str = "Phase 1 — dual-write (SapixDB + Supabase)";
 const PHASE_SAPIXDB_ONLY: &str = "Phase 1 — SapixDB only (Supabase not configured)";
 const PHASE_MIGRATE: &str = "Phase 2 — migrate internals (SapixDB is the source of truth)";
 const PHASE_CUT_OVER: &str = "Phase 3 — cut over (SapixDB only)";
-
-/// How often a check of the chain reports its progress.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
-/// Lines of progress that may wait for a slow reader.
-const PROGRESS_LINES: usize = 16;
 
 /// How the integration stands.
 pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
@@ -75,19 +66,22 @@ pub(super) async fn events(
     parameters: Parameters,
 ) -> Result<Response, ApiError> {
     let asked = Asked::parse(&parameters)?;
-    let permit = Arc::clone(&api.pages).acquire_owned().await;
+    let unread = Arc::clone(&api.pages).acquire_owned().await;
+    let made = Arc::clone(&api.pages_made).acquire_owned().await;
     let page = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+        let _made = made;
         events_page(&api, &asked)
     });
-    page.await.map_err(|_| ApiError::internal())
+    let page = page.await.map_err(|_| ApiError::internal())?;
+    let page = page.map_err(|_| ApiError::internal())?;
+    Ok(held::answer(JSON, page, unread))
 }
 
-fn events_page(api: &Api, asked: &Asked) -> Response {
+fn events_page(api: &Api, asked: &Asked) -> serde_json::Result<Vec<u8>> {
     let page = api.store.page(&asked.query);
     for missing in &page.missing {
         let (first, last, error) = (missing.first_seq, missing.last_seq, &missing.why);
-        tracing::error!(error, "the strand can't be read from seq {first} to {last}");
+        unreadable::log(format_args!("seq {first} to {last}: {error}"));
     }
     let next = page.next_before;
     let next_cursor = next.map(|before| cursor::encode(before, &asked.filter));
@@ -101,12 +95,11 @@ fn events_page(api: &Api, asked: &Asked) -> Response {
             Event::new(block, outcome, asked.with_data)
         })
         .collect();
-    axum::Json(Events {
+    serde_json::to_vec(&Events {
         events,
         next_cursor,
         missing: page.missing.into_iter().map(MissingJson::from).collect(),
     })
-    .into_response()
 }
 
 /// What a reader of the events feed asked for.
@@ -208,42 +201,4 @@ pub(super) async fn record(
         Ok(axum::Json(RecordView::new(&block, outcome)).into_response())
     });
     found.await.map_err(|_| ApiError::internal())?
-}
-
-/// Re-hashes the chain: a line now and then, the verdict in the last one.
-pub(super) async fn verify(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
-    let permit = Arc::clone(&api.verifications).try_acquire_owned();
-    let permit = permit.map_err(|_| {
-        let message = "the chain is being verified already; try again when that has ended";
-        ApiError::new(Code::VerifyBusy, message)
-    })?;
-    let (lines, receiver) = mpsc::channel::<Bytes>(PROGRESS_LINES);
-    tokio::task::spawn_blocking(move || {
-        let _permit = permit;
-        let view = api.store.view();
-        let floor = view.floor.head.seq;
-        let total = view.head.seq - floor;
-        let mut sent = Instant::now();
-        let verdict = api.store.verify(|head| {
-            if lines.is_closed() {
-                return ControlFlow::Break(());
-            }
-            if sent.elapsed() >= PROGRESS_INTERVAL {
-                sent = Instant::now();
-                let line = json!({"progress": {"verified": head.seq.saturating_sub(floor), "total": total}});
-                // A reader too slow for a line of progress misses that line only.
-                let _ = lines.try_send(format!("{line}\n").into());
-            }
-            ControlFlow::Continue(())
-        });
-        if let Ok(line) = serde_json::to_string(&VerdictJson::from(verdict)) {
-            let _ = lines.blocking_send(format!("{line}\n").into());
-        }
-    });
-    let stream = futures_util::stream::unfold(receiver, |mut receiver| async {
-        let line = receiver.recv().await?;
-        Some((Ok::<_, std::convert::Infallible>(line), receiver))
-    });
-    let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
-    Ok((kind, Body::from_stream(stream)).into_response())
 }

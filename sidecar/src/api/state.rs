@@ -11,8 +11,10 @@ use super::requests::Requests;
 
 /// Verifications at a time: each computes every hash of the strand.
 const VERIFICATIONS_MAX: usize = 2;
-/// Pages of events at a time: each holds its records in memory, at most twice.
-const PAGES_MAX: usize = 4;
+/// Pages of events that are made at a time: each holds its records in memory, at most twice.
+const PAGES_MADE_MAX: usize = 4;
+/// Pages of events at a time, those included that are made and not read yet.
+const PAGES_MAX: usize = 8;
 
 /// What handlers work with.
 pub(crate) struct Api {
@@ -24,6 +26,7 @@ pub(crate) struct Api {
     pub(crate) verifications: Arc<Semaphore>,
     /// A page without a permit waits for one.
     pub(crate) pages: Arc<Semaphore>,
+    pub(crate) pages_made: Arc<Semaphore>,
     /// When the sidecar started, in seconds since 1970.
     pub(crate) started_at: f64,
 }
@@ -37,6 +40,7 @@ impl Api {
             requests: Requests::default(),
             verifications: Arc::new(Semaphore::new(VERIFICATIONS_MAX)),
             pages: Arc::new(Semaphore::new(PAGES_MAX)),
+            pages_made: Arc::new(Semaphore::new(PAGES_MADE_MAX)),
             started_at: since_1970(),
         }
     }

@@ -1,5 +1,7 @@
 //! What the API says in each phase, and of what retention took.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::Request;
 use boboyka_crds::Phase;
@@ -188,4 +190,29 @@ async fn the_status_says_how_far_the_strand_is_ahead_of_the_clock() {
     assert_eq!(status["clock"], json!({"ahead_ms": 0}));
     let view = running.store.view();
     assert_eq!(view.ahead_ms(view.head.hlc.ms() - 7), 7);
+}
+
+#[tokio::test]
+async fn pages_that_nobody_reads_are_bounded_and_make_room_when_they_are_dropped() {
+    let running = Running::start(false);
+    running.ingest().await;
+    let page = || {
+        let request = Request::get("/v1/boboyka/events").header("host", "localhost");
+        let request = request.body(Body::empty()).unwrap();
+        running.router.clone().oneshot(request)
+    };
+    let mut unread = Vec::new();
+    while running.api.pages.available_permits() > 0 {
+        unread.push(page().await.unwrap());
+    }
+    let mut next = tokio::spawn(page());
+    // It can't end: what it waits for is here.
+    assert!(
+        tokio::time::timeout(Duration::from_millis(50), &mut next)
+            .await
+            .is_err()
+    );
+    drop(unread.pop());
+    assert_eq!(next.await.unwrap().unwrap().status(), 200);
+    running.store.close();
 }

@@ -6,7 +6,7 @@ use kube::config::KubeConfigOptions;
 use kube::{Client, Config};
 
 use super::backoff::Backoff;
-use super::trouble::Trouble;
+use crate::trouble::Trouble;
 
 /// Makes the client, however often it takes.
 pub(super) async fn connect() -> Client {
@@ -41,4 +41,12 @@ async fn client() -> Result<Client, String> {
         }
     };
     Client::try_from(config).map_err(|error| causes(&error))
+}
+
+/// Why the API server did not do it, in words that stay the same while the reason does.
+pub(crate) fn reason(error: &kube::Error) -> String {
+    if let kube::Error::Api(status) = error {
+        return format!("{} ({})", status.message, status.code);
+    }
+    causes(error)
 }

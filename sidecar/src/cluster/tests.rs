@@ -8,8 +8,9 @@ use boboyka_crds::{
 };
 use serde_json::{Value, json};
 
-use super::{Cluster, Membership, Trouble, resource};
+use super::{Cluster, Membership, resource};
 use crate::integration::{InForce, Integration, Pace};
+use crate::trouble::Trouble;
 
 fn tables() -> BTreeMap<String, MirrorTable> {
     let table = MirrorTable {

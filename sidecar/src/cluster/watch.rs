@@ -10,7 +10,8 @@ use kube::{Api, Client, Resource};
 use serde_json::Value;
 
 use super::backoff::Backoff;
-use super::trouble::{Trouble, reason};
+use super::client::reason;
+use crate::trouble::Trouble;
 
 /// Seconds after which a watch begins again: a connection that died silently is noticed soon after.
 const WATCH_SECONDS: u32 = 120;

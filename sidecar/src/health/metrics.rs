@@ -1,4 +1,5 @@
-//! The metrics: the store and the lanes as they are at the scrape, and the counted requests. Names and units follow Prometheus' conventions; `docs/api.md` lists them.
+//! The metrics: the store and the lanes as they are at the scrape, and the counted requests. Names and units follow
+//! Prometheus' conventions; `docs/api.md` lists them.
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use prometheus_client::{collector::Collector, registry::Registry};
 
 use crate::api::Api;
 use crate::api::requests::{KINDS, Requests};
+use crate::log;
 
 /// All metrics as OpenMetrics text.
 pub(super) fn text(api: Arc<Api>) -> Result<String, std::fmt::Error> {
@@ -50,7 +52,7 @@ impl Collector for ApiCollector {
         }
         encode_pruned(&view, &mut encoder)?;
         encode_footprint(&view, &mut encoder)?;
-        encode_store(&self.0, &mut encoder)?;
+        encode_store(&self.0, &view, &mut encoder)?;
         encode_marks(&view, &mut encoder)?;
         encode_lanes(&self.0.mirror.lanes(&view), &mut encoder)?;
         encode_counters(&self.0.mirror, &mut encoder)?;
@@ -139,7 +141,11 @@ fn encode_footprint(
 }
 
 /// Whether something is wrong with the store, and since when the sidecar runs.
-fn encode_store(api: &Api, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+fn encode_store(
+    api: &Api,
+    view: &View,
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), std::fmt::Error> {
     let store = &api.store;
     let started = ConstGauge::new(api.started_at);
     let help = "When the sidecar started, in seconds since 1970";
@@ -156,13 +162,13 @@ fn encode_store(api: &Api, encoder: &mut DescriptorEncoder<'_>) -> Result<(), st
             "lost_records",
             "Acknowledged records that the disk has lost",
             None,
-            count_of(store.gaps().iter().map(Gap::len).sum()),
+            signed(store.gaps().iter().map(Gap::len).sum()),
         ),
         (
             "scrub_damaged_segments",
             "Segments that the scrub found damaged, and 1 if the journal is",
             None,
-            count_of(store.view().scrub.damaged),
+            signed(view.scrub.damaged),
         ),
         (
             "store_poisoned",
@@ -174,10 +180,14 @@ fn encode_store(api: &Api, encoder: &mut DescriptorEncoder<'_>) -> Result<(), st
             "clock_ahead",
             "How far the newest record's time is ahead of the clock",
             Some(Unit::Seconds),
-            signed(store.view().ahead_ms(now_ms()) / 1000),
+            signed(view.ahead_ms(now_ms()) / 1000),
         ),
     ];
-    encode_gauges(gauges, encoder)
+    encode_gauges(gauges, encoder)?;
+    let dropped = ConstCounter::new(log::dropped_lines());
+    let help = "Lines of the log that were dropped because it was read too slowly";
+    let kind = dropped.metric_type();
+    dropped.encode(encoder.encode_descriptor("log_dropped_lines", help, None, kind)?)
 }
 
 fn encode_gauges<const N: usize>(
@@ -190,10 +200,6 @@ fn encode_gauges<const N: usize>(
         gauge.encode(metric)?;
     }
     Ok(())
-}
-
-fn count_of(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 fn count(n: usize) -> i64 {

@@ -1,7 +1,8 @@
 //! The store's second thread: sealing segments, unlinking pruned files and reading the strand again take long, and no
-//! append waits for them.
+//! append waits for them. Between them it looks whether the data folder is still there.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 use boboyka_strand::retention::Policy;
 
@@ -15,6 +16,9 @@ use crate::state::State;
 
 /// Tasks that may wait: one seal at a time, and a few sweeps.
 pub(crate) const TASKS_MAX: usize = 4;
+
+/// How often it looks for the data folder, unless it works.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// One task of the thread.
 pub(crate) enum Task {
@@ -31,11 +35,23 @@ pub(crate) enum Task {
 pub(crate) fn work(shared: &Shared, tasks: &Receiver<Task>) {
     let mut scrub = Scrub::new(&shared.options);
     loop {
-        match tasks.recv_timeout(scrub.pause()) {
+        let pause = scrub.pause();
+        match tasks.recv_timeout(pause.min(LOOK_INTERVAL)) {
             Ok(task) => run(shared, task),
-            Err(RecvTimeoutError::Timeout) => scrub.step(shared),
+            Err(RecvTimeoutError::Timeout) if pause <= LOOK_INTERVAL => scrub.step(shared),
+            Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
+        look_for_folder(shared);
+    }
+}
+
+fn look_for_folder(shared: &Shared) {
+    if let Some(change) = shared.lock.moved() {
+        let folder = shared.options.data_dir.display();
+        shared.poison.set(format!(
+            "the data folder {folder} {change} while it was open; put it back, or start again with the right folder"
+        ));
     }
 }
 

@@ -4,6 +4,7 @@
 //! Floor, binding and record become durable in one commit. The record lies above the floor, so it goes only with a later
 //! pruning, which has a record of its own.
 
+use boboyka_strand::record::OWN_AGENT;
 use boboyka_strand::{Block, Hash, PayloadJson, Record, RecordError, RecordType, Seq};
 use serde_json::{Value, json};
 
@@ -34,35 +35,36 @@ pub(crate) fn record(before: &Floor, floor: &Floor) -> Result<Record, RecordErro
             )
         })
         .collect();
-    let data = json!({
-        "agent_id": "boboyka_sidecar",
-        "event": EVENT,
-        "metadata": {
-            "first_seq": before.head.seq + 1,
-            "last_seq": floor.head.seq,
-            "last_hash": floor.head.hash,
-            "counts": counts,
-        },
+    let metadata = json!({
+        "first_seq": before.head.seq + 1,
+        "last_seq": floor.head.seq,
+        "last_hash": floor.head.hash,
+        "counts": counts,
     });
-    Record::from_json(RecordType::AuditLog, &data.to_string())
+    Record::own(EVENT, &metadata)
 }
 
 /// Whether a block is the strand's own record of a pruning.
 pub(crate) fn is_record(block: &Block) -> bool {
-    let own = |data: &Value| data["agent_id"] == "boboyka_sidecar" && data["event"] == EVENT;
-    data_of(block).is_some_and(|data| own(&data))
+    own_data(block).is_some()
 }
 
 /// Whether a block is the record of the pruning that left a floor.
 pub(crate) fn binds(block: &Block, floor: &Floor) -> bool {
-    let names = |data: &Value| {
-        let named = &data["metadata"];
-        named["last_seq"] == floor.head.seq && named["last_hash"] == json!(floor.head.hash)
-    };
-    is_record(block) && data_of(block).is_some_and(|data| names(&data))
+    let last_hash = json!(floor.head.hash);
+    own_data(block).is_some_and(|data| {
+        let named = |field| data.pointer(field);
+        named("/metadata/last_seq") == Some(&floor.head.seq.into())
+            && named("/metadata/last_hash") == Some(&last_hash)
+    })
 }
 
-fn data_of(block: &Block) -> Option<Value> {
-    let of_type = block.header.record_type == RecordType::AuditLog;
-    of_type.then(|| serde_json::to_value(PayloadJson(&block.payload)).ok())?
+/// What a block says, if it is the strand's own record of a pruning.
+fn own_data(block: &Block) -> Option<Value> {
+    if block.header.record_type != RecordType::AuditLog {
+        return None;
+    }
+    let data = serde_json::to_value(PayloadJson(&block.payload)).ok()?;
+    let is = |field, text: &str| data.get(field).and_then(Value::as_str) == Some(text);
+    (is("agent_id", OWN_AGENT) && is("event", EVENT)).then_some(data)
 }

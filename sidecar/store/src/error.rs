@@ -45,6 +45,9 @@ pub enum TailError {
     /// sled panicked, which it does on some kinds of damage.
     #[error("the tail's engine panicked: {0}")]
     Panicked(String),
+    /// It failed before, and lacks changes since then.
+    #[error("the tail's engine failed and is not used until the next start: {0}")]
+    Behind(String),
     /// The file could not be synced.
     #[error("the tail's file could not be synced")]
     Sync(#[source] io::Error),

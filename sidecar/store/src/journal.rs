@@ -9,9 +9,10 @@ mod file;
 pub(crate) mod frame;
 mod keeper;
 mod read;
+mod supply;
 mod write;
 
 pub(crate) use file::{FoundFile, Identity, KeptFile, files_in};
-pub(crate) use keeper::{Chore, Keeper};
+pub(crate) use keeper::{Checkpoint, Chore, Keeper, Line};
 pub(crate) use read::{FoundFrame, Frames, scan};
-pub(crate) use write::{Journal, Line, Place};
+pub(crate) use write::{Journal, Place};

@@ -24,7 +24,6 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use crate::change::{Change, take_entry};
 use crate::error::Unreadable;
 use crate::files;
 use crate::journal::frame::{Key, keyed};
@@ -53,11 +52,8 @@ pub(crate) struct Page {
 impl Page {
     /// What it says, added up.
     pub(crate) fn summary(&self) -> Result<Summary, Unreadable> {
-        let (mut summary, mut rest) = (Summary::default(), self.entries.as_slice());
-        while !rest.is_empty() {
-            let (tag, bytes) = take_entry(&mut rest)?;
-            summary.apply(Change::read(tag, bytes)?);
-        }
+        let mut summary = Summary::default();
+        summary.take(&self.entries)?;
         Ok(summary)
     }
 

@@ -16,11 +16,9 @@ mod index;
 mod replay;
 mod settle;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use boboyka_strand::PerType;
 use uuid::Uuid;
 
 use self::catalogue::{catalogue, finish_pruning};
@@ -30,11 +28,9 @@ use crate::error::{OpenError, causes};
 use crate::files::failed;
 use crate::journal::Journal;
 use crate::keys::{Keys, is_forgotten};
-use crate::lane::Mark;
 use crate::ledger::Ledger;
 use crate::memory::Memory;
 use crate::options::Options;
-use crate::phase::RecordedPhase;
 use crate::pruned::PrunedIndex;
 use crate::quarantine::Quarantine;
 use crate::segment::Segment;
@@ -54,9 +50,8 @@ pub(crate) struct Opened {
     pub(crate) segments_folder: PathBuf,
     pub(crate) journal: Journal,
     pub(crate) ledger: Ledger,
-    pub(crate) marks: PerType<Mark>,
-    pub(crate) phase: Option<RecordedPhase>,
-    pub(crate) noted: BTreeSet<String>,
+    /// What the ledger says.
+    pub(crate) summary: Summary,
     /// Why the tail's index was made anew.
     pub(crate) rebuilt: Option<String>,
 }
@@ -97,9 +92,7 @@ pub(crate) fn open(
         segments_folder,
         journal: durable.journal,
         ledger: durable.ledger,
-        marks: summary.marks,
-        phase: summary.phase,
-        noted: summary.noted,
+        summary,
         rebuilt: durable.rebuilt,
     })
 }

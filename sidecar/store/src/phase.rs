@@ -5,7 +5,7 @@
 //! names it: a phase whose record the strand does not hold gives way to the phase before.
 
 use boboyka_crds::Phase;
-use boboyka_strand::{Hash, PerType, Record, RecordError, RecordType, Seq};
+use boboyka_strand::{Hash, PerType, Record, RecordError, Seq};
 use serde_json::json;
 
 /// The phase that a strand obeys.
@@ -69,15 +69,11 @@ pub(crate) fn record(
     generation: i64,
     boundary_seq: Seq,
 ) -> Result<Record, RecordError> {
-    let data = json!({
-        "agent_id": "boboyka_sidecar",
-        "event": "phase_changed",
-        "metadata": {
-            "from": from.as_str(),
-            "to": to.as_str(),
-            "generation": generation,
-            "boundary_seq": boundary_seq,
-        },
+    let metadata = json!({
+        "from": from.as_str(),
+        "to": to.as_str(),
+        "generation": generation,
+        "boundary_seq": boundary_seq,
     });
-    Record::from_json(RecordType::AuditLog, &data.to_string())
+    Record::own("phase_changed", &metadata)
 }

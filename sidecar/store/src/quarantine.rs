@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use boboyka_strand::{Record, RecordError, RecordType};
+use boboyka_strand::{Record, RecordError};
 use serde_json::json;
 
 use crate::checksum::checksum;
@@ -161,12 +161,8 @@ impl Quarantine {
 
 /// The strand's own record of what lies in quarantine.
 pub(crate) fn record(found: &Quarantined) -> Result<Record, RecordError> {
-    let data = json!({
-        "agent_id": "boboyka_sidecar",
-        "event": "strand_quarantined",
-        "metadata": {"folder": found.folder, "reason": found.reason},
-    });
-    Record::from_json(RecordType::AuditLog, &data.to_string())
+    let metadata = json!({"folder": found.folder, "reason": found.reason});
+    Record::own("strand_quarantined", &metadata)
 }
 
 fn sync_file(path: &Path) -> Result<(), OpenError> {

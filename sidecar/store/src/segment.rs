@@ -5,7 +5,9 @@
 //! a digest over all before it. Nothing in a segment ever changes; it is read with positioned reads.
 
 mod bloom;
+mod follow;
 mod format;
+mod found;
 mod index;
 mod read;
 mod search;
@@ -14,7 +16,8 @@ mod verify;
 mod write;
 
 pub(crate) use bloom::Bloom;
+pub(crate) use follow::follow_run;
 pub(crate) use format::{Footer, Frame, HASH_ENTRY_LEN, SEGMENT_MAX_BLOCKS, Segment, SegmentMeta};
 pub(crate) use read::OpenSegment;
-pub(crate) use verify::{Digest, follow_run};
+pub(crate) use verify::Digest;
 pub(crate) use write::SegmentWriter;

@@ -32,7 +32,7 @@ pub(crate) struct Shared {
     pub(crate) quarantine: Quarantine,
     /// Why the tail's index was made anew.
     pub(crate) rebuilt: Option<String>,
-    pub(crate) _lock: Lock,
+    pub(crate) lock: Lock,
 }
 
 /// Wakes those who wait for the state to change.

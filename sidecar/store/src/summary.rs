@@ -1,12 +1,13 @@
-//! Everything small that a strand keeps beside its blocks, as the changes add up to it. Opening folds it together; the
-//! running store has it in its state and in the tail.
+//! Everything small that a strand keeps beside its blocks, as the changes add up to it. Opening folds it together; in a
+//! running store the keeper goes on with it, page by page of the ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use boboyka_strand::{PerType, RecordType, Seq};
 
 use crate::binding::Binding;
-use crate::change::Change;
+use crate::change::{Change, take_entry};
+use crate::error::Unreadable;
 use crate::floor::Floor;
 use crate::gap::Gap;
 use crate::lane::{DeadLetter, Mark};
@@ -58,6 +59,23 @@ impl Summary {
         self.segments.retain(|_, kept| kept.meta.head.seq > seq);
         self.letters.retain(|(_, letter), _| *letter > seq);
         self.gaps.retain(|_, gap| gap.last.seq > seq);
+    }
+
+    /// Takes in changes in their stored form.
+    pub(crate) fn take(&mut self, mut entries: &[u8]) -> Result<(), Unreadable> {
+        while !entries.is_empty() {
+            let (tag, bytes) = take_entry(&mut entries)?;
+            self.apply(Change::read(tag, bytes)?);
+        }
+        Ok(())
+    }
+
+    /// The stored form of the changes that add up to it.
+    pub(crate) fn entries(&self) -> Result<Vec<u8>, Unreadable> {
+        let mut entries = Vec::new();
+        self.changes()
+            .try_for_each(|change| change.put(&mut entries))?;
+        Ok(entries)
     }
 
     /// How many dead letters a lane has.

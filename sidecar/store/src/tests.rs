@@ -2,12 +2,15 @@
 
 mod binding;
 mod damage;
+mod damaged_segments;
 mod fixtures;
+mod index;
 mod pages;
 mod phases;
 mod pruning;
 mod pruning_crashes;
 mod scrubbing;
+mod setup;
 mod verifying;
 
 use std::fs;
@@ -19,79 +22,13 @@ use boboyka_crds::Phase;
 use boboyka_strand::retention::Policy;
 use boboyka_strand::{Block, Hash, PerType, Record, RecordType, Seq};
 
+use self::setup::*;
 use crate::*;
-
-fn options(dir: &Path) -> Options {
-    Options {
-        min_free_bytes: 0,
-        seal_blocks: 600,
-        journal_file_bytes: 256 * 1024,
-        ..Options::new(dir)
-    }
-}
-
-fn record(n: u64) -> NewRecord {
-    let kind = RecordType::ALL[usize::try_from(n % 2).unwrap() + 2];
-    let data = format!(r#"{{"agent_id":"a{n}","status":"healthy","event":"e","n":{n}}}"#);
-    NewRecord {
-        record: Record::from_json(kind, &data).unwrap(),
-        key: None,
-    }
-}
-
-fn keyed(n: u64, key: &str) -> NewRecord {
-    NewRecord {
-        key: Some(IdempotencyKey::new(key)),
-        ..record(n)
-    }
-}
-
-async fn fill(store: &Store, from: u64, to: u64) {
-    for first in (from..to).step_by(100) {
-        let records = (first..(first + 100).min(to)).map(record).collect();
-        store.append(records).await.unwrap();
-    }
-}
-
-/// Longer than anything takes on a busy machine; a test that gets here has failed.
-const GUARD: Duration = Duration::from_mins(5);
-
-/// Sealing runs beside the writer: appends until a seal is due, and waits for it, until there are enough segments.
-async fn wait_for_segments(store: &Store, segments: usize) {
-    let sealed = async {
-        let mut changes = store.watch_view();
-        while store.view().footprint.segments < segments {
-            let due = store.view().footprint.tail_blocks >= store.shared.options.seal_blocks;
-            if due {
-                changes.changed().await.unwrap();
-            } else {
-                store.append(vec![record(7)]).await.unwrap();
-            }
-        }
-    };
-    let sealed = tokio::time::timeout(GUARD, sealed).await;
-    assert!(sealed.is_ok(), "{:?}", store.view().footprint);
-}
-
-fn verdict(store: &Store) -> Verdict {
-    store.verify(|_| ControlFlow::Continue(()))
-}
-
-fn everything(store: &Store) -> PageQuery {
-    let before = store.view().head.seq + 1;
-    PageQuery {
-        before,
-        limit: 1000,
-        ..PageQuery::default()
-    }
-}
 
 #[tokio::test]
 async fn what_was_appended_is_found_by_seq_by_hash_in_pages_and_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
-    fill(&store, 0, 3_000).await;
-    wait_for_segments(&store, 4).await;
+    let store = filled(dir.path(), 3_000, 4).await;
     let head = store.view().head;
     for seq in [1, 256, 257, 600, 601, 1_500, head.seq] {
         let block = store.block(seq).unwrap().unwrap();
@@ -101,10 +38,9 @@ async fn what_was_appended_is_found_by_seq_by_hash_in_pages_and_after_a_restart(
     assert_eq!(store.block(head.seq + 1).unwrap(), None);
     assert_eq!(store.block_by_hash(&Hash::ZERO).unwrap(), None);
     let counts = store.view().counts;
-    store.close();
-    drop(store);
+    close(store);
 
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     assert_eq!((store.view().head, store.view().counts), (head, counts));
     assert_eq!(verdict(&store).verified, head.seq);
     assert!(verdict(&store).ok);
@@ -135,9 +71,7 @@ async fn what_was_appended_is_found_by_seq_by_hash_in_pages_and_after_a_restart(
 #[tokio::test]
 async fn a_lane_reads_every_record_of_its_type_once_and_in_order() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
-    fill(&store, 0, 2_000).await;
-    wait_for_segments(&store, 2).await;
+    let store = filled(dir.path(), 2_000, 2).await;
     let (mut after, mut seqs) = (0, Vec::new());
     loop {
         let read = store
@@ -160,7 +94,7 @@ async fn a_lane_reads_every_record_of_its_type_once_and_in_order() {
 #[tokio::test]
 async fn a_key_gives_the_first_receipt_again_in_the_tail_in_a_segment_and_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     let first = store
         .append(vec![keyed(7, "k"), keyed(7, "k"), keyed(8, "k")])
         .await
@@ -193,9 +127,8 @@ async fn a_key_gives_the_first_receipt_again_in_the_tail_in_a_segment_and_after_
         assert_eq!(again[1], Err(KeyConflict::OtherContent));
         assert_eq!(store.view().head, head);
     }
-    store.close();
-    drop(store);
-    let store = Store::open(options(dir.path())).unwrap();
+    close(store);
+    let store = opened(dir.path());
     let again = store.append(vec![keyed(7, "k")]).await.unwrap();
     assert_eq!(
         again[0],
@@ -209,7 +142,7 @@ async fn a_key_gives_the_first_receipt_again_in_the_tail_in_a_segment_and_after_
 #[tokio::test]
 async fn a_record_longer_than_a_file_of_the_journal_comes_back_whole() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     // Text that hardly compresses.
     let mut noise = String::new();
     let mut hasher = blake3::Hasher::new();
@@ -229,9 +162,8 @@ async fn a_record_longer_than_a_file_of_the_journal_comes_back_whole() {
             .unwrap();
     }
     fill(&store, 0, 1_000).await;
-    store.close();
-    drop(store);
-    let store = Store::open(options(dir.path())).unwrap();
+    close(store);
+    let store = opened(dir.path());
     assert_eq!(store.block(20).unwrap().unwrap().payload, payload);
     assert!(verdict(&store).ok);
 }
@@ -239,9 +171,7 @@ async fn a_record_longer_than_a_file_of_the_journal_comes_back_whole() {
 #[tokio::test]
 async fn an_altered_segment_is_named_by_its_first_broken_seq() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
-    fill(&store, 0, 2_000).await;
-    wait_for_segments(&store, 2).await;
+    let store = filled(dir.path(), 2_000, 2).await;
     let mut segments: Vec<_> = fs::read_dir(dir.path().join("segments"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -267,18 +197,10 @@ async fn an_altered_segment_is_named_by_its_first_broken_seq() {
 #[tokio::test]
 async fn marks_and_dead_letters_survive_a_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     fill(&store, 0, 10).await;
     let lane = RecordType::AuditLog;
-    let letter = |seq| DeadLetter {
-        record_type: lane,
-        seq,
-        record_hash: Hash::ZERO,
-        code: "23514".to_owned(),
-        message: "refused".to_owned(),
-        attempts: 1,
-        since_ms: 1,
-    };
+    let letter = |seq| dead_letter(lane, seq);
     let mark = Mark {
         seq: 8,
         mirrored: 2,
@@ -289,9 +211,8 @@ async fn marks_and_dead_letters_survive_a_restart() {
         .await
         .unwrap();
     store.resolve_dead_letter(lane, 4).await.unwrap();
-    store.close();
-    drop(store);
-    let store = Store::open(options(dir.path())).unwrap();
+    close(store);
+    let store = opened(dir.path());
     assert_eq!(
         store.view().marks[lane],
         Mark {
@@ -308,7 +229,7 @@ async fn marks_and_dead_letters_survive_a_restart() {
 #[test]
 fn a_second_store_on_the_folder_is_told_who_has_it() {
     let dir = tempfile::tempdir().unwrap();
-    let _store = Store::open(options(dir.path())).unwrap();
+    let _store = opened(dir.path());
     let error = Store::open(options(dir.path())).err().unwrap();
     assert!(
         error
@@ -334,7 +255,7 @@ async fn a_nearly_full_disk_refuses_records_and_stays_alive() {
 #[tokio::test]
 async fn a_tail_that_can_t_be_sealed_stops_growing_and_is_sealed_later() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     let in_the_way = dir.path().join("segments/00000000000000000001.unfinished");
     fs::create_dir(&in_the_way).unwrap();
     let mut refused = None;
@@ -351,10 +272,9 @@ async fn a_tail_that_can_t_be_sealed_stops_growing_and_is_sealed_later() {
     assert!(!store.is_poisoned());
     // Everything else goes on.
     store.set_phase(Phase::MigrateInternals, 2).await.unwrap();
-    store.close();
-    drop(store);
+    close(store);
     fs::remove_dir(in_the_way).unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     assert_eq!(store.view().head.seq, view.head.seq + 1);
     store.append(vec![record(1)]).await.unwrap();
     wait_for_segments(&store, 4).await;

@@ -12,6 +12,8 @@ mod pause;
 mod phase;
 mod prune;
 mod room;
+mod take;
+mod tasks;
 mod thread;
 
 pub(crate) use pause::SealPause;

@@ -17,8 +17,11 @@ mod number;
 
 pub use error::RecordError;
 pub use json::PayloadJson;
-pub use limits::{DEPTH_MAX, PAYLOAD_MAX_BYTES, TYPE_TAG};
+pub use limits::{DEPTH_MAX, OWN_AGENT, PAYLOAD_MAX_BYTES, TYPE_TAG};
 
+use serde_json::{Value, json};
+
+use self::check::Author;
 use crate::hash::Hash;
 use crate::record_type::RecordType;
 
@@ -36,7 +39,20 @@ impl Record {
     /// # Errors
     /// A [`RecordError`] that names the offending field by its path (`metadata.env`).
     pub fn from_json(record_type: RecordType, data: &str) -> Result<Self, RecordError> {
-        let payload = encode::encode(record_type, data)?;
+        Self::encoded(record_type, data, Author::Caller)
+    }
+
+    /// A record that the strand makes of itself: of the type `audit_log`, by [`OWN_AGENT`].
+    ///
+    /// # Errors
+    /// A [`RecordError`] when there is more in it than a record holds.
+    pub fn own(event: &str, metadata: &Value) -> Result<Self, RecordError> {
+        let data = json!({"agent_id": OWN_AGENT, "event": event, "metadata": metadata});
+        Self::encoded(RecordType::AuditLog, &data.to_string(), Author::Strand)
+    }
+
+    fn encoded(record_type: RecordType, data: &str, author: Author) -> Result<Self, RecordError> {
+        let payload = encode::encode(record_type, data, author)?;
         if payload.len() > PAYLOAD_MAX_BYTES {
             return Err(RecordError::TooLarge {
                 bytes: payload.len(),

@@ -8,7 +8,7 @@
     reason = "a test that panics says where"
 )]
 
-use boboyka_strand::record::{PAYLOAD_MAX_BYTES, TYPE_TAG};
+use boboyka_strand::record::{OWN_AGENT, PAYLOAD_MAX_BYTES, TYPE_TAG};
 use boboyka_strand::{PayloadJson, Record, RecordError, RecordType};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -158,6 +158,22 @@ fn every_refusal_names_its_field_and_says_what_is_wrong() {
             "{no_object}"
         );
     }
+}
+
+#[test]
+fn no_caller_can_make_a_record_that_looks_like_the_strand_s_own() {
+    let forged = |event| format!(r#"{{"event":"{event}","agent\u005fid":"boboyka\u005fsidecar"}}"#);
+    for event in ["pruned", "phase_changed", "strand_quarantined", "another"] {
+        let error = Record::from_json(RecordType::AuditLog, &forged(event)).unwrap_err();
+        assert_eq!(error, RecordError::ReservedAgent);
+        assert_eq!(error.field(), Some("agent_id"));
+        let own = Record::own(event, &json!({})).unwrap();
+        assert_eq!(own.record_type(), RecordType::AuditLog);
+        let own = serde_json::to_value(PayloadJson(own.payload())).unwrap();
+        assert_eq!(own["agent_id"], OWN_AGENT);
+    }
+    let other = r#"{"agent_id":"boboyka_sidecar","status":"healthy"}"#;
+    assert!(Record::from_json(RecordType::AgentHealth, other).is_ok());
 }
 
 #[test]

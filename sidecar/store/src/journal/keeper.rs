@@ -4,13 +4,14 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, Sender, SyncSender};
 
 use super::file::{Identity, JournalFile};
 use crate::error::causes;
 use crate::job::Job;
 use crate::ledger::{Ledger, Page};
 use crate::shared::Shared;
+use crate::summary::Summary;
 
 /// One task of the thread.
 pub(crate) enum Chore {
@@ -23,13 +24,33 @@ pub(crate) enum Chore {
         reuse: Option<PathBuf>,
     },
     /// Write the ledger; the writer hears of it through its queue.
-    Checkpoint(Page),
+    Checkpoint(Checkpoint),
+}
+
+/// A page of the ledger to be written.
+pub(crate) struct Checkpoint {
+    /// The last frame that it covers.
+    pub(crate) frame: u64,
+    /// The lowest generation of a file of the journal that is needed.
+    pub(crate) generation: u64,
+    /// The first frame in the files that are needed.
+    pub(crate) first_frame: u64,
+    /// The entries of all changes since the page before.
+    pub(crate) entries: Vec<u8>,
+}
+
+/// The line to the thread: what is ordered there, and the files that come back.
+pub(crate) struct Line {
+    pub(crate) chores: SyncSender<Chore>,
+    pub(crate) spares: Receiver<io::Result<JournalFile>>,
 }
 
 /// The thread's state.
 pub(crate) struct Keeper {
     pub(crate) shared: Arc<Shared>,
     pub(crate) ledger: Ledger,
+    /// What the ledger says once the page on its way is written.
+    pub(crate) summary: Summary,
     pub(crate) spares: Sender<io::Result<JournalFile>>,
 }
 
@@ -50,31 +71,51 @@ impl Keeper {
                     };
                     let _ = self.spares.send(spare);
                 }
-                Chore::Checkpoint(page) => self.checkpoint(&page),
+                Chore::Checkpoint(checkpoint) => self.checkpoint(&checkpoint),
             }
         }
     }
 
-    fn checkpoint(&mut self, page: &Page) {
-        let written = self.ledger.write(page);
-        if let Err(error) = &written {
-            let full = error.kind() == io::ErrorKind::StorageFull;
-            let error = causes(error);
-            if full {
+    fn checkpoint(&mut self, checkpoint: &Checkpoint) {
+        let written = self.write(checkpoint);
+        match &written {
+            Ok(()) => self.flush_tail(),
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                let error = causes(error);
                 tracing::warn!(
                     error,
                     "could not write the ledger; the journal keeps its files and the next commit tries again"
                 );
-            } else {
-                let poison = &self.shared.poison;
+            }
+            Err(error) => {
+                let (error, poison) = (causes(error), &self.shared.poison);
                 poison.set(format!("the ledger could not be written: {error}"));
             }
-        } else if let Err(error) = self.shared.tail.flush() {
-            // It is the copy of what ledger and journal hold.
+        }
+        let released = written.is_ok().then_some(checkpoint.first_frame);
+        let _ = self.shared.queue.push(Job::Checkpointed(released));
+    }
+
+    /// Writes the page as of a frame. It is made of the page before and the changes since then, as a start would make
+    /// it of ledger and journal: no other copy of them has a part in it.
+    fn write(&mut self, checkpoint: &Checkpoint) -> io::Result<()> {
+        let taken = self.summary.take(&checkpoint.entries);
+        taken.map_err(io::Error::other)?;
+        let page = Page {
+            strand: self.shared.strand,
+            frame: checkpoint.frame,
+            generation: checkpoint.generation,
+            first_frame: checkpoint.first_frame,
+            entries: self.summary.entries().map_err(io::Error::other)?,
+        };
+        self.ledger.write(&page)
+    }
+
+    /// The index is a copy of what ledger and journal hold: a start can do without it.
+    fn flush_tail(&self) {
+        if let Err(error) = self.shared.tail.flush() {
             let error = causes(&error);
             tracing::warn!(error, "could not sync the tail");
         }
-        let released = written.is_ok().then_some(page.first_frame);
-        let _ = self.shared.queue.push(Job::Checkpointed(released));
     }
 }

@@ -5,7 +5,6 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender};
 
 use boboyka_strand::Seq;
 use uuid::Uuid;
@@ -13,17 +12,11 @@ use uuid::Uuid;
 use super::entry;
 use super::file::{FRAMES_AT, Identity, JournalFile, KeptFile};
 use super::frame::{self, Encoder, FrameHead, Sum};
-use super::keeper::Chore;
-use crate::change::Change;
-use crate::error::causes;
+use super::keeper::Line;
 use crate::tail_run::TailRun;
 
-/// What a file keeps free for commits without blocks: a full disk takes them too.
-const RESERVE: usize = 64 * 1024;
 /// A frame longer than this is written in pieces: memory need not hold it a second time.
 const PIECE: usize = 512 * 1024;
-/// Files of the usual length that are kept although nothing in them is needed.
-const FREE_MAX: usize = 2;
 
 /// Where the journal goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,38 +31,32 @@ pub(crate) struct Place {
 
 /// A file that is full, or was, and the newest run in it.
 #[derive(Debug)]
-struct Used {
-    path: PathBuf,
-    len: u64,
-    generation: u64,
-    first_number: u64,
-    last_seq: Seq,
+pub(super) struct Used {
+    pub(super) path: PathBuf,
+    pub(super) len: u64,
+    pub(super) generation: u64,
+    pub(super) first_number: u64,
+    pub(super) last_seq: Seq,
 }
 
 /// The journal of a running store.
 pub(crate) struct Journal {
-    folder: PathBuf,
-    strand: Uuid,
+    pub(super) folder: PathBuf,
+    pub(super) strand: Uuid,
     /// The usual length of a file.
-    file_len: u64,
-    current: JournalFile,
-    at: u64,
-    first_number: u64,
-    last_seq: Seq,
-    full: VecDeque<Used>,
-    free: Vec<PathBuf>,
-    place: Place,
+    pub(super) file_len: u64,
+    pub(super) current: JournalFile,
+    pub(super) at: u64,
+    pub(super) first_number: u64,
+    pub(super) last_seq: Seq,
+    pub(super) full: VecDeque<Used>,
+    pub(super) free: Vec<PathBuf>,
+    pub(super) place: Place,
     buffer: Vec<u8>,
-    line: Option<Line>,
-    ordered: bool,
+    pub(super) line: Option<Line>,
+    pub(super) ordered: bool,
     /// Frames were written since the last sync.
-    dirty: bool,
-}
-
-/// The line to the keeper: what is ordered there, and the files that come back.
-pub(crate) struct Line {
-    pub(crate) chores: SyncSender<Chore>,
-    pub(crate) spares: Receiver<io::Result<JournalFile>>,
+    pub(super) dirty: bool,
 }
 
 impl Journal {
@@ -158,62 +145,10 @@ impl Journal {
             .try_for_each(std::fs::remove_file)
     }
 
-    /// Takes up the line to the keeper and orders the first spare file.
-    pub(crate) fn connect(&mut self, line: Line) {
-        self.line = Some(line);
-        self.order_spare();
-    }
-
-    /// Takes over a file whose frames are all in the ledger and in what was carried over.
-    pub(crate) fn give_up(&mut self, path: PathBuf, len: u64) {
-        if len == self.file_len && self.free.len() < FREE_MAX {
-            self.free.push(path);
-        } else if let Err(error) = std::fs::remove_file(&path) {
-            let file = path.display().to_string();
-            let error = causes(&error);
-            tracing::warn!(error, file, "could not remove the journal's file {file}");
-        }
-    }
-
-    /// Makes room for a frame with blocks, whose body has up to `bytes`, in another file where the current one is too full.
-    pub(crate) fn make_room(&mut self, bytes: usize) -> io::Result<()> {
-        self.make_room_and_keep(bytes, RESERVE)
-    }
-
-    /// The same for a frame without blocks, which may take what is kept free for it.
-    pub(crate) fn make_room_for_changes(&mut self, bytes: usize) -> io::Result<()> {
-        self.make_room_and_keep(bytes, 0)
-    }
-
-    fn make_room_and_keep(&mut self, bytes: usize, free: usize) -> io::Result<()> {
-        let needed = (frame::frame_len(bytes) + free) as u64;
-        if self.at + needed <= self.current.len {
-            return Ok(());
-        }
-        let next = if FRAMES_AT + needed > self.file_len {
-            let len = (FRAMES_AT + needed).next_multiple_of(frame::ALIGN as u64);
-            let life = self.new_life();
-            JournalFile::create(&self.folder, len, life)?
-        } else {
-            self.spare()?
-        };
-        self.sync()?;
-        let full = std::mem::replace(&mut self.current, next);
-        self.full.push_back(Used {
-            path: full.path,
-            len: full.len,
-            generation: full.identity.generation,
-            first_number: self.first_number,
-            last_seq: self.last_seq,
-        });
-        (self.at, self.last_seq) = (FRAMES_AT, 0);
-        self.first_number = self.place.number;
-        Ok(())
-    }
-
-    /// Writes a frame and makes it durable. After an error nothing is known of what is.
-    pub(crate) fn append(&mut self, runs: &[Arc<TailRun>], changes: &[Change]) -> io::Result<()> {
-        self.write(runs, changes, false)?;
+    /// Writes a frame with runs and the entries of changes, and makes it durable. After an error nothing is known of
+    /// what is.
+    pub(crate) fn append(&mut self, runs: &[Arc<TailRun>], small: &[u8]) -> io::Result<()> {
+        self.write(runs, small, false)?;
         self.sync()
     }
 
@@ -229,11 +164,7 @@ impl Journal {
         Ok(())
     }
 
-    fn write(&mut self, runs: &[Arc<TailRun>], changes: &[Change], carry: bool) -> io::Result<()> {
-        let mut small = Vec::new();
-        for change in changes {
-            change.put(&mut small).map_err(io::Error::other)?;
-        }
+    fn write(&mut self, runs: &[Arc<TailRun>], small: &[u8], carry: bool) -> io::Result<()> {
         let body = runs.iter().map(|run| entry::run_len(run)).sum::<usize>() + small.len();
         let len = frame::frame_len(body);
         if self.at + len as u64 > self.current.len {
@@ -242,7 +173,7 @@ impl Journal {
         let head = self.head_of(runs, carry);
         self.dirty = true;
         let mut buffer = std::mem::take(&mut self.buffer);
-        let sum = self.put_frame(&mut buffer, &head, (body, len), runs, &small)?;
+        let sum = self.put_frame(&mut buffer, &head, (body, len), runs, small)?;
         self.at += len as u64;
         self.place.number += 1;
         self.place.before = sum;
@@ -300,75 +231,6 @@ impl Journal {
     /// The newest frame's number.
     pub(crate) fn last_number(&self) -> u64 {
         self.place.number - 1
-    }
-
-    /// Whether a file could be used again if the ledger were written now, or a spare file is missing.
-    pub(crate) fn wants_checkpoint(&self, sealed: Seq) -> bool {
-        let gone = |file: &Used| file.last_seq <= sealed;
-        self.full.front().is_some_and(gone) || (!self.full.is_empty() && !self.ordered)
-    }
-
-    /// What is needed while the segments hold all up to `sealed`: the lowest generation of a file, and the number of
-    /// the first frame in any of these files. What is needed begins with a file and has no gap: a file whose runs are
-    /// sealed stays while one before it is needed.
-    pub(crate) fn needed(&self, sealed: Seq) -> (u64, u64) {
-        let gone = |file: &&Used| file.last_seq <= sealed;
-        let mut needed = self.full.iter().skip_while(gone).peekable();
-        let first = needed
-            .peek()
-            .map_or(self.first_number, |file| file.first_number);
-        // Generations need not be in the order of frames: a spare file may be older than one that was used before it.
-        let current = self.current.identity.generation;
-        (
-            needed.map(|file| file.generation).fold(current, u64::min),
-            first,
-        )
-    }
-
-    /// Takes the files for free whose frames come before a number: a synced ledger says that they are not needed.
-    pub(crate) fn release(&mut self, first_frame: u64) {
-        while let Some(file) = self
-            .full
-            .pop_front_if(|file| file.first_number < first_frame)
-        {
-            self.give_up(file.path, file.len);
-        }
-    }
-
-    /// Orders the next spare file, unless it is on its way.
-    pub(crate) fn order_spare(&mut self) {
-        if self.ordered || self.line.is_none() {
-            return;
-        }
-        let (life, reuse) = (self.new_life(), self.free.pop());
-        let chore = Chore::Spare {
-            folder: self.folder.clone(),
-            len: self.file_len,
-            life,
-            reuse,
-        };
-        let keeper = self.line.as_ref().map(|line| &line.chores);
-        self.ordered = keeper.is_some_and(|keeper| keeper.send(chore).is_ok());
-    }
-
-    fn spare(&mut self) -> io::Result<JournalFile> {
-        self.order_spare();
-        self.ordered = false;
-        let spare = self.line.as_ref().map(|line| line.spares.recv());
-        match spare {
-            Some(Ok(spare)) => spare,
-            Some(Err(_)) => Err(io::Error::other("the journal's keeper has ended")),
-            None => {
-                let life = self.new_life();
-                JournalFile::create(&self.folder, self.file_len, life)
-            }
-        }
-    }
-
-    fn new_life(&mut self) -> Identity {
-        let life = Identity::new(self.strand, self.place.generation);
-        self.place.generation += 1;
-        life
     }
 }
 

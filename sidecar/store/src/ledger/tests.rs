@@ -1,6 +1,7 @@
 use boboyka_strand::RecordType;
 
 use super::*;
+use crate::change::Change;
 use crate::lane::Mark;
 
 fn page(frame: u64) -> Page {

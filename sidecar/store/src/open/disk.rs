@@ -200,14 +200,10 @@ fn page_of(
     summary: &Summary,
     sealed: Seq,
 ) -> Result<Page, OpenError> {
-    let mut entries = Vec::new();
-    for change in summary.changes() {
-        let put = change.put(&mut entries);
-        put.map_err(|source| OpenError::Tail {
-            path: PathBuf::from("ledger"),
-            source: source.into(),
-        })?;
-    }
+    let entries = summary.entries().map_err(|source| OpenError::Tail {
+        path: PathBuf::from("ledger"),
+        source: source.into(),
+    })?;
     let (generation, first_frame) = journal.needed(sealed);
     Ok(Page {
         strand,

@@ -31,6 +31,10 @@ pub(super) const KEY_ENTRY_LEN: usize = IdempotencyKey::LEN + 2;
 /// Positions in the indexes have 16 bits.
 pub(crate) const SEGMENT_MAX_BLOCKS: usize = u16::MAX as usize;
 
+/// The longest frame when decompressed: a record of the largest size and all that stands around it are far below. A
+/// damaged length must not make the store ask for gigabytes.
+pub(super) const FRAME_MAX_BYTES: u32 = 8 * 1024 * 1024;
+
 /// What is known of a segment without opening it; also the first part of its footer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentMeta {
@@ -106,6 +110,29 @@ pub(crate) struct Frame {
 pub(crate) struct Footer {
     pub(super) meta: SegmentMeta,
     pub(super) frames: Vec<Frame>,
+}
+
+impl Footer {
+    /// Whether its frames follow one another and hold what the segment holds. A reader skips a frame for what the list
+    /// says of it, so a list that is wrong would hide blocks.
+    pub(super) fn lists_all(&self) -> bool {
+        let (mut at, mut seq) = (HEADER_BYTES as u64, self.meta.before.seq);
+        let (mut hlc, mut counts) = (self.meta.before.hlc.get(), PerType::<u32>::default());
+        for frame in &self.frames {
+            if (frame.at, frame.first_seq) != (at, seq.saturating_add(1)) || frame.first_hlc <= hlc
+            {
+                return false;
+            }
+            at = at.saturating_add(u64::from(frame.len));
+            hlc = frame.first_hlc;
+            for (record_type, more) in frame.counts {
+                counts[record_type] = counts[record_type].saturating_add(u32::from(more));
+                seq = seq.saturating_add(u64::from(more));
+            }
+        }
+        let (end, head) = (self.meta.frames_end, &self.meta.head);
+        (at, seq, counts) == (end, head.seq, self.meta.counts) && hlc <= head.hlc.get()
+    }
 }
 
 /// A segment as the catalogue knows it.

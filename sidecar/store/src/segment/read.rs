@@ -9,9 +9,10 @@ use boboyka_strand::{Block, Break, ChainError, Hash, Seq, run};
 
 use super::bloom::Bloom;
 use super::format::{
-    END_MAGIC, Footer, Frame, HASH_ENTRY_LEN, HEADER_BYTES, KEY_ENTRY_LEN, MAGIC, Segment,
-    TRAILER_BYTES, TRAILER_LEN,
+    END_MAGIC, FRAME_MAX_BYTES, Footer, Frame, HASH_ENTRY_LEN, HEADER_BYTES, KEY_ENTRY_LEN, MAGIC,
+    Segment, TRAILER_BYTES, TRAILER_LEN,
 };
+use super::found;
 use super::index::{Checks, sum};
 use super::search::SortedIndex;
 use crate::error::ReadError;
@@ -21,10 +22,6 @@ use crate::stored::Stored as _;
 /// The longest footer that is read: one of a full segment of one-block frames is far below.
 const FOOTER_MAX_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The longest frame when decompressed: a record of the largest size and all that stands around it are far below. A
-/// damaged length must not make the store ask for gigabytes.
-const FRAME_MAX_BYTES: u32 = 8 * 1024 * 1024;
-
 /// A segment whose file is open and whose frames are known.
 pub(crate) struct OpenSegment<'a> {
     pub(super) segment: &'a Segment,
@@ -33,14 +30,15 @@ pub(crate) struct OpenSegment<'a> {
 }
 
 impl Segment {
-    /// Opens the file for reading blocks.
+    /// Opens the file for reading blocks, also without a footer that holds.
     pub(crate) fn open(&self) -> Result<OpenSegment<'_>, ReadError> {
         let file = self.open_file()?;
-        let footer = self.read_footer(&file)?;
+        let frames = self.read_footer(&file).map(|footer| footer.frames);
+        let frames = frames.or_else(|error| found::frames(self, &file).ok_or(error))?;
         Ok(OpenSegment {
             segment: self,
             file,
-            frames: footer.frames,
+            frames,
         })
     }
 
@@ -121,13 +119,19 @@ impl Segment {
     /// The same, without the index.
     fn scan(&self, hash: &Hash) -> Result<Vec<Seq>, ReadError> {
         let open = self.open()?;
+        let mut damage = None;
         for frame in open.frames() {
-            let blocks = open.read(frame)?;
-            if let Some(found) = blocks.iter().find(|block| block.hash == *hash) {
-                return Ok(vec![found.header.seq]);
+            match open.read(frame) {
+                Ok(blocks) => {
+                    if let Some(found) = blocks.iter().find(|block| block.hash == *hash) {
+                        return Ok(vec![found.header.seq]);
+                    }
+                }
+                // The block may well be in a frame that can be read.
+                Err(error) => damage = Some(error),
             }
         }
-        Ok(Vec::new())
+        damage.map_or(Ok(Vec::new()), Err)
     }
 
     /// The newest block with this idempotency key.
@@ -179,11 +183,13 @@ impl Segment {
         let end = self.file_len - TRAILER_LEN;
         let footer =
             footer_between(file, self.meta.footer_at(), end).map_err(|error| self.io(error))?;
-        if footer.meta == self.meta {
-            Ok(footer)
-        } else {
-            Err(self.damaged("its footer is not the one that was catalogued"))
+        if footer.meta != self.meta {
+            return Err(self.damaged("its footer is not the one that was catalogued"));
         }
+        if !footer.lists_all() {
+            return Err(self.damaged("its list of frames is damaged"));
+        }
+        Ok(footer)
     }
 
     pub(super) fn io(&self, source: io::Error) -> ReadError {
@@ -236,7 +242,9 @@ impl OpenSegment<'_> {
         self.file
             .read_exact_at(&mut packed, frame.at)
             .map_err(|e| self.segment.io(e))?;
-        zstd::bulk::decompress(&packed, frame.raw_len as usize)
+        // What the footer says of it may be damaged.
+        let raw_len = found::raw_len_of(&packed).unwrap_or(frame.raw_len);
+        zstd::bulk::decompress(&packed, raw_len as usize)
             .map_err(|error| Self::unreadable(frame, error.to_string()))
     }
 

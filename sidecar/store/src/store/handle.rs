@@ -62,14 +62,16 @@ impl Store {
             rebuilt: opened.rebuilt,
             poison: Poison::new(),
             quarantine,
-            _lock: lock,
+            lock,
         });
         let (tasks, receiver) = sync_channel(TASKS_MAX);
         let (chores, keeper_chores) = sync_channel(TASKS_MAX);
         let (spares, line_spares) = channel();
+        let noted = opened.summary.noted.clone();
         let keeper = Keeper {
             shared: Arc::clone(&shared),
             ledger: opened.ledger,
+            summary: opened.summary,
             spares,
         };
         opened.journal.connect(Line {
@@ -86,9 +88,8 @@ impl Store {
             journal: opened.journal,
             chores,
             checkpointing: false,
-            marks: opened.marks,
-            phase: opened.phase,
-            noted: opened.noted,
+            entries: Vec::new(),
+            noted,
             data_dir,
             policy: Policy::default(),
         };
@@ -204,11 +205,6 @@ impl Store {
     /// Whether the store is poisoned.
     pub fn is_poisoned(&self) -> bool {
         self.shared.poison.is_set()
-    }
-
-    /// Makes the store acknowledge nothing any more, because its folder is not what it was.
-    pub fn poison(&self, reason: String) {
-        self.shared.poison.set(reason);
     }
 
     /// Writes what waits, refuses what comes later, and returns when the disk is at rest. Blocking.

@@ -7,10 +7,7 @@ use crate::error::TailError;
 pub(super) fn read_run_key(key: &[u8]) -> Result<(Seq, u8), TailError> {
     match key.split_first_chunk() {
         Some((seq, [piece])) => Ok((Seq::from_be_bytes(*seq), *piece)),
-        _ => Err(TailError::Value {
-            what: "run",
-            why: "its key has another length".to_owned(),
-        }),
+        _ => Err(misshapen("run")),
     }
 }
 
@@ -20,4 +17,17 @@ pub(super) fn letter_key(lane: RecordType, seq: Seq) -> [u8; 9] {
         *place = seq.to_be_bytes();
     }
     key
+}
+
+/// The seq in a dead letter's key.
+pub(super) fn read_letter_key(key: &[u8]) -> Result<Seq, TailError> {
+    match key.split_last_chunk() {
+        Some(([_], seq)) => Ok(Seq::from_be_bytes(*seq)),
+        _ => Err(misshapen("dead letter")),
+    }
+}
+
+fn misshapen(what: &'static str) -> TailError {
+    let why = "its key has another length".to_owned();
+    TailError::Value { what, why }
 }

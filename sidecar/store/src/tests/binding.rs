@@ -51,8 +51,7 @@ async fn a_pruning_is_recorded_with_its_range_and_the_hash_at_the_floor() {
         let whole = verdict(&store);
         assert!(whole.ok && whole.reason.is_none(), "{whole:?}");
     }
-    store.close();
-    drop(store);
+    close(store);
     let offline = verify_offline(dir.path(), |_| ControlFlow::Continue(())).unwrap();
     assert!(offline.ok && offline.reason.is_none(), "{offline:?}");
 }
@@ -66,14 +65,12 @@ async fn a_floor_that_was_raised_by_hand_is_named_by_no_record() {
         if pruned_before {
             store.prune(all_but_some(&store), false).await.unwrap();
         }
-        store.close();
-        drop(store);
+        close(store);
         // After another start the ledger says all that there is.
-        let store = Store::open(options(dir.path())).unwrap();
+        let store = opened(dir.path());
         assert!(verdict(&store).ok);
         let oldest = store.shared.state().memory().segments()[0].clone();
-        store.close();
-        drop(store);
+        close(store);
         let found = Ledger::read(dir.path());
         let (mut ledger, mut page) = (found.ledger, found.page.unwrap());
         let mut raised = page.summary().unwrap().floor;
@@ -83,7 +80,7 @@ async fn a_floor_that_was_raised_by_hand_is_named_by_no_record() {
         ledger.write(&page).unwrap();
         fs::remove_file(oldest.path()).unwrap();
         let offline = verify_offline(dir.path(), |_| ControlFlow::Continue(())).unwrap();
-        let store = Store::open(options(dir.path())).unwrap();
+        let store = opened(dir.path());
         assert_eq!(store.view().floor.head, oldest.meta.head);
         for found in [offline, verdict(&store)] {
             assert_eq!(
@@ -102,8 +99,7 @@ async fn a_floor_of_an_earlier_version_is_bound_by_the_next_pruning() {
     let dir = tempfile::tempdir().unwrap();
     let store = strand_in(dir.path(), Phase::DualWrite).await;
     store.prune(all_but_some(&store), false).await.unwrap();
-    store.close();
-    drop(store);
+    close(store);
     drop(Store::open(options(dir.path())).map(|store| store.close()));
     // A ledger as it was written before there were bindings.
     let found = Ledger::read(dir.path());
@@ -116,7 +112,7 @@ async fn a_floor_of_an_earlier_version_is_bound_by_the_next_pruning() {
     }
     ledger.write(&page).unwrap();
     for _ in 0..2 {
-        let store = Store::open(options(dir.path())).unwrap();
+        let store = opened(dir.path());
         let floor = store.view().floor.head.seq;
         let binding = store.shared.state().memory().binding();
         assert_eq!(binding, Binding::Earlier(floor));
@@ -129,7 +125,7 @@ async fn a_floor_of_an_earlier_version_is_bound_by_the_next_pruning() {
         );
         store.close();
     }
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     store.prune(EVERYTHING, false).await.unwrap();
     let whole = verdict(&store);
     assert!(whole.ok && whole.reason.is_none(), "{whole:?}");

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use boboyka_strand::Head;
 
+use super::pruning::EVERYTHING;
 use super::*;
 use crate::journal::{files_in, scan};
-use crate::segment::Segment;
 
 /// The journal's file with the highest generation, with the places of the frames in it that have blocks.
 fn newest_file(dir: &Path) -> (PathBuf, Vec<(u64, u64)>) {
@@ -27,13 +27,9 @@ fn newest_file(dir: &Path) -> (PathBuf, Vec<(u64, u64)>) {
 /// Flips a bit in the frame of a file that begins with a seq.
 fn flip(path: &Path, first: Seq) {
     let mut bytes = fs::read(path).unwrap();
-    let magic = b"BBKFRM\0\x01";
-    let seq = first.to_be_bytes();
-    let at = (0..bytes.len())
-        .step_by(512)
-        .find(|at| bytes[*at..].starts_with(magic) && bytes[*at + 40..*at + 48] == seq)
-        .unwrap();
-    bytes[at + 100] ^= 1;
+    let frames = frames_in(&bytes);
+    let (at, _) = frames.iter().find(|frame| frame.1 == first).unwrap();
+    bytes[*at + 100] ^= 1;
     fs::write(path, bytes).unwrap();
 }
 
@@ -46,22 +42,23 @@ async fn heads(store: &Store, count: u64) -> Vec<Head> {
     heads
 }
 
-fn reopened(dir: &Path) -> Store {
-    Store::open(options(dir)).unwrap()
+/// A closed strand of ten commits, with the head after each.
+async fn closed_strand() -> (tempfile::TempDir, Vec<Head>) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = opened(dir.path());
+    let heads = heads(&store, 10).await;
+    close(store);
+    (dir, heads)
 }
 
 #[tokio::test]
 async fn records_behind_a_damaged_frame_are_kept_and_the_gap_is_told_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = reopened(dir.path());
-    let heads = heads(&store, 10).await;
-    store.close();
-    drop(store);
+    let (dir, heads) = closed_strand().await;
     let (path, frames) = newest_file(dir.path());
     assert!(frames.contains(&(5, 5)), "{frames:?}");
     flip(&path, 5);
     for round in 0..3 {
-        let store = reopened(dir.path());
+        let store = opened(dir.path());
         assert_eq!(store.view().head.seq, 10 + round);
         for head in &heads {
             let (found, by_hash) = (store.block(head.seq), store.block_by_hash(&head.hash));
@@ -92,26 +89,15 @@ async fn records_behind_a_damaged_frame_are_kept_and_the_gap_is_told_once() {
 
 #[tokio::test]
 async fn a_gap_outlives_sealing_and_goes_with_what_is_pruned_above_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = reopened(dir.path());
-    heads(&store, 10).await;
-    store.close();
-    drop(store);
+    let (dir, _) = closed_strand().await;
     flip(&newest_file(dir.path()).0, 5);
-    let store = reopened(dir.path());
-    fill(&store, 0, 2_000).await;
-    wait_for_segments(&store, 3).await;
-    store.close();
-    drop(store);
-    let store = reopened(dir.path());
+    let store = filled(dir.path(), 2_000, 3).await;
+    close(store);
+    let store = opened(dir.path());
     let found = verdict(&store);
     assert_eq!(found.broken_seq, Some(5));
     assert_eq!(found.verified, found.head.seq - 1);
-    let everything = Policy {
-        max_age_ms: None,
-        max_size_bytes: Some(1),
-    };
-    store.prune(everything, false).await.unwrap();
+    store.prune(EVERYTHING, false).await.unwrap();
     assert!(store.view().floor.head.seq > 5);
     assert!(verdict(&store).ok);
     store.close();
@@ -119,14 +105,10 @@ async fn a_gap_outlives_sealing_and_goes_with_what_is_pruned_above_it() {
 
 #[tokio::test]
 async fn a_strand_whose_end_is_lost_goes_on_above_what_was_acknowledged() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = reopened(dir.path());
-    let heads = heads(&store, 10).await;
-    store.close();
-    drop(store);
+    let (dir, heads) = closed_strand().await;
     let (path, _) = newest_file(dir.path());
     (8..=10).for_each(|seq| flip(&path, seq));
-    let store = reopened(dir.path());
+    let store = opened(dir.path());
     assert_eq!(store.view().head.seq, 10);
     assert_eq!(store.view().head.hash, heads[9].hash);
     assert!(matches!(
@@ -135,9 +117,8 @@ async fn a_strand_whose_end_is_lost_goes_on_above_what_was_acknowledged() {
     ));
     let appended = store.append(vec![record(1)]).await.unwrap()[0].unwrap();
     assert_eq!((appended.seq, appended.parent_hash), (11, heads[9].hash));
-    store.close();
-    drop(store);
-    let store = reopened(dir.path());
+    close(store);
+    let store = opened(dir.path());
     let found = verdict(&store);
     assert_eq!(
         (found.ok, found.broken_seq, found.verified),
@@ -150,16 +131,15 @@ async fn a_strand_whose_end_is_lost_goes_on_above_what_was_acknowledged() {
 #[tokio::test]
 async fn a_frame_that_was_never_acknowledged_is_dropped_silently() {
     let dir = tempfile::tempdir().unwrap();
-    let store = reopened(dir.path());
+    let store = opened(dir.path());
     heads(&store, 9).await;
     let acknowledged = fs::read(dir.path().join("acknowledged")).unwrap();
     store.append(vec![record(10)]).await.unwrap();
-    store.close();
-    drop(store);
+    close(store);
     fs::write(dir.path().join("acknowledged"), acknowledged).unwrap();
     flip(&newest_file(dir.path()).0, 10);
     for _ in 0..2 {
-        let store = reopened(dir.path());
+        let store = opened(dir.path());
         assert_eq!(store.view().head.seq, 9);
         assert!(store.quarantined().is_empty(), "{:?}", store.quarantined());
         assert!(verdict(&store).ok);
@@ -170,29 +150,17 @@ async fn a_frame_that_was_never_acknowledged_is_dropped_silently() {
 #[tokio::test]
 async fn a_tail_that_can_t_be_read_is_made_anew_and_nothing_is_lost() {
     let dir = tempfile::tempdir().unwrap();
-    let store = reopened(dir.path());
-    fill(&store, 0, 2_000).await;
-    wait_for_segments(&store, 2).await;
+    let store = filled(dir.path(), 2_000, 2).await;
     let lane = RecordType::AuditLog;
     let mark = Mark {
         seq: 8,
         mirrored: 3,
         dead_lettered: 1,
     };
-    let letter = DeadLetter {
-        record_type: lane,
-        seq: 4,
-        record_hash: Hash::ZERO,
-        code: "23514".to_owned(),
-        message: "refused".to_owned(),
-        attempts: 1,
-        since_ms: 1,
-    };
-    let letters = vec![letter];
+    let letters = vec![dead_letter(lane, 4)];
     store.advance(lane, mark, letters.clone()).await.unwrap();
     let view = store.view();
-    store.close();
-    drop(store);
+    close(store);
     let tail = dir.path().join("tail");
     let damages: [&dyn Fn(); 3] = [
         &|| fs::write(tail.join("db"), vec![0x5a; 200_000]).unwrap(),
@@ -201,7 +169,7 @@ async fn a_tail_that_can_t_be_read_is_made_anew_and_nothing_is_lost() {
     ];
     for damage in damages {
         damage();
-        let store = reopened(dir.path());
+        let store = opened(dir.path());
         assert!(store.tail_rebuilt().is_some());
         assert!(store.quarantined().is_empty(), "{:?}", store.quarantined());
         let now = store.view();
@@ -209,9 +177,8 @@ async fn a_tail_that_can_t_be_read_is_made_anew_and_nothing_is_lost() {
         assert_eq!((now.marks, now.counts), (view.marks, view.counts));
         assert_eq!(store.dead_letters(lane, 0, 9).unwrap(), letters);
         assert!(verdict(&store).ok);
-        store.close();
-        drop(store);
-        let store = reopened(dir.path());
+        close(store);
+        let store = opened(dir.path());
         assert_eq!(store.tail_rebuilt(), None, "it is told once");
         store.close();
     }
@@ -220,11 +187,10 @@ async fn a_tail_that_can_t_be_read_is_made_anew_and_nothing_is_lost() {
 #[tokio::test]
 async fn leftover_snapshots_and_torn_settings_of_the_engine_are_no_damage() {
     let dir = tempfile::tempdir().unwrap();
-    let store = reopened(dir.path());
+    let store = opened(dir.path());
     fill(&store, 0, 300).await;
     let head = store.view().head;
-    store.close();
-    drop(store);
+    close(store);
     for (name, content) in [
         ("snap.0000000000000001.generating", vec![]),
         ("snap.00000000000000FF", vec![]),
@@ -233,7 +199,7 @@ async fn leftover_snapshots_and_torn_settings_of_the_engine_are_no_damage() {
         ("conf", vec![0; 63]),
     ] {
         fs::write(dir.path().join("tail").join(name), content).unwrap();
-        let store = reopened(dir.path());
+        let store = opened(dir.path());
         assert_eq!((store.view().head, store.tail_rebuilt()), (head, None));
         assert!(store.quarantined().is_empty(), "{:?}", store.quarantined());
         store.close();
@@ -243,12 +209,9 @@ async fn leftover_snapshots_and_torn_settings_of_the_engine_are_no_damage() {
 #[tokio::test]
 async fn one_damaged_copy_of_ledger_or_header_is_no_loss() {
     let dir = tempfile::tempdir().unwrap();
-    let store = reopened(dir.path());
-    fill(&store, 0, 2_000).await;
-    wait_for_segments(&store, 2).await;
+    let store = filled(dir.path(), 2_000, 2).await;
     let view = store.view();
-    store.close();
-    drop(store);
+    close(store);
     for slot in ["ledger-0", "ledger-1"] {
         let path = dir.path().join(slot);
         let mut bytes = fs::read(&path).unwrap();
@@ -260,7 +223,7 @@ async fn one_damaged_copy_of_ledger_or_header_is_no_loss() {
             bytes[20] ^= 1;
             fs::write(&path, bytes).unwrap();
         }
-        let store = reopened(dir.path());
+        let store = opened(dir.path());
         let now = store.view();
         assert_eq!((now.head, now.counts), (view.head, view.counts), "{slot}");
         assert!(store.quarantined().is_empty(), "{:?}", store.quarantined());
@@ -272,16 +235,13 @@ async fn one_damaged_copy_of_ledger_or_header_is_no_loss() {
 #[tokio::test]
 async fn a_strand_without_a_ledger_goes_on_with_what_tail_and_journal_say() {
     let dir = tempfile::tempdir().unwrap();
-    let store = reopened(dir.path());
-    fill(&store, 0, 2_000).await;
-    wait_for_segments(&store, 2).await;
+    let store = filled(dir.path(), 2_000, 2).await;
     let view = store.view();
-    store.close();
-    drop(store);
+    close(store);
     for slot in ["ledger-0", "ledger-1"] {
         fs::write(dir.path().join(slot), vec![7; 64 * 1024]).unwrap();
     }
-    let store = reopened(dir.path());
+    let store = opened(dir.path());
     let now = store.view();
     assert_eq!((now.head, now.counts), (view.head, view.counts));
     assert!(verdict(&store).ok);
@@ -291,20 +251,16 @@ async fn a_strand_without_a_ledger_goes_on_with_what_tail_and_journal_say() {
 
 #[tokio::test]
 async fn what_lies_in_quarantine_is_recorded_in_the_strand_exactly_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = reopened(dir.path());
-    heads(&store, 10).await;
-    store.close();
-    drop(store);
+    let (dir, _) = closed_strand().await;
     flip(&newest_file(dir.path()).0, 5);
     for _ in 0..3 {
         // The first start is killed before it records anything.
-        let store = reopened(dir.path());
+        let store = opened(dir.path());
         assert_eq!((store.view().head.seq, store.quarantined().len()), (10, 2));
         store.close();
     }
     for _ in 0..3 {
-        let store = reopened(dir.path());
+        let store = opened(dir.path());
         store.record_quarantined().await.unwrap();
         store.record_quarantined().await.unwrap();
         assert_eq!(store.view().head.seq, 12);
@@ -316,14 +272,14 @@ async fn what_lies_in_quarantine_is_recorded_in_the_strand_exactly_once() {
 async fn many_starts_take_no_more_disk_than_one() {
     let dir = tempfile::tempdir().unwrap();
     for n in 0..12 {
-        let store = reopened(dir.path());
+        let store = opened(dir.path());
         store.append(vec![record(n)]).await.unwrap();
         assert_eq!(store.view().head.seq, n + 1);
         store.close();
     }
     let files = fs::read_dir(dir.path().join("journal")).unwrap().count();
     assert!(files <= 5, "{files} files");
-    let store = reopened(dir.path());
+    let store = opened(dir.path());
     assert!(verdict(&store).ok);
     store.close();
 }
@@ -331,104 +287,15 @@ async fn many_starts_take_no_more_disk_than_one() {
 #[tokio::test]
 async fn files_of_the_journal_are_used_again() {
     let dir = tempfile::tempdir().unwrap();
-    let store = reopened(dir.path());
-    fill(&store, 0, 20_000).await;
-    wait_for_segments(&store, 30).await;
+    let store = filled(dir.path(), 20_000, 30).await;
     let files = fs::read_dir(dir.path().join("journal")).unwrap().count();
     assert!(files <= 12, "{files} files");
     let head = store.view().head;
-    store.close();
-    drop(store);
-    let store = reopened(dir.path());
+    close(store);
+    let store = opened(dir.path());
     assert_eq!(store.view().head, head);
     assert!(verdict(&store).ok);
     store.close();
-}
-
-/// Flips a bit in the first segment's file, `offset` bytes behind the place that `place` tells.
-fn flip_in_segment(dir: &Path, store: &Store, place: impl Fn(&Segment) -> u64) {
-    let segment = store.shared.state().memory().segments()[0].clone();
-    let path = dir
-        .join("segments")
-        .join(segment.path().file_name().unwrap());
-    let mut bytes = fs::read(&path).unwrap();
-    bytes[usize::try_from(place(&segment)).unwrap()] ^= 1;
-    fs::write(path, bytes).unwrap();
-}
-
-async fn keyed_strand(dir: &Path) -> (Store, Vec<Appended>) {
-    let store = reopened(dir);
-    let records = (0..600).map(|n| keyed(n, &format!("k{n}")));
-    let appended = store.append(records.collect()).await.unwrap();
-    wait_for_segments(&store, 1).await;
-    store.close();
-    drop(store);
-    let appended = appended.into_iter().map(Result::unwrap);
-    (reopened(dir), appended.collect())
-}
-
-#[tokio::test]
-async fn a_flipped_bit_anywhere_in_a_hash_index_hides_no_record() {
-    for place in [0, 4, 1_800, 3_594] {
-        let dir = tempfile::tempdir().unwrap();
-        let (store, appended) = keyed_strand(dir.path()).await;
-        flip_in_segment(dir.path(), &store, |segment| {
-            segment.meta.frames_end + place
-        });
-        for receipt in &appended {
-            let block = store.block_by_hash(&receipt.hash).unwrap().unwrap();
-            assert_eq!(block.header.seq, receipt.seq);
-        }
-        assert_eq!(store.block_by_hash(&Hash::ZERO).unwrap(), None);
-        // No record was altered, and a check does not say so.
-        let found = verdict(&store);
-        let reason = found.reason.unwrap();
-        assert!(
-            !found.ok && reason.contains("hash index is damaged"),
-            "{reason}"
-        );
-        store.close();
-    }
-}
-
-#[tokio::test]
-async fn a_flipped_bit_in_a_key_index_or_its_filter_appends_nothing_twice() {
-    for (place, filter) in [
-        (0, false),
-        (3_000, false),
-        (7_199, false),
-        (0, true),
-        (700, true),
-    ] {
-        let dir = tempfile::tempdir().unwrap();
-        let (store, appended) = keyed_strand(dir.path()).await;
-        flip_in_segment(dir.path(), &store, |segment| {
-            let keys = segment.meta.frames_end + segment.meta.len() * 6;
-            place
-                + if filter {
-                    keys + u64::from(segment.meta.keys) * 12
-                } else {
-                    keys
-                }
-        });
-        store.close();
-        drop(store);
-        let store = reopened(dir.path());
-        let head = store.view().head;
-        for n in (0..600).step_by(7) {
-            let again = store
-                .append(vec![keyed(n, &format!("k{n}"))])
-                .await
-                .unwrap();
-            let first = &appended[usize::try_from(n).unwrap()];
-            match again[0] {
-                Ok(receipt) => assert_eq!((receipt.seq, receipt.replayed), (first.seq, true)),
-                Err(conflict) => assert_eq!(conflict, KeyConflict::Unreadable),
-            }
-        }
-        assert_eq!(store.view().head, head);
-        store.close();
-    }
 }
 
 #[tokio::test]
@@ -438,7 +305,7 @@ async fn a_first_start_that_was_killed_while_it_made_a_file_is_no_damage() {
     let cut_short = dir.path().join("journal/00000000000000000001.journal");
     fs::write(cut_short, vec![0; 100_000]).unwrap();
     for n in 0..4 {
-        let store = reopened(dir.path());
+        let store = opened(dir.path());
         assert_eq!(store.view().head.seq, n);
         store.append(vec![record(n)]).await.unwrap();
         assert!(store.quarantined().is_empty(), "{:?}", store.quarantined());
@@ -451,7 +318,7 @@ async fn commits_of_all_sizes_leave_a_journal_that_opens_without_an_alarm() {
     let dir = tempfile::tempdir().unwrap();
     let mut total = 0;
     for round in 0..6 {
-        let store = reopened(dir.path());
+        let store = opened(dir.path());
         assert_eq!(store.view().head.seq, total);
         assert!(store.quarantined().is_empty(), "{:?}", store.quarantined());
         for n in 0..30u64 {
@@ -474,7 +341,7 @@ async fn commits_of_all_sizes_leave_a_journal_that_opens_without_an_alarm() {
         assert!(files < 60, "{files} files");
         store.close();
     }
-    let store = reopened(dir.path());
+    let store = opened(dir.path());
     let found = verdict(&store);
     assert!(found.ok && found.verified == total, "{found:?}");
     store.close();

@@ -1,5 +1,6 @@
 //! Strands that earlier versions wrote: pruned, sealed, with a tail, marks, dead letters and a change of phase. The
-//! second one, of the first version with a journal, comes without the index of its tail.
+//! second one, of the first version with a journal, and the third one, of the first that records its prunings, come
+//! without the index of their tails.
 
 use boboyka_strand::{PayloadJson, Seq};
 use serde_json::{Value, json};
@@ -17,19 +18,6 @@ fn copy_of(name: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     copy_folder(&from, dir.path());
     dir
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_folder(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 /// What the version that wrote the strand said of it.
@@ -99,7 +87,7 @@ fn found(store: &Store) -> Value {
 #[test]
 fn a_strand_of_the_first_version_opens_with_all_that_it_held() {
     let dir = copy();
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     assert_eq!(found(&store), expected());
     assert!(store.quarantined().is_empty(), "{:?}", store.quarantined());
     let whole = verdict(&store);
@@ -119,7 +107,7 @@ fn a_strand_of_the_first_version_opens_with_all_that_it_held() {
 #[tokio::test]
 async fn a_strand_of_the_first_version_goes_on_and_is_the_same_after_a_restart() {
     let dir = copy();
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     let before = store.view();
     let lane = RecordType::AgentHealth;
     let letters = store.dead_letters(lane, 0, 1).unwrap();
@@ -134,9 +122,8 @@ async fn a_strand_of_the_first_version_goes_on_and_is_the_same_after_a_restart()
         before.marks[lane].dead_lettered - 1
     );
     assert_eq!(view.head.seq, before.head.seq + 1);
-    store.close();
-    drop(store);
-    let store = Store::open(options(dir.path())).unwrap();
+    close(store);
+    let store = opened(dir.path());
     assert_eq!(
         (store.view().marks, store.view().phase),
         (view.marks, view.phase)
@@ -149,7 +136,7 @@ async fn a_strand_of_the_first_version_goes_on_and_is_the_same_after_a_restart()
 fn a_strand_of_the_first_version_whose_tail_is_lost_keeps_floor_and_phase() {
     let dir = copy();
     fs::write(dir.path().join("tail/db"), [0xff; 4096]).unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     let (view, expected) = (store.view(), expected());
     assert_eq!(view.floor.head.seq, expected["floor"]["seq"]);
     assert_eq!(view.footprint.segments, 1);
@@ -166,22 +153,37 @@ fn a_strand_of_the_first_version_whose_tail_is_lost_keeps_floor_and_phase() {
     store.close();
 }
 
-#[tokio::test]
-async fn a_strand_with_a_journal_opens_with_all_that_it_held_and_goes_on() {
-    let dir = copy_of("strand-v2");
+/// Opens the strand some times, appends to it, and returns what the first check noted.
+async fn goes_on(name: &str) -> Option<String> {
+    let dir = copy_of(name);
+    let mut notes = Vec::new();
     for round in 0..3 {
-        let store = Store::open(options(dir.path())).unwrap();
+        let store = opened(dir.path());
         if round == 0 {
-            assert_eq!(found(&store), expected_of("strand-v2"));
+            assert_eq!(found(&store), expected_of(name));
         }
         assert!(store.quarantined().is_empty(), "{:?}", store.quarantined());
         let whole = verdict(&store);
         assert!(whole.ok, "{whole:?}");
+        notes.push(whole.reason);
         let again = store.append(vec![keyed(7, "k")]).await.unwrap();
         assert!(again[0].unwrap().replayed || round == 0, "{again:?}");
         store.append(vec![record(1)]).await.unwrap();
         store.close();
     }
+    assert!(notes.iter().all(|note| *note == notes[0]), "{notes:?}");
+    notes.remove(0)
+}
+
+#[tokio::test]
+async fn a_strand_with_a_journal_opens_with_all_that_it_held_and_goes_on() {
+    let note = goes_on("strand-v2").await.unwrap();
+    assert!(note.contains("before records of pruning"), "{note}");
+}
+
+#[tokio::test]
+async fn a_strand_with_a_bound_floor_opens_with_all_that_it_held_and_goes_on() {
+    assert_eq!(goes_on("strand-v3").await, None);
 }
 
 /// Opening a strand of the first version was cut short after it wrote the journal and before it wrote the ledger, or
@@ -192,12 +194,11 @@ fn a_strand_of_the_first_version_is_converted_once_however_often_that_is_cut_sho
     let tail = tempfile::tempdir().unwrap();
     copy_folder(&dir.path().join("tail"), tail.path());
     for cut_short in [&["ledger-0", "ledger-1"][..], &[][..], &["ledger-0"][..]] {
-        let store = Store::open(options(dir.path())).unwrap();
+        let store = opened(dir.path());
         assert_eq!(found(&store), expected());
         assert!(store.quarantined().is_empty(), "{:?}", store.quarantined());
         assert!(verdict(&store).ok);
-        store.close();
-        drop(store);
+        close(store);
         for name in cut_short {
             fs::remove_file(dir.path().join(name)).unwrap();
         }

@@ -29,9 +29,7 @@ fn seqs(pages: &[Page]) -> Vec<Seq> {
 #[tokio::test]
 async fn a_page_ends_at_its_bytes_and_the_next_one_goes_on_there() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
-    fill(&store, 0, 900).await;
-    wait_for_segments(&store, 1).await;
+    let store = filled(dir.path(), 900, 1).await;
     let query = PageQuery {
         max_payload_bytes: 1_000,
         ..everything(&store)
@@ -63,9 +61,7 @@ async fn a_page_ends_at_its_bytes_and_the_next_one_goes_on_there() {
 #[tokio::test]
 async fn the_walk_goes_on_behind_a_damaged_segment_and_names_what_is_missing() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
-    fill(&store, 0, 3_000).await;
-    wait_for_segments(&store, 4).await;
+    let store = filled(dir.path(), 3_000, 4).await;
     let damaged = store.shared.state().memory().segments()[1].clone();
     let (first, last) = (damaged.meta.first_seq(), damaged.meta.head.seq);
     let file = fs::File::options()
@@ -100,7 +96,7 @@ async fn the_walk_goes_on_behind_a_damaged_segment_and_names_what_is_missing() {
 #[tokio::test]
 async fn a_page_by_time_does_not_read_segments_that_begin_later() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     for round in 0..4 {
         fill(&store, round * 1_000, 1_000).await;
         // The next segment begins at a later millisecond.

@@ -5,6 +5,8 @@ use boboyka_strand::PayloadJson;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::change::Change;
+use crate::ledger::Ledger;
 use crate::phase::RecordedPhase;
 
 fn data(block: &Block) -> Value {
@@ -37,7 +39,7 @@ fn changes(store: &Store) -> Vec<(Seq, Value)> {
 #[tokio::test]
 async fn a_change_of_phase_is_recorded_once_and_outlives_sealing_and_restarts() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     assert_eq!(store.view().phase, None);
     fill(&store, 0, 10).await;
     let first = store.set_phase(Phase::DualWrite, 1).await.unwrap();
@@ -58,10 +60,9 @@ async fn a_change_of_phase_is_recorded_once_and_outlives_sealing_and_restarts() 
     let cut_over = store.set_phase(Phase::CutOver, 4).await.unwrap();
     assert_eq!(cut_over.mirror_until, Some(10), "the boundary stays");
     assert_eq!(*store.watch_phase().borrow(), Some(cut_over));
-    store.close();
-    drop(store);
+    close(store);
 
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     assert_eq!(store.view().phase, Some(cut_over));
     let back = store.set_phase(Phase::DualWrite, 5).await.unwrap();
     assert_eq!(back.mirror_until, None);
@@ -84,7 +85,7 @@ async fn a_change_of_phase_is_recorded_once_and_outlives_sealing_and_restarts() 
 #[tokio::test]
 async fn a_first_phase_other_than_dual_write_is_a_change_from_it() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     let state = store.set_phase(Phase::MigrateInternals, 1).await.unwrap();
     assert_eq!(state.mirror_until, Some(0));
     assert_eq!(changes(&store)[0].1["from"], "DualWrite");
@@ -93,7 +94,7 @@ async fn a_first_phase_other_than_dual_write_is_a_change_from_it() {
 #[tokio::test]
 async fn a_phase_whose_record_is_not_in_the_strand_gives_way_to_the_one_before() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     let dual_write = store.set_phase(Phase::DualWrite, 1).await.unwrap();
     fill(&store, 0, 10).await;
     // What a crash leaves that cut the commit short: the phase is there, its record is not.
@@ -106,12 +107,14 @@ async fn a_phase_whose_record_is_not_in_the_strand_gives_way_to_the_one_before()
         record: Some((11, Hash::from_bytes([7; 32]))),
         before: Some(dual_write),
     };
-    store.shared.tail.put_phase(&cut_short).unwrap();
-    store.shared.tail.flush().unwrap();
-    store.close();
-    drop(store);
+    close(store);
+    drop(Store::open(options(dir.path())).map(|store| store.close()));
+    let found = Ledger::read(dir.path());
+    let (mut ledger, mut page) = (found.ledger, found.page.unwrap());
+    Change::Phase(cut_short).put(&mut page.entries).unwrap();
+    ledger.write(&page).unwrap();
     for _ in 0..2 {
-        let store = Store::open(options(dir.path())).unwrap();
+        let store = opened(dir.path());
         assert_eq!(store.view().phase, Some(dual_write));
         // Another block in the record's place does not bring the phase back.
         fill(&store, 0, 3).await;
@@ -135,7 +138,7 @@ async fn a_nearly_full_disk_takes_a_change_of_phase() {
 #[tokio::test]
 async fn no_lane_reads_a_record_from_behind_the_boundary_also_under_load() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     store.set_phase(Phase::DualWrite, 1).await.unwrap();
     let writers: Vec<_> = (0..8)
         .map(|writer| {
@@ -200,7 +203,7 @@ async fn no_lane_reads_a_record_from_behind_the_boundary_also_under_load() {
 #[tokio::test]
 async fn a_place_is_settled_once_its_records_are_however_far_an_idle_lanes_mark_lags() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     store.set_phase(Phase::DualWrite, 1).await.unwrap();
     assert!(
         store.view().has_settled(&store.view()),
@@ -244,15 +247,14 @@ async fn a_place_is_settled_once_its_records_are_however_far_an_idle_lanes_mark_
 #[tokio::test]
 async fn a_strand_that_lost_its_tail_still_obeys_its_phase_and_knows_its_boundary() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     fill(&store, 0, 10).await;
     let state = store.set_phase(Phase::MigrateInternals, 1).await.unwrap();
     fill(&store, 0, 2_000).await;
     wait_for_segments(&store, 3).await;
-    store.close();
-    drop(store);
+    close(store);
     fs::remove_dir_all(dir.path().join("tail")).unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     assert_eq!(store.view().phase, Some(state));
     assert_eq!(changes(&store).len(), 1);
 }

@@ -11,7 +11,7 @@ pub(super) const EVERYTHING: Policy = Policy {
 
 /// A strand of some sealed segments, in a phase.
 pub(super) async fn strand_in(dir: &Path, phase: Phase) -> Store {
-    let store = Store::open(options(dir)).unwrap();
+    let store = opened(dir);
     store.set_phase(Phase::DualWrite, 1).await.unwrap();
     if !phase.mirrors() {
         store.set_phase(phase, 2).await.unwrap();
@@ -109,10 +109,9 @@ async fn what_is_pruned_is_gone_from_the_disk_and_told_and_the_rest_holds_from_t
     assert_eq!((status.pruned_seq, status.blocked_by), (ends[1], None));
     let counts = with_record_of_pruning(counts);
     assert_eq!(store.view().counts, counts, "pruned records count too");
-    store.close();
-    drop(store);
+    close(store);
 
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     assert_eq!((store.view().floor, store.view().counts), (floor, counts));
     let head = store.view().head;
     let whole = verdict(&store);
@@ -196,22 +195,10 @@ async fn mirror_all_to_the_end(store: &Store) {
     }
 }
 
-fn dead_letter(lane: RecordType, seq: Seq) -> DeadLetter {
-    DeadLetter {
-        record_type: lane,
-        seq,
-        record_hash: Hash::ZERO,
-        code: "23514".to_owned(),
-        message: "refused".to_owned(),
-        attempts: 1,
-        since_ms: 1,
-    }
-}
-
 #[tokio::test]
 async fn a_lane_with_few_records_holds_up_only_what_it_has_not_mirrored() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     store.set_phase(Phase::DualWrite, 1).await.unwrap();
     let rare = || {
         let data = r#"{"project_id":"p","build_id":"b","status":"queued"}"#;
@@ -249,7 +236,7 @@ async fn a_lane_with_few_records_holds_up_only_what_it_has_not_mirrored() {
 #[tokio::test]
 async fn what_a_rollback_would_mirror_stays_until_the_cutover_and_then_is_counted() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     store.set_phase(Phase::DualWrite, 1).await.unwrap();
     fill(&store, 0, 1_500).await;
     store.set_phase(Phase::MigrateInternals, 2).await.unwrap();
@@ -302,9 +289,8 @@ async fn backlogs_after_a_cutovers_pruning_are_right_after_a_restart_too() {
     store.prune(EVERYTHING, true).await.unwrap();
     store.set_phase(Phase::DualWrite, 4).await.unwrap();
     let backlogs = RecordType::ALL.map(|lane| store.view().backlog(lane));
-    store.close();
-    drop(store);
-    let store = Store::open(options(dir.path())).unwrap();
+    close(store);
+    let store = opened(dir.path());
     assert_eq!(
         RecordType::ALL.map(|lane| store.view().backlog(lane)),
         backlogs
@@ -319,7 +305,7 @@ async fn backlogs_after_a_cutovers_pruning_are_right_after_a_restart_too() {
 #[tokio::test]
 async fn a_cutover_takes_dead_letters_along_but_nothing_that_a_lane_still_owes() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     store.set_phase(Phase::DualWrite, 1).await.unwrap();
     fill(&store, 0, 1_500).await;
     store.set_phase(Phase::CutOver, 2).await.unwrap();
@@ -352,7 +338,7 @@ async fn a_cutover_takes_dead_letters_along_but_nothing_that_a_lane_still_owes()
 #[tokio::test]
 async fn a_key_is_forgotten_with_its_record() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     store.append(vec![keyed(7, "k")]).await.unwrap();
     fill(&store, 0, 2_000).await;
     wait_for_segments(&store, 2).await;

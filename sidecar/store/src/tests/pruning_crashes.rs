@@ -2,21 +2,8 @@
 
 use super::pruning::{EVERYTHING, ends, strand_in, with_record_of_pruning};
 use super::*;
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let (path, name) = {
-            let entry = entry.unwrap();
-            (entry.path(), entry.file_name())
-        };
-        if path.is_dir() {
-            copy(&path, &to.join(name));
-        } else {
-            fs::copy(&path, to.join(name)).unwrap();
-        }
-    }
-}
+use crate::change::Change;
+use crate::segment::Segment;
 
 fn files(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).map(Iterator::flatten);
@@ -31,7 +18,7 @@ fn files(folder: &Path) -> Vec<String> {
 
 /// Opens a folder as a crash left it and checks that the pruning up to `floor` is finished.
 async fn finishes(dir: &Path, floor: Floor, counts: PerType<u64>) {
-    let store = Store::open(options(dir)).unwrap();
+    let store = opened(dir);
     assert_eq!((store.view().floor, store.view().counts), (floor, counts));
     assert!(store.quarantined().is_empty(), "{:?}", store.quarantined());
     let below = format!("{:020}.seg", floor.head.seq + 1);
@@ -53,18 +40,17 @@ async fn files_left_below_the_floor_are_unlinked_and_never_adopted() {
     let store = strand_in(dir.path(), Phase::DualWrite).await;
     let (counts, segments) = (store.view().counts, dir.path().join("segments"));
     let kept = tempfile::tempdir().unwrap();
-    copy(&segments, kept.path());
+    copy_folder(&segments, kept.path());
     let first = store.block(1).unwrap().unwrap();
     store.prune(EVERYTHING, false).await.unwrap();
     let counts = with_record_of_pruning(counts);
     let floor = store.view().floor;
-    store.close();
-    drop(store);
+    close(store);
     // The crash came before anything was unlinked, in the middle of it, and before the index was kept.
     let all = files(kept.path());
     for (left, index) in [(&all[..], true), (&all[1..], true), (&all[..], false)] {
         let crashed = tempfile::tempdir().unwrap();
-        copy(dir.path(), crashed.path());
+        copy_folder(dir.path(), crashed.path());
         for name in left {
             fs::copy(
                 kept.path().join(name),
@@ -76,7 +62,7 @@ async fn files_left_below_the_floor_are_unlinked_and_never_adopted() {
             fs::remove_dir_all(crashed.path().join("pruned")).unwrap();
         }
         finishes(crashed.path(), floor, counts).await;
-        let store = Store::open(options(crashed.path())).unwrap();
+        let store = opened(crashed.path());
         let found = store.block_by_hash(&first.hash);
         assert!(matches!(found, Err(ReadError::Pruned { .. })), "{found:?}");
     }
@@ -92,11 +78,11 @@ async fn entries_left_below_the_floor_are_removed_from_the_catalogue_and_not_mis
     let floor = store.view().floor;
     // The floor is the first thing that a commit puts: this is one that got no further.
     for segment in &gone {
-        store.shared.tail.put_segment(segment).unwrap();
+        let entry = Change::Segment(Segment::clone(segment));
+        store.shared.tail.take(&[entry]);
     }
     store.shared.tail.flush().unwrap();
-    store.close();
-    drop(store);
+    close(store);
     finishes(dir.path(), floor, with_record_of_pruning(counts)).await;
 }
 
@@ -105,8 +91,7 @@ async fn before_the_floor_is_durable_nothing_has_happened() {
     let dir = tempfile::tempdir().unwrap();
     let store = strand_in(dir.path(), Phase::DualWrite).await;
     let counts = store.view().counts;
-    store.close();
-    drop(store);
+    close(store);
     // What retiring leaves first of all: an index, half-written.
     fs::create_dir(dir.path().join("pruned")).unwrap();
     fs::write(
@@ -131,10 +116,9 @@ async fn a_strand_that_lost_its_tail_still_knows_its_floor_and_what_was_pruned()
     let strand = store.strand_id();
     let head = store.view().head;
     assert!(floor.head.seq > 0 && head.seq > floor.head.seq);
-    store.close();
-    drop(store);
+    close(store);
     fs::remove_dir_all(dir.path().join("tail")).unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     assert_eq!((store.view().floor, store.strand_id()), (floor, strand));
     assert_eq!(store.view().head, head);
     assert_eq!(store.view().counts.values().sum::<u64>(), head.seq);
@@ -146,12 +130,11 @@ async fn an_offline_check_of_a_pruned_strand_begins_at_its_floor_and_changes_not
     let dir = tempfile::tempdir().unwrap();
     let store = strand_in(dir.path(), Phase::DualWrite).await;
     let left_by_crash = tempfile::tempdir().unwrap();
-    copy(&dir.path().join("segments"), left_by_crash.path());
+    copy_folder(&dir.path().join("segments"), left_by_crash.path());
     store.prune(EVERYTHING, false).await.unwrap();
     let (floor, head) = (store.view().floor.head, store.view().head);
-    store.close();
-    drop(store);
-    copy(left_by_crash.path(), &dir.path().join("segments"));
+    close(store);
+    copy_folder(left_by_crash.path(), &dir.path().join("segments"));
     let before = files(&dir.path().join("segments"));
     let found = verify_offline(dir.path(), |_| ControlFlow::Continue(())).unwrap();
     assert!(found.ok, "{found:?}");
@@ -163,7 +146,7 @@ async fn an_offline_check_of_a_pruned_strand_begins_at_its_floor_and_changes_not
 #[tokio::test]
 async fn the_memory_of_pruned_hashes_is_bounded_and_the_oldest_go_first() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     fill(&store, 0, 1).await;
     let oldest = store.block(1).unwrap().unwrap();
     let mut newest = oldest.clone();

@@ -62,15 +62,12 @@ async fn the_scrub_finds_an_unsealed_record_that_the_journal_lost() {
     };
     whole_rounds(3).await;
     assert_eq!(store.view().scrub.damaged, 0);
-    let magic = b"BBKFRM\0\x01";
     let frame = files_in(&dir.path().join("journal"))
         .unwrap()
         .into_iter()
         .find_map(|file| {
             let bytes = fs::read(&file.path).unwrap();
-            let mut starts = (0..bytes.len()).step_by(512);
-            let at = starts
-                .find(|at| bytes[*at..].starts_with(magic) && bytes[at + 40..at + 48] != [0; 8])?;
+            let (at, _) = frames_in(&bytes).first().copied()?;
             Some((file.path, at as u64 + 100, bytes[at + 100]))
         });
     let (path, at, byte) = frame.unwrap();

@@ -29,7 +29,7 @@ fn again(first: &[Appended]) -> Vec<Appended> {
 #[tokio::test]
 async fn the_same_unit_gives_the_same_receipts_and_any_other_is_a_conflict() {
     let dir = tempfile::tempdir().unwrap();
-    let mut store = Store::open(options(dir.path())).unwrap();
+    let mut store = opened(dir.path());
     let several = append(&store, "several", 0..250).await.unwrap();
     let one = append(&store, "one", [0]).await.unwrap();
     assert!(several.iter().all(|appended| !appended.replayed));
@@ -63,9 +63,8 @@ async fn the_same_unit_gives_the_same_receipts_and_any_other_is_a_conflict() {
             fill(&store, 0, 2_000).await;
             wait_for_segments(&store, 2).await;
         } else {
-            store.close();
-            drop(store);
-            store = Store::open(options(dir.path())).unwrap();
+            close(store);
+            store = opened(dir.path());
         }
     }
 }
@@ -73,7 +72,7 @@ async fn the_same_unit_gives_the_same_receipts_and_any_other_is_a_conflict() {
 #[tokio::test]
 async fn a_unit_that_comes_twice_at_once_is_appended_once() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     let (a, b, other) = tokio::join!(
         append(&store, "k", 0..5),
         append(&store, "k", 0..5),
@@ -88,7 +87,7 @@ async fn a_unit_that_comes_twice_at_once_is_appended_once() {
 async fn what_a_crash_left_of_a_unit_is_completed() {
     for left in 1..4 {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(options(dir.path())).unwrap();
+        let store = opened(dir.path());
         let parts = IdempotencyKey::new("k").parts(&records(0..4));
         let durable = records(0..4).into_iter().zip(parts).take(left);
         let durable = durable.map(|(record, part)| NewRecord {
@@ -111,7 +110,7 @@ async fn what_a_crash_left_of_a_unit_is_completed() {
 #[tokio::test]
 async fn content_that_took_the_place_of_what_a_crash_left_keeps_the_key() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     let parts = IdempotencyKey::new("k").parts(&records(0..3));
     let durable = NewRecord {
         key: Some(parts[0]),

@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test]
 async fn a_run_that_is_sealed_after_it_was_checked_is_no_break() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::open(options(dir.path())).unwrap();
+    let store = opened(dir.path());
     fill(&store, 0, 500).await;
     let (reached, mut wait) = tokio::sync::mpsc::channel(1);
     let (go_on, gone_on) = std::sync::mpsc::channel();

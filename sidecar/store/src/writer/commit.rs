@@ -8,7 +8,7 @@ use super::draft::Draft;
 use crate::append::Appended;
 use crate::change::Change;
 use crate::clock::now_ms;
-use crate::error::{TailError, WriteError};
+use crate::error::WriteError;
 use crate::job::{AppendReply, LaneChange, PhaseReply, Waiter};
 use crate::key::IdempotencyKey;
 use crate::phase::RecordedPhase;
@@ -31,7 +31,6 @@ pub(super) struct Commit {
     pub(super) prune: Option<Pruning>,
     pub(super) answers: Vec<Answer>,
     pub(super) replies: Replies,
-    pub(super) failure: Option<TailError>,
 }
 
 /// The callers that wait for anything but an append.
@@ -56,7 +55,6 @@ impl Commit {
             prune: None,
             answers: Vec::new(),
             replies: Replies::default(),
-            failure: None,
         }
     }
 

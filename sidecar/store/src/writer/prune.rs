@@ -95,8 +95,7 @@ impl Writer {
 
     /// The seqs of a lane's dead letters, with what the commit changes of them.
     fn letters(&self, commit: &Commit, lane: RecordType) -> Result<BTreeSet<Seq>, TailError> {
-        let known = self.shared.tail.letters(lane, 0, usize::MAX)?;
-        let mut seqs: BTreeSet<_> = known.iter().map(|letter| letter.seq).collect();
+        let mut seqs: BTreeSet<Seq> = self.shared.tail.letter_seqs(lane)?;
         for change in &commit.changes {
             if let Change::Letter(letter) = change
                 && letter.record_type == lane

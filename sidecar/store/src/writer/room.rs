@@ -37,7 +37,7 @@ impl Writer {
     pub(super) fn refuse_all(&mut self, jobs: Vec<Job>) {
         let (refused, kept) = jobs.into_iter().partition(Job::has_caller);
         Job::refuse(refused, self.full(0));
-        let mut commit = Commit::after(self.shared.view().head);
+        let mut commit = Commit::after(self.shared.state().memory().head());
         for job in kept {
             self.take(&mut commit, job, None);
         }

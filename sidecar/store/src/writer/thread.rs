@@ -1,13 +1,12 @@
-//! The writer's thread and its loop; changes of phase are in `phase`, what goes in `prune`.
+//! The writer's thread and its loop; `take` has what each job brings into a commit.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, TrySendError};
-use std::time::{Duration, Instant};
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
 
-use boboyka_strand::PerType;
 use boboyka_strand::retention::Policy;
 
 use super::commit::{Answer, Commit, Replies};
@@ -15,13 +14,9 @@ use super::pause::SealPause;
 use crate::background::Task;
 use crate::change::Change;
 use crate::error::{TailError, WriteError, causes};
-use crate::job::{Job, Waiter};
+use crate::job::Job;
 use crate::journal::{Chore, Journal};
 use crate::keys::Keys;
-use crate::lane::Mark;
-use crate::phase::RecordedPhase;
-use crate::quarantine::{self, Quarantined};
-use crate::seal;
 use crate::segment::Segment;
 use crate::shared::Shared;
 use crate::state::State;
@@ -43,9 +38,9 @@ pub(crate) struct Writer {
     pub(crate) chores: SyncSender<Chore>,
     /// The ledger is being written.
     pub(crate) checkpointing: bool,
-    /// The lanes' marks, the phase and the recorded quarantine, as they are durable.
-    pub(crate) marks: PerType<Mark>,
-    pub(crate) phase: Option<RecordedPhase>,
+    /// The entries of the changes since the last checkpoint.
+    pub(crate) entries: Vec<u8>,
+    /// What lies in quarantine and is recorded.
     pub(crate) noted: BTreeSet<String>,
     pub(crate) data_dir: PathBuf,
     /// The policy of the last prune: what goes must be sealed first.
@@ -80,7 +75,7 @@ impl Writer {
     }
 
     fn commit(&mut self, jobs: Vec<Job>) -> Result<(), (TailError, Vec<Answer>)> {
-        let mut commit = Commit::after(self.shared.view().head);
+        let mut commit = Commit::after(self.shared.state().memory().head());
         let refused = match self.make_room(&jobs) {
             Ok(refused) => refused,
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {
@@ -96,12 +91,7 @@ impl Writer {
             self.take(&mut commit, job, refused);
         }
         commit.draft.close_run(&commit.head);
-        let written = commit
-            .failure
-            .take()
-            .map_or(Ok(()), Err)
-            .and_then(|()| self.write(&mut commit));
-        if let Err(error) = written {
+        if let Err(error) = self.write(&mut commit) {
             commit.replies.fail();
             return Err((error, commit.answers));
         }
@@ -112,92 +102,8 @@ impl Writer {
         }
         self.start_sweep(replies.succeed());
         self.start_sealing(now_ms);
-        self.start_checkpoint().map_err(|error| (error, Vec::new()))
-    }
-
-    /// Takes one job into the commit.
-    pub(super) fn take(&mut self, commit: &mut Commit, job: Job, refused: Option<WriteError>) {
-        match job {
-            Job::Append { reply, .. } if refused.is_some() => {
-                let why = refused.unwrap_or(WriteError::Closed);
-                commit.answers.push((reply, Err(why)));
-            }
-            Job::Append {
-                records,
-                unit,
-                reply,
-            } => {
-                let answer = match unit {
-                    Some(key) => self.draft_unit(commit, records, key),
-                    None => records
-                        .into_iter()
-                        .map(|new| self.draft(commit, new))
-                        .collect(),
-                };
-                commit.answers.push((reply, Ok(answer)));
-            }
-            Job::Lane { change, reply } => {
-                commit.take_lane_change(change);
-                commit.replies.done.push(reply);
-            }
-            Job::Phase {
-                phase,
-                generation,
-                reply,
-            } => {
-                let answer = self.change_phase(commit, phase, generation);
-                commit.replies.phase.push((reply, answer));
-            }
-            Job::Prune {
-                policy,
-                has_supabase,
-                reply,
-            } => {
-                self.policy = policy;
-                // A change of phase under way may change what may go: the next run sees.
-                if commit.phase.is_none() && commit.prune.is_none() {
-                    match self.plan_pruning(commit, policy, has_supabase) {
-                        Ok(pruning) => commit.prune = pruning,
-                        Err(error) => commit.failure = Some(error),
-                    }
-                }
-                commit.replies.pruned.push(reply);
-            }
-            Job::Quarantined { found, reply } => self.record_quarantined(commit, &found, reply),
-            Job::Sealed(segment) => {
-                commit.changes.push(Change::Segment((*segment).clone()));
-                commit.sealed.push(*segment);
-            }
-            Job::SealFailed => {
-                self.sealing = false;
-                self.seal_pause.failed(Instant::now());
-            }
-            Job::Checkpointed(released) => {
-                self.checkpointing = false;
-                if let Some(first_frame) = released {
-                    self.journal.release(first_frame);
-                }
-                self.journal.order_spare();
-            }
-        }
-    }
-
-    /// Records what lies in quarantine, in the commit that also notes that it is recorded.
-    fn record_quarantined(&self, commit: &mut Commit, found: &Quarantined, reply: Waiter) {
-        let noted = Change::Noted(found.folder.clone());
-        if !self.noted.contains(&found.folder) && !commit.changes.contains(&noted) {
-            match quarantine::record(found) {
-                Ok(record) => {
-                    commit.link(record, None);
-                    commit.changes.push(noted);
-                }
-                Err(error) => {
-                    let error = causes(&error);
-                    tracing::error!(error, "could not make the record of what was quarantined");
-                }
-            }
-        }
-        commit.replies.done.push(reply);
+        self.start_checkpoint();
+        Ok(())
     }
 
     /// Makes what was drafted durable, and then takes it into the tail's index.
@@ -206,35 +112,19 @@ impl Writer {
             return Ok(());
         }
         let changes = commit.all_changes();
-        let written = self.journal.append(&commit.draft.runs, &changes);
+        let begin = self.entries.len();
+        for change in &changes {
+            change.put(&mut self.entries)?;
+        }
+        let entries = self.entries.get(begin..).unwrap_or_default();
+        let written = self.journal.append(&commit.draft.runs, entries);
         written.map_err(TailError::Journal)?;
         self.witness
             .note(&commit.head)
             .map_err(TailError::Witness)?;
-        for change in changes {
-            self.shared.tail.apply(&change)?;
-            self.keep(change);
-        }
-        match &commit.prune {
-            Some(pruning) => pruning.put(&self.shared.tail),
-            None => Ok(()),
-        }
-    }
-
-    /// Notes what is durable now.
-    fn keep(&mut self, change: Change) {
-        match change {
-            Change::Mark(lane, mark) => self.marks[lane] = mark,
-            Change::Phase(phase) => self.phase = Some(phase),
-            Change::Noted(folder) => drop(self.noted.insert(folder)),
-            // The state and the tail have these.
-            Change::Letter(_)
-            | Change::Resolved(..)
-            | Change::Floor(_)
-            | Change::Binding(_)
-            | Change::Segment(_)
-            | Change::Gap(_) => {}
-        }
+        self.shared.tail.take(&changes);
+        self.noted.extend(changes.into_iter().filter_map(noted));
+        Ok(())
     }
 
     /// Lets readers see what is durable now, all of it at once.
@@ -274,38 +164,19 @@ impl Writer {
             );
         }
     }
+}
 
-    /// Has the files below the floor unlinked. Waiters for whom the thread has no room are answered at once: what they
-    /// pruned goes with the sweeps that wait already.
-    fn start_sweep(&self, waiters: Vec<Waiter>) {
-        if waiters.is_empty() {
-            return;
-        }
-        let policy = self.policy;
-        let sweep = Task::Sweep { policy, waiters };
-        if let Err(TrySendError::Full(task) | TrySendError::Disconnected(task)) =
-            self.background.try_send(sweep)
-            && let Task::Sweep { waiters, .. } = task
-        {
-            for waiter in waiters {
-                let _ = waiter.send(Ok(()));
-            }
-        }
-    }
-
-    fn start_sealing(&mut self, now_ms: u64) {
-        if self.sealing || !self.seal_pause.is_over(Instant::now()) {
-            return;
-        }
-        let task = seal::due(
-            self.shared.state().memory(),
-            &self.shared.options,
-            self.policy,
-            now_ms,
-        );
-        if let Some(task) = task {
-            // When the thread has too much to do, the next commit tries again.
-            self.sealing = self.background.try_send(Task::Seal(task)).is_ok();
-        }
+/// The folder in quarantine that a change notes.
+fn noted(change: Change) -> Option<String> {
+    match change {
+        Change::Noted(folder) => Some(folder),
+        Change::Mark(..)
+        | Change::Letter(_)
+        | Change::Resolved(..)
+        | Change::Phase(_)
+        | Change::Floor(_)
+        | Change::Binding(_)
+        | Change::Segment(_)
+        | Change::Gap(_) => None,
     }
 }

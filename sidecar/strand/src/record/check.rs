@@ -4,32 +4,44 @@ use rmp::Marker;
 
 use super::entry::Entry;
 use super::error::RecordError;
-use super::limits::TYPE_TAG;
+use super::limits::{OWN_AGENT, TYPE_TAG};
 use crate::record_type::{Field, FieldKind, RecordType};
+
+/// Whose record it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Author {
+    Caller,
+    Strand,
+}
 
 /// Checks the fields that the type knows; all others are let through.
 pub(super) fn check(
     record_type: RecordType,
     out: &[u8],
     entries: &[Entry],
+    author: Author,
 ) -> Result<(), RecordError> {
-    if entries
-        .iter()
-        .any(|entry| entry.key(out) == TYPE_TAG.as_bytes())
-    {
+    let named = |name: &str| {
+        let found = entries
+            .iter()
+            .find(|entry| entry.key(out) == name.as_bytes());
+        found.map(|entry| entry.value(out))
+    };
+    if named(TYPE_TAG).is_some() {
         return Err(RecordError::Reserved);
     }
     for field in record_type.fields() {
-        let value = entries
-            .iter()
-            .find(|entry| entry.key(out) == field.name.as_bytes())
-            .map(|entry| entry.value(out))
-            .filter(|value| !matches!(marker(value), Marker::Null));
+        let value = named(field.name).filter(|value| !matches!(marker(value), Marker::Null));
         match value {
             Some(value) => check_value(field, value)?,
             None if field.required => return Err(RecordError::Missing { field: field.name }),
             None => {}
         }
+    }
+    let own =
+        record_type == RecordType::AuditLog && named("agent_id").and_then(text) == Some(OWN_AGENT);
+    if own && author == Author::Caller {
+        return Err(RecordError::ReservedAgent);
     }
     Ok(())
 }

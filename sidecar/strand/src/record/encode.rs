@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::check;
+use super::check::{self, Author};
 use super::entry::Entry;
 use super::error::RecordError;
 use super::limits::{DEPTH_MAX, TYPE_TAG};
@@ -14,7 +14,11 @@ use super::number;
 use crate::record_type::{FieldKind, RecordType};
 
 /// The canonical `MessagePack` of a record's data.
-pub(super) fn encode(record_type: RecordType, data: &str) -> Result<Vec<u8>, RecordError> {
+pub(super) fn encode(
+    record_type: RecordType,
+    data: &str,
+    author: Author,
+) -> Result<Vec<u8>, RecordError> {
     let mut encoder = Encoder {
         out: Vec::with_capacity(data.len() + 48),
         fault: None,
@@ -35,7 +39,7 @@ pub(super) fn encode(record_type: RecordType, data: &str) -> Result<Vec<u8>, Rec
         return Err(RecordError::Number { field, fault });
     }
     encoder.make_whole(record_type, &mut entries);
-    check::check(record_type, &encoder.out, &entries)?;
+    check::check(record_type, &encoder.out, &entries, author)?;
     entries.push(encoder.entry(TYPE_TAG, |out| write_text(out, record_type.name())));
     encoder
         .assemble(0, &mut entries)

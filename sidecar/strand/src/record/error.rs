@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::limits::{DEPTH_MAX, PAYLOAD_MAX_BYTES, TYPE_TAG};
+use super::limits::{DEPTH_MAX, OWN_AGENT, PAYLOAD_MAX_BYTES, TYPE_TAG};
 use super::number::NumberFault;
 use crate::record_type::FieldKind;
 
@@ -61,6 +61,9 @@ pub enum RecordError {
     /// The caller sent [`TYPE_TAG`] itself.
     #[error("is set by the strand and must not be sent")]
     Reserved,
+    /// The caller gave itself out as the strand.
+    #[error("must not be {OWN_AGENT}, which is the agent of the strand's own records")]
+    ReservedAgent,
     /// The record is larger than the strand takes.
     #[error("the record has {bytes} bytes of MessagePack; the most is {PAYLOAD_MAX_BYTES}")]
     TooLarge {
@@ -80,6 +83,7 @@ impl RecordError {
             | Self::DuplicateKey { field }
             | Self::Number { field, .. } => Some(field),
             Self::Reserved => Some(TYPE_TAG),
+            Self::ReservedAgent => Some("agent_id"),
             Self::Syntax { .. } | Self::NotAnObject | Self::TooLarge { .. } => None,
         }
     }

@@ -1,18 +1,24 @@
 use boboyka_strand::RecordType;
 
 use super::*;
+use crate::change::Change;
+use crate::journal::supply::FREE_MAX;
 use crate::journal::{files_in, scan};
 use crate::lane::Mark;
 
 const LEN: u64 = 128 * 1024;
 
-fn change(seq: Seq) -> Vec<Change> {
+fn entries(seq: Seq) -> Vec<u8> {
     let mark = Mark {
         seq,
         mirrored: 0,
         dead_lettered: 0,
     };
-    vec![Change::Mark(RecordType::AuditLog, mark)]
+    let mut entries = Vec::new();
+    Change::Mark(RecordType::AuditLog, mark)
+        .put(&mut entries)
+        .unwrap();
+    entries
 }
 
 /// What lies in the files: the numbers of their frames.
@@ -53,7 +59,7 @@ fn a_journal_that_is_taken_up_where_it_ended_has_no_hole_and_frees_what_is_not_n
     };
     let mut journal = Journal::begin(dir.path(), strand, LEN, place, None).unwrap();
     for seq in 1..=300 {
-        journal.append(&[], &change(seq)).unwrap();
+        journal.append(&[], &entries(seq)).unwrap();
     }
     drop(journal);
     let (kept, numbers) = found(dir.path());
@@ -62,7 +68,7 @@ fn a_journal_that_is_taken_up_where_it_ended_has_no_hole_and_frees_what_is_not_n
     let resumed = Journal::resume(dir.path(), strand, LEN, 50, &kept).unwrap();
     let mut journal = resumed.unwrap();
     for seq in 301..=600 {
-        journal.append(&[], &change(seq)).unwrap();
+        journal.append(&[], &entries(seq)).unwrap();
     }
     assert_eq!(journal.last_number(), 600);
     assert_eq!(found(dir.path()).1, (1..=600).collect::<Vec<_>>());

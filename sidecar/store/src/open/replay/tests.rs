@@ -32,7 +32,9 @@ fn a_spare_file_of_another_length_takes_changes_when_there_is_no_room_for_a_new_
         ..Mark::default()
     };
     let lane = boboyka_strand::RecordType::AuditLog;
-    journal.append(&[], &[Change::Mark(lane, mark)]).unwrap();
+    let mut entries = Vec::new();
+    Change::Mark(lane, mark).put(&mut entries).unwrap();
+    journal.append(&[], &entries).unwrap();
     drop(journal);
     assert_eq!(std::fs::metadata(&path).unwrap().len(), SHORT);
     let marks = Replay::read(dir.path(), None, None).unwrap().summary.marks;

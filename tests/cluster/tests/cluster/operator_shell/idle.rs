@@ -1,10 +1,10 @@
 //! An operator of a cluster where nothing happens does nothing, whether it leads or not.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use boboyka_cluster::wait_for;
 use boboyka_crds::{BoboykaStrand, names};
-use boboyka_tests::process::taken;
+use boboyka_tests::Rest;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use serde_json::json;
@@ -12,31 +12,17 @@ use serde_json::json;
 use super::{Installed, LIMIT, Replica};
 use crate::shared::run;
 
-/// How long a replica is watched: the leader looks at an integration every 15 seconds.
-const WINDOW: Duration = Duration::from_secs(16);
-/// Ticks of a hundredth of a second in the window. A loop that turns without waiting takes 1600.
-const TICKS_MAX: u64 = 16;
-/// Times in the window that a thread may begin to wait anew: a Lease is renewed or read, certificates are looked at.
-const WAKES_MAX: u64 = 200;
+/// The leader looks at an integration every 15 seconds; a Lease is renewed or read, certificates are looked at. A loop
+/// that turns without waiting takes 1600 ticks.
+const REST: Rest = Rest {
+    window: Duration::from_secs(16),
+    ticks: 16,
+    wakes: 200,
+};
 
-/// A replica comes to rest, however long a slow machine needs for what was asked before.
 async fn rests(replica: &Replica) {
-    let begun = Instant::now();
-    loop {
-        let before = taken(replica.pid());
-        tokio::time::sleep(WINDOW).await;
-        let after = taken(replica.pid());
-        let (ticks, wakes) = (after.0 - before.0, after.1 - before.1);
-        if ticks <= TICKS_MAX && wakes <= WAKES_MAX {
-            return;
-        }
-        assert!(
-            begun.elapsed() < LIMIT,
-            "{}: still {ticks} ticks and {wakes} wakes in {WINDOW:?}: {}",
-            replica.name,
-            replica.log()
-        );
-    }
+    let told = || format!("{}\n{}", replica.name, replica.log());
+    REST.comes(replica.pid(), LIMIT, told).await;
 }
 
 #[test]

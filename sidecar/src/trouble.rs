@@ -1,7 +1,5 @@
 //! Trouble that may last for hours: logged once when it begins, once when its reason changes, once when it is over.
 
-use boboyka_store::causes;
-
 /// One kind of trouble.
 #[derive(Debug)]
 pub(crate) struct Trouble {
@@ -37,14 +35,6 @@ impl Trouble {
         }
         new
     }
-}
-
-/// Why the API server did not do it, in words that stay the same while the reason does.
-pub(crate) fn reason(error: &kube::Error) -> String {
-    if let kube::Error::Api(status) = error {
-        return format!("{} ({})", status.message, status.code);
-    }
-    causes(error)
 }
 
 #[cfg(test)]
