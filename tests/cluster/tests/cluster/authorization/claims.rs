@@ -1,9 +1,8 @@
 //! The claims of strands: who may own, keep and copy them.
 
-use boboyka_cluster::TestNamespace;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
+use kube::ResourceExt as _;
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::{Caller, OPERATOR, assert_refused, dry, tenancy};
@@ -20,21 +19,21 @@ fn claim(name: &str, more: &Value) -> PersistentVolumeClaim {
     serde_json::from_value(claim).unwrap()
 }
 
-async fn claims_of(caller: Caller, namespace: &TestNamespace) -> Api<PersistentVolumeClaim> {
-    Api::namespaced(caller.client().await, namespace.name())
-}
-
 #[test]
 fn a_tenant_has_no_strand_deleted_kept_or_copied_by_its_claim() {
     run(async {
         let namespace = tenancy().await;
-        let operator = claims_of(Caller::account(OPERATOR), &namespace).await;
+        let operator = Caller::account(OPERATOR)
+            .api::<PersistentVolumeClaim>(&namespace)
+            .await;
         let create = PostParams::default();
         let made = claim("boboyka-strand-s", &json!({}));
         operator.create(&create, &made).await.unwrap();
         let map = json!({"metadata": {"name": "owner"}});
         let map = namespace.create::<ConfigMap>(map).await.unwrap();
-        let tenant = claims_of(Caller::person("tenant"), &namespace).await;
+        let tenant = Caller::person("tenant")
+            .api::<PersistentVolumeClaim>(&namespace)
+            .await;
         let owned = json!({"metadata": {"ownerReferences": [
             {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": map.uid()}]}});
         for (what, change, why) in [
@@ -72,7 +71,9 @@ fn a_tenant_has_no_strand_deleted_kept_or_copied_by_its_claim() {
             .create(&dry(), &claim("clone", &other))
             .await
             .unwrap();
-        let admin = claims_of(Caller::administrator(), &namespace).await;
+        let admin = Caller::administrator()
+            .api::<PersistentVolumeClaim>(&namespace)
+            .await;
         let clone = claim("clone", &json!({"dataSource": source}));
         admin.create(&dry(), &clone).await.unwrap();
     });
@@ -88,7 +89,9 @@ fn the_operator_makes_empty_claims_of_strands_and_touches_no_other() {
             )
             .await
             .unwrap();
-        let operator = claims_of(Caller::account(OPERATOR), &namespace).await;
+        let operator = Caller::account(OPERATOR)
+            .api::<PersistentVolumeClaim>(&namespace)
+            .await;
         let only_its_own = "only claims that begin with boboyka-strand-";
         let answer = operator.create(&dry(), &claim("data-1", &json!({}))).await;
         assert_refused("another claim", answer, only_its_own);

@@ -182,7 +182,7 @@ fn only_the_operator_makes_and_changes_strands_and_only_who_administers_them_del
             ("carla", &carla),
             ("an administrator", &Caller::administrator()),
         ] {
-            let api = Api::<BoboykaStrand>::namespaced(caller.client().await, namespace.name());
+            let api = caller.api::<BoboykaStrand>(&namespace).await;
             let made = api.create(&dry(), &strand("more", &json!({}))).await;
             assert_refused(who, made, "may create strands");
             let change = json!({"spec": {"witnessed": {"seq": 1, "hash": "00"}}});
@@ -197,7 +197,7 @@ fn only_the_operator_makes_and_changes_strands_and_only_who_administers_them_del
                 .await;
             assert_refused(who, labelled, "only the operator may change it");
         }
-        let api = Api::<BoboykaStrand>::namespaced(carla.client().await, namespace.name());
+        let api = carla.api::<BoboykaStrand>(&namespace).await;
         let deleted = api.delete("s", &DeleteParams::default()).await;
         assert_refused("carla", deleted, "requires the verb administer");
         let all = api
@@ -229,10 +229,12 @@ fn an_integration_takes_its_strands_along_or_leaves_them_and_a_namespace_goes_wi
             strand.metadata.owner_references = owner.controller_owner_ref(&()).map(|one| vec![one]);
             strand
         };
-        let tenant = Caller::person("tenant").client().await;
-        let integrations = Api::<BoboykaIntegration>::namespaced(tenant, namespace.name());
-        let operator = Caller::account(OPERATOR).client().await;
-        let strands = Api::<BoboykaStrand>::namespaced(operator, namespace.name());
+        let integrations = Caller::person("tenant")
+            .api::<BoboykaIntegration>(&namespace)
+            .await;
+        let strands = Caller::account(OPERATOR)
+            .api::<BoboykaStrand>(&namespace)
+            .await;
         let create = PostParams::default();
         for (name, parameters, stays) in [
             ("taken", DeleteParams::foreground(), false),
@@ -276,8 +278,9 @@ fn claim(name: &str) -> PersistentVolumeClaim {
 }
 
 async fn claim_of_operator(namespace: &TestNamespace, name: &str) {
-    let operator = Caller::account(OPERATOR).client().await;
-    Api::<PersistentVolumeClaim>::namespaced(operator, namespace.name())
+    Caller::account(OPERATOR)
+        .api::<PersistentVolumeClaim>(&namespace)
+        .await
         .create(&PostParams::default(), &claim(name))
         .await
         .unwrap();
@@ -288,8 +291,9 @@ fn a_tenant_neither_makes_nor_relabels_nor_deletes_the_claim_of_a_strand() {
     run(async {
         let namespace = tenancy().await;
         claim_of_operator(&namespace, "boboyka-strand-s").await;
-        let tenant = Caller::person("tenant").client().await;
-        let api = Api::<PersistentVolumeClaim>::namespaced(tenant, namespace.name());
+        let api = Caller::person("tenant")
+            .api::<PersistentVolumeClaim>(&namespace)
+            .await;
         let made = api.create(&dry(), &claim("boboyka-strand-t")).await;
         assert_refused(
             "a claim of its own",
