@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 /// What a process at rest may take in a window of time.
 pub struct Rest {
+    /// How long it is watched.
     pub window: Duration,
     /// Ticks of a hundredth of a second.
     pub ticks: u64,

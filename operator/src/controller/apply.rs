@@ -142,8 +142,8 @@ impl Work<'_> {
 
     async fn make(&mut self, strands: &[BoboykaStrand]) {
         let writer = &self.writer;
-        let writes = strands.iter().map(|strand| writer.make(strand).boxed());
-        let outcomes = concurrently(writes.collect()).await;
+        let written = strands.iter().map(|strand| writer.make(strand).boxed());
+        let outcomes = concurrently(written.collect()).await;
         for (strand, outcome) in strands.iter().zip(outcomes) {
             let name = strand.name_any();
             self.note(outcome, || format!("create strand {name} and its claim"));
@@ -156,10 +156,10 @@ impl Work<'_> {
         memory: &mut Memory,
     ) {
         let writer = &self.writer;
-        let writes = changes
+        let written = changes
             .iter()
             .map(|(strand, change)| writer.change(strand, change).boxed());
-        let outcomes = concurrently(writes.collect()).await;
+        let outcomes = concurrently(written.collect()).await;
         for ((strand, change), outcome) in changes.iter().zip(outcomes) {
             let ok = self.note(outcome, || format!("change strand {}", strand.name_any()));
             if ok && matches!(change, StrandChange::Witness(_)) {
@@ -171,11 +171,11 @@ impl Work<'_> {
 
     async fn drain(&mut self, strands: &[Arc<BoboykaStrand>]) {
         let (writer, client, validated) = (&self.writer, self.client, self.validated);
-        let writes = strands.iter().map(|strand| {
+        let written = strands.iter().map(|strand| {
             let reserved = writer.reserve(strand);
             async move { objects::drain(client, validated, &reserved.await?).await }.boxed()
         });
-        let outcomes = concurrently(writes.collect()).await;
+        let outcomes = concurrently(written.collect()).await;
         for (strand, outcome) in strands.iter().zip(outcomes) {
             self.note(outcome, || format!("drain strand {}", strand.name_any()));
         }
@@ -235,10 +235,10 @@ impl Work<'_> {
             return;
         }
         let writer = &self.writer;
-        let writes = claims
+        let written = claims
             .iter()
             .map(|claim| writer.resize_claim(claim, size).boxed());
-        let outcomes = concurrently(writes.collect()).await;
+        let outcomes = concurrently(written.collect()).await;
         let before = self.failures.len();
         for (claim, outcome) in claims.iter().zip(outcomes) {
             self.note(outcome, || {

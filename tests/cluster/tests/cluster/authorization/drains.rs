@@ -228,6 +228,7 @@ fn pods_of_a_thief() -> Vec<(&'static str, Value, &'static str)> {
         ("/hostNetwork", json!(true), host),
         ("/hostPID", json!(true), host),
         ("/hostIPC", json!(true), host),
+        ("/shareProcessNamespace", json!(true), host),
     ]
 }
 

@@ -5,11 +5,12 @@ use boboyka_cluster::TestNamespace;
 use boboyka_crds::{BoboykaIntegration, names};
 use http::Request;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Client;
 use kube::api::PostParams;
 use serde_json::{Value, json};
 
+use super::claims::claim_of_operator;
 use super::drains::drain;
 use super::matrix::may;
 use super::pods::injected;
@@ -282,14 +283,7 @@ async fn with_spoils() -> TestNamespace {
     pod["spec"]["initContainers"][0]["image"] = json!("localhost/boboyka-sidecar:1");
     namespace.create::<Pod>(pod).await.unwrap();
     make_strand(&namespace, "s", None).await;
-    let claim = json!({"metadata": {"name": "boboyka-strand-s"},
-        "spec": {"accessModes": ["ReadWriteOncePod"], "resources": {"requests": {"storage": "1Gi"}}}});
-    Caller::account(OPERATOR)
-        .api::<PersistentVolumeClaim>(&namespace)
-        .await
-        .create(&create, &serde_json::from_value(claim).unwrap())
-        .await
-        .unwrap();
+    claim_of_operator(&namespace, "boboyka-strand-s").await;
     namespace
         .api::<BoboykaIntegration>()
         .create(&create, &integration("boboyka"))

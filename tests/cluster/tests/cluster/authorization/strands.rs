@@ -2,12 +2,13 @@
 
 use boboyka_cluster::{TestNamespace, wait_for};
 use boboyka_crds::{BoboykaIntegration, BoboykaStrand};
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Resource as _, ResourceExt as _};
 use serde_json::{Value, json};
 
+use super::claims::claim_of_operator;
 use super::{
     Caller, LIMIT, OPERATOR, assert_refused, bind, cluster, dry, integration, make_strand, report,
     strand, tenancy, with_token,
@@ -266,88 +267,6 @@ fn an_integration_takes_its_strands_along_or_leaves_them_and_a_namespace_goes_wi
         })
         .await
         .unwrap();
-    });
-}
-
-fn claim(name: &str) -> PersistentVolumeClaim {
-    serde_json::from_value(json!({
-        "metadata": {"name": name, "labels": {"boboyka.sapixdb.com/strand": "s"}},
-        "spec": {"accessModes": ["ReadWriteOncePod"], "resources": {"requests": {"storage": "1Gi"}}},
-    }))
-    .unwrap()
-}
-
-async fn claim_of_operator(namespace: &TestNamespace, name: &str) {
-    Caller::account(OPERATOR)
-        .api::<PersistentVolumeClaim>(&namespace)
-        .await
-        .create(&PostParams::default(), &claim(name))
-        .await
-        .unwrap();
-}
-
-#[test]
-fn a_tenant_neither_makes_nor_relabels_nor_deletes_the_claim_of_a_strand() {
-    run(async {
-        let namespace = tenancy().await;
-        claim_of_operator(&namespace, "boboyka-strand-s").await;
-        let api = Caller::person("tenant")
-            .api::<PersistentVolumeClaim>(&namespace)
-            .await;
-        let made = api.create(&dry(), &claim("boboyka-strand-t")).await;
-        assert_refused(
-            "a claim of its own",
-            made,
-            "may create claims that begin with boboyka-strand-",
-        );
-        api.create(&dry(), &claim("data-0")).await.unwrap();
-        let change =
-            |key: &str, list: &str, value: Value| json!({"metadata": {list: {key: value}}});
-        let patch = async |change: Value| {
-            let parameters = PatchParams::default();
-            api.patch("boboyka-strand-s", &parameters, &Patch::Merge(&change))
-                .await
-        };
-        for (what, change) in [
-            (
-                "another slot",
-                change(
-                    "boboyka.sapixdb.com/slot",
-                    "annotations",
-                    json!("StatefulSet/x/0"),
-                ),
-            ),
-            (
-                "another strand",
-                change("boboyka.sapixdb.com/strand", "labels", json!("other")),
-            ),
-            (
-                "no strand",
-                change("boboyka.sapixdb.com/strand", "labels", Value::Null),
-            ),
-        ] {
-            assert_refused(
-                what,
-                patch(change).await,
-                "only the operator may change labels and annotations",
-            );
-        }
-        patch(change("team", "labels", json!("mine")))
-            .await
-            .unwrap();
-        let deleted = api
-            .delete("boboyka-strand-s", &DeleteParams::default())
-            .await;
-        assert_refused("deletion", deleted, "holds a strand: deleting it requires");
-        let admin = namespace.api::<PersistentVolumeClaim>();
-        admin
-            .create(&dry(), &claim("boboyka-strand-from-backup"))
-            .await
-            .unwrap();
-        admin
-            .delete("boboyka-strand-s", &DeleteParams::default())
-            .await
-            .unwrap();
     });
 }
 

@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use boboyka_cluster::wait_for;
-use boboyka_crds::{BoboykaStrand, names};
 use boboyka_tests::Rest;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::ListParams;
-use serde_json::json;
 
-use super::{Installed, LIMIT, Replica};
+use super::installed::{Installed, LIMIT, labelled};
+use super::replica::Replica;
 use crate::shared::run;
 
 /// The leader looks at an integration every 15 seconds; a Lease is renewed or read, certificates are looked at. A loop
@@ -29,24 +26,12 @@ async fn rests(replica: &Replica) {
 fn an_idle_operator_rests() {
     run(async {
         let installed = Installed::new().await;
-        let leader = installed.replica("leader", &[]);
-        leader.leads_within(LIMIT).await;
+        let leader = installed.operated(&[]).await;
         let second = installed.replica("second", &[]);
         installed.call(&[&leader, &second]).await;
-        installed.integrate().await;
         installed.admitted().await;
-        let pod = json!({
-            "metadata": {"name": "p", "labels": {names::INTEGRATION_LABEL: "boboyka"}},
-            "spec": {"containers": [{"name": "c", "image": "i"}]},
-        });
-        installed.namespace.create::<Pod>(pod).await.unwrap();
-        let strands = installed.namespace.api::<BoboykaStrand>();
-        wait_for("the pod's strand", LIMIT, || async {
-            let found = strands.list(&ListParams::default()).await?;
-            Ok(!found.items.is_empty())
-        })
-        .await
-        .unwrap();
+        installed.namespace.create::<Pod>(labelled()).await.unwrap();
+        installed.strand().await;
         tokio::join!(rests(&leader), rests(&second));
     });
 }
