@@ -1,5 +1,5 @@
-//! What goes on beside the API: the mirror, the phase, retention, the watch of the data folder, and in a cluster the watch
-//! of the cluster and the report. Started together; one signal ends them all.
+//! What goes on beside the API: the mirror, the phase, retention, and in a cluster the watch and the report. Started
+//! together; one signal ends them all.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
