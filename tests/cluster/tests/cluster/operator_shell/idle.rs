@@ -27,11 +27,11 @@ fn an_idle_operator_rests() {
     run(async {
         let installed = Installed::new().await;
         let leader = installed.operated(&[]).await;
+        installed.namespace.create::<Pod>(labelled()).await.unwrap();
+        installed.strand().await;
         let second = installed.replica("second", &[]);
         installed.call(&[&leader, &second]).await;
         installed.admitted().await;
-        installed.namespace.create::<Pod>(labelled()).await.unwrap();
-        installed.strand().await;
         tokio::join!(rests(&leader), rests(&second));
     });
 }
