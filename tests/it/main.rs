@@ -21,6 +21,7 @@ mod mirror_modes;
 mod mirror_rows;
 mod observers;
 mod page;
+mod past;
 mod phases;
 mod purity;
 mod refusals;

@@ -6,6 +6,7 @@ mod damaged_segments;
 mod fixtures;
 mod index;
 mod pages;
+mod past;
 mod phases;
 mod pruning;
 mod pruning_crashes;

@@ -12,11 +12,13 @@ mod encode;
 mod entry;
 mod error;
 mod json;
+mod key;
 mod limits;
 mod number;
 
 pub use error::RecordError;
 pub use json::PayloadJson;
+pub use key::key_of;
 pub use limits::{DEPTH_MAX, OWN_AGENT, PAYLOAD_MAX_BYTES, TYPE_TAG};
 
 use serde_json::{Value, json};

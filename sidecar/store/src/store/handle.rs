@@ -59,6 +59,7 @@ impl Store {
             state: RwLock::new(opened.state),
             pruned_index: PrunedIndex::of(&data_dir),
             segments_folder: opened.segments_folder,
+            versions: opened.versions,
             rebuilt: opened.rebuilt,
             poison: Poison::new(),
             quarantine,
