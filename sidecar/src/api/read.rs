@@ -10,16 +10,15 @@ use boboyka_strand::{RecordType, Seq};
 
 use super::cursor;
 use super::error::ApiError;
-use super::held;
+use super::paged;
 use super::parameters::{Parameters, RecordHash};
 use super::state::Api;
 use super::unreadable;
 use super::wire::{
-    ClockJson, Event, EventCounts, Events, MissingJson, RecordView, Status, StrandStatus,
+    ClockJson, Event, EventCounts, Events, Greeting, MissingJson, RecordView, Status, StrandStatus,
     lane_statuses,
 };
 
-const JSON: &str = "application/json";
 const LIMIT_DEFAULT: usize = 50;
 const LIMIT_MAX: usize = 1_000;
 /// Length of the records of a page as `MessagePack`, unless its first record is longer.
@@ -30,6 +29,14 @@ const PHASE_DUAL_WRITE: &str = "Phase 1 — dual-write (SapixDB + Supabase)";
 const PHASE_SAPIXDB_ONLY: &str = "Phase 1 — SapixDB only (Supabase not configured)";
 const PHASE_MIGRATE: &str = "Phase 2 — migrate internals (SapixDB is the source of truth)";
 const PHASE_CUT_OVER: &str = "Phase 3 — cut over (SapixDB only)";
+
+/// What this is, for whoever finds the port.
+pub(super) async fn greeting() -> axum::Json<Greeting> {
+    axum::Json(Greeting {
+        name: "boboyka-sidecar",
+        version: env!("CARGO_PKG_VERSION"),
+    })
+}
 
 /// How the integration stands.
 pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
@@ -66,15 +73,10 @@ pub(super) async fn events(
     parameters: Parameters,
 ) -> Result<Response, ApiError> {
     let asked = Asked::parse(&parameters)?;
-    let unread = Arc::clone(&api.pages).acquire_owned().await;
-    let made = Arc::clone(&api.pages_made).acquire_owned().await;
-    let page = tokio::task::spawn_blocking(move || {
-        let _made = made;
-        events_page(&api, &asked)
-    });
-    let page = page.await.map_err(|_| ApiError::internal())?;
-    let page = page.map_err(|_| ApiError::internal())?;
-    Ok(held::answer(JSON, page, unread))
+    paged::answer(api, move |api| {
+        events_page(api, &asked).map_err(|_| ApiError::internal())
+    })
+    .await
 }
 
 fn events_page(api: &Api, asked: &Asked) -> serde_json::Result<Vec<u8>> {
