@@ -51,7 +51,7 @@ fn strand() -> View {
     View {
         head: head(9),
         floor: Floor::default(),
-        counts: PerType::from_array([4, 3, 2, 0]),
+        counts: PerType::from_array([4, 3, 2, 0, 0]),
         phase: None,
         marks: PerType::default(),
         retention: RetentionStatus::default(),
@@ -296,7 +296,7 @@ fn what_moves_by_itself_is_no_change_of_health() {
     let before = report(&snapshot());
     let mut later = snapshot();
     later.strand.head = head(30);
-    later.strand.counts = PerType::from_array([9, 9, 9, 3]);
+    later.strand.counts = PerType::from_array([9, 9, 9, 3, 0]);
     later.disk_bytes = 1;
     later.lanes[0].mark = 29;
     later.lanes[0].backlog = 5;
