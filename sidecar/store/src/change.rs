@@ -90,7 +90,10 @@ impl Change {
             GAP => Self::Gap(Stored::from_bytes(bytes)?),
             NOTED => Self::Noted(Stored::from_bytes(bytes)?),
             FORMAT => Self::Format(Stored::from_bytes(bytes)?),
-            _ => return Err(unreadable(format!("there is no entry with the tag {tag}"))),
+            _ => {
+                let why = format!("its tag is {tag}, which a later version may know");
+                return Err(unreadable(why));
+            }
         })
     }
 }
