@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import inspect
+import itertools
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime, timezone
@@ -405,7 +406,7 @@ def test_the_whole_strand_by_the_flat_paths(sidecar: Sidecar) -> None:
     assert [record["seq"] for record in walk] == [1, 2, 3]
     assert [record["agent_id"] for record in walk] == ["orders", "project_build", "orders"]
     assert [record["flags"] for record in walk] == [1, 0, 2]
-    for before, record in zip(walk, walk[1:], strict=False):
+    for before, record in itertools.pairwise(walk):
         assert record["parent_hash"] == before["content_hash"]
     assert walk[2]["payload"] is None
     one = httpx.get(f"{sidecar.url}/v1/records/{first.content_hash}").json()
