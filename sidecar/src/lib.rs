@@ -4,6 +4,7 @@
 //! ends them all with one signal. Handlers and lanes never call each other: they meet in the store.
 
 mod api;
+mod api_key;
 mod cluster;
 pub mod command;
 pub mod config;
@@ -21,6 +22,7 @@ mod standalone;
 mod trouble;
 mod upkeep;
 
+pub use api::KeyError;
 #[doc(hidden)]
 pub use api::fuzzing;
 pub use process::RunError;
