@@ -4,6 +4,7 @@
 //! ends them all with one signal. Handlers and lanes never call each other: they meet in the store.
 
 mod api;
+pub mod audit;
 mod cluster;
 pub mod command;
 pub mod config;

@@ -7,6 +7,7 @@
     reason = "a test that panics says where"
 )]
 
+mod audit;
 mod bounds;
 mod clients;
 mod durability;
@@ -27,4 +28,5 @@ mod refusals;
 mod retention;
 mod secrecy;
 mod units;
+mod verifiers;
 mod words;
