@@ -18,7 +18,7 @@ pub mod record_type;
 pub mod retention;
 pub mod run;
 
-pub use block::{Block, Flags, Header, Seq};
+pub use block::{Block, Flags, Header, HeaderError, Seq};
 pub use chain::{Break, ChainError, Head};
 pub use hash::Hash;
 pub use hlc::Hlc;

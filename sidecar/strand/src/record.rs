@@ -62,6 +62,14 @@ impl Record {
         Self::encoded(RecordType::AuditLog, &data, Author::Strand, &[])
     }
 
+    /// The canonical `MessagePack` of a record that is in a strand already, whoever made it: what its payload hash is of.
+    ///
+    /// # Errors
+    /// A [`RecordError`] that names the field which no record of this type has.
+    pub fn payload_of(record_type: RecordType, data: &str) -> Result<Vec<u8>, RecordError> {
+        encode::encode(record_type, data, Author::Strand, &[])
+    }
+
     /// Checks and encodes a document of a collection.
     ///
     /// # Errors
