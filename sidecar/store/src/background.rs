@@ -8,11 +8,11 @@ use boboyka_strand::retention::Policy;
 
 use crate::error::causes;
 use crate::job::{Job, Waiter};
+use crate::keeping;
 use crate::pruned;
 use crate::scrub::Scrub;
 use crate::seal::{self, SealTask};
 use crate::shared::Shared;
-use crate::state::State;
 
 /// Tasks that may wait: one seal at a time, and a few sweeps.
 pub(crate) const TASKS_MAX: usize = 4;
@@ -58,8 +58,17 @@ fn look_for_folder(shared: &Shared) {
 fn run(shared: &Shared, task: Task) {
     match task {
         Task::Seal(task) => {
-            let job = seal::seal(&task, &shared.segments_folder, shared.strand)
-                .map_or(Job::SealFailed, |segment| Job::Sealed(Box::new(segment)));
+            let sealed = seal::seal(&task, &shared.segments_folder, shared.strand);
+            if let Some(segment) = &sealed
+                && let Err(error) = keeping::write_roots(shared, segment.meta.head.seq)
+            {
+                let error = causes(&error);
+                tracing::error!(
+                    error,
+                    "could not write the roots of the tlog; the next seal tries again"
+                );
+            }
+            let job = sealed.map_or(Job::SealFailed, |segment| Job::Sealed(Box::new(segment)));
             if shared.queue.push(job).is_err() {
                 tracing::debug!("the store closed before it catalogued a new segment");
             }
@@ -75,14 +84,25 @@ fn run(shared: &Shared, task: Task) {
 
 /// Unlinks what lies below the floor. The next sweep and the next start try again what fails.
 fn sweep(shared: &Shared, policy: Policy) {
-    let paths = shared.change(State::take_retired);
-    if paths.is_empty() {
+    let retired = shared.state().retired().to_vec();
+    if retired.is_empty() {
         return;
     }
-    let (mut freed_bytes, mut left) = (0, Vec::new());
-    for path in paths {
-        match shared.pruned_index.retire(&path) {
-            Ok(bytes) => freed_bytes += bytes,
+    if let Err(error) = keeping::keep_entries(shared) {
+        tracing::error!(
+            error = causes(&error),
+            "could not write what the tlog needs of the pruned segments, which stay until that is done; the next run tries again"
+        );
+        return;
+    }
+    let (mut freed_bytes, mut gone) = (0, Vec::new());
+    for segment in retired {
+        let path = segment.path();
+        match shared.pruned_index.retire(path) {
+            Ok(bytes) => {
+                freed_bytes += bytes;
+                gone.push(segment.meta.first_seq());
+            }
             Err(error) => {
                 let file = path.display().to_string();
                 tracing::error!(
@@ -90,7 +110,6 @@ fn sweep(shared: &Shared, policy: Policy) {
                     error = causes(&error),
                     "could not unlink the pruned segment {file}"
                 );
-                left.push(path);
             }
         }
     }
@@ -101,5 +120,6 @@ fn sweep(shared: &Shared, policy: Policy) {
             "could not finish pruning; the next run tries again"
         );
     }
-    shared.change(|state| state.swept(freed_bytes, left));
+    shared.change(|state| state.swept(&gone, freed_bytes));
+    keeping::forget_entries(shared);
 }

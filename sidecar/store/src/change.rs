@@ -9,6 +9,7 @@ use crate::binding::Binding;
 use crate::error::Unreadable;
 use crate::floor::Floor;
 use crate::gap::Gap;
+use crate::incarnation::Incarnation;
 use crate::lane::{DeadLetter, Mark};
 use crate::phase::RecordedPhase;
 use crate::segment::Segment;
@@ -33,6 +34,8 @@ pub(crate) enum Change {
     Gap(Gap),
     /// A folder in quarantine that a record of the strand tells of.
     Noted(String),
+    /// The incarnation of the tlog.
+    Incarnation(Incarnation),
 }
 
 /// Length of an entry before its value.
@@ -48,6 +51,7 @@ const SEGMENT: u8 = 7;
 const GAP: u8 = 8;
 const NOTED: u8 = 9;
 const BINDING: u8 = 10;
+const INCARNATION: u8 = 11;
 
 impl Change {
     /// Adds the change as an entry.
@@ -62,6 +66,7 @@ impl Change {
             Self::Segment(segment) => return put_segment(segment, out),
             Self::Gap(gap) => (GAP, gap.to_bytes()?),
             Self::Noted(folder) => (NOTED, folder.to_bytes()?),
+            Self::Incarnation(incarnation) => (INCARNATION, incarnation.to_bytes()?),
         };
         put_entry(tag, &[&bytes], out)
     }
@@ -84,6 +89,7 @@ impl Change {
             SEGMENT => Self::Segment(Stored::from_bytes(bytes)?),
             GAP => Self::Gap(Stored::from_bytes(bytes)?),
             NOTED => Self::Noted(Stored::from_bytes(bytes)?),
+            INCARNATION => Self::Incarnation(Stored::from_bytes(bytes)?),
             _ => return Err(unreadable(format!("there is no entry with the tag {tag}"))),
         })
     }

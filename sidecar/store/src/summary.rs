@@ -10,6 +10,7 @@ use crate::change::{Change, take_entry};
 use crate::error::Unreadable;
 use crate::floor::Floor;
 use crate::gap::Gap;
+use crate::incarnation::Incarnation;
 use crate::lane::{DeadLetter, Mark};
 use crate::phase::RecordedPhase;
 use crate::segment::Segment;
@@ -30,6 +31,8 @@ pub(crate) struct Summary {
     pub(crate) gaps: BTreeMap<Seq, Gap>,
     /// Folders in quarantine that the strand has a record of.
     pub(crate) noted: BTreeSet<String>,
+    /// The tlog's; `None` while nothing was ever signed.
+    pub(crate) incarnation: Option<Incarnation>,
 }
 
 impl Summary {
@@ -50,6 +53,7 @@ impl Summary {
             }
             Change::Gap(gap) => drop(self.gaps.insert(gap.first, gap)),
             Change::Noted(folder) => drop(self.noted.insert(folder)),
+            Change::Incarnation(incarnation) => self.incarnation = Some(incarnation),
         }
     }
 
@@ -97,5 +101,6 @@ impl Summary {
             .chain(self.segments.values().cloned().map(Change::Segment))
             .chain(self.gaps.values().copied().map(Change::Gap))
             .chain(self.noted.iter().cloned().map(Change::Noted))
+            .chain(self.incarnation.clone().map(Change::Incarnation))
     }
 }

@@ -6,8 +6,11 @@
 
 use boboyka_strand::{Block, Hash, Head, RecordType, Seq, run};
 
+use boboyka_tlog::TreeHash;
+
 use crate::error::TailError;
 use crate::key::IdempotencyKey;
+use crate::tlog::leaf_of;
 
 /// The most blocks in one run: what one lookup in the tail has to decode.
 pub(crate) const RUN_MAX_BLOCKS: usize = 256;
@@ -33,6 +36,8 @@ pub(crate) struct Unpacked {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TailEntry {
     pub(crate) hash: Hash,
+    /// In the tlog.
+    pub(crate) leaf: TreeHash,
     pub(crate) ms: u64,
     pub(crate) record_type: RecordType,
     pub(crate) key: Option<IdempotencyKey>,
@@ -53,6 +58,7 @@ impl TailEntry {
     pub(crate) fn of(block: &Block, key: Option<IdempotencyKey>) -> Self {
         Self {
             hash: block.hash,
+            leaf: leaf_of(&block.header),
             ms: block.header.timestamp_hlc.ms(),
             record_type: block.header.record_type,
             key,
@@ -63,6 +69,11 @@ impl TailEntry {
 impl TailRun {
     pub(crate) fn first_seq(&self) -> Seq {
         self.before.seq + 1
+    }
+
+    /// Whether a block is in it.
+    pub(crate) fn holds(&self, seq: Seq) -> bool {
+        (self.first_seq()..=self.head.seq).contains(&seq)
     }
 
     /// Its blocks, their chain recomputed.

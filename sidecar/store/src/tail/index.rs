@@ -109,7 +109,7 @@ impl Tail {
                 put(&self.segments, &first, segment)
             }
             // Ledger and journal alone keep these.
-            Change::Gap(_) | Change::Noted(_) => Ok(()),
+            Change::Gap(_) | Change::Noted(_) | Change::Incarnation(_) => Ok(()),
         }
     }
 

@@ -177,6 +177,7 @@ fn noted(change: Change) -> Option<String> {
         | Change::Floor(_)
         | Change::Binding(_)
         | Change::Segment(_)
-        | Change::Gap(_) => None,
+        | Change::Gap(_)
+        | Change::Incarnation(_) => None,
     }
 }
