@@ -12,12 +12,14 @@
 mod client;
 pub mod edge;
 pub mod process;
+mod rest;
 pub mod sidecar;
 pub mod supabase;
 mod tls;
 
 pub use client::client;
 pub use edge::Fault;
+pub use rest::Rest;
 pub use sidecar::Sidecar;
 pub use supabase::Supabase;
 pub use tls::Tls;

@@ -236,7 +236,7 @@ impl From<ReadError> for ApiError {
         if matches!(error, ReadError::NotReady { .. }) {
             return Self::new(Code::VersionsNotReady, error.to_string());
         }
-        unreadable::log(causes(&error));
+        unreadable::log(&causes(&error));
         match &error {
             ReadError::Damaged { .. } => Self::new(
                 Code::StrandDamaged,

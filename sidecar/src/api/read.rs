@@ -79,7 +79,7 @@ fn events_page(api: &Api, asked: &Asked) -> serde_json::Result<Vec<u8>> {
     let page = api.store.page(&asked.query);
     for missing in &page.missing {
         let (first, last, error) = (missing.first_seq, missing.last_seq, &missing.why);
-        unreadable::log(format_args!("seq {first} to {last}: {error}"));
+        unreadable::log(&format!("seq {first} to {last}: {error}"));
     }
     let next = page.next_before;
     let next_cursor = next.map(|before| cursor::encode(before, &asked.filter));

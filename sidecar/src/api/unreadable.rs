@@ -1,6 +1,5 @@
 //! Logs that a part of the strand can't be read. Readers may ask for it at any rate, and the log is for all.
 
-use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};
 
 use crate::log::Seldom;
@@ -8,11 +7,11 @@ use crate::log::Seldom;
 /// Of this process, as its log is.
 static LINES: Mutex<Seldom> = Mutex::new(Seldom::new());
 
-pub(super) fn log(error: impl Display) {
+pub(super) fn log(error: &str) {
     let due = LINES.lock().unwrap_or_else(PoisonError::into_inner).count();
     if let Some(times) = due {
         tracing::error!(
-            %error,
+            error,
             times,
             "a part of the strand can't be read; GET /v1/boboyka/verify says where"
         );

@@ -116,7 +116,7 @@ fn is_finished(job: &Job) -> bool {
 
 /// The claim that a strand has for the first time, or whose pod showed that the records are in it.
 fn claim_to_record(situation: &Situation<'_>, strand: &BoboykaStrand) -> Option<StrandChange> {
-    let claim = situation.claim(strand)?;
+    let claim = &situation.seen.claim(strand)?.meta;
     let uid = claim.uid.clone()?;
     match &strand.spec.claim_uid {
         None => Some(StrandChange::Claim(uid)),

@@ -505,19 +505,37 @@ fn the_role_binding_is_applied_for_a_new_generation_and_now_and_then() {
         instant: now.instant + BINDING_KEPT + Duration::from_secs(1),
     };
     // The integration is of generation 3.
-    for (bound, when, binds, resized, resizes) in [
-        (None, &now, true, None, true),
-        (Some((now.instant, 3)), &now, false, Some(3), false),
-        (Some((now.instant, 3)), &now, false, None, true),
-        (Some((now.instant, 2)), &now, true, Some(2), true),
-        (Some((now.instant, 3)), &later, true, Some(3), false),
+    for (bound, when, binds) in [
+        (None, &now, true),
+        (Some((now.instant, 3)), &now, false),
+        (Some((now.instant, 2)), &now, true),
+        (Some((now.instant, 3)), &later, true),
     ] {
         let memory = Memory {
             bound,
-            resized,
             ..Memory::default()
         };
         let plan = plan_with(&Seen::default(), &json!({}), &memory, when);
-        assert_eq!((plan.bind_role, plan.resize_claims), (binds, resizes));
+        assert_eq!(plan.bind_role, binds);
+    }
+}
+
+#[test]
+fn a_bound_claim_that_requests_less_than_the_size_is_resized() {
+    let asked = json!({"storage": {"size": "2Gi"}});
+    for (phase, gibibytes, resized) in [
+        ("Bound", 1, true),
+        ("Bound", 2, false),
+        ("Bound", 3, false),
+        ("Pending", 1, false),
+        ("Lost", 1, false),
+    ] {
+        let mut claim = claim();
+        claim.phase = Some(phase.into());
+        claim.requested = Some(gibibytes << 30);
+        let mut seen = seen(strand(|_| {}), vec![]);
+        seen.claims = vec![Arc::new(claim)];
+        let plan = planned(&seen, &asked);
+        assert_eq!(!plan.resize.is_empty(), resized, "{phase} {gibibytes}Gi");
     }
 }
