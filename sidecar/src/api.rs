@@ -1,5 +1,6 @@
 //! The HTTP API on localhost: its routes.
 
+mod access;
 mod body;
 mod cursor;
 mod error;
@@ -10,16 +11,20 @@ mod held;
 mod ingest;
 mod mirror;
 mod moment;
+mod paged;
 mod parameters;
 mod past;
 mod read;
 pub(crate) mod requests;
+mod sapixdb;
 mod splitter;
 mod state;
 #[cfg(test)]
 mod tests;
+mod tombstones;
 mod unreadable;
 mod verify;
+mod walks;
 mod wire;
 
 use std::sync::Arc;
@@ -29,6 +34,8 @@ use axum::http::{Method, Uri};
 use axum::middleware;
 use axum::routing::{get, post};
 
+pub use self::access::KeyError;
+pub(crate) use self::access::{Access, ApiKey};
 pub(crate) use self::error::ApiError;
 use self::error::Code;
 pub(crate) use self::state::Api;
@@ -51,10 +58,12 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/v1/boboyka/verify", get(verify::verify))
         .route("/v1/boboyka/mirror", get(mirror::status))
         .route("/v1/boboyka/mirror/retry", post(mirror::retry))
+        .route("/", get(read::greeting))
+        .merge(sapixdb::routes())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(
-            api.requests.clone(),
+            (api.requests.clone(), api.access.clone()),
             requests::admit,
         ))
         .with_state(api)

@@ -7,6 +7,7 @@
     reason = "a test that panics says where"
 )]
 
+mod audit;
 mod bounds;
 mod clients;
 mod durability;
@@ -28,4 +29,5 @@ mod refusals;
 mod retention;
 mod secrecy;
 mod units;
+mod verifiers;
 mod words;

@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::cursor::At;
 use super::error::{ApiError, Code};
-use super::held;
 use super::moment::{self, AS_OF};
+use super::paged;
 use super::parameters::{Key, KeyedType, PAGE_MAX_BYTES, Parameters};
 use super::state::Api;
 use super::unreadable;
@@ -19,7 +19,6 @@ use super::wire::{
     CountsJson, EventCounts, HistoryJson, MissingJson, StateJson, StatesJson, VersionJson,
 };
 
-const JSON: &str = "application/json";
 const PAGE: [&str; 4] = ["limit", "cursor", "include", AS_OF];
 
 /// The newest version of a key.
@@ -30,7 +29,7 @@ pub(super) async fn state(
 ) -> Result<Response, ApiError> {
     parameters.only(&[AS_OF])?;
     let as_of = moment::asked(&parameters)?;
-    answer(&api, move |api| {
+    paged::answer(api, move |api| {
         let head = api.store.moment(as_of)?;
         let (record_type, key) = (key.record_type, key.key);
         let (version, missing) = api.store.newest_version(record_type, &key, &head)?;
@@ -56,7 +55,7 @@ pub(super) async fn history(
 ) -> Result<Response, ApiError> {
     let (record_type, key) = (key.record_type, key.key);
     let asked = Asked::parse(&parameters, &format!("history/{record_type}/{key}"))?;
-    answer(&api, move |api| {
+    paged::answer(api, move |api| {
         let head = asked.head(api)?;
         let page = api.store.history(&HistoryQuery {
             record_type,
@@ -88,7 +87,7 @@ pub(super) async fn states(
     parameters: Parameters,
 ) -> Result<Response, ApiError> {
     let asked = Asked::parse(&parameters, &format!("state/{record_type}"))?;
-    answer(&api, move |api| {
+    paged::answer(api, move |api| {
         let head = asked.head(api)?;
         let page = api.store.states(&StatesQuery {
             record_type,
@@ -120,7 +119,7 @@ pub(super) async fn counts(
 ) -> Result<Response, ApiError> {
     parameters.only(&[AS_OF])?;
     let as_of = moment::asked(&parameters)?;
-    answer(&api, move |api| {
+    paged::answer(api, move |api| {
         let head = api.store.moment(as_of)?;
         let counts = api.store.counts(&head)?;
         json(&CountsJson {
@@ -134,22 +133,6 @@ pub(super) async fn counts(
     .await
 }
 
-/// Makes an answer beside the others, and holds its place among the pages until it was read.
-async fn answer(
-    api: &Arc<Api>,
-    make: impl FnOnce(&Api) -> Result<Vec<u8>, ApiError> + Send + 'static,
-) -> Result<Response, ApiError> {
-    let unread = Arc::clone(&api.pages).acquire_owned().await;
-    let turn = Arc::clone(&api.pages_made).acquire_owned().await;
-    let api = Arc::clone(api);
-    let content = tokio::task::spawn_blocking(move || {
-        let _turn = turn;
-        make(&api)
-    });
-    let content = content.await.map_err(|_| ApiError::internal())??;
-    Ok(held::answer(JSON, content, unread))
-}
-
 fn json(answer: &impl Serialize) -> Result<Vec<u8>, ApiError> {
     serde_json::to_vec(answer).map_err(|_| ApiError::internal())
 }
@@ -159,14 +142,7 @@ fn floor(api: &Api) -> Seq {
 }
 
 fn told(missing: Vec<Missing>) -> Vec<MissingJson> {
-    for Missing {
-        first_seq,
-        last_seq,
-        why,
-    } in &missing
-    {
-        unreadable::log(format_args!("seq {first_seq} to {last_seq}: {why}"));
-    }
+    unreadable::log_missing(&missing);
     missing.into_iter().map(MissingJson::from).collect()
 }
 

@@ -10,23 +10,29 @@ use boboyka_strand::{Head, RecordType, Seq};
 
 use super::cursor;
 use super::error::ApiError;
-use super::held;
 use super::moment;
+use super::paged;
 use super::parameters::{self, PAGE_MAX_BYTES, Parameters, RecordHash};
 use super::state::Api;
 use super::unreadable;
 use super::wire::{
-    ClockJson, Event, EventCounts, Events, MissingJson, RecordView, Status, StrandStatus,
+    ClockJson, Event, EventCounts, Events, Greeting, MissingJson, RecordView, Status, StrandStatus,
     lane_statuses,
 };
-
-const JSON: &str = "application/json";
 
 /// The page's text for phase 1, and one as plain for the others and for a sidecar without Supabase.
 const PHASE_DUAL_WRITE: &str = "Phase 1 — dual-write (SapixDB + Supabase)";
 const PHASE_SAPIXDB_ONLY: &str = "Phase 1 — SapixDB only (Supabase not configured)";
 const PHASE_MIGRATE: &str = "Phase 2 — migrate internals (SapixDB is the source of truth)";
 const PHASE_CUT_OVER: &str = "Phase 3 — cut over (SapixDB only)";
+
+/// What this is, for whoever finds the port.
+pub(super) async fn greeting() -> axum::Json<Greeting> {
+    axum::Json(Greeting {
+        name: "boboyka-sidecar",
+        version: env!("CARGO_PKG_VERSION"),
+    })
+}
 
 /// How the integration stands.
 pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
@@ -64,23 +70,16 @@ pub(super) async fn events(
 ) -> Result<Response, ApiError> {
     let asked = Asked::parse(&parameters)?;
     let as_of = moment::asked(&parameters)?;
-    let unread = Arc::clone(&api.pages).acquire_owned().await;
-    let made = Arc::clone(&api.pages_made).acquire_owned().await;
-    let page = tokio::task::spawn_blocking(move || {
-        let _made = made;
+    paged::answer(api, move |api| {
         let asked = asked.at(&api.store.moment(as_of)?);
-        events_page(&api, &asked).map_err(|_| ApiError::internal())
-    });
-    let page = page.await.map_err(|_| ApiError::internal())??;
-    Ok(held::answer(JSON, page, unread))
+        events_page(api, &asked).map_err(|_| ApiError::internal())
+    })
+    .await
 }
 
 fn events_page(api: &Api, asked: &Asked) -> serde_json::Result<Vec<u8>> {
     let page = api.store.page(&asked.query);
-    for missing in &page.missing {
-        let (first, last, error) = (missing.first_seq, missing.last_seq, &missing.why);
-        unreadable::log(&format!("seq {first} to {last}: {error}"));
-    }
+    unreadable::log_missing(&page.missing);
     let next = page.next_before;
     let next_cursor = next.map(|before| cursor::encode(before, &asked.filter));
     let events = page

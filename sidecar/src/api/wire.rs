@@ -35,6 +35,13 @@ pub(super) struct IngestRequest<'a> {
     pub(super) idempotency_key: Option<Cow<'a, str>>,
 }
 
+/// What answers here.
+#[derive(Debug, Serialize)]
+pub(super) struct Greeting {
+    pub(super) name: &'static str,
+    pub(super) version: &'static str,
+}
+
 /// What became of the copy to Supabase.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct DualWrite {

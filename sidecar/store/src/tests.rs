@@ -3,7 +3,9 @@
 mod binding;
 mod damage;
 mod damaged_segments;
+mod documents;
 mod fixtures;
+mod forward;
 mod index;
 mod pages;
 mod past;

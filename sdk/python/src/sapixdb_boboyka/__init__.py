@@ -18,6 +18,7 @@ from .errors import (
     NotReachable,
     RecorderFull,
     TooBusy,
+    Unauthorized,
     Unavailable,
     UnexpectedAnswer,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "State",
     "StatesResponse",
     "TooBusy",
+    "Unauthorized",
     "Unavailable",
     "UnexpectedAnswer",
 ]

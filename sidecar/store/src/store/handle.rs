@@ -68,7 +68,7 @@ impl Store {
         let (tasks, receiver) = sync_channel(TASKS_MAX);
         let (chores, keeper_chores) = sync_channel(TASKS_MAX);
         let (spares, line_spares) = channel();
-        let noted = opened.summary.noted.clone();
+        let (noted, format) = (opened.summary.noted.clone(), opened.summary.format);
         let keeper = Keeper {
             shared: Arc::clone(&shared),
             ledger: opened.ledger,
@@ -91,6 +91,7 @@ impl Store {
             checkpointing: false,
             entries: Vec::new(),
             noted,
+            format,
             data_dir,
             policy: Policy::default(),
         };
