@@ -24,6 +24,7 @@ mod observers;
 mod page;
 mod phases;
 mod purity;
+mod python_fixtures;
 mod refusals;
 mod retention;
 mod secrecy;
