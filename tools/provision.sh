@@ -3,7 +3,7 @@
 # unpacked or built in the cache, which needs no root. Tests ask this script for every path.
 #
 #   tools/provision.sh                  PostgreSQL, PostgREST and strace; verifiers of logs
-#   tools/provision.sh --cluster        the programs of a Kubernetes, and promtool
+#   tools/provision.sh --cluster        the programs of a Kubernetes, Prometheus and promtool
 #   tools/provision.sh --where, --where-verifiers, --where-cluster   prints their paths as NAME=VALUE; fails when one is missing
 #   tools/provision.sh --cargo-tool NAME          cargo-deny, cargo-machete or cargo-mutants; prints its path
 #

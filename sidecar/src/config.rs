@@ -111,6 +111,10 @@ pub struct Serve {
     /// Address of the API; localhost means both loopback addresses.
     #[arg(long, env = "BOBOYKA_LISTEN", default_value = "localhost:7475")]
     pub listen: ListenAddress,
+    /// File with the key that callers must show as `Authorization: Bearer KEY`. Without it, everybody who reaches the
+    /// API may use it. The file is read again whenever it changes.
+    #[arg(long, env = "BOBOYKA_API_KEY_FILE")]
+    pub api_key_file: Option<PathBuf>,
     /// Seconds after the signal to end during which the sidecar goes on until Supabase has everything.
     #[arg(long, env = names::DRAIN_SECONDS_VARIABLE, default_value_t = 0)]
     pub drain_seconds: u64,

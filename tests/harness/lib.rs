@@ -15,6 +15,7 @@ pub mod edge;
 pub mod log;
 pub mod process;
 mod provisioned;
+mod rest;
 pub mod sidecar;
 pub mod supabase;
 mod tls;
@@ -22,6 +23,7 @@ pub mod verifiers;
 
 pub use client::client;
 pub use edge::Fault;
+pub use rest::Rest;
 pub use log::Log;
 pub use sidecar::Sidecar;
 pub use supabase::Supabase;

@@ -22,6 +22,7 @@ mod mirror_modes;
 mod mirror_rows;
 mod observers;
 mod page;
+mod past;
 mod phases;
 mod purity;
 mod python_fixtures;

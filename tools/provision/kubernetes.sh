@@ -51,11 +51,11 @@ provision_kubernetes() {
   find_kubernetes || fail "a program in $KUBERNETES_BIN does not run. Try $KUBERNETES_BIN/kubelet --version"
   find_helm || build_go helm "$(helm_linker_flags)" "$HELM_BIN" tool "this takes a minute"
   find_helm || fail "helm was built but does not run. Try $HELM_BIN/helm version"
-  get_promtool
+  get_prometheus
   say "found $DEBIAN_ROOT, $KUBERNETES_BIN, $HELM_BIN, $PROMTOOL"
 }
 
 where_kubernetes() {
-  find_debian && find_kubernetes && find_helm && find_promtool || fail "a program of Kubernetes is missing. Run 'make provision-cluster'"
-  printf '%s=%s\n' DEBIAN_ROOT "$DEBIAN_ROOT" DEBIAN_LIBS "$DEBIAN_LIBS" KUBERNETES_BIN "$KUBERNETES_BIN" HELM_BIN "$HELM_BIN" PROMTOOL "$PROMTOOL"
+  find_debian && find_kubernetes && find_helm && find_prometheus || fail "a program of Kubernetes is missing. Run 'make provision-cluster'"
+  printf '%s=%s\n' DEBIAN_ROOT "$DEBIAN_ROOT" DEBIAN_LIBS "$DEBIAN_LIBS" KUBERNETES_BIN "$KUBERNETES_BIN" HELM_BIN "$HELM_BIN" PROMETHEUS "$PROMETHEUS" PROMTOOL "$PROMTOOL"
 }

@@ -5,9 +5,13 @@ use std::sync::Arc;
 use boboyka_mirror::Mirror;
 use boboyka_store::Store;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
+use super::access::Access;
 use super::body::Bodies;
 use super::requests::Requests;
+use super::tombstones::Tombstones;
+use super::walks::Walks;
 
 /// Verifications at a time: each computes every hash of the strand.
 const VERIFICATIONS_MAX: usize = 2;
@@ -15,6 +19,10 @@ const VERIFICATIONS_MAX: usize = 2;
 const PAGES_MADE_MAX: usize = 4;
 /// Pages of events at a time, those included that are made and not read yet.
 const PAGES_MAX: usize = 8;
+/// Searches at a time: each may read a large part of the strand.
+const SEARCHES_MAX: usize = 2;
+/// Streams at a time: each is a connection that stays.
+const STREAMS_MAX: usize = 64;
 
 /// What handlers work with.
 pub(crate) struct Api {
@@ -27,12 +35,27 @@ pub(crate) struct Api {
     /// A page without a permit waits for one.
     pub(crate) pages: Arc<Semaphore>,
     pub(crate) pages_made: Arc<Semaphore>,
+    /// A search without a permit waits for one.
+    pub(crate) searches: Arc<Semaphore>,
+    /// A stream without a permit is refused.
+    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) tombstones: Tombstones,
+    pub(crate) walks: Walks,
+    /// What callers must show.
+    pub(crate) access: Access,
+    /// The sidecar ends: so do streams.
+    pub(crate) shutdown: CancellationToken,
     /// When the sidecar started, in seconds since 1970.
     pub(crate) started_at: f64,
 }
 
 impl Api {
-    pub(crate) fn new(store: Store, mirror: Mirror) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        mirror: Mirror,
+        access: Access,
+        shutdown: CancellationToken,
+    ) -> Self {
         Self {
             store,
             mirror,
@@ -41,6 +64,12 @@ impl Api {
             verifications: Arc::new(Semaphore::new(VERIFICATIONS_MAX)),
             pages: Arc::new(Semaphore::new(PAGES_MAX)),
             pages_made: Arc::new(Semaphore::new(PAGES_MADE_MAX)),
+            searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            tombstones: Tombstones::default(),
+            walks: Walks::default(),
+            access,
+            shutdown,
             started_at: since_1970(),
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use boboyka_strand::retention::Policy;
 
 use crate::error::causes;
+use crate::gather::{self, Gather};
 use crate::job::{Job, Waiter};
 use crate::pruned;
 use crate::scrub::Scrub;
@@ -33,15 +34,17 @@ pub(crate) enum Task {
 
 /// Works until the writer, which sends the tasks, has ended.
 pub(crate) fn work(shared: &Shared, tasks: &Receiver<Task>) {
-    let mut scrub = Scrub::new(&shared.options);
+    let (mut scrub, mut gather) = (Scrub::new(&shared.options), Gather::new());
     loop {
-        let pause = scrub.pause();
-        match tasks.recv_timeout(pause.min(LOOK_INTERVAL)) {
+        let pause = gather.pause().unwrap_or(LOOK_INTERVAL);
+        match tasks.recv_timeout(pause.min(scrub.pause()).min(LOOK_INTERVAL)) {
             Ok(task) => run(shared, task),
-            Err(RecvTimeoutError::Timeout) if pause <= LOOK_INTERVAL => scrub.step(shared),
+            Err(RecvTimeoutError::Timeout) if scrub.pause().is_zero() => scrub.step(shared),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
+        gather.wake();
+        gather.step(shared);
         look_for_folder(shared);
     }
 }
@@ -58,8 +61,12 @@ fn look_for_folder(shared: &Shared) {
 fn run(shared: &Shared, task: Task) {
     match task {
         Task::Seal(task) => {
-            let job = seal::seal(&task, &shared.segments_folder, shared.strand)
-                .map_or(Job::SealFailed, |segment| Job::Sealed(Box::new(segment)));
+            let segment = seal::seal(&task, &shared.segments_folder, shared.strand);
+            if let Some(segment) = &segment {
+                // Before the tail's entries go, so that no reader misses them.
+                gather::of_sealed(shared, segment, &task.runs);
+            }
+            let job = segment.map_or(Job::SealFailed, |segment| Job::Sealed(Box::new(segment)));
             if shared.queue.push(job).is_err() {
                 tracing::debug!("the store closed before it catalogued a new segment");
             }

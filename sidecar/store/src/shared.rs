@@ -16,6 +16,7 @@ use crate::quarantine::Quarantine;
 use crate::queue::Queue;
 use crate::state::State;
 use crate::tail::Tail;
+use crate::versions::Versions;
 use crate::view::View;
 
 /// What the store's callers and its two threads share.
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) signals: Signals,
     pub(crate) pruned_index: PrunedIndex,
     pub(crate) segments_folder: PathBuf,
+    pub(crate) versions: Versions,
     pub(crate) poison: Poison,
     pub(crate) quarantine: Quarantine,
     /// Why the tail's index was made anew.

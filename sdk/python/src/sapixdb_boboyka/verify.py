@@ -56,7 +56,7 @@ __all__ = [
 _HEADER = struct.Struct(">BBHBQ16sQ32sI32s")
 _HEADER_CONTEXT = "boboyka.sapixdb.com 2026-11 strand block header v1"
 _PAYLOAD_CONTEXT = "boboyka.sapixdb.com 2026-11 strand payload v1"
-_TYPES = {1: "project_build", 2: "build_queue_item", 3: "agent_health", 4: "audit_log"}
+_TYPES = {1: "project_build", 2: "build_queue_item", 3: "agent_health", 4: "audit_log", 5: "document"}
 
 
 @dataclass(frozen=True)
@@ -127,9 +127,9 @@ def verify_proof(
 ) -> Proven:
     """What a `.tlog-proof` shows, by a policy or by the key of one log.
 
-    `record` is the record with `record_type` and `data`, as JSON or as a mapping; fields of a receipt that
-    are there (`record_hash`, `seq`, `prev_hash`, `record_id`, `ingested_at_ms`) are compared too. `payload` is
-    the bytes that the strand keeps. Raises `VerificationError` if anything does not hold.
+    `record` is the record with `record_type` and `data`, as JSON or as a mapping. Fields of a receipt that are
+    there are compared too: `record_hash`, `seq`, `prev_hash`, `record_id`, `ingested_at_ms`. `payload` is the
+    record as the strand keeps it. Raises `VerificationError` if anything does not hold.
     """
     bundle = Bundle.parse(_text(proof))
     if bundle.extra is None:

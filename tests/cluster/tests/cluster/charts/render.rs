@@ -9,16 +9,18 @@ use serde_json::{Value, json};
 
 use super::{NAMESPACE, chart, objects, root, run_helm, template};
 
-pub(super) const MONITORING: [&str; 6] = [
+pub(crate) const MONITORING: [&str; 8] = [
     "--api-versions",
     "monitoring.coreos.com/v1",
     "--set",
     "monitoring.podMonitor.enabled=true",
     "--set",
     "monitoring.prometheusRule.enabled=true",
+    "--set",
+    "monitoring.dashboard.enabled=true",
 ];
 
-pub(super) fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> Option<&'a Value> {
+pub(crate) fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> Option<&'a Value> {
     objects
         .iter()
         .find(|object| object["kind"] == kind && object["metadata"]["name"] == name)
