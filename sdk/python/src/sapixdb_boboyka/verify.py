@@ -127,7 +127,7 @@ def verify_proof(
 ) -> Proven:
     """What a `.tlog-proof` shows, by a policy or by the key of one log.
 
-    `record` is the record with `record_type` and `data`, as JSON or as a mapping. Fields of a receipt that are
+    `record` is the record with `record_type` and `data`, as JSON or a mapping. Fields of a receipt that are
     there are compared too: `record_hash`, `seq`, `prev_hash`, `record_id`, `ingested_at_ms`. `payload` is the
     record as the strand keeps it. Raises `VerificationError` if anything does not hold.
     """
