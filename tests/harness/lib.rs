@@ -23,8 +23,8 @@ pub mod verifiers;
 
 pub use client::client;
 pub use edge::Fault;
-pub use rest::Rest;
 pub use log::Log;
+pub use rest::Rest;
 pub use sidecar::Sidecar;
 pub use supabase::Supabase;
 pub use tls::Tls;
