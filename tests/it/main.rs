@@ -10,6 +10,7 @@
 mod audit;
 mod bounds;
 mod clients;
+mod cosigning;
 mod durability;
 mod ends;
 mod idle;
