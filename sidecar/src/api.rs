@@ -16,6 +16,7 @@ mod splitter;
 mod state;
 #[cfg(test)]
 mod tests;
+mod tlog;
 mod unreadable;
 mod verify;
 mod wire;
@@ -40,6 +41,11 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/v1/boboyka/events", get(read::events))
         .route("/v1/boboyka/records/{hash}", get(read::record))
         .route("/v1/boboyka/verify", get(verify::verify))
+        .route("/v1/boboyka/log/checkpoint", get(tlog::checkpoint))
+        .route("/v1/boboyka/log/vkey", get(tlog::vkey))
+        .route("/v1/boboyka/log/consistency", get(tlog::consistency))
+        .route("/v1/boboyka/log/tile/{*tile}", get(tlog::tile))
+        .route("/v1/boboyka/proof/{hash}", get(tlog::proof))
         .route("/v1/boboyka/mirror", get(mirror::status))
         .route("/v1/boboyka/mirror/retry", post(mirror::retry))
         .fallback(unknown_path)

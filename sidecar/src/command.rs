@@ -1,9 +1,11 @@
 //! What the program can do.
 
 mod drain;
+mod prove;
 mod serve;
 mod wait;
 
 pub use drain::drain;
+pub use prove::{ProveError, prove_folder, prove_running};
 pub use serve::run;
 pub use wait::{WaitError, wait};

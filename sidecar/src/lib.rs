@@ -4,6 +4,7 @@
 //! ends them all with one signal. Handlers and lanes never call each other: they meet in the store.
 
 mod api;
+mod checkpoints;
 mod cluster;
 pub mod command;
 pub mod config;

@@ -19,13 +19,18 @@ const SECONDS: [f64; 10] = [
 
 /// The routes as they are named in metrics. What is none of them is counted under the last, so that
 /// callers can't make series without end.
-const ROUTES: [&str; 9] = [
+const ROUTES: [&str; 14] = [
     "/v1/boboyka/ingest",
     "/v1/boboyka/ingest/batch",
     "/v1/boboyka/status",
     "/v1/boboyka/events",
     "/v1/boboyka/records/{hash}",
     "/v1/boboyka/verify",
+    "/v1/boboyka/log/checkpoint",
+    "/v1/boboyka/log/vkey",
+    "/v1/boboyka/log/consistency",
+    "/v1/boboyka/log/tile/{*tile}",
+    "/v1/boboyka/proof/{hash}",
     "/v1/boboyka/mirror",
     "/v1/boboyka/mirror/retry",
     "other",

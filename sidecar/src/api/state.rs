@@ -16,6 +16,9 @@ const PAGES_MADE_MAX: usize = 4;
 /// Pages of events at a time, those included that are made and not read yet.
 const PAGES_MAX: usize = 8;
 
+/// Reads of the transparency log at a time: tiles, entries, proofs.
+const TLOG_READS_MAX: usize = 4;
+
 /// What handlers work with.
 pub(crate) struct Api {
     pub(crate) store: Store,
@@ -27,6 +30,8 @@ pub(crate) struct Api {
     /// A page without a permit waits for one.
     pub(crate) pages: Arc<Semaphore>,
     pub(crate) pages_made: Arc<Semaphore>,
+    /// A read of the transparency log without a permit waits for one.
+    pub(crate) tlog_reads: Arc<Semaphore>,
     /// When the sidecar started, in seconds since 1970.
     pub(crate) started_at: f64,
 }
@@ -41,6 +46,7 @@ impl Api {
             verifications: Arc::new(Semaphore::new(VERIFICATIONS_MAX)),
             pages: Arc::new(Semaphore::new(PAGES_MAX)),
             pages_made: Arc::new(Semaphore::new(PAGES_MADE_MAX)),
+            tlog_reads: Arc::new(Semaphore::new(TLOG_READS_MAX)),
             started_at: since_1970(),
         }
     }

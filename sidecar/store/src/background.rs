@@ -65,7 +65,7 @@ fn run(shared: &Shared, task: Task) {
                 let error = causes(&error);
                 tracing::error!(
                     error,
-                    "could not write the roots of the tlog; the next seal tries again"
+                    "could not write the roots of the transparency log; the next seal tries again"
                 );
             }
             let job = sealed.map_or(Job::SealFailed, |segment| Job::Sealed(Box::new(segment)));
@@ -91,7 +91,7 @@ fn sweep(shared: &Shared, policy: Policy) {
     if let Err(error) = keeping::keep_entries(shared) {
         tracing::error!(
             error = causes(&error),
-            "could not write what the tlog needs of the pruned segments, which stay until that is done; the next run tries again"
+            "could not write what the transparency log needs of the pruned segments, which stay until that is done; the next run tries again"
         );
         return;
     }

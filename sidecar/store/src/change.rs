@@ -34,7 +34,7 @@ pub(crate) enum Change {
     Gap(Gap),
     /// A folder in quarantine that a record of the strand tells of.
     Noted(String),
-    /// The incarnation of the tlog.
+    /// The incarnation of the transparency log.
     Incarnation(Incarnation),
 }
 

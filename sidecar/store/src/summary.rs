@@ -31,7 +31,7 @@ pub(crate) struct Summary {
     pub(crate) gaps: BTreeMap<Seq, Gap>,
     /// Folders in quarantine that the strand has a record of.
     pub(crate) noted: BTreeSet<String>,
-    /// The tlog's; `None` while nothing was ever signed.
+    /// The transparency log's; `None` while nothing was ever signed.
     pub(crate) incarnation: Option<Incarnation>,
 }
 
