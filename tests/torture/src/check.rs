@@ -1,5 +1,7 @@
 //! The check of one state: the real sidecar starts on it and is asked for everything that was promised.
 
+mod signed;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -132,6 +134,19 @@ impl Subject {
         self.answer(request.body(body)).await
     }
 
+    /// Gets text: status and body.
+    pub(crate) async fn text(&self, path: &str) -> Result<(u16, String), String> {
+        let request = self.client.get(format!("http://{}{path}", self.listen));
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| format!("no answer: {error:?}"))?;
+        let status = answer.status().as_u16();
+        let text = answer.text().await;
+        text.map(|text| (status, text))
+            .map_err(|error| format!("half an answer: {error:?}"))
+    }
+
     async fn answer(&self, request: reqwest::RequestBuilder) -> Result<(u16, Value), String> {
         let answer = request
             .send()
@@ -190,6 +205,10 @@ async fn checked(tools: &Tools, data: &Path, promise: &Promise) -> Result<Outcom
         .map_err(|log| format!("the sidecar does not start: {log}"))?;
     let told = ask(&subject).await?;
     let outcome = compare(&subject, &told, promise).await?;
+    let outcome = match signed::check(&subject, &promise.checkpoints).await? {
+        Some(why) if outcome == Outcome::Whole => Outcome::FalseAlarm(why),
+        _ => outcome,
+    };
     let log = subject.process.log();
     if log.contains("panicked") {
         return Err(format!("a panic: {log}"));
