@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use boboyka_crds::{names, quantity};
+use boboyka_strand::Hash;
 use boboyka_tlog::VerifierKey;
 use clap::{Args, Parser, Subcommand};
 
@@ -56,6 +57,19 @@ pub enum Command {
         /// How long to wait, such as 60s.
         #[arg(long, default_value = "60s", value_parser = duration)]
         timeout: Duration,
+    },
+    /// Print the proof that a record is in the strand's transparency log, a .tlog-proof with the header in its extra line.
+    /// Asks the running sidecar, or reads the data folder of a strand that no sidecar has open. Exits with 0 and the
+    /// proof, or with 1 and the reason.
+    Prove {
+        /// The hash in the record's receipt.
+        hash: Hash,
+        /// Address of the running sidecar's API.
+        #[arg(long, env = "BOBOYKA_LISTEN", default_value = "localhost:7475")]
+        listen: ListenAddress,
+        /// The data folder, instead of a running sidecar.
+        #[arg(long)]
+        data_dir: Option<PathBuf>,
     },
     /// Mirror the records of a strand that Supabase does not have yet, then exit with 0. Takes no records.
     Drain(Strand),
@@ -137,6 +151,10 @@ pub struct Strand {
     /// in a cluster has them from its integration instead.
     #[arg(long, env = "BOBOYKA_MIRROR_TABLES")]
     pub mirror_tables: Option<PathBuf>,
+    /// File with the Ed25519 key that signs the checkpoints of the strand's transparency log, in the form of Go's tools:
+    /// PRIVATE+KEY+NAME+ID+BASE64. Without it, the sidecar makes a key beside the strand.
+    #[arg(long, env = "BOBOYKA_LOG_KEY_FILE")]
+    pub log_key_file: Option<PathBuf>,
     /// Refuse records while the disk has less than this many bytes free.
     #[arg(long, env = "BOBOYKA_MIN_FREE_BYTES", default_value_t = 64 * 1024 * 1024)]
     pub min_free_bytes: u64,

@@ -1,4 +1,4 @@
-//! The command line: serve; verify a strand offline, wait for a sidecar, drain a strand.
+//! The command line: serve; verify a strand offline, prove a record, wait for a sidecar, drain a strand.
 
 use std::io::{Write as _, stdout};
 use std::ops::ControlFlow;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use boboyka_sidecar::config::{Cli, Command, Serve, Verify};
 use boboyka_sidecar::{ListenAddress, RunError, command, log};
 use boboyka_store::{causes, verify_offline};
+use boboyka_strand::Hash;
 use clap::Parser;
 
 fn main() -> ExitCode {
@@ -21,6 +22,11 @@ fn main() -> ExitCode {
         Some(Command::Drain(strand)) => ended(within_runtime(command::drain(strand))),
         Some(Command::Verify(what)) => verify(&what),
         Some(Command::Wait { observe, timeout }) => wait(&observe, timeout),
+        Some(Command::Prove {
+            hash,
+            listen,
+            data_dir,
+        }) => prove(&hash, &listen, data_dir.as_deref()),
     };
     log::flush();
     code
@@ -71,6 +77,23 @@ fn wait(observe: &ListenAddress, timeout: Duration) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::say(&format!("boboyka-sidecar wait: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn prove(hash: &Hash, listen: &ListenAddress, data_dir: Option<&Path>) -> ExitCode {
+    let proof = match data_dir {
+        Some(data_dir) => command::prove_folder(data_dir, hash),
+        None => command::prove_running(listen, hash),
+    };
+    match proof {
+        Ok(proof) => {
+            say(proof.trim_end());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            log::say(&format!("boboyka-sidecar prove: {error}"));
             ExitCode::FAILURE
         }
     }
