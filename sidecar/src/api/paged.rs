@@ -17,9 +17,9 @@ where
     M: FnOnce(&Api) -> Result<Vec<u8>, ApiError> + Send + 'static,
 {
     let unread = Arc::clone(&api.pages).acquire_owned().await;
-    let made = Arc::clone(&api.pages_made).acquire_owned().await;
+    let permit = Arc::clone(&api.pages_made).acquire_owned().await;
     let page = tokio::task::spawn_blocking(move || {
-        let _made = made;
+        let _permit = permit;
         make(&api)
     });
     let page = page.await.map_err(|_| ApiError::internal())??;

@@ -89,9 +89,10 @@ pub(super) struct DataJson<'a>(pub(super) &'a Block);
 impl Serialize for DataJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let payload = &self.0.payload;
-        match self.0.header.record_type {
-            RecordType::Document => CallerJson(payload).serialize(serializer),
-            _ => PayloadJson(payload).serialize(serializer),
+        if self.0.header.record_type == RecordType::Document {
+            CallerJson(payload).serialize(serializer)
+        } else {
+            PayloadJson(payload).serialize(serializer)
         }
     }
 }
