@@ -22,7 +22,7 @@ impl Running {
         written["content_hash"].as_str().unwrap().to_owned()
     }
 
-    /// A strand of at least so many segments with documents of two collections.
+    /// A strand with documents of two collections, and some sealed segments.
     async fn filled(&self, segments: usize) -> usize {
         let mut written = 0;
         let mut views = self.store.watch_view();
