@@ -10,8 +10,10 @@ mod headers;
 mod held;
 mod ingest;
 mod mirror;
+mod moment;
 mod paged;
 mod parameters;
+mod past;
 mod read;
 pub(crate) mod requests;
 mod sapixdb;
@@ -46,6 +48,13 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/v1/boboyka/status", get(read::status))
         .route("/v1/boboyka/events", get(read::events))
         .route("/v1/boboyka/records/{hash}", get(read::record))
+        .route("/v1/boboyka/counts", get(past::counts))
+        .route("/v1/boboyka/state/{record_type}", get(past::states))
+        .route("/v1/boboyka/state/{record_type}/{key}", get(past::state))
+        .route(
+            "/v1/boboyka/history/{record_type}/{key}",
+            get(past::history),
+        )
         .route("/v1/boboyka/verify", get(verify::verify))
         .route("/v1/boboyka/mirror", get(mirror::status))
         .route("/v1/boboyka/mirror/retry", post(mirror::retry))

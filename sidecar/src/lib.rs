@@ -5,6 +5,7 @@
 
 mod api;
 mod api_key;
+pub mod audit;
 mod cluster;
 pub mod command;
 pub mod config;

@@ -26,16 +26,28 @@ BINARIES = ROOT / "target" / "debug"
 GUARD = 300.0
 
 
-def _free_port() -> int:
-    """A port below those of outgoing connections, so that none of these takes it while a sidecar restarts."""
+# The signs of the ports that this process has drawn.
+_DRAWN: list[socket.socket] = []
+
+
+def free_port() -> int:
+    """A port on which nobody listens, and which no other test draws as long as this process lives.
+
+    The tests in Rust draw by the same names. It is below the ports of outgoing connections, so that none of these takes it
+    while a sidecar restarts.
+    """
     while True:
         port = random.randrange(10_000, 32_000)
-        with socket.socket() as found:
-            try:
+        sign = socket.socket(socket.AF_UNIX)
+        try:
+            sign.bind(f"\0boboyka-port-{port}")
+            with socket.socket() as found:
                 found.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        except OSError:
+            sign.close()
+            continue
+        _DRAWN.append(sign)
+        return port
 
 
 def wait_until(ready: Callable[[], bool], what: str, limit: float = GUARD) -> None:
@@ -61,7 +73,7 @@ class Sidecar:
     def __init__(self, folder: Path, port: int | None = None, more: list[str] | None = None) -> None:
         self._folder = folder
         self._more = more or []
-        self._ports = (port or _free_port(), _free_port())
+        self._ports = (port or free_port(), free_port())
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"http://127.0.0.1:{self._ports[0]}"
         self.start()

@@ -3,7 +3,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use boboyka_store::{KeyConflict, ReadError, WriteError, causes};
+use boboyka_store::{KeyConflict, MomentError, ReadError, WriteError, causes};
 use boboyka_strand::RecordError;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -73,6 +73,7 @@ codes! {
     TooLarge: PAYLOAD_TOO_LARGE, "too_large", "too large";
     Unauthorized: UNAUTHORIZED, "unauthorized", "unauthorized";
     UnknownRecordType: UNPROCESSABLE_ENTITY, "unknown_record_type", "unknown record type";
+    VersionsNotReady: SERVICE_UNAVAILABLE, "versions_not_ready", "versions not ready";
     VerifyBusy: TOO_MANY_REQUESTS, "verify_busy", "verification busy";
     UnsupportedMediaType: UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "unsupported media type";
 }
@@ -251,7 +252,10 @@ impl From<ReadError> for ApiError {
         ) {
             return Self::new(Code::Lost, error.to_string());
         }
-        unreadable::log(causes(&error));
+        if matches!(error, ReadError::NotReady { .. }) {
+            return Self::new(Code::VersionsNotReady, error.to_string());
+        }
+        unreadable::log(&causes(&error));
         match &error {
             ReadError::Damaged { .. } => Self::new(
                 Code::StrandDamaged,
@@ -259,10 +263,25 @@ impl From<ReadError> for ApiError {
             ),
             ReadError::Io { .. }
             | ReadError::Lost { .. }
+            | ReadError::NotReady { .. }
             | ReadError::PerhapsLost { .. }
             | ReadError::Pruned { .. }
             | ReadError::Tail(_) => Self::internal(),
         }
+    }
+}
+
+impl From<MomentError> for ApiError {
+    fn from(error: MomentError) -> Self {
+        let message = format!("as_of {error}");
+        let refusal = match error {
+            MomentError::Future { .. } | MomentError::Beyond { .. } | MomentError::Zero => {
+                Self::new(Code::BadParameter, message)
+            }
+            MomentError::Unknown => Self::not_found(message),
+            MomentError::Read(error) => error.into(),
+        };
+        refusal.about("as_of")
     }
 }
 

@@ -17,13 +17,13 @@ where
     M: FnOnce(&Api) -> Result<Vec<u8>, ApiError> + Send + 'static,
 {
     let unread = Arc::clone(&api.pages).acquire_owned().await;
-    let permit = Arc::clone(&api.pages_made).acquire_owned().await;
-    let page = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
+    let turn = Arc::clone(&api.pages_made).acquire_owned().await;
+    let content = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
         make(&api)
     });
-    let page = page.await.map_err(|_| ApiError::internal())??;
-    Ok(held::answer(JSON, page, unread))
+    let content = content.await.map_err(|_| ApiError::internal())??;
+    Ok(held::answer(JSON, content, unread))
 }
 
 /// The same for one that may read a large part of the strand: so that others find room, fewer of these are made at a

@@ -142,7 +142,7 @@ mod tests {
         }
         let dropped = usize::try_from(lines.dropped()).unwrap();
         assert!(dropped >= pushed / 2, "{dropped} of {pushed}");
-        // Whoever reads again gets what was kept, and then what comes.
+        // A reader that reads again gets what was kept, and then what comes.
         let reading = std::thread::spawn(move || {
             let mut text = String::new();
             reader.read_to_string(&mut text).unwrap();

@@ -94,7 +94,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn report(snapshot: &Snapshot) -> StrandStatus {
-    status(snapshot, "uid", at(100), &[])
+    status(snapshot, "uid", Some(3), at(100), &[])
 }
 
 fn condition<'a>(status: &'a StrandStatus, kind: &str) -> Option<&'a Condition> {
@@ -173,6 +173,15 @@ fn ahead(ms: u64) -> Snapshot {
     snapshot
 }
 
+fn damaged() -> Snapshot {
+    let mut snapshot = snapshot();
+    snapshot.chain = Chain {
+        intact: false,
+        reason: Some("why".to_owned()),
+    };
+    snapshot
+}
+
 /// A sidecar, and the condition that it reports then: kind, status, reason.
 fn cases() -> Vec<(Snapshot, &'static str, &'static str, &'static str)> {
     use LaneState::{AuthFailed, BackingOff, Disabled, Mirroring, Open, Refused, SchemaMismatch};
@@ -230,6 +239,7 @@ fn cases() -> Vec<(Snapshot, &'static str, &'static str, &'static str)> {
             "WaitsForDeadLetters",
         ),
         (ahead(60_001), "ClockInStep", "False", "ClockBehind"),
+        (damaged(), "Stalled", "True", "ChainBroken"),
         (
             blocked_by(Blocker::Rollback),
             enforced,
@@ -276,11 +286,11 @@ fn a_condition_that_says_nothing_about_the_strand_is_left_out() {
 
 #[test]
 fn a_condition_keeps_its_time_while_it_says_the_same() {
-    let first = status(&snapshot(), "uid", at(100), &[]);
-    let second = status(&snapshot(), "uid", at(200), &first.conditions);
+    let first = status(&snapshot(), "uid", Some(3), at(100), &[]);
+    let second = status(&snapshot(), "uid", Some(3), at(200), &first.conditions);
     assert_eq!(first.conditions, second.conditions);
     let away = with_states([LaneState::Open; 4]);
-    let third = status(&away, "uid", at(300), &second.conditions);
+    let third = status(&away, "uid", Some(3), at(300), &second.conditions);
     let time = |kind| condition(&third, kind).unwrap().last_transition_time.0;
     assert_eq!(time("SupabaseReachable"), at(300));
     // Nothing new is known of the credentials.
@@ -313,6 +323,8 @@ fn what_moves_by_itself_is_no_change_of_health() {
         ..before.clone()
     };
     assert_ne!(health(&before), health(&phase));
+    let specified = status(&snapshot(), "uid", Some(4), at(100), &[]);
+    assert_ne!(health(&before), health(&specified));
 }
 
 const PACE: Pace = Pace {

@@ -264,6 +264,7 @@ pub(crate) fn told(error: &ReadError) -> String {
         }
         ReadError::Lost { .. }
         | ReadError::PerhapsLost { .. }
+        | ReadError::NotReady { .. }
         | ReadError::Pruned { .. }
         | ReadError::Tail(_) => causes(error),
     }

@@ -8,11 +8,15 @@ mod fixtures;
 mod forward;
 mod index;
 mod pages;
+mod past;
 mod phases;
 mod pruning;
 mod pruning_crashes;
 mod scrubbing;
 mod setup;
+mod tlog;
+mod tlog_crashes;
+mod tlog_pruning;
 mod verifying;
 
 use std::fs;

@@ -14,12 +14,14 @@ mod entry;
 mod error;
 mod field;
 mod json;
+mod key;
 mod limits;
 mod number;
 
 pub use error::RecordError;
 pub use field::{field, text_field};
 pub use json::{CallerJson, PayloadJson};
+pub use key::key_of;
 pub use limits::{
     COLLECTION_MAX_BYTES, COLLECTION_TAG, DELETED_TAG, DEPTH_MAX, OWN_AGENT, PAYLOAD_MAX_BYTES,
     RESTORED_TAG, TAG_PREFIX, TYPE_TAG,
@@ -58,6 +60,14 @@ impl Record {
         let data = json!({"agent_id": OWN_AGENT, "event": event, "metadata": metadata});
         let data = data.to_string();
         Self::encoded(RecordType::AuditLog, &data, Author::Strand, &[])
+    }
+
+    /// The canonical `MessagePack` of a record that is in a strand already, whoever made it: what its payload hash is of.
+    ///
+    /// # Errors
+    /// A [`RecordError`] that names the field which no record of this type has.
+    pub fn payload_of(record_type: RecordType, data: &str) -> Result<Vec<u8>, RecordError> {
+        encode::encode(record_type, data, Author::Strand, &[])
     }
 
     /// Checks and encodes a document of a collection.

@@ -49,20 +49,8 @@ impl Gathered {
 
     /// The answer's JSON.
     pub(super) fn json(&self, missing: Vec<Missing>) -> Result<Vec<u8>, ApiError> {
-        log(&missing);
+        unreadable::log_missing(&missing);
         text(&RecordsJson::new(&self.blocks, missing, self.truncated))
-    }
-}
-
-/// Logs what could not be read.
-pub(super) fn log(missing: &[Missing]) {
-    for Missing {
-        first_seq,
-        last_seq,
-        why,
-    } in missing
-    {
-        unreadable::log(format_args!("seq {first_seq} to {last_seq}: {why}"));
     }
 }
 

@@ -11,7 +11,7 @@ use boboyka_strand::{Block, Flags, Hash, Record, RecordType};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::answer::{self, LIMIT_MAX, text};
+use super::answer::{LIMIT_MAX, text};
 use super::read::find;
 use super::scope::{Named, Scope, is_record};
 use super::search::Search;
@@ -21,6 +21,7 @@ use crate::api::error::{ApiError, Code};
 use crate::api::paged;
 use crate::api::state::Api;
 use crate::api::tombstones::Deletion;
+use crate::api::unreadable;
 use crate::api::wire::MissingJson;
 
 #[derive(Serialize)]
@@ -161,7 +162,7 @@ fn listed(api: &Api, scope: &Scope) -> Result<Vec<u8>, ApiError> {
             ControlFlow::Break(())
         })
     })?;
-    answer::log(&search.missing);
+    unreadable::log_missing(&search.missing);
     let records = found
         .iter()
         .map(|(tombstone, hash, original)| TombstoneJson {

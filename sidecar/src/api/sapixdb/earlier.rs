@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::answer::{self, Gathered, text};
+use super::answer::{Gathered, text};
 use super::matches::Filter;
 use super::moment::Moment;
 use super::query::parsed;
@@ -26,6 +26,7 @@ use crate::api::error::ApiError;
 use crate::api::ingest::INGEST_MAX_BYTES;
 use crate::api::paged;
 use crate::api::state::Api;
+use crate::api::unreadable;
 
 /// Records that an answer has if the caller does not say how many.
 const LIMIT_DEFAULT: usize = 100;
@@ -167,7 +168,7 @@ pub(super) async fn query(
             let found = newest(api, &scope, &wanted)?;
             (found.records, found.missing)
         };
-        answer::log(&missing);
+        unreadable::log_missing(&missing);
         let results = records.blocks.iter().map(RecordJson::from).collect();
         text(&ResultsJson { results })
     })

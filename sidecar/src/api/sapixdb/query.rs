@@ -20,6 +20,7 @@ use crate::api::body::{self, Media};
 use crate::api::error::ApiError;
 use crate::api::paged;
 use crate::api::state::Api;
+use crate::api::unreadable;
 use crate::api::wire::MissingJson;
 
 /// The longest body of a query.
@@ -148,7 +149,7 @@ fn answer(api: &Api, scope: &Scope, query: Query) -> Result<Vec<u8>, ApiError> {
                 count += 1;
                 ControlFlow::Continue(())
             })?;
-            answer::log(&missing);
+            unreadable::log_missing(&missing);
             let missing = missing.into_iter().map(MissingJson::from).collect();
             answer::text(&CountJson { count, missing })
         }

@@ -15,7 +15,6 @@ use boboyka_strand::{Head, Hlc, RecordType, Seq};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use super::answer;
 use super::events::{HEARTBEAT, put, put_missing};
 use super::moment::Moment;
 use super::scope::{Named, Scope};
@@ -23,6 +22,7 @@ use crate::api::error::{ApiError, Code};
 use crate::api::headers;
 use crate::api::parameters::Parameters;
 use crate::api::state::Api;
+use crate::api::unreadable;
 
 /// How long a stream says nothing at most.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
@@ -149,7 +149,7 @@ impl Stream {
             }
             self.head.mark_unchanged();
             let step = self.step().await?;
-            answer::log(&step.missing);
+            unreadable::log_missing(&step.missing);
             let text = self.text(&step).ok()?;
             self.after = step.reached;
             if !text.is_empty() {

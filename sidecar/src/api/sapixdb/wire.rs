@@ -90,10 +90,9 @@ impl Serialize for DataJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let payload = &self.0.payload;
         if self.0.header.record_type == RecordType::Document {
-            CallerJson(payload).serialize(serializer)
-        } else {
-            PayloadJson(payload).serialize(serializer)
+            return CallerJson(payload).serialize(serializer);
         }
+        PayloadJson(payload).serialize(serializer)
     }
 }
 

@@ -12,7 +12,7 @@ fn copy() -> tempfile::TempDir {
     copy_of("strand-v1")
 }
 
-fn copy_of(name: &str) -> tempfile::TempDir {
+pub(super) fn copy_of(name: &str) -> tempfile::TempDir {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let from = fixtures.join(name);
     let dir = tempfile::tempdir().unwrap();
