@@ -234,6 +234,14 @@ impl SigningKey {
         Self::from_seed(name, kind, seed)
     }
 
+    /// The same key under another name.
+    ///
+    /// # Errors
+    /// When the name can't be that of a key.
+    pub fn named(&self, name: &str) -> Result<Self, KeyError> {
+        Self::from_seed(name, self.verifier.kind, self.seed)
+    }
+
     /// The secret as text, for the file or Secret that keeps it.
     pub fn to_secret_text(&self) -> String {
         let log = VerifierKey {

@@ -10,6 +10,7 @@ use crate::error::Unreadable;
 use crate::floor::Floor;
 use crate::format::Format;
 use crate::gap::Gap;
+use crate::incarnation::Incarnation;
 use crate::lane::{DeadLetter, Mark};
 use crate::phase::RecordedPhase;
 use crate::segment::Segment;
@@ -36,6 +37,8 @@ pub(crate) enum Change {
     Noted(String),
     /// What a program must know to read the strand.
     Format(Format),
+    /// The incarnation of the tlog.
+    Incarnation(Incarnation),
 }
 
 /// Length of an entry before its value.
@@ -52,6 +55,7 @@ const GAP: u8 = 8;
 const NOTED: u8 = 9;
 const BINDING: u8 = 10;
 const FORMAT: u8 = 11;
+const INCARNATION: u8 = 12;
 
 impl Change {
     /// Adds the change as an entry.
@@ -67,6 +71,7 @@ impl Change {
             Self::Gap(gap) => (GAP, gap.to_bytes()?),
             Self::Noted(folder) => (NOTED, folder.to_bytes()?),
             Self::Format(format) => (FORMAT, format.to_bytes()?),
+            Self::Incarnation(incarnation) => (INCARNATION, incarnation.to_bytes()?),
         };
         put_entry(tag, &[&bytes], out)
     }
@@ -89,6 +94,7 @@ impl Change {
             SEGMENT => Self::Segment(Stored::from_bytes(bytes)?),
             GAP => Self::Gap(Stored::from_bytes(bytes)?),
             NOTED => Self::Noted(Stored::from_bytes(bytes)?),
+            INCARNATION => Self::Incarnation(Stored::from_bytes(bytes)?),
             FORMAT => Self::Format(Stored::from_bytes(bytes)?),
             _ => {
                 let why = format!("its tag is {tag}, which a later version may know");

@@ -4,6 +4,7 @@
 //! bounded: what outgrows the bounds of `seal` moves into a segment.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use boboyka_strand::{Hash, Head, PerType, Seq};
@@ -13,6 +14,7 @@ use crate::floor::Floor;
 use crate::gap::Gap;
 use crate::segment::Segment;
 use crate::tail_run::TailRun;
+use crate::tlog::Holders;
 use crate::versions::TailVersions;
 
 /// Floor, segments and tail, without a gap between them but those that are recorded.
@@ -178,6 +180,33 @@ impl Memory {
             .segments
             .partition_point(|segment| segment.meta.first_seq() <= seq);
         self.segments.get(end.checked_sub(1)?).cloned()
+    }
+
+    /// What holds the blocks of a range of seqs, but for those that are pruned.
+    pub(crate) fn holders(&self, range: RangeInclusive<Seq>) -> Holders {
+        let (first, last) = range.into_inner();
+        let from = self
+            .segments
+            .partition_point(|segment| segment.meta.head.seq < first);
+        let segments = self.segments.iter().skip(from);
+        let segments = segments.take_while(|segment| segment.meta.first_seq() <= last);
+        let from = self.tail.partition_point(|run| run.head.seq < first);
+        let runs = self
+            .tail
+            .iter()
+            .skip(from)
+            .take_while(|run| run.first_seq() <= last);
+        let gaps = self
+            .gaps
+            .iter()
+            .filter(|gap| gap.first <= last && gap.last.seq >= first);
+        Holders {
+            segments: segments.cloned().collect(),
+            runs: runs.cloned().collect(),
+            gaps: gaps.copied().collect(),
+            floor: self.floor.head.seq,
+            unknown_to: 0,
+        }
     }
 
     /// The run that holds a block.

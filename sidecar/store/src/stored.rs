@@ -15,6 +15,7 @@
 //! | recorded phase | phase state, [seq, hash] of its record or nil, phase state before it or nil |
 //! | mark of a lane | record type's code, mark |
 //! | dead letter that is none any more | record type's code, seq |
+//! | incarnation of the tlog | number, UID of the claim or nil |
 //! | gap | first seq, hash before it, head of the last lost block, found at (ms) |
 //! | anchor | strand id (16 bytes), floor, recorded phase or nil |
 //!
@@ -31,6 +32,7 @@ use crate::error::Unreadable;
 use crate::floor::Floor;
 use crate::format::Format;
 use crate::gap::Gap;
+use crate::incarnation::Incarnation;
 use crate::lane::{DeadLetter, Mark};
 use crate::phase::{PhaseState, RecordedPhase};
 
@@ -116,6 +118,19 @@ impl Stored for Binding {
             (None, Some(seq)) => Ok(Self::Earlier(seq)),
             (Some(_), Some(_)) => Err("it names a record and none".to_owned()),
         }
+    }
+}
+
+impl Stored for Incarnation {
+    const NAME: &'static str = "incarnation";
+    type Form = (u64, Option<String>);
+
+    fn to_form(&self) -> Self::Form {
+        (self.number, self.claim.clone())
+    }
+
+    fn from_form((number, claim): Self::Form) -> Result<Self, String> {
+        Ok(Self { number, claim })
     }
 }
 

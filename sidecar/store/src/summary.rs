@@ -11,6 +11,7 @@ use crate::error::Unreadable;
 use crate::floor::Floor;
 use crate::format::Format;
 use crate::gap::Gap;
+use crate::incarnation::Incarnation;
 use crate::lane::{DeadLetter, Mark};
 use crate::phase::RecordedPhase;
 use crate::segment::Segment;
@@ -33,6 +34,8 @@ pub(crate) struct Summary {
     pub(crate) noted: BTreeSet<String>,
     /// What a program must know to read the strand.
     pub(crate) format: Format,
+    /// The tlog's; `None` while nothing was ever signed.
+    pub(crate) incarnation: Option<Incarnation>,
 }
 
 impl Summary {
@@ -54,6 +57,7 @@ impl Summary {
             Change::Gap(gap) => drop(self.gaps.insert(gap.first, gap)),
             Change::Noted(folder) => drop(self.noted.insert(folder)),
             Change::Format(format) => self.format = self.format.max(format),
+            Change::Incarnation(incarnation) => self.incarnation = Some(incarnation),
         }
     }
 
@@ -104,5 +108,6 @@ impl Summary {
             .chain(self.gaps.values().copied().map(Change::Gap))
             .chain(self.noted.iter().cloned().map(Change::Noted))
             .chain(format.map(Change::Format))
+            .chain(self.incarnation.clone().map(Change::Incarnation))
     }
 }

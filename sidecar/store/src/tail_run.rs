@@ -6,8 +6,11 @@
 
 use boboyka_strand::{Block, Hash, Head, RecordType, Seq, key_of, run};
 
+use boboyka_tlog::TreeHash;
+
 use crate::error::TailError;
 use crate::key::IdempotencyKey;
+use crate::tlog::leaf_of;
 use crate::versions::KeyHash;
 
 /// The most blocks in one run: what one lookup in the tail has to decode.
@@ -34,6 +37,8 @@ pub(crate) struct Unpacked {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TailEntry {
     pub(crate) hash: Hash,
+    /// In the tlog.
+    pub(crate) leaf: TreeHash,
     pub(crate) ms: u64,
     pub(crate) record_type: RecordType,
     pub(crate) key: Option<IdempotencyKey>,
@@ -58,6 +63,7 @@ impl TailEntry {
         let version_of = key_of(record_type, &block.payload);
         Self {
             hash: block.hash,
+            leaf: leaf_of(&block.header),
             ms: block.header.timestamp_hlc.ms(),
             record_type,
             key,
@@ -69,6 +75,11 @@ impl TailEntry {
 impl TailRun {
     pub(crate) fn first_seq(&self) -> Seq {
         self.before.seq + 1
+    }
+
+    /// Whether a block is in it.
+    pub(crate) fn holds(&self, seq: Seq) -> bool {
+        (self.first_seq()..=self.head.seq).contains(&seq)
     }
 
     /// Its blocks, their chain recomputed.

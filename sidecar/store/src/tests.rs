@@ -14,6 +14,9 @@ mod pruning;
 mod pruning_crashes;
 mod scrubbing;
 mod setup;
+mod tlog;
+mod tlog_crashes;
+mod tlog_pruning;
 mod verifying;
 
 use std::fs;

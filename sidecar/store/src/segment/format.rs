@@ -165,6 +165,11 @@ impl Segment {
         self
     }
 
+    /// Whether a block is in it.
+    pub(crate) fn holds(&self, seq: Seq) -> bool {
+        (self.meta.first_seq()..=self.meta.head.seq).contains(&seq)
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

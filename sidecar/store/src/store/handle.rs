@@ -27,7 +27,10 @@ use crate::poison::{Poison, PoisonOnPanic};
 use crate::pruned::PrunedIndex;
 use crate::quarantine::{Quarantine, Quarantined};
 use crate::queue::Queue;
+use crate::recent::Recent;
 use crate::shared::{Shared, Signals};
+use crate::signing::Signing;
+use crate::tlog::{Kept, Pins};
 use crate::view::View;
 use crate::writer::{SealPause, Writer};
 
@@ -64,6 +67,11 @@ impl Store {
             poison: Poison::new(),
             quarantine,
             lock,
+            tree_file: opened.tree_file,
+            kept: Kept::of(&data_dir),
+            pins: Mutex::new(Pins::open(&data_dir)),
+            signing: Signing::of(&data_dir, opened.strand, opened.summary.incarnation.clone()),
+            recent: Recent::default(),
         });
         let (tasks, receiver) = sync_channel(TASKS_MAX);
         let (chores, keeper_chores) = sync_channel(TASKS_MAX);

@@ -109,7 +109,9 @@ impl Tail {
                 put(&self.segments, &first, segment)
             }
             // Ledger and journal alone keep these.
-            Change::Gap(_) | Change::Noted(_) | Change::Format(_) => Ok(()),
+            Change::Gap(_) | Change::Noted(_) | Change::Format(_) | Change::Incarnation(_) => {
+                Ok(())
+            }
         }
     }
 

@@ -186,6 +186,7 @@ fn noted(change: Change) -> Option<String> {
         | Change::Binding(_)
         | Change::Segment(_)
         | Change::Gap(_)
-        | Change::Format(_) => None,
+        | Change::Format(_)
+        | Change::Incarnation(_) => None,
     }
 }

@@ -235,7 +235,7 @@ fn record(random: &mut Random) -> Record {
         match kind {
             RecordType::ProjectBuild => "queued",
             RecordType::BuildQueueItem => "done",
-            RecordType::AgentHealth | RecordType::AuditLog => "healthy",
+            RecordType::AgentHealth | RecordType::AuditLog | RecordType::Document => "healthy",
         }
     );
     Record::from_json(kind, &data).unwrap()
