@@ -9,5 +9,5 @@ mod wait;
 pub use drain::drain;
 pub use prove::{ProveError, prove_folder, prove_running};
 pub use serve::run;
-pub use verify::{VerifyError, verify_proof};
+pub use verify::{VerifyError, verify_checkpoint, verify_proof};
 pub use wait::{WaitError, wait};

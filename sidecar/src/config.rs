@@ -45,9 +45,9 @@ pub struct Cli {
 /// What the program can do besides serving.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Check a strand that no process has open: hash every block again and change nothing. With --proof, check the
-    /// proof of one record instead, without any strand. Exits with 0 when it holds, with 1 when it does not, with 2
-    /// when a folder or file can't be read.
+    /// Check a strand that no process has open: hash every block again and change nothing. With --checkpoint, compare
+    /// it with a signed checkpoint too. With --proof, check the proof of one record, without any strand. Exits with 0
+    /// when it holds, with 1 when it does not, with 2 when a folder or file can't be read.
     Verify(Verify),
     /// Wait until a sidecar on this machine takes records. Exits with 0 once it does, with 1 after the time-out.
     Wait {
@@ -82,8 +82,11 @@ pub struct Verify {
     #[arg(long, env = names::DATA_DIR_VARIABLE, default_value = "boboyka-data")]
     pub data_dir: PathBuf,
     /// A .tlog-proof with the record's header in its line `extra`. Needs --policy or --vkey.
-    #[arg(long, requires = "trust")]
+    #[arg(long, group = "claim", requires = "trust")]
     pub proof: Option<PathBuf>,
+    /// A signed checkpoint: the strand in the data folder must hold its tree. Needs --policy or --vkey.
+    #[arg(long, group = "claim", requires = "trust")]
+    pub checkpoint: Option<PathBuf>,
     /// Whom to trust.
     #[command(flatten)]
     pub trust: Trust,
@@ -97,10 +100,10 @@ pub struct Verify {
 #[group(id = "trust", multiple = false)]
 pub struct Trust {
     /// File with the logs and witnesses to trust and the quorum, as c2sp.org/tlog-policy has it.
-    #[arg(long, requires = "proof")]
+    #[arg(long, requires = "claim")]
     pub policy: Option<PathBuf>,
     /// Verifier key of the log (NAME+ID+BASE64), when no witness is asked for.
-    #[arg(long, requires = "proof")]
+    #[arg(long, requires = "claim")]
     pub vkey: Option<VerifierKey>,
 }
 

@@ -1,5 +1,6 @@
 //! The command line: serve; verify a strand offline, prove a record, wait for a sidecar, drain a strand.
 
+use std::fmt::Display;
 use std::io::{Write as _, stdout};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -82,6 +83,44 @@ fn wait(observe: &ListenAddress, timeout: Duration) -> ExitCode {
     }
 }
 
+fn verify(what: &Verify) -> ExitCode {
+    match (&what.proof, &what.checkpoint) {
+        (Some(proof), _) => found(command::verify_proof(proof, &what.trust, &what.content)),
+        (None, Some(checkpoint)) => {
+            let chain = verify_strand(&what.data_dir);
+            if chain != ExitCode::SUCCESS {
+                return chain;
+            }
+            found(command::verify_checkpoint(
+                checkpoint,
+                &what.trust,
+                &what.data_dir,
+            ))
+        }
+        (None, None) => verify_strand(&what.data_dir),
+    }
+}
+
+/// Says what was found, or what does not hold.
+fn found(finding: Result<impl Display, command::VerifyError>) -> ExitCode {
+    match finding {
+        Ok(finding) => {
+            say(&finding.to_string());
+            ExitCode::SUCCESS
+        }
+        Err(error) if error.is_verdict() => {
+            say(&format!("DOES NOT HOLD: {error}"));
+            ExitCode::FAILURE
+        }
+        Err(error) => unreadable(&error.to_string()),
+    }
+}
+
+fn unreadable(error: &str) -> ExitCode {
+    log::say(&format!("boboyka-sidecar verify: {error}"));
+    ExitCode::from(2)
+}
+
 fn prove(hash: &Hash, listen: &ListenAddress, data_dir: Option<&Path>) -> ExitCode {
     let proof = match data_dir {
         Some(data_dir) => command::prove_folder(data_dir, hash),
@@ -97,28 +136,6 @@ fn prove(hash: &Hash, listen: &ListenAddress, data_dir: Option<&Path>) -> ExitCo
             ExitCode::FAILURE
         }
     }
-}
-
-fn verify(what: &Verify) -> ExitCode {
-    let Some(proof) = &what.proof else {
-        return verify_strand(&what.data_dir);
-    };
-    match command::verify_proof(proof, &what.trust, &what.content) {
-        Ok(proven) => {
-            say(&proven.to_string());
-            ExitCode::SUCCESS
-        }
-        Err(error) if error.is_verdict() => {
-            say(&format!("DOES NOT HOLD: {error}"));
-            ExitCode::FAILURE
-        }
-        Err(error) => unreadable(&error.to_string()),
-    }
-}
-
-fn unreadable(error: &str) -> ExitCode {
-    log::say(&format!("boboyka-sidecar verify: {error}"));
-    ExitCode::from(2)
 }
 
 fn verify_strand(data_dir: &Path) -> ExitCode {

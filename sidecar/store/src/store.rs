@@ -10,5 +10,5 @@ mod tlog;
 mod verify;
 
 pub use handle::Store;
-pub use tlog::{Proof, TlogKey, TlogStatus, prove_offline};
+pub use tlog::{Proof, TlogKey, TlogStatus, prove_offline, root_offline};
 pub use verify::verify_offline;

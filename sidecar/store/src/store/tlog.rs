@@ -286,3 +286,11 @@ pub fn prove_offline(
         Ok(Some(Proof { seq, bundle, size }))
     })
 }
+
+/// The root of the first `size` entries of a strand that no process has open. The data folder is only read.
+///
+/// # Errors
+/// The strand can't be opened. Within, why the root can't be told: the strand is shorter, or pruned there.
+pub fn root_offline(data_dir: &Path, size: u64) -> Result<Result<TreeHash, TlogError>, OpenError> {
+    on_copy(data_dir, |store, _| store.tlog_root(size))
+}
