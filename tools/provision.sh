@@ -2,9 +2,9 @@
 # Installs what tests and tools run on into a cache folder. It looks on the system first; what is missing there is
 # unpacked or built in the cache, which needs no root. Tests ask this script for every path.
 #
-#   tools/provision.sh                  PostgreSQL, PostgREST and strace
-#   tools/provision.sh --cluster        the programs of a Kubernetes, and promtool
-#   tools/provision.sh --where, --where-cluster   prints their paths as NAME=VALUE; fails when one is missing
+#   tools/provision.sh                  PostgreSQL, PostgREST and strace; verifiers of logs
+#   tools/provision.sh --cluster        the programs of a Kubernetes, Prometheus and promtool
+#   tools/provision.sh --where, --where-verifiers, --where-cluster   prints their paths as NAME=VALUE; fails when one is missing
 #   tools/provision.sh --cargo-tool NAME          cargo-deny, cargo-machete or cargo-mutants; prints its path
 #
 # BOBOYKA_CACHE names the cache folder. It may be deleted at any time.
@@ -51,16 +51,20 @@ settle() { # FINISHED_FOLDER NAME
   mv "$1" "$CACHE/$2"
 }
 
-for part in debian postgres go prometheus kubernetes cargo; do
+for part in debian postgres go verifiers prometheus kubernetes cargo; do
   # shellcheck source=/dev/null
   . "$HERE/provision/$part.sh"
 done
 
 case "${1:-}" in
-'') provision_postgres ;;
+'')
+  provision_postgres
+  provision_verifiers
+  ;;
 --where) where_postgres ;;
 --cluster) provision_kubernetes ;;
 --where-cluster) where_kubernetes ;;
+--where-verifiers) where_verifiers ;;
 --cargo-tool) provision_cargo_tool "${2:-}" ;;
-*) fail "unknown argument '$1'. Known are --where, --cluster, --where-cluster, --cargo-tool" ;;
+*) fail "unknown argument '$1'. Known are --where, --where-verifiers, --cluster, --where-cluster, --cargo-tool" ;;
 esac

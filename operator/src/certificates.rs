@@ -22,7 +22,7 @@ use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::{Value, json};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::paths::Paths;
@@ -39,8 +39,8 @@ use rotation::Rotation;
 /// The ConfigMap with the replicas' authorities, in the operator's namespace.
 const AUTHORITIES: &str = "boboyka-operator-authorities";
 
-/// How often certificates are checked against the clock.
-const TICK: Duration = Duration::from_millis(500);
+/// The longest time between two looks at the clock. Certificates that live shortly are looked at more often.
+const LOOK_MAX: Duration = Duration::from_secs(5);
 /// The time between two writes, however often others overwrite the bundle.
 const PACE: Duration = Duration::from_millis(500);
 /// The longest wait after failed writes.
@@ -172,8 +172,7 @@ impl Certificates {
         let mut hooks = watcher::watch_object(self.hooks.clone(), names::WEBHOOK)
             .backoff(Waits::of_watch())
             .boxed();
-        let mut tick = interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut due = Instant::now();
         loop {
             tokio::select! {
                 Some(change) = maps.next() => match change {
@@ -194,17 +193,17 @@ impl Certificates {
                         );
                     }
                 },
-                _ = tick.tick() => {}
+                () = sleep_until(due) => {}
                 () = shutdown.cancelled() => break,
             }
-            self.step().await?;
+            due = self.step().await?;
         }
         self.withdraw().await;
         Ok(())
     }
 
-    /// Does what follows from what was seen and from the clock.
-    async fn step(&mut self) -> Result<(), CertificatesError> {
+    /// Does what follows from what was seen and from the clock; returns when to look at the clock again.
+    async fn step(&mut self) -> Result<Instant, CertificatesError> {
         if let Some(hook) = &self.hook {
             self.check_owner(hook)?;
             self.paths
@@ -233,7 +232,13 @@ impl Certificates {
             && hook::trusts(self.hook.as_ref(), &serving.pem)
             && self.hook.as_ref().is_some_and(called);
         self.context.readiness.trusted.set(trusted);
-        Ok(())
+        let (now, look) = (
+            Instant::now(),
+            look_after(self.context.config.authority_lifetime),
+        );
+        // A write that had to wait, or that others may have overwritten meanwhile.
+        let next_write = Some(self.not_before).filter(|at| *at > now);
+        Ok(next_write.unwrap_or(now + look))
     }
 
     /// Whether the newer authorities of other replicas fill the bundle and leave ours out.
@@ -246,8 +251,11 @@ impl Certificates {
 
     async fn write(&mut self, now: Timestamp) {
         let wait = match self.try_write(now).await {
-            Ok(()) => {
+            Ok(wrote) => {
                 self.failures = 0;
+                if !wrote {
+                    return;
+                }
                 PACE
             }
             // Another replica wrote at the same moment; the watch shows what.
@@ -265,13 +273,16 @@ impl Certificates {
         self.not_before = Instant::now() + wait;
     }
 
-    /// Publishes this replica's authorities, and writes bundle and path into the webhook configuration, where either is due.
-    async fn try_write(&mut self, now: Timestamp) -> Result<(), WriteError> {
-        if let Some(patch) = self.publication(now) {
+    /// Publishes this replica's authorities, and writes bundle and path into the webhook configuration, where either is due;
+    /// whether one was.
+    async fn try_write(&mut self, now: Timestamp) -> Result<bool, WriteError> {
+        let publication = self.publication(now);
+        let published = publication.is_some();
+        if let Some(patch) = publication {
             self.map = Some(timeout(REQUEST_MAX, self.publish(patch)).await??);
         }
         let Some(hook) = &self.hook else {
-            return Ok(());
+            return Ok(published);
         };
         let route = Route::of(hook).step(self.pace, now);
         if self
@@ -279,7 +290,7 @@ impl Certificates {
             .as_ref()
             .is_none_or(|data| hook::is_as(hook, data, &route))
         {
-            return Ok(());
+            return Ok(published);
         }
         // The watched ConfigMap may be old; the bundle is made from the present one.
         let map = timeout(REQUEST_MAX, self.maps.get_opt(AUTHORITIES)).await??;
@@ -295,7 +306,7 @@ impl Certificates {
             self.hook = Some(written);
         }
         self.map = Some(data);
-        Ok(())
+        Ok(true)
     }
 
     /// The change that the ConfigMap needs, if any.
@@ -374,6 +385,11 @@ impl Certificates {
         let expires = self.rotation.serving().expires.as_second();
         self.context.metrics.set_certificate_expiry(expires);
     }
+}
+
+/// The time between two looks at the clock, beside authorities of this lifetime.
+fn look_after(lifetime: Duration) -> Duration {
+    (lifetime / 40).clamp(PACE, LOOK_MAX)
 }
 
 fn data(map: Option<ConfigMap>) -> BTreeMap<String, String> {

@@ -9,6 +9,8 @@ use boboyka_crds::{BoboykaStrand, Boundary, Gate, IntegrationStatus, Phase, Tran
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
+use crate::strands::witness::ChainProblem;
+
 /// How many strands a message names.
 const NAMED_MAX: usize = 5;
 
@@ -39,37 +41,37 @@ pub(crate) struct Evidence {
     pub(crate) backlog: i64,
     /// Records that Supabase refuses.
     pub(crate) dead_letters: i64,
-    /// Whether its chain is intact.
-    pub(crate) intact: bool,
+    /// What is wrong with its chain.
+    pub(crate) problem: Option<ChainProblem>,
     /// The boundary that its sidecar fixed.
     pub(crate) boundary: Option<Boundary>,
 }
 
 impl Evidence {
-    /// Reads a strand's status; the caller judges whether it is `fresh` and `intact`.
-    pub(crate) fn of(strand: &BoboykaStrand, fresh: bool, intact: bool) -> Self {
-        let report = match strand.status {
-            None => Report::Never,
-            Some(_) if fresh => Report::Fresh,
-            Some(_) => Report::Old,
-        };
-        let status = strand.status.clone().unwrap_or_default();
-        Self {
-            report,
+    /// Reads a strand's status; the caller judges whether it is `fresh`, and its chain.
+    pub(crate) fn of(strand: &BoboykaStrand, fresh: bool, problem: Option<ChainProblem>) -> Self {
+        let new = Self {
             name: strand.name_any(),
             held: strand.spec.holder.is_some(),
+            problem,
+            ..Self::default()
+        };
+        let Some(status) = strand.report() else {
+            return new;
+        };
+        Self {
+            report: if fresh { Report::Fresh } else { Report::Old },
             obeys: status.phase,
             backlog: status.backlog,
             dead_letters: status.dead_letters,
-            intact,
-            boundary: status.boundary,
+            boundary: status.boundary.clone(),
+            ..new
         }
     }
 
     /// Whether the strand's sidecar is ready; `strand` is the strand that this shows.
     pub(crate) fn is_ready(&self, strand: &BoboykaStrand) -> bool {
-        let status = strand.status.as_ref();
-        self.report == Report::Fresh && status.is_some_and(|status| status.ready)
+        self.report == Report::Fresh && strand.report().is_some_and(|status| status.ready)
     }
 
     fn is_drained(&self, generation: i64) -> bool {
@@ -193,7 +195,7 @@ fn gates(phase: Phase, request: Request, strands: &[Evidence]) -> Vec<Gate> {
     }
     gates.push(gate(
         "ChainIntact",
-        strands.iter().filter(|strand| !strand.intact),
+        strands.iter().filter(|strand| strand.problem.is_some()),
         "every chain is intact",
         |_| "its chain is not intact".to_owned(),
     ));

@@ -1,5 +1,6 @@
 //! The HTTP API on localhost: its routes.
 
+mod access;
 mod body;
 mod cursor;
 mod error;
@@ -9,16 +10,22 @@ mod headers;
 mod held;
 mod ingest;
 mod mirror;
+mod moment;
+mod paged;
 mod parameters;
+mod past;
 mod read;
 pub(crate) mod requests;
+mod sapixdb;
 mod splitter;
 mod state;
 #[cfg(test)]
 mod tests;
 mod tlog;
+mod tombstones;
 mod unreadable;
 mod verify;
+mod walks;
 mod wire;
 
 use std::sync::Arc;
@@ -28,6 +35,8 @@ use axum::http::{Method, Uri};
 use axum::middleware;
 use axum::routing::{get, post};
 
+pub use self::access::KeyError;
+pub(crate) use self::access::{Access, ApiKey};
 pub(crate) use self::error::ApiError;
 use self::error::Code;
 pub(crate) use self::state::Api;
@@ -40,6 +49,13 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/v1/boboyka/status", get(read::status))
         .route("/v1/boboyka/events", get(read::events))
         .route("/v1/boboyka/records/{hash}", get(read::record))
+        .route("/v1/boboyka/counts", get(past::counts))
+        .route("/v1/boboyka/state/{record_type}", get(past::states))
+        .route("/v1/boboyka/state/{record_type}/{key}", get(past::state))
+        .route(
+            "/v1/boboyka/history/{record_type}/{key}",
+            get(past::history),
+        )
         .route("/v1/boboyka/verify", get(verify::verify))
         .route("/v1/boboyka/log/checkpoint", get(tlog::checkpoint))
         .route("/v1/boboyka/log/vkey", get(tlog::vkey))
@@ -48,10 +64,12 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/v1/boboyka/proof/{hash}", get(tlog::proof))
         .route("/v1/boboyka/mirror", get(mirror::status))
         .route("/v1/boboyka/mirror/retry", post(mirror::retry))
+        .route("/", get(read::greeting))
+        .merge(sapixdb::routes())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(
-            api.requests.clone(),
+            (api.requests.clone(), api.access.clone()),
             requests::admit,
         ))
         .with_state(api)

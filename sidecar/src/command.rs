@@ -3,9 +3,11 @@
 mod drain;
 mod prove;
 mod serve;
+mod verify;
 mod wait;
 
 pub use drain::drain;
 pub use prove::{ProveError, prove_folder, prove_running};
 pub use serve::run;
+pub use verify::{VerifyError, verify_proof};
 pub use wait::{WaitError, wait};

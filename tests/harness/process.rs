@@ -1,8 +1,11 @@
 //! Child processes that end with the test, free ports, and waiting with a limit.
 
 use std::net::{SocketAddr, TcpListener};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{self as unix, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// How long anything may take before a test gives up: long enough for a machine that is ten times slower than ours.
@@ -112,15 +115,27 @@ pub fn signal(pid: &str, name: &str) {
 /// an answer alone does not tell that it is there.
 pub const GREETING: &str = "Boboyka sidecar on http://";
 
-/// An address on this machine that nobody listens on. Its port is below those that the kernel gives to outgoing
-/// connections, so that none of these takes it while a test restarts what listens there.
+/// An address on this machine that nobody listens on, and that no other test draws as long as this process lives: what
+/// answers there is what this process has started. Its port is below those that the kernel gives to outgoing connections, so
+/// that none of these takes it while a test restarts what listens there.
 pub fn free_address() -> SocketAddr {
+    static DRAWN: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
     loop {
         let address = SocketAddr::from(([127, 0, 0, 1], fastrand::u16(10_000..32_000)));
-        if TcpListener::bind(address).is_ok() {
+        if let Ok(sign) = draw(address.port())
+            && TcpListener::bind(address).is_ok()
+        {
+            DRAWN.lock().unwrap().push(sign);
             return address;
         }
     }
+}
+
+/// The sign that a port is drawn: a socket with a name, which the kernel removes when the process ends. The tests of the Python
+/// client draw by the same names.
+fn draw(port: u16) -> std::io::Result<UnixListener> {
+    let name = unix::SocketAddr::from_abstract_name(format!("boboyka-port-{port}"))?;
+    UnixListener::bind_addr(&name)
 }
 
 /// Asks again until `ready`, at most for `limit`; then panics with what `explain` says.

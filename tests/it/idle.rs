@@ -1,104 +1,30 @@
 //! A sidecar that has nothing to do does nothing: in each state that it can rest in, it takes no CPU and
 //! hardly wakes.
 
-use std::collections::HashMap;
-use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use boboyka_tests::process::{GUARD, wait_until};
-use boboyka_tests::{Sidecar, Supabase};
+use boboyka_tests::{Rest, Sidecar, Supabase};
 use serde_json::{Value, json};
 
 use crate::mirror::{converges, health, lane, with_folder};
 
-/// How long a state is watched.
-const WINDOW: Duration = Duration::from_secs(4);
-/// Ticks of a hundredth of a second that may pass on the way: looking at a folder, a probe. A loop that
-/// turns without waiting takes 400.
-const TICKS_MAX: u64 = 8;
-/// Times that a thread may begin to wait anew, in the window: a folder is looked at once a second, and a
-/// lane in trouble probes now and then.
-const WAKES_MAX: u64 = 60;
+/// Ticks are for what happens on the way: looking at a folder, a probe; a loop that turns without waiting takes 400. A
+/// folder is looked at once a second, and a lane in trouble probes now and then.
+const REST: Rest = Rest {
+    window: Duration::from_secs(4),
+    ticks: 8,
+    wakes: 60,
+};
 
-/// What a process took so far.
-struct Taken {
-    ticks: u64,
-    /// Times that each of its threads began to wait, by the thread's id.
-    wakes: HashMap<OsString, u64>,
-}
+/// A sidecar that is not at rest by then never is.
+const REST_GUARD: Duration = Duration::from_mins(1);
 
-impl Taken {
-    fn by(pid: u32) -> Self {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        let fields: Vec<&str> = stat
-            .rsplit(')')
-            .next()
-            .unwrap()
-            .split_whitespace()
-            .collect();
-        let ticks = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-        let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-        let wakes = threads.filter_map(|thread| {
-            let thread = thread.unwrap();
-            Some((thread.file_name(), wakes_of(&thread.path())?))
-        });
-        Self {
-            ticks,
-            wakes: wakes.collect(),
-        }
-    }
-
-    /// Ticks and wakes since then. A thread that ended in between woke at least for that.
-    fn since(&self, before: &Self) -> (u64, u64) {
-        let gone = before
-            .wakes
-            .keys()
-            .filter(|id| !self.wakes.contains_key(*id));
-        let woke = self
-            .wakes
-            .iter()
-            .map(|(id, wakes)| wakes - before.wakes.get(id).unwrap_or(&0));
-        (
-            self.ticks - before.ticks,
-            woke.sum::<u64>() + gone.count() as u64,
-        )
-    }
-}
-
-/// How often a thread began to wait; `None` for one that has ended, or that does not count.
-fn wakes_of(thread: &Path) -> Option<u64> {
-    let name = fs::read_to_string(thread.join("comm")).ok()?;
-    // The pool of the store's engine looks once a second whether its threads have work.
-    if name.starts_with("sled-io") {
-        return None;
-    }
-    let status = fs::read_to_string(thread.join("status")).ok()?;
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("voluntary_ctxt_switches"))?;
-    line.split_whitespace().nth(1)?.parse().ok()
-}
-
-/// Watches a sidecar that nobody talks to.
 async fn rests(sidecar: &mut Sidecar, state: &str) {
     let pid = sidecar.process().pid();
-    // What it was just asked for is over first.
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let before = Taken::by(pid);
-    tokio::time::sleep(WINDOW).await;
-    let (ticks, wakes) = Taken::by(pid).since(&before);
-    assert!(
-        ticks <= TICKS_MAX,
-        "{state}: {ticks} ticks in {WINDOW:?}\n{}",
-        sidecar.log()
-    );
-    assert!(
-        wakes <= WAKES_MAX,
-        "{state}: {wakes} wakes in {WINDOW:?}\n{}",
-        sidecar.log()
-    );
+    let told = || format!("{state}\n{}", sidecar.log());
+    REST.comes(pid, REST_GUARD, told).await;
 }
 
 async fn is(sidecar: &Sidecar, what: impl Fn(&Value) -> bool) {

@@ -7,8 +7,10 @@
     reason = "a test that panics says where"
 )]
 
+mod audit;
 mod bounds;
 mod clients;
+mod cosigning;
 mod durability;
 mod ends;
 mod idle;
@@ -21,10 +23,13 @@ mod mirror_modes;
 mod mirror_rows;
 mod observers;
 mod page;
+mod past;
 mod phases;
 mod purity;
+mod python_fixtures;
 mod refusals;
 mod retention;
 mod secrecy;
 mod units;
+mod verifiers;
 mod words;

@@ -5,9 +5,10 @@ use boboyka_tests::sidecar::answer;
 use reqwest::Method;
 use serde_json::json;
 
-#[tokio::test]
-async fn bad_records_are_refused_by_field_and_nothing_is_written() {
-    let sidecar = Sidecar::start().await;
+/// What is sent, and the status, the code and the field of the answer.
+type Refused = (String, u16, &'static str, Option<&'static str>);
+
+fn bad_records() -> Vec<Refused> {
     let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
     let long = "x".repeat(1024 * 1024);
     let health = |field: &str| {
@@ -15,7 +16,7 @@ async fn bad_records_are_refused_by_field_and_nothing_is_written() {
             r#"{{"record_type":"agent_health","data":{{"agent_id":"a","status":"healthy",{field}}}}}"#
         )
     };
-    let cases = [
+    vec![
         (r#"{"record_type":"#.to_owned(), 400, "malformed_json", None),
         (
             r#"{"record_type":"nope","data":{}}"#.to_owned(),
@@ -63,8 +64,13 @@ async fn bad_records_are_refused_by_field_and_nothing_is_written() {
             "malformed_json",
             None,
         ),
-    ];
-    for (body, status, code, field) in cases {
+    ]
+}
+
+#[tokio::test]
+async fn bad_records_are_refused_by_field_and_nothing_is_written() {
+    let sidecar = Sidecar::start().await;
+    for (body, status, code, field) in bad_records() {
         let shown = &body[..body.len().min(90)];
         let (found, error) = sidecar.post("/v1/boboyka/ingest", &body).await;
         assert_eq!(

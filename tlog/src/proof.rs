@@ -41,7 +41,7 @@ pub enum ProofError {
         new: u64,
     },
     /// The proof has too few hashes or too many.
-    #[error("the proof has {found} hashes, not {expected}")]
+    #[error("the proof must have {expected} hashes, this one has {found}")]
     Length {
         /// How many it must have.
         expected: usize,

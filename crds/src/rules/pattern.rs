@@ -1,6 +1,9 @@
 //! The patterns of names, each once: as part of a CEL expression and as a regular expression in Rust. Both engines read
 //! them alike.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use regex::Regex;
 
 /// A name as most objects of Kubernetes have it: labels of lower-case letters, digits and `-`, joined by dots.
@@ -44,9 +47,16 @@ macro_rules! label_value {
 
 pub(super) use {image, label_key, label_value, object_name, secret_key};
 
+/// The patterns that were used so far: to read one takes far longer than to match it, and every admission matches some.
+static READ: Mutex<BTreeMap<&str, Option<Regex>>> = Mutex::new(BTreeMap::new());
+
 /// Whether a text is as a pattern of this module says.
-pub(super) fn matches(pattern: &str, text: &str) -> bool {
-    Regex::new(pattern).is_ok_and(|pattern| pattern.is_match(text))
+pub(super) fn matches(pattern: &'static str, text: &str) -> bool {
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    let pattern = read
+        .entry(pattern)
+        .or_insert_with(|| Regex::new(pattern).ok());
+    pattern.as_ref().is_some_and(|one| one.is_match(text))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use super::kinds::Touched;
 
 /// How long reports and changes of workloads are gathered.
 const GATHER: Duration = Duration::from_millis(500);
-/// How long a pod is remembered as gone: longer than the controller takes to free its strand.
+/// How long a pod is remembered as gone, at least: longer than the controller takes to free its strand.
 const GONE_KEPT: Duration = Duration::from_mins(2);
 
 #[derive(Default)]
@@ -38,6 +38,8 @@ struct Inner {
     state: Mutex<State>,
     /// Notified when there is an integration to look at now.
     touched: Notify,
+    /// Notified when there is an integration to look at soon.
+    stirred: Notify,
     /// Notified when a namespace's workloads changed.
     workloads: Notify,
 }
@@ -53,8 +55,7 @@ impl Changes {
         let gathered = changes.clone();
         tasks.spawn(async move {
             loop {
-                tokio::time::sleep(GATHER).await;
-                gathered.gather();
+                gathered.gather().await;
             }
         });
         changes
@@ -96,6 +97,7 @@ impl Changes {
         let mut state = self.lock();
         if state.subscribed {
             state.soon.insert(touched);
+            self.0.stirred.notify_one();
         }
     }
 
@@ -110,7 +112,11 @@ impl Changes {
 
     /// Notes a pod that was deleted or has ended.
     pub(super) fn note_gone(&self, pod_uid: &str) {
-        self.lock().gone.insert(pod_uid.to_owned(), Instant::now());
+        let (mut state, now) = (self.lock(), Instant::now());
+        state
+            .gone
+            .retain(|_, since| now.saturating_duration_since(*since) < GONE_KEPT);
+        state.gone.insert(pod_uid.to_owned(), now);
     }
 
     /// Waits for integrations to look at, and takes all of them.
@@ -125,14 +131,14 @@ impl Changes {
         }
     }
 
-    fn gather(&self) {
+    /// Waits for a report, gathers for a moment, and has all that reported looked at.
+    async fn gather(&self) {
+        self.0.stirred.notified().await;
+        tokio::time::sleep(GATHER).await;
         let mut state = self.lock();
-        state.gone.retain(|_, since| since.elapsed() < GONE_KEPT);
         let soon = std::mem::take(&mut state.soon);
-        if !soon.is_empty() {
-            state.now.extend(soon);
-            self.0.touched.notify_one();
-        }
+        state.now.extend(soon);
+        self.0.touched.notify_one();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -176,14 +182,23 @@ mod tests {
         assert_eq!(waits.await.unwrap().unwrap().name, "one");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn reports_are_gathered() {
         let changes = Changes::default();
         let _stream = changes.subscribe();
         changes.touch_soon(ObjectRef::new("one"));
+        changes.touch_soon(ObjectRef::new("two"));
         assert!(changes.lock().now.is_empty());
-        changes.gather();
-        assert_eq!(names(&changes.take().await), ["one"]);
+        changes.gather().await;
+        assert_eq!(names(&changes.take().await), ["one", "two"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_gathered_while_nobody_reports() {
+        let changes = Changes::default();
+        let _stream = changes.subscribe();
+        let waits = tokio::time::timeout(GATHER * 1000, changes.gather());
+        assert!(waits.await.is_err());
     }
 
     #[test]
@@ -210,7 +225,6 @@ mod tests {
     fn a_pod_that_went_is_remembered() {
         let changes = Changes::default();
         changes.note_gone("u-1");
-        changes.gather();
         assert!(changes.is_gone("u-1") && !changes.is_gone("u-2"));
     }
 }

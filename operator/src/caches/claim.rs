@@ -1,6 +1,7 @@
 //! A claim on a strand's volume as the caches keep it.
 
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use boboyka_crds::quantity;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::watch::slim_meta;
@@ -15,6 +16,8 @@ pub(crate) struct Claim {
     pub(crate) meta: ObjectMeta,
     /// Its phase: `Pending`, `Bound` or `Lost`.
     pub(crate) phase: Option<Box<str>>,
+    /// The storage that it requests, in bytes.
+    pub(crate) requested: Option<u64>,
     /// The volume that it is bound to.
     pub(crate) volume: Option<Box<str>>,
     /// The node for which its volume is being made.
@@ -22,17 +25,39 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
+    /// Whether its volume was deleted.
+    pub(crate) fn has_lost_its_volume(&self) -> bool {
+        self.phase.as_deref() == Some("Lost")
+    }
+
+    /// Whether it has a volume.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.phase.as_deref() == Some("Bound")
+    }
+
+    /// Whether it has no volume yet.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.phase.as_deref() == Some("Pending")
+    }
+
     /// What is kept of a claim.
     pub(super) fn of(claim: PersistentVolumeClaim) -> Self {
+        let requested = claim.spec.as_ref().and_then(requested_bytes);
         let mut meta = claim.metadata;
         let annotations = meta.annotations.as_mut();
         let node = annotations.and_then(|all| all.remove(NODE_ANNOTATION));
         slim_meta(&mut meta);
         Self {
             meta,
+            requested,
             phase: claim.status.and_then(|status| status.phase).map(Into::into),
             volume: claim.spec.and_then(|spec| spec.volume_name).map(Into::into),
             node: node.map(Into::into),
         }
     }
+}
+
+fn requested_bytes(spec: &PersistentVolumeClaimSpec) -> Option<u64> {
+    let requests = spec.resources.as_ref()?.requests.as_ref()?;
+    quantity::bytes(&requests.get("storage")?.0)
 }

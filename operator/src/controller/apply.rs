@@ -1,4 +1,4 @@
-//! Applies a plan. Writer: through the ledger of strands, `label`, and the files below.
+//! Applies a plan. Writer: through `strands::writer`, `label`, and the files below.
 //!
 //! Every write of a plan is tried. A failure is recorded, and the next look plans the write again.
 
@@ -15,17 +15,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Client, ResourceExt as _};
 
 use super::label::label;
-use super::memory::Memory;
+use super::memory::{Memory, Refused};
 use super::plan::Plan;
 use super::plan::drains::Ending;
 use super::rollout::Rollout;
 use super::workload::Workload;
 use crate::causes::causes;
 use crate::clock::Moment;
-use crate::integration::Validated;
+use crate::integration::{Storage, Validated};
 use crate::strands::change::StrandChange;
-use crate::strands::ledger::Ledger;
 use crate::strands::witness;
+use crate::strands::writer::Writer;
 use crate::writes::{Outcome, is_conflict, is_outdated};
 
 /// Writes at a time: a fleet that starts at once is bound within seconds, and the API server is not flooded.
@@ -78,7 +78,7 @@ pub(super) async fn apply(
         claim,
         own_claims,
         overlaps,
-        resize_claims,
+        resize,
         select,
         deselect,
         rollout,
@@ -86,7 +86,7 @@ pub(super) async fn apply(
     let mut work = Work {
         client,
         validated,
-        ledger: Ledger::new(client, validated),
+        writer: Writer::new(client, validated),
         failures: Vec::new(),
         contested: Vec::new(),
     };
@@ -98,9 +98,7 @@ pub(super) async fn apply(
     work.drain(&drain).await;
     work.end(&end, memory).await;
     work.claim(&claim, &own_claims).await;
-    if resize_claims {
-        work.resize(memory).await;
-    }
+    work.resize(&resize, memory).await;
     work.select(&select, memory).await;
     work.deselect(&deselect, memory).await;
     let rolled = sidecars::roll(client, validated, &rollout).await;
@@ -117,7 +115,7 @@ pub(super) async fn apply(
 struct Work<'a> {
     client: &'a Client,
     validated: &'a Validated,
-    ledger: Ledger<'a>,
+    writer: Writer<'a>,
     failures: Vec<String>,
     contested: Vec<String>,
 }
@@ -143,9 +141,9 @@ impl Work<'_> {
     }
 
     async fn make(&mut self, strands: &[BoboykaStrand]) {
-        let ledger = &self.ledger;
-        let writes = strands.iter().map(|strand| ledger.make(strand).boxed());
-        let outcomes = concurrently(writes.collect()).await;
+        let writer = &self.writer;
+        let written = strands.iter().map(|strand| writer.make(strand).boxed());
+        let outcomes = concurrently(written.collect()).await;
         for (strand, outcome) in strands.iter().zip(outcomes) {
             let name = strand.name_any();
             self.note(outcome, || format!("create strand {name} and its claim"));
@@ -157,11 +155,11 @@ impl Work<'_> {
         changes: &[(Arc<BoboykaStrand>, StrandChange)],
         memory: &mut Memory,
     ) {
-        let ledger = &self.ledger;
-        let writes = changes
+        let writer = &self.writer;
+        let written = changes
             .iter()
-            .map(|(strand, change)| ledger.change(strand, change).boxed());
-        let outcomes = concurrently(writes.collect()).await;
+            .map(|(strand, change)| writer.change(strand, change).boxed());
+        let outcomes = concurrently(written.collect()).await;
         for ((strand, change), outcome) in changes.iter().zip(outcomes) {
             let ok = self.note(outcome, || format!("change strand {}", strand.name_any()));
             if ok && matches!(change, StrandChange::Witness(_)) {
@@ -172,12 +170,14 @@ impl Work<'_> {
     }
 
     async fn drain(&mut self, strands: &[Arc<BoboykaStrand>]) {
-        for strand in strands {
-            let drained = match self.ledger.reserve(strand).await {
-                Ok(held) => objects::drain(self.client, self.validated, &held).await,
-                Err(error) => Err(error),
-            };
-            self.note(drained, || format!("drain strand {}", strand.name_any()));
+        let (writer, client, validated) = (&self.writer, self.client, self.validated);
+        let written = strands.iter().map(|strand| {
+            let reserved = writer.reserve(strand);
+            async move { objects::drain(client, validated, &reserved.await?).await }.boxed()
+        });
+        let outcomes = concurrently(written.collect()).await;
+        for (strand, outcome) in strands.iter().zip(outcomes) {
+            self.note(outcome, || format!("drain strand {}", strand.name_any()));
         }
     }
 
@@ -203,33 +203,54 @@ impl Work<'_> {
         unclaimed: &[Arc<BoboykaStrand>],
         own: &[(String, Option<OwnerReference>)],
     ) {
-        for strand in unclaimed {
-            let made = self.ledger.make_claim(strand).await;
+        let writer = &self.writer;
+        let made = unclaimed
+            .iter()
+            .map(|strand| writer.make_claim(strand).boxed());
+        let made = concurrently(made.collect()).await;
+        let owned = own
+            .iter()
+            .map(|(claim, owner)| writer.own_claim(claim, owner.as_ref()).boxed());
+        let owned = concurrently(owned.collect()).await;
+        for (strand, outcome) in unclaimed.iter().zip(made) {
             let name = strand.name_any();
-            self.note(made, || format!("create the claim of strand {name}"));
+            self.note(outcome, || format!("create the claim of strand {name}"));
         }
-        for (claim, owner) in own {
-            let owned = self.ledger.own_claim(claim, owner.as_ref()).await;
-            self.note(owned, || format!("change the owner of claim {claim}"));
+        for ((claim, _), outcome) in own.iter().zip(owned) {
+            self.note(outcome, || format!("change the owner of claim {claim}"));
         }
     }
 
-    /// Requests the size on every claim, each by itself, until all of them have it.
-    async fn resize(&mut self, memory: &mut Memory) {
-        let resized = match self.ledger.resize_claims().await {
-            Ok(resized) => resized,
-            Err(error) => {
-                self.note(Err(error), || "list the claims of strands".to_owned());
-                return;
-            }
+    /// Requests the size on claims, each by itself.
+    async fn resize(&mut self, claims: &[String], memory: &mut Memory) {
+        let (now, generation) = (Moment::now().instant, self.validated.generation);
+        let (Storage::Claim { size, .. }, false) = (&self.validated.storage, claims.is_empty())
+        else {
+            return;
         };
-        let mut done = resized.unbound == 0;
-        for (claim, outcome) in resized.outcomes {
-            done &= self.note(outcome, || {
+        let refused = memory.refused.take();
+        if let Some(refused) = refused.filter(|one| one.stands(generation, now)) {
+            self.failures.extend_from_slice(&refused.failures);
+            memory.refused = Some(refused);
+            return;
+        }
+        let writer = &self.writer;
+        let written = claims
+            .iter()
+            .map(|claim| writer.resize_claim(claim, size).boxed());
+        let outcomes = concurrently(written.collect()).await;
+        let before = self.failures.len();
+        for (claim, outcome) in claims.iter().zip(outcomes) {
+            self.note(outcome, || {
                 format!("request spec.storage.size on claim {claim}")
             });
         }
-        memory.resized = done.then_some(self.validated.generation);
+        let failures: Vec<String> = self.failures.iter().skip(before).cloned().collect();
+        memory.refused = (!failures.is_empty()).then_some(Refused {
+            at: now,
+            generation,
+            failures,
+        });
     }
 
     async fn select(&mut self, workloads: &[Workload], memory: &mut Memory) {

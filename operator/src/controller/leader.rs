@@ -44,7 +44,7 @@ pub(crate) struct Leader {
     pub(super) metrics: Arc<Metrics>,
     settings: Settings,
     publisher: Publisher,
-    memories: Mutex<HashMap<ObjectRef<GuardedIntegration>, Memory>>,
+    memories: Mutex<HashMap<Touched, Memory>>,
     queue: Queue,
 }
 
@@ -80,14 +80,20 @@ impl Leader {
             .set_queue("integration", self.queue.remove(one));
     }
 
-    /// What is remembered of an integration.
-    pub(super) fn memory(&self, of: &ObjectRef<GuardedIntegration>) -> Memory {
+    /// Takes what is remembered of an integration: one look at a time has it.
+    pub(super) fn recall(&self, of: &Touched) -> Memory {
+        let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
+        memories.remove(of).unwrap_or_default()
+    }
+
+    /// How often in a row looks at an integration failed.
+    pub(super) fn failures(&self, of: &Touched) -> u32 {
         let memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
-        memories.get(of).cloned().unwrap_or_default()
+        memories.get(of).map_or(0, |memory| memory.failures)
     }
 
     /// Remembers this of an integration.
-    pub(super) fn remember(&self, of: ObjectRef<GuardedIntegration>, memory: Memory) {
+    pub(super) fn remember(&self, of: Touched, memory: Memory) {
         let mut memories = self.memories.lock().unwrap_or_else(PoisonError::into_inner);
         memories.insert(of, memory);
     }
@@ -138,8 +144,7 @@ impl Leader {
             }
         };
         let seen = observe(&self.caches, integration);
-        memory.note_heads(&seen, now.instant);
-        memory.reports.note(&seen.strands, &now);
+        memory.note(&seen, &now);
         let evidence = seen.evidence(&before, &memory.reports, &now);
         let standing = phases::decide(validated.request(), &before, &evidence, &now.time);
         let grace = self.settings.grace;

@@ -7,7 +7,7 @@ use kube::runtime::reflector::Store;
 use kube::{Resource, ResourceExt as _};
 
 use super::seen::Seen;
-use super::workload::{Workload, WorkloadKind};
+use super::workload::{Workload, WorkloadKind, selected_by};
 use crate::caches::{Caches, Meta};
 use crate::integration::selector_of;
 
@@ -22,7 +22,11 @@ pub(super) fn observe(caches: &Caches, integration: &BoboykaIntegration) -> Seen
         let label = labels.and_then(|labels| labels.get(names::INTEGRATION_LABEL));
         meta.namespace.as_deref() == Some(&namespace) && label == Some(&name)
     };
-    let workloads = workloads(caches, |meta| meta.namespace.as_deref() == Some(&namespace));
+    let selects = integration.spec.workload_selector.is_some();
+    let workloads = workloads(caches, |meta| {
+        meta.namespace.as_deref() == Some(&namespace)
+            && (selects || selected_by(meta) == Some(&name))
+    });
     Seen {
         strands: caches.strands_of(&namespace, &name),
         pods: caches

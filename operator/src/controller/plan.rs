@@ -44,8 +44,8 @@ pub(super) struct Plan {
     pub(super) own_claims: Vec<(String, Option<OwnerReference>)>,
     /// Workloads that an older integration selects too, each with its name.
     pub(super) overlaps: Vec<String>,
-    /// Whether claims are to request today's size.
-    pub(super) resize_claims: bool,
+    /// Claims that are to request today's size.
+    pub(super) resize: Vec<String>,
     /// Workloads to set the label on.
     pub(super) select: Vec<Workload>,
     /// Workloads to remove the label from.
@@ -80,7 +80,7 @@ pub(super) fn plan(situation: &Situation<'_>) -> Plan {
         claim: claims::unclaimed(situation),
         own_claims: claims::misowned(situation),
         overlaps,
-        resize_claims: memory.resized != Some(validated.generation),
+        resize: claims::small(situation),
         select,
         deselect,
         rollout: rollout::next(validated, seen, &now.time),

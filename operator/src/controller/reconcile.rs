@@ -63,7 +63,7 @@ async fn reconcile(one: Arc<GuardedIntegration>, leader: Arc<Leader>) -> Result<
     let began = Instant::now();
     let of = ObjectRef::from_obj(&*one);
     leader.dequeue(&of);
-    let mut memory = leader.memory(&of);
+    let mut memory = leader.recall(&of);
     let result = leader.look_at(&one, &mut memory).await;
     let outcome = if result.is_ok() {
         memory.failures = 0;
@@ -85,7 +85,7 @@ async fn reconcile(one: Arc<GuardedIntegration>, leader: Arc<Leader>) -> Result<
     reason = "the controller calls it with what it has"
 )]
 fn retry(one: Arc<GuardedIntegration>, error: &Error, leader: Arc<Leader>) -> Action {
-    let failures = leader.memory(&ObjectRef::from_obj(&*one)).failures;
+    let failures = leader.failures(&ObjectRef::from_obj(&*one));
     let wait = Waits::between(RETRY_FIRST, RETRY_MAX).after(failures);
     let (namespace, name) = (one.namespace(), one.name_any());
     tracing::warn!(

@@ -1,12 +1,10 @@
 //! What exists of one integration, as one look saw it. Pure.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use boboyka_crds::{BoboykaStrand, IntegrationStatus};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
 use kube::core::Selector;
 
@@ -27,9 +25,10 @@ pub(super) const INTERVAL_MIN: i32 = 10;
 pub(super) struct Seen {
     pub(super) strands: Vec<Arc<BoboykaStrand>>,
     pub(super) pods: Vec<Arc<Pod>>,
+    /// By name.
     pub(super) claims: Vec<Arc<Claim>>,
     pub(super) drains: Vec<Arc<Job>>,
-    /// All workloads of the integration's namespace.
+    /// The namespace's workloads, if the integration selects any, and those that it has selected.
     pub(super) workloads: Vec<Workload>,
     /// Older integrations of the namespace that select workloads, each with its selector: the oldest gets a workload.
     pub(super) rivals: Vec<(String, Selector)>,
@@ -45,44 +44,32 @@ impl Seen {
         reports: &Reports,
         now: &Moment,
     ) -> Vec<Evidence> {
-        let claims = self.claims_by_name();
         let strands = self.strands.iter();
         let shown = strands.map(|strand| {
-            let intact = check(strand, &claims).is_ok();
             let age = reports.age(&strand.name_any(), now);
-            Evidence::of(strand, is_fresh(strand, before, age), intact)
+            Evidence::of(strand, is_fresh(strand, before, age), self.problem(strand))
         });
         shown.collect()
     }
 
-    /// What is wrong with the strands, each with its name.
-    pub(super) fn problems(&self) -> Vec<(String, ChainProblem)> {
-        let claims = self.claims_by_name();
-        let strands = self.strands.iter();
-        let broken =
-            strands.filter_map(|strand| Some((strand.name_any(), check(strand, &claims).err()?)));
-        broken.collect()
+    /// The claim of a strand's name.
+    pub(super) fn claim(&self, strand: &BoboykaStrand) -> Option<&Claim> {
+        let name = Some(strand.spec.claim_name.as_deref()?);
+        let claims = &self.claims;
+        let found = claims.binary_search_by(|claim| claim.meta.name.as_deref().cmp(&name));
+        claims.get(found.ok()?).map(|claim| &**claim)
     }
 
-    /// The claims by their names.
-    pub(super) fn claims_by_name(&self) -> HashMap<&str, &ObjectMeta> {
-        let claims = self.claims.iter();
-        let named = claims.filter_map(|claim| Some((claim.meta.name.as_deref()?, &claim.meta)));
-        named.collect()
+    /// What is wrong with a strand: its volume is another than it had, or its chain does not continue what was seen.
+    fn problem(&self, strand: &BoboykaStrand) -> Option<ChainProblem> {
+        let judged = witness::check_claim(strand, self.claim(strand));
+        judged.and_then(|()| witness::check(strand)).err()
     }
-}
-
-/// Whether a strand's volume is the one that it had, and its chain continues what was seen.
-fn check(strand: &BoboykaStrand, claims: &HashMap<&str, &ObjectMeta>) -> Result<(), ChainProblem> {
-    let name = strand.spec.claim_name.as_deref();
-    let claim = name.and_then(|name| claims.get(name)?.uid.as_deref());
-    witness::check_claim(strand, claim)?;
-    witness::check(strand)
 }
 
 /// Whether the strand's holder has reported lately.
 fn is_fresh(strand: &BoboykaStrand, before: &IntegrationStatus, age: Option<Duration>) -> bool {
-    let (Some(status), Some(holder)) = (&strand.status, &strand.spec.holder) else {
+    let (Some(status), Some(holder)) = (strand.report(), &strand.spec.holder) else {
         return false;
     };
     let interval = before.report_interval_seconds.unwrap_or(INTERVAL_MIN);

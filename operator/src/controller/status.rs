@@ -3,12 +3,18 @@
 //! `Ready` sums up; `Reconciling` and `Stalled` exist only while they are true, so that kstatus, `kubectl wait` and
 //! Argo CD read them rightly. A condition of which nothing is known yet is absent.
 
+mod chain;
 mod checks;
 mod conditions;
 mod facts;
 mod finding;
+mod mirror;
+mod ready;
+mod reported;
+mod sidecars;
 mod storage;
 mod tally;
+mod workloads;
 
 use std::time::Duration;
 
@@ -17,7 +23,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::seen::INTERVAL_MIN;
 use crate::reason::{ConditionType, Reason};
-use checks::CONDITIONS;
+use checks::findings;
 use conditions::Conditions;
 pub(super) use facts::Facts;
 use finding::Finding;
@@ -87,10 +93,8 @@ fn conditions(
 ) -> Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
     let generation = Some(facts.validated.generation);
     let mut conditions = Conditions::after(&before.conditions, generation, facts.now);
-    for (kind, check) in CONDITIONS {
-        if let Some(finding) = check.find(facts) {
-            conditions.set(*kind, finding);
-        }
+    for (kind, finding) in findings(facts) {
+        conditions.set(kind, finding);
     }
     conditions.list()
 }

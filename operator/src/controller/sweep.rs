@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::label::label;
 use super::leader::Leader;
 use super::observe::workloads;
-use super::workload::Workload;
+use super::workload::{Workload, selected_by};
 use crate::caches::Caches;
 use crate::causes::causes;
 use crate::metrics::{Metrics, StrandState};
@@ -111,12 +111,11 @@ async fn sweep_orphans(leader: &Leader, suspects: &HashSet<String>) -> HashSet<S
 
 /// Workloads that an integration selected that no longer exists, each with its namespace.
 fn orphans(caches: &Caches) -> Vec<(String, Workload)> {
-    let mut all = workloads(caches, |_| true);
-    all.retain(|(namespace, workload)| {
-        workload.selected_by.as_ref().is_some_and(|by| {
+    workloads(caches, |meta| {
+        selected_by(meta).is_some_and(|by| {
+            let namespace = meta.namespace.as_deref().unwrap_or_default();
             let integration = ObjectRef::new(by).within(namespace);
             caches.integrations.get(&integration).is_none()
         })
-    });
-    all
+    })
 }

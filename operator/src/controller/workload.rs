@@ -30,17 +30,20 @@ pub(super) struct Workload {
 impl Workload {
     /// Reads a workload's metadata.
     pub(super) fn of(kind: WorkloadKind, meta: &ObjectMeta) -> Self {
-        let annotations = meta.annotations.as_ref();
-        let selected_by = annotations.and_then(|all| all.get(names::SELECTED_ANNOTATION));
         Self {
             kind,
             name: meta.name.clone().unwrap_or_default(),
             uid: meta.uid.clone().unwrap_or_default(),
             generation: meta.generation.unwrap_or_default(),
             labels: meta.labels.clone().unwrap_or_default(),
-            selected_by: selected_by.cloned(),
+            selected_by: selected_by(meta).cloned(),
         }
     }
+}
+
+/// The integration whose selector chose a workload.
+pub(super) fn selected_by(meta: &ObjectMeta) -> Option<&String> {
+    meta.annotations.as_ref()?.get(names::SELECTED_ANNOTATION)
 }
 
 impl fmt::Display for Workload {

@@ -11,7 +11,6 @@ fn strand(name: &str) -> Evidence {
         held: true,
         report: Report::Fresh,
         obeys: Some(DualWrite),
-        intact: true,
         ..Evidence::default()
     }
 }
@@ -45,6 +44,10 @@ fn blocked(standing: &Standing) -> Vec<&str> {
     closed.map(|gate| gate.name.as_str()).collect()
 }
 
+fn broken() -> Option<ChainProblem> {
+    Some(ChainProblem::Broken("no".to_owned()))
+}
+
 #[test]
 fn a_step_forward_is_let_through_when_nothing_is_left_to_mirror() {
     let standing = decide(
@@ -66,7 +69,7 @@ fn what_blocks_is_named() {
         ("Reported", |s| s.obeys = None),
         ("Drained", |s| s.backlog = 3),
         ("NoDeadLetters", |s| s.dead_letters = 1),
-        ("ChainIntact", |s| s.intact = false),
+        ("ChainIntact", |s| s.problem = broken()),
     ];
     for (gate, spoil) in cases {
         let mut bad = strand("bad");
@@ -142,7 +145,7 @@ fn two_steps_are_taken_one_by_one_and_back_is_at_once() {
     );
     let mut spoiled = strand("a");
     spoiled.backlog = 9;
-    spoiled.intact = false;
+    spoiled.problem = broken();
     let back = decide(ask(DualWrite, 4), &status(CutOver), &[spoiled], &now());
     assert_eq!((back.phase, back.transition), (DualWrite, None));
 }

@@ -14,12 +14,12 @@ use kube::{Client, ResourceExt as _};
 use super::choice::{Candidates, choose, fits, fresh_name, name_of_ordinal};
 use super::given::Given;
 use super::held::Held;
-use super::ledger::Ledger;
 use super::placement::{Place, judge};
 use super::refusal::{Refusal, api_error};
 use super::requester::Requester;
 use super::throttle::Throttle;
 use super::witness;
+use super::writer::Writer;
 use crate::caches::{Caches, Claim, Topology};
 use crate::integration::{Storage, Validated};
 use crate::token::new_token;
@@ -64,7 +64,7 @@ impl Giver {
             (Storage::Claim { .. }, None) => {
                 let search = Search {
                     giver: self,
-                    ledger: Ledger::new(&self.client, integration),
+                    writer: Writer::new(&self.client, integration),
                     integration,
                     requester,
                 };
@@ -86,7 +86,7 @@ fn new_name(integration: &Validated, requester: &Requester) -> String {
 /// The search for one pod's strand.
 struct Search<'a> {
     giver: &'a Giver,
-    ledger: Ledger<'a>,
+    writer: Writer<'a>,
     integration: &'a Validated,
     requester: &'a Requester,
 }
@@ -113,62 +113,34 @@ impl Search<'_> {
         Ok(None)
     }
 
-    /// Chooses one whose volume lies where the pod may run, as far as the operator may know.
+    /// Chooses one that has its volume, where the pod may run, as far as the operator may know. A pod would wait for ever for
+    /// a volume that is gone, or begin with an empty one.
     fn choose(&self, candidates: &Candidates) -> Option<Arc<BoboykaStrand>> {
         let placement = &self.requester.placement;
-        let Some(topology) = self.giver.caches.known_topology() else {
-            return choose(self.requester, candidates, |_| true);
-        };
-        let reaches = judge(placement, || topology.nodes(|node| placement.admits(node)));
+        let topology = self.giver.caches.known_topology();
+        let nodes = || topology.map_or_else(Vec::new, |all| all.nodes(|one| placement.admits(one)));
+        let reaches = judge(placement, nodes);
         choose(self.requester, candidates, |strand| {
-            reaches(&self.place_of(strand, topology))
+            let claim = self.claim_of(strand);
+            witness::check_claim(strand, claim.as_deref()).is_ok()
+                && reaches(&place_of(claim.as_deref(), topology))
         })
     }
 
-    /// Where the volume of a strand's claim lies.
-    fn place_of(&self, strand: &BoboykaStrand, topology: &Topology) -> Place {
-        let Some(claim) = self.claim_of(strand) else {
-            return Place::Anywhere;
-        };
-        match (&claim.volume, &claim.node) {
-            (Some(volume), _) => topology
-                .terms_of(volume)
-                .map_or(Place::Anywhere, Place::Terms),
-            (None, Some(node)) => Place::Node(node.clone()),
-            (None, None) => Place::Anywhere,
-        }
-    }
-
     fn claim_of(&self, strand: &BoboykaStrand) -> Option<Arc<Claim>> {
+        let name = strand.spec.claim_name.as_deref()?;
         let claims = &self.giver.caches.claims;
-        claims.get(
-            &self.integration.namespace,
-            strand.spec.claim_name.as_deref()?,
-        )
+        claims.get(&self.integration.namespace, name)
     }
 
     async fn candidates(&self) -> Result<Candidates, Refusal> {
         let (namespace, giver) = (&self.integration.namespace, self.giver);
         let strands = giver.caches.strands_of(namespace, &self.integration.name);
-        let mut passed_over = giver.given.not_yet_known(namespace, &strands);
-        passed_over.extend(self.without_their_claims(&strands));
         Ok(Candidates {
-            passed_over,
+            passed_over: giver.given.not_yet_known(namespace, &strands),
             gone: self.gone_holders(&strands).await?,
             strands,
         })
-    }
-
-    /// Free strands whose claim is gone or another one: a pod would wait for ever, or begin with an empty volume.
-    fn without_their_claims(&self, strands: &[Arc<BoboykaStrand>]) -> Vec<String> {
-        let free = strands.iter().filter(|one| one.spec.holder.is_none());
-        free.filter(|strand| {
-            let claim = self.claim_of(strand);
-            let uid = claim.and_then(|claim| claim.meta.uid.clone());
-            witness::check_claim(strand, uid.as_deref()).is_err()
-        })
-        .map(|strand| strand.name_any())
-        .collect()
     }
 
     /// UIDs of the holders of fitting strands that no longer exist. A holder that was terminating may be gone before the
@@ -197,7 +169,7 @@ impl Search<'_> {
                 continue;
             }
             lookups += 1;
-            let alive = self.ledger.is_pod_alive(name, uid).await;
+            let alive = self.writer.is_pod_alive(name, uid).await;
             if !alive.map_err(api_error(format!("read pod {name}")))? {
                 gone.insert(uid.clone());
             }
@@ -228,7 +200,7 @@ impl Search<'_> {
 
     /// Reserves a strand that is not as the cache shows it, if it is free as the API server has it now.
     async fn reserve_as_it_is(&self, held: &Held) -> Result<Option<BoboykaStrand>, Refusal> {
-        let found = self.ledger.read(&held.strand).await;
+        let found = self.writer.read(&held.strand).await;
         let found = found.map_err(api_error(format!("read strand {}", held.strand)))?;
         let ours = found.filter(|found| found.spec.integration == self.integration.name);
         let strands: Vec<_> = ours.into_iter().map(Arc::new).collect();
@@ -248,7 +220,21 @@ impl Search<'_> {
         strand: &BoboykaStrand,
         held: &Held,
     ) -> Result<Option<BoboykaStrand>, Refusal> {
-        let given = self.ledger.give(strand, self.requester, held).await;
+        let given = self.writer.give(strand, self.requester, held).await;
         given.map_err(api_error(format!("reserve strand {}", strand.name_any())))
+    }
+}
+
+/// Where the volume of a claim lies.
+fn place_of(claim: Option<&Claim>, topology: Option<&Topology>) -> Place {
+    let (Some(claim), Some(topology)) = (claim, topology) else {
+        return Place::Anywhere;
+    };
+    match (&claim.volume, &claim.node) {
+        (Some(volume), _) => topology
+            .terms_of(volume)
+            .map_or(Place::Anywhere, Place::Terms),
+        (None, Some(node)) => Place::Node(node.clone()),
+        (None, None) => Place::Anywhere,
     }
 }

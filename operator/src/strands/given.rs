@@ -62,7 +62,9 @@ impl Given {
             .filter(|(_, gift)| gift.since.elapsed() < RECENT);
         let given = given.filter_map(|(key, gift)| {
             let name = key.strip_prefix(namespace)?.strip_prefix('/')?;
-            let cached = strands.iter().find(|strand| strand.name_any() == name);
+            let cached = strands
+                .iter()
+                .find(|strand| strand.metadata.name.as_deref() == Some(name));
             cached
                 .is_none_or(|strand| version(strand) < gift.version)
                 .then(|| name.to_owned())

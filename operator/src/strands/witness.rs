@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use boboyka_crds::{BoboykaStrand, HeadReference, StrandStatus};
 
+use crate::caches::Claim;
+
 /// How often the head of a strand that stays with its pod is stored.
 pub(crate) const STORE_INTERVAL: Duration = Duration::from_mins(10);
 
@@ -47,6 +49,14 @@ pub(crate) enum ChainProblem {
         /// The claim's name.
         claim: String,
     },
+    /// Its claim is there, but the volume is gone.
+    #[error(
+        "the persistent volume of its claim {claim} is gone with the records in it: restore the volume, or delete the strand and the claim to begin an empty one"
+    )]
+    VolumeLost {
+        /// The claim's name.
+        claim: String,
+    },
     /// Its sidecar reports a break.
     #[error("{0}")]
     Broken(String),
@@ -67,7 +77,7 @@ enum Continuity {
 /// # Errors
 /// [`ChainProblem`]: what does not hold.
 pub(crate) fn check(strand: &BoboykaStrand) -> Result<(), ChainProblem> {
-    let Some(status) = &strand.status else {
+    let Some(status) = strand.report() else {
         return Ok(());
     };
     if let Some(seen) = &strand.spec.witnessed
@@ -86,35 +96,44 @@ pub(crate) fn check(strand: &BoboykaStrand) -> Result<(), ChainProblem> {
     }
 }
 
-/// Judges whether a strand has the volume that it had before; `claim` is the UID of the claim of its name, if there is one.
+/// Judges whether a strand has the volume that it had before; `claim` is the claim of its name, if there is one.
 ///
 /// # Errors
 /// [`ChainProblem`]: the volume is gone or another one.
-pub(crate) fn check_claim(strand: &BoboykaStrand, claim: Option<&str>) -> Result<(), ChainProblem> {
-    let (Some(name), Some(recorded)) = (&strand.spec.claim_name, &strand.spec.claim_uid) else {
+pub(crate) fn check_claim(
+    strand: &BoboykaStrand,
+    claim: Option<&Claim>,
+) -> Result<(), ChainProblem> {
+    let Some(name) = &strand.spec.claim_name else {
         return Ok(());
     };
-    let name = name.clone();
+    let recorded = strand.spec.claim_uid.as_ref();
+    let name = || name.clone();
     match claim {
-        Some(uid) if uid == recorded => Ok(()),
-        Some(_) => Err(ChainProblem::ClaimReplaced { claim: name }),
-        None => Err(ChainProblem::ClaimLost { claim: name }),
+        None if recorded.is_some() => Err(ChainProblem::ClaimLost { claim: name() }),
+        Some(claim) if recorded.is_some_and(|uid| claim.meta.uid.as_ref() != Some(uid)) => {
+            Err(ChainProblem::ClaimReplaced { claim: name() })
+        }
+        Some(claim) if claim.has_lost_its_volume() => {
+            Err(ChainProblem::VolumeLost { claim: name() })
+        }
+        _ => Ok(()),
     }
 }
 
 /// Whether the strand, by its own last report, still has the block that the operator stored, or nothing was stored yet.
 pub(crate) fn is_proven(strand: &BoboykaStrand) -> bool {
-    match (&strand.spec.witnessed, &strand.status) {
+    match (&strand.spec.witnessed, strand.report()) {
         (Some(stored), Some(status)) => compare(stored, status) == Continuity::Confirmed,
         (Some(_), None) => false,
-        (None, status) => status.as_ref().is_none_or(|status| status.records == 0),
+        (None, status) => status.is_none_or(|status| status.records == 0),
     }
 }
 
 /// The newest head that the operator can vouch for: the stored one, or the reported one if the strand followed from it.
 pub(crate) fn newest(strand: &BoboykaStrand) -> Option<HeadReference> {
     let stored = strand.spec.witnessed.as_ref();
-    let status = strand.status.as_ref();
+    let status = strand.report();
     let reported = status.and_then(|status| status.head.as_ref());
     match (stored, status, reported) {
         (None, _, reported) => reported.filter(|head| head.seq > 0).cloned(),
@@ -137,7 +156,7 @@ pub(crate) fn head_to_store(
     is_due: bool,
 ) -> Option<HeadReference> {
     let stored = strand.spec.witnessed.as_ref();
-    if let (Some(seen), Some(status)) = (seen, &strand.status)
+    if let (Some(seen), Some(status)) = (seen, strand.report())
         && matches!(compare(seen, status), Continuity::Problem(_))
         && stored.is_none_or(|stored| stored.seq < seen.seq)
     {
@@ -179,6 +198,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::clock;
 
     fn head(seq: i64, hash: &str) -> HeadReference {
         HeadReference {
@@ -199,6 +219,7 @@ mod tests {
         };
         let mut strand = BoboykaStrand::new("i-0", spec);
         strand.status = Some(StrandStatus {
+            reported_at: Some(clock::now()),
             head: reported,
             witnessed: answer,
             ..StrandStatus::default()
@@ -292,5 +313,45 @@ mod tests {
         broken.status.as_mut().unwrap().chain = serde_json::from_value(chain).unwrap();
         let problem = check(&broken).unwrap_err();
         assert_eq!(problem.to_string(), "seq 2 does not follow seq 1");
+    }
+
+    #[test]
+    fn a_strand_has_its_volume_while_its_claim_stays_the_same_and_keeps_the_volume() {
+        let claimed = |recorded: Option<&str>| {
+            let mut strand = strand(None, None, None);
+            strand.spec.claim_name = Some("c".to_owned());
+            strand.spec.claim_uid = recorded.map(str::to_owned);
+            strand
+        };
+        let claim = |uid: &str, phase: &str| {
+            let mut claim = Claim::default();
+            claim.meta.uid = Some(uid.to_owned());
+            claim.phase = Some(phase.into());
+            claim
+        };
+        let name = || "c".to_owned();
+        for (recorded, there, judged) in [
+            (Some("1"), Some(claim("1", "Bound")), Ok(())),
+            (None, Some(claim("1", "Pending")), Ok(())),
+            (None, None, Ok(())),
+            (
+                Some("1"),
+                None,
+                Err(ChainProblem::ClaimLost { claim: name() }),
+            ),
+            (
+                Some("1"),
+                Some(claim("2", "Bound")),
+                Err(ChainProblem::ClaimReplaced { claim: name() }),
+            ),
+            (
+                Some("1"),
+                Some(claim("1", "Lost")),
+                Err(ChainProblem::VolumeLost { claim: name() }),
+            ),
+        ] {
+            let found = check_claim(&claimed(recorded), there.as_ref());
+            assert_eq!(found, judged, "{recorded:?} {there:?}");
+        }
     }
 }

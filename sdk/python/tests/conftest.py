@@ -26,16 +26,28 @@ BINARIES = ROOT / "target" / "debug"
 GUARD = 300.0
 
 
-def _free_port() -> int:
-    """A port below those of outgoing connections, so that none of these takes it while a sidecar restarts."""
+# The signs of the ports that this process has drawn.
+_DRAWN: list[socket.socket] = []
+
+
+def free_port() -> int:
+    """A port on which nobody listens, and which no other test draws as long as this process lives.
+
+    The tests in Rust draw by the same names. It is below the ports of outgoing connections, so that none of these takes it
+    while a sidecar restarts.
+    """
     while True:
         port = random.randrange(10_000, 32_000)
-        with socket.socket() as found:
-            try:
+        sign = socket.socket(socket.AF_UNIX)
+        try:
+            sign.bind(f"\0boboyka-port-{port}")
+            with socket.socket() as found:
                 found.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        except OSError:
+            sign.close()
+            continue
+        _DRAWN.append(sign)
+        return port
 
 
 def wait_until(ready: Callable[[], bool], what: str, limit: float = GUARD) -> None:
@@ -56,22 +68,37 @@ def answers(url: str) -> bool:
 class Sidecar:
     """The real sidecar, with a data folder of its own."""
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
+    BINARY = BINARIES / "boboyka-sidecar"
+
+    def __init__(self, folder: Path, port: int | None = None, more: list[str] | None = None) -> None:
         self._folder = folder
-        self._ports = (port or _free_port(), _free_port())
+        self._more = more or []
+        self._ports = (port or free_port(), free_port())
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"http://127.0.0.1:{self._ports[0]}"
         self.start()
 
     def start(self) -> None:
-        binary = BINARIES / "boboyka-sidecar"
+        binary = self.BINARY
         assert binary.exists(), "the sidecar is not built: run `make build`, or `make test`"
         listen, observe = (f"127.0.0.1:{port}" for port in self._ports)
-        command = [binary, "--data-dir", self._folder / "data", "--listen", listen, "--observe", observe]
+        command = [
+            binary,
+            "--data-dir",
+            self._folder / "data",
+            "--listen",
+            listen,
+            "--observe",
+            observe,
+            *self._more,
+        ]
         kept = {name: value for name, value in os.environ.items() if not name.startswith("BOBOYKA_")}
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, env=kept, stdout=log, stderr=log)
         wait_until(lambda: answers(f"http://{observe}/ready"), "the sidecar")
+
+    def log(self) -> str:
+        return (self._folder / "log").read_text()
 
     def kill_9(self) -> None:
         assert self._process is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Sidecar, answers, wait_until
+from conftest import Sidecar, answers, free_port, wait_until
 
 from sapixdb_boboyka import BoboykaSyncClient
 
@@ -348,9 +347,7 @@ def app(environ, start_response):
     start_response("200 OK", [("content-type", "text/plain")])
     return [f"gunicorn {{n}} {{receipt.record_hash}}\\n".encode()]
 """)
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{found.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     command = ["-m", "gunicorn", "--preload", "--workers=4", "--threads=2", f"--bind={address}", "app:app"]
     server = subprocess.Popen(
         [sys.executable, *command],

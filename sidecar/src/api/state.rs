@@ -5,9 +5,13 @@ use std::sync::Arc;
 use boboyka_mirror::Mirror;
 use boboyka_store::Store;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
+use super::access::Access;
 use super::body::Bodies;
 use super::requests::Requests;
+use super::tombstones::Tombstones;
+use super::walks::Walks;
 
 /// Verifications at a time: each computes every hash of the strand.
 const VERIFICATIONS_MAX: usize = 2;
@@ -15,6 +19,10 @@ const VERIFICATIONS_MAX: usize = 2;
 const PAGES_MADE_MAX: usize = 4;
 /// Pages of events at a time, those included that are made and not read yet.
 const PAGES_MAX: usize = 8;
+/// Searches at a time: each may read a large part of the strand.
+const SEARCHES_MAX: usize = 2;
+/// Streams at a time: each is a connection that stays.
+const STREAMS_MAX: usize = 64;
 
 /// Reads of the transparency log at a time: tiles, entries, proofs.
 const TLOG_READS_MAX: usize = 4;
@@ -32,12 +40,27 @@ pub(crate) struct Api {
     pub(crate) pages_made: Arc<Semaphore>,
     /// A read of the transparency log without a permit waits for one.
     pub(crate) tlog_reads: Arc<Semaphore>,
+    /// A search without a permit waits for one.
+    pub(crate) searches: Arc<Semaphore>,
+    /// A stream without a permit is refused.
+    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) tombstones: Tombstones,
+    pub(crate) walks: Walks,
+    /// What callers must show.
+    pub(crate) access: Access,
+    /// The sidecar ends: so do streams.
+    pub(crate) shutdown: CancellationToken,
     /// When the sidecar started, in seconds since 1970.
     pub(crate) started_at: f64,
 }
 
 impl Api {
-    pub(crate) fn new(store: Store, mirror: Mirror) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        mirror: Mirror,
+        access: Access,
+        shutdown: CancellationToken,
+    ) -> Self {
         Self {
             store,
             mirror,
@@ -47,6 +70,12 @@ impl Api {
             pages: Arc::new(Semaphore::new(PAGES_MAX)),
             pages_made: Arc::new(Semaphore::new(PAGES_MADE_MAX)),
             tlog_reads: Arc::new(Semaphore::new(TLOG_READS_MAX)),
+            searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            tombstones: Tombstones::default(),
+            walks: Walks::default(),
+            access,
+            shutdown,
             started_at: since_1970(),
         }
     }

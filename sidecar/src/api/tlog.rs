@@ -159,7 +159,7 @@ impl From<TlogError> for ApiError {
             | TlogError::Write(_)
             | TlogError::KeyFile { .. }
             | TlogError::Key(_) => {
-                unreadable::log(causes(&error));
+                unreadable::log(&causes(&error));
                 Self::internal()
             }
         }

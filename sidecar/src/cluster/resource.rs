@@ -69,8 +69,8 @@ pub(super) fn integration(object: &Value, known: &Integration) -> (Integration, 
     (read, fields.complaints)
 }
 
-/// What a strand's resource says to its sidecar. What can't be read is as if it were not there.
-pub(super) fn assignment(object: &Value) -> Assignment {
+/// What a strand's resource of this generation says to its sidecar. What can't be read is as if it were not there.
+pub(super) fn assignment(generation: Option<i64>, object: &Value) -> Assignment {
     let mut fields = Fields {
         object,
         complaints: Vec::new(),
@@ -86,6 +86,7 @@ pub(super) fn assignment(object: &Value) -> Assignment {
     };
     Assignment {
         claim,
+        generation,
         holder_uid: fields.get("/spec/holder/podUid").ok().flatten(),
         witnessed_seq: fields.get("/spec/witnessed/seq").ok().flatten(),
         conditions: fields

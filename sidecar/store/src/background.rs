@@ -4,9 +4,11 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
+use boboyka_strand::Seq;
 use boboyka_strand::retention::Policy;
 
 use crate::error::causes;
+use crate::gather::{self, Gather};
 use crate::job::{Job, Waiter};
 use crate::keeping;
 use crate::pruned;
@@ -33,15 +35,17 @@ pub(crate) enum Task {
 
 /// Works until the writer, which sends the tasks, has ended.
 pub(crate) fn work(shared: &Shared, tasks: &Receiver<Task>) {
-    let mut scrub = Scrub::new(&shared.options);
+    let (mut scrub, mut gather) = (Scrub::new(&shared.options), Gather::new());
     loop {
-        let pause = scrub.pause();
-        match tasks.recv_timeout(pause.min(LOOK_INTERVAL)) {
+        let pause = gather.pause().unwrap_or(LOOK_INTERVAL);
+        match tasks.recv_timeout(pause.min(scrub.pause()).min(LOOK_INTERVAL)) {
             Ok(task) => run(shared, task),
-            Err(RecvTimeoutError::Timeout) if pause <= LOOK_INTERVAL => scrub.step(shared),
+            Err(RecvTimeoutError::Timeout) if scrub.pause().is_zero() => scrub.step(shared),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
+        gather.wake();
+        gather.step(shared);
         look_for_folder(shared);
     }
 }
@@ -55,20 +59,26 @@ fn look_for_folder(shared: &Shared) {
     }
 }
 
+fn write_roots(shared: &Shared, up_to: Seq) {
+    if let Err(error) = keeping::write_roots(shared, up_to) {
+        let error = causes(&error);
+        tracing::error!(
+            error,
+            "could not write the roots of the tlog; the next seal tries again"
+        );
+    }
+}
+
 fn run(shared: &Shared, task: Task) {
     match task {
         Task::Seal(task) => {
-            let sealed = seal::seal(&task, &shared.segments_folder, shared.strand);
-            if let Some(segment) = &sealed
-                && let Err(error) = keeping::write_roots(shared, segment.meta.head.seq)
-            {
-                let error = causes(&error);
-                tracing::error!(
-                    error,
-                    "could not write the roots of the transparency log; the next seal tries again"
-                );
+            let segment = seal::seal(&task, &shared.segments_folder, shared.strand);
+            if let Some(segment) = &segment {
+                // Before the tail's entries go, so that no reader misses them.
+                gather::of_sealed(shared, segment, &task.runs);
+                write_roots(shared, segment.meta.head.seq);
             }
-            let job = sealed.map_or(Job::SealFailed, |segment| Job::Sealed(Box::new(segment)));
+            let job = segment.map_or(Job::SealFailed, |segment| Job::Sealed(Box::new(segment)));
             if shared.queue.push(job).is_err() {
                 tracing::debug!("the store closed before it catalogued a new segment");
             }
@@ -91,7 +101,7 @@ fn sweep(shared: &Shared, policy: Policy) {
     if let Err(error) = keeping::keep_entries(shared) {
         tracing::error!(
             error = causes(&error),
-            "could not write what the transparency log needs of the pruned segments, which stay until that is done; the next run tries again"
+            "could not write what the tlog needs of the pruned segments, which stay until that is done; the next run tries again"
         );
         return;
     }

@@ -8,6 +8,7 @@ use boboyka_strand::{RecordType, Seq};
 use crate::binding::Binding;
 use crate::error::Unreadable;
 use crate::floor::Floor;
+use crate::format::Format;
 use crate::gap::Gap;
 use crate::incarnation::Incarnation;
 use crate::lane::{DeadLetter, Mark};
@@ -34,6 +35,8 @@ pub(crate) enum Change {
     Gap(Gap),
     /// A folder in quarantine that a record of the strand tells of.
     Noted(String),
+    /// What a program must know to read the strand.
+    Format(Format),
     /// The incarnation of the transparency log.
     Incarnation(Incarnation),
 }
@@ -51,7 +54,8 @@ const SEGMENT: u8 = 7;
 const GAP: u8 = 8;
 const NOTED: u8 = 9;
 const BINDING: u8 = 10;
-const INCARNATION: u8 = 11;
+const FORMAT: u8 = 11;
+const INCARNATION: u8 = 12;
 
 impl Change {
     /// Adds the change as an entry.
@@ -66,6 +70,7 @@ impl Change {
             Self::Segment(segment) => return put_segment(segment, out),
             Self::Gap(gap) => (GAP, gap.to_bytes()?),
             Self::Noted(folder) => (NOTED, folder.to_bytes()?),
+            Self::Format(format) => (FORMAT, format.to_bytes()?),
             Self::Incarnation(incarnation) => (INCARNATION, incarnation.to_bytes()?),
         };
         put_entry(tag, &[&bytes], out)
@@ -90,7 +95,11 @@ impl Change {
             GAP => Self::Gap(Stored::from_bytes(bytes)?),
             NOTED => Self::Noted(Stored::from_bytes(bytes)?),
             INCARNATION => Self::Incarnation(Stored::from_bytes(bytes)?),
-            _ => return Err(unreadable(format!("there is no entry with the tag {tag}"))),
+            FORMAT => Self::Format(Stored::from_bytes(bytes)?),
+            _ => {
+                let why = format!("its tag is {tag}, which a later version may know");
+                return Err(unreadable(why));
+            }
         })
     }
 }

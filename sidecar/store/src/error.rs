@@ -175,6 +175,16 @@ pub enum ReadError {
         /// The last one.
         last: Seq,
     },
+    /// The version files of a part of the strand are still being made.
+    #[error(
+        "the versions between seq {first} and {last} are still being gathered from the segments; try again soon"
+    )]
+    NotReady {
+        /// The first seq of the part.
+        first: Seq,
+        /// The last one.
+        last: Seq,
+    },
     /// Retention took it.
     #[error("the record was pruned: the strand begins after seq {floor}")]
     Pruned {

@@ -15,6 +15,7 @@ use crate::gap::Gap;
 use crate::segment::Segment;
 use crate::tail_run::TailRun;
 use crate::tlog::Holders;
+use crate::versions::TailVersions;
 
 /// Floor, segments and tail, without a gap between them but those that are recorded.
 #[derive(Debug, Default)]
@@ -28,6 +29,7 @@ pub(crate) struct Memory {
     tail: VecDeque<Arc<TailRun>>,
     tail_blocks: usize,
     tail_bytes: usize,
+    tail_versions: TailVersions,
     counts: PerType<u64>,
 }
 
@@ -55,8 +57,11 @@ impl Memory {
 
     /// Adds what was appended.
     pub(crate) fn push(&mut self, run: Arc<TailRun>) {
-        for entry in &run.entries {
+        for (seq, entry) in (run.first_seq()..).zip(&run.entries) {
             self.counts[entry.record_type] += 1;
+            if let Some(key) = entry.version_of {
+                self.tail_versions.push(key, seq);
+            }
         }
         self.tail_blocks += run.entries.len();
         self.tail_bytes += run.bytes.len();
@@ -72,6 +77,7 @@ impl Memory {
         self.tail_blocks -= sealed.iter().map(|run| run.entries.len()).sum::<usize>();
         self.tail_bytes -= sealed.iter().map(|run| run.bytes.len()).sum::<usize>();
         self.segment_bytes += segment.file_len;
+        self.tail_versions.seal(segment.meta.head.seq);
         self.segments.push(segment);
     }
 
@@ -140,6 +146,11 @@ impl Memory {
         &self.tail
     }
 
+    /// The versions in the tail.
+    pub(crate) fn tail_versions(&self) -> &TailVersions {
+        &self.tail_versions
+    }
+
     pub(crate) fn tail_blocks(&self) -> usize {
         self.tail_blocks
     }
@@ -161,6 +172,14 @@ impl Memory {
         self.segments
             .get(at)
             .filter(|segment| segment.meta.first_seq() <= seq)
+    }
+
+    /// The segment that holds a block, or the newest one before it.
+    pub(crate) fn segment_of_or_before(&self, seq: Seq) -> Option<Arc<Segment>> {
+        let end = self
+            .segments
+            .partition_point(|segment| segment.meta.first_seq() <= seq);
+        self.segments.get(end.checked_sub(1)?).cloned()
     }
 
     /// What holds the blocks of a range of seqs, but for those that are pruned.

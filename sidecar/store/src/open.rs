@@ -41,6 +41,7 @@ use crate::summary::Summary;
 use crate::tail::Tail;
 use crate::tail_run::TailRun;
 use crate::tlog::TreeFile;
+use crate::versions::Versions;
 use crate::witness::Witness;
 
 /// A data folder, opened.
@@ -51,6 +52,7 @@ pub(crate) struct Opened {
     pub(crate) strand: Uuid,
     pub(crate) witness: Witness,
     pub(crate) segments_folder: PathBuf,
+    pub(crate) versions: Versions,
     pub(crate) journal: Journal,
     pub(crate) ledger: Ledger,
     /// What the ledger says.
@@ -88,6 +90,8 @@ pub(crate) fn open(
     finish_pruning(&index, &segments_folder, &summary.floor)?;
     let noted = witness.note(&memory.head());
     noted.map_err(failed("write the last acknowledged head in", data_dir))?;
+    let floor = summary.floor.head.seq;
+    let versions = Versions::open(data_dir, strand, memory.segments(), floor)?;
     let phase = summary.phase.map(|recorded| recorded.state);
     Ok(Opened {
         tail: durable.tail,
@@ -97,6 +101,7 @@ pub(crate) fn open(
         strand,
         witness,
         segments_folder,
+        versions,
         journal: durable.journal,
         ledger: durable.ledger,
         summary,

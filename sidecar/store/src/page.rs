@@ -255,7 +255,7 @@ impl Walk<'_> {
 
 /// Where a frame is damaged is in `first_seq` and `last_seq`; what is left to tell is the cause, and the name of the
 /// file. Where that lies is not the reader's business.
-fn told(error: &ReadError) -> String {
+pub(crate) fn told(error: &ReadError) -> String {
     match error {
         ReadError::Damaged { source, .. } => causes(source),
         ReadError::Io { path, source } => {
@@ -264,6 +264,7 @@ fn told(error: &ReadError) -> String {
         }
         ReadError::Lost { .. }
         | ReadError::PerhapsLost { .. }
+        | ReadError::NotReady { .. }
         | ReadError::Pruned { .. }
         | ReadError::Tail(_) => causes(error),
     }

@@ -20,6 +20,7 @@ use crate::signing::Signing;
 use crate::state::State;
 use crate::tail::Tail;
 use crate::tlog::{Kept, Pins, TreeFile};
+use crate::versions::Versions;
 use crate::view::View;
 
 /// What the store's callers and its two threads share.
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) signals: Signals,
     pub(crate) pruned_index: PrunedIndex,
     pub(crate) segments_folder: PathBuf,
+    pub(crate) versions: Versions,
     pub(crate) poison: Poison,
     pub(crate) quarantine: Quarantine,
     /// Why the tail's index was made anew.

@@ -1,8 +1,10 @@
 //! The handle on an open strand, through which everything goes: appending and watching in `handle`, what
-//! lanes, phases and retention ask in `change`, reading in `read`, its transparency log in `tlog`, checking in `verify`.
+//! lanes, phases and retention ask in `change`, reading in `read`, reading the past in `past`, its transparency log in `tlog`, checking in
+//! `verify`.
 
 mod change;
 mod handle;
+mod past;
 mod read;
 mod tlog;
 mod verify;

@@ -1,4 +1,4 @@
-//! The tail's index on disk, and the only module that names sled: the catalogue of segments, the floor, the phase, the
+//! The tail's index on disk, in sled, which `engine` alone names: the catalogue of segments, the floor, the phase, the
 //! lanes' marks and dead letters. It is never the only copy of anything: journal and ledger hold the same, and opening
 //! brings it in line with them or makes it anew. So a failure of sled ends the use of the index, not that of the store.
 //!

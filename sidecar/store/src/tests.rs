@@ -3,9 +3,12 @@
 mod binding;
 mod damage;
 mod damaged_segments;
+mod documents;
 mod fixtures;
+mod forward;
 mod index;
 mod pages;
+mod past;
 mod phases;
 mod pruning;
 mod pruning_crashes;

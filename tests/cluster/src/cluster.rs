@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use boboyka_tests::process::free_address;
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
@@ -15,7 +16,6 @@ use crate::doctor;
 use crate::kubelet::NodeParts;
 use crate::namespaces::{Namespaces, run};
 use crate::pki::Pki;
-use crate::ports::free_port;
 use crate::storage;
 use crate::tools::Tools;
 
@@ -81,7 +81,7 @@ impl Cluster {
         let ports = if count > 0 {
             [2379, 2380, 6443, 10257]
         } else {
-            [(); 4].map(|()| free_port())
+            [(); 4].map(|()| free_address().port())
         };
         let pki = Pki::new(&state.join("pki"))?;
         let mut cluster = Self {

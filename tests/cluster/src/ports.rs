@@ -1,4 +1,4 @@
-//! Ports of this machine's loopback: free ones, and forwarding one to an address that only this machine reaches.
+//! Forwarding a port of this machine's loopback to an address that only this machine reaches.
 
 use std::net::SocketAddr;
 
@@ -20,15 +20,4 @@ pub async fn forward(listen: SocketAddr, to: SocketAddr) -> Result<(SocketAddr, 
         }
     });
     Ok((address, task))
-}
-
-/// A port that nobody listens on. It is below those that the kernel gives to outgoing connections, so that none of these
-/// takes it before a server does.
-pub(crate) fn free_port() -> u16 {
-    loop {
-        let port = fastrand::u16(10_000..32_000);
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }

@@ -18,6 +18,7 @@ pub mod log;
 pub mod model;
 pub mod record;
 pub mod rows;
+mod subject;
 pub mod table;
 mod tools;
 pub mod torture;

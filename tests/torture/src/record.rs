@@ -3,10 +3,11 @@
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use boboyka_strand::Seq;
 
 use crate::Tools;
@@ -15,6 +16,9 @@ use crate::log::Log;
 
 /// The data folder's name below the root of a recording.
 pub const DATA: &str = "data";
+
+/// What `std::process::abort` ends with.
+const SIGABRT: i32 = 6;
 
 /// One process.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +43,21 @@ impl Run {
     pub fn with(mut self, name: &'static str, value: impl std::fmt::Display) -> Self {
         self.faults.push((name, value.to_string()));
         self
+    }
+
+    /// Whether the recorder may end it before its last step.
+    fn may_break_off(&self) -> bool {
+        let breaks = |name: &str| name.starts_with("TORTURE_FAIL") || name == "TORTURE_KILL_AT";
+        self.faults.iter().any(|(name, _)| breaks(name))
+    }
+
+    /// Whether a driver that ended so has done its last step.
+    fn is_done(&self, status: ExitStatus) -> bool {
+        if self.steps.ends_with("kill") {
+            status.signal() == Some(SIGABRT)
+        } else {
+            status.success()
+        }
     }
 }
 
@@ -133,14 +152,10 @@ pub fn kept(tools: &Tools, folder: &Path) -> anyhow::Result<(PathBuf, Promise)> 
 /// Runs the driver on the strand below `root`, and waits for its end.
 ///
 /// # Errors
-/// It can't be started.
-pub fn drive(
-    tools: &Tools,
-    root: &Path,
-    log: Option<&Path>,
-    run: &Run,
-) -> anyhow::Result<ExitStatus> {
-    let (ours, theirs) = UnixStream::pair()?;
+/// It can't be started, or it breaks off and the recorder is not to blame.
+pub fn drive(tools: &Tools, root: &Path, log: Option<&Path>, run: &Run) -> anyhow::Result<()> {
+    let (mut ours, theirs) = UnixStream::pair()?;
+    let errors = tools.path("driver.err");
     let mut command = Command::new(&tools.driver);
     command.arg("drive").arg("--data").arg(root.join(DATA));
     command.args(run.steps.split_whitespace());
@@ -148,14 +163,20 @@ pub fn drive(
     command
         .stdin(Stdio::null())
         .stdout(OwnedFd::from(theirs))
-        .stderr(std::fs::File::create(tools.path("driver.err"))?);
+        .stderr(std::fs::File::create(&errors)?);
     let mut child = command.spawn().context("start the driver")?;
     // The command holds the other end until then.
     drop(command);
-    let mut ours = ours;
     let mut said = Vec::new();
     ours.read_to_end(&mut said)?;
-    Ok(child.wait()?)
+    let status = child.wait()?;
+    ensure!(
+        run.may_break_off() || run.is_done(status),
+        "the driver ends with {status} in {}: {}",
+        run.steps,
+        std::fs::read_to_string(&errors)?
+    );
+    Ok(())
 }
 
 /// Puts a command under the recorder.

@@ -113,13 +113,16 @@ impl<'a> Torture<'a> {
                     let keep = kept < KEPT_PER_ROW;
                     kept += usize::from(self.count(row, harm, &state, &before, &outcome, keep));
                 }
-                Err(error) => {
-                    let outcome = Outcome::Wrong(format!("the state can't be made: {error:#}"));
-                    report(row, "a state", &outcome, None);
-                    self.table.count(row, harm, &outcome);
-                }
+                Err(error) => self.not_made(row, harm, &error),
             }
         }
+    }
+
+    /// Counts a state that there is not.
+    pub(crate) fn not_made(&mut self, row: &str, harm: Harm, error: &anyhow::Error) {
+        let outcome = Outcome::Wrong(format!("the state can't be made: {error:#}"));
+        report(row, "a state", &outcome, None);
+        self.table.count(row, harm, &outcome);
     }
 
     /// Counts an outcome, and keeps the state of what is reported; whether it is.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use boboyka_crds::{BoboykaStrand, BoboykaStrandSpec, names};
+use boboyka_crds::{BoboykaStrand, BoboykaStrandSpec, names, quantity};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::ResourceExt as _;
 
@@ -19,14 +19,10 @@ const YOUNG: Duration = Duration::from_secs(5);
 
 /// Strands that never had their claim. A claim that was there and is gone is not created again: it would be empty.
 pub(super) fn unclaimed(situation: &Situation<'_>) -> Vec<Arc<BoboykaStrand>> {
-    let claims = situation.seen.claims.iter();
-    let claimed: HashSet<&str> = claims
-        .filter_map(|claim| claim.meta.name.as_deref())
-        .collect();
     let strands = situation.seen.strands.iter();
     let unclaimed = strands.filter(|strand| {
-        let claim = strand.spec.claim_name.as_deref();
-        claim.is_some_and(|claim| !claimed.contains(claim))
+        strand.spec.claim_name.is_some()
+            && situation.seen.claim(strand).is_none()
             && strand.spec.claim_uid.is_none()
             && strand.metadata.deletion_timestamp.is_none()
             && situation.is_older(strand.metadata.creation_timestamp.as_ref(), YOUNG)
@@ -41,6 +37,22 @@ pub(super) fn misowned(situation: &Situation<'_>) -> Vec<(String, Option<OwnerRe
     wrong
         .filter_map(|(claim, _)| Some((claim.name.clone()?, owner.clone())))
         .collect()
+}
+
+/// Claims that request less than today's size. Kubernetes resizes bound claims only.
+pub(super) fn small(situation: &Situation<'_>) -> Vec<String> {
+    let Storage::Claim { size, .. } = &situation.validated.storage else {
+        return Vec::new();
+    };
+    let Some(wanted) = quantity::bytes(size) else {
+        return Vec::new();
+    };
+    let claims = situation.seen.claims.iter().filter(|claim| {
+        claim.is_bound()
+            && claim.meta.deletion_timestamp.is_none()
+            && claim.requested.is_some_and(|requested| requested < wanted)
+    });
+    claims.filter_map(|claim| claim.meta.name.clone()).collect()
 }
 
 /// Strands that pods were admitted with, and strands that were deleted while their claims stayed.

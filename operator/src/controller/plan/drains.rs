@@ -1,5 +1,6 @@
 //! Which Jobs that drain strands are to end. Pure.
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,18 +35,16 @@ pub(in crate::controller) enum Ending {
 pub(super) fn ending(situation: &Situation<'_>) -> Vec<(Arc<Job>, String, Ending)> {
     let jobs = situation.seen.drains.iter();
     let live = jobs.filter(|job| job.metadata.deletion_timestamp.is_none());
+    let settings = LazyCell::new(|| objects::drain::settings(situation.validated));
     let ending = live.filter_map(|job| {
         let strand = job.labels().get(names::DRAIN_LABEL)?;
-        Some((
-            Arc::clone(job),
-            strand.clone(),
-            why(situation, job, strand)?,
-        ))
+        let why = why(situation, job, strand, &settings)?;
+        Some((Arc::clone(job), strand.clone(), why))
     });
     ending.collect()
 }
 
-fn why(situation: &Situation<'_>, job: &Job, strand: &str) -> Option<Ending> {
+fn why(situation: &Situation<'_>, job: &Job, strand: &str, settings: &str) -> Option<Ending> {
     let is_older =
         |one: &JobCondition, age| situation.is_older(one.last_transition_time.as_ref(), age);
     if let Some(complete) = condition(job, "Complete") {
@@ -55,8 +54,8 @@ fn why(situation: &Situation<'_>, job: &Job, strand: &str) -> Option<Ending> {
     if carrier.is_some_and(|pod| !pod.drains && !pod.terminating) {
         return Some(Ending::Wanted);
     }
-    let settings = job.annotations().get(names::DRAIN_SETTINGS_ANNOTATION);
-    if settings != Some(&objects::drain::settings(situation.validated)) {
+    let made_with = job.annotations().get(names::DRAIN_SETTINGS_ANNOTATION);
+    if made_with.is_none_or(|one| one != settings) {
         return Some(Ending::Changed);
     }
     let failed = condition(job, "Failed")?;

@@ -11,6 +11,7 @@ use crate::clock::{Moment, elapsed};
 use crate::controller::memory::Memory;
 use crate::controller::seen::Seen;
 use crate::integration::Validated;
+use crate::strands::witness;
 
 /// An integration, what exists of it, and what is remembered, at one moment.
 pub(in crate::controller) struct Situation<'a> {
@@ -22,7 +23,6 @@ pub(in crate::controller) struct Situation<'a> {
     by_token: HashMap<&'a str, &'a Pod>,
     by_strand: HashMap<&'a str, &'a Pod>,
     uids: HashSet<&'a str>,
-    claims: HashMap<&'a str, &'a ObjectMeta>,
 }
 
 impl<'a> Situation<'a> {
@@ -51,7 +51,6 @@ impl<'a> Situation<'a> {
             by_token: by_token.collect(),
             by_strand: carriers.into_iter().collect(),
             uids: pods().map(|pod| pod.uid.as_str()).collect(),
-            claims: seen.claims_by_name(),
         }
     }
 
@@ -77,20 +76,10 @@ impl<'a> Situation<'a> {
         carriers.into_iter()
     }
 
-    /// The claim of a strand's name.
-    pub(super) fn claim(&self, strand: &BoboykaStrand) -> Option<&'a ObjectMeta> {
-        self.claims.get(strand.spec.claim_name.as_deref()?).copied()
-    }
-
-    /// Whether a strand has its claim, and no other one.
+    /// Whether a strand has a claim, and the volume that it had before.
     pub(super) fn has_its_claim(&self, strand: &BoboykaStrand) -> bool {
-        let uid = self.claim(strand).and_then(|claim| claim.uid.as_ref());
-        uid.is_some()
-            && strand
-                .spec
-                .claim_uid
-                .as_ref()
-                .is_none_or(|one| Some(one) == uid)
+        let claim = self.seen.claim(strand);
+        claim.is_some() && witness::check_claim(strand, claim).is_ok()
     }
 
     /// Whether a pod of this UID exists.

@@ -244,6 +244,14 @@ fn an_abandoned_backlog_is_drained_once_it_is_old_enough() {
     assert_eq!(drained(31, &json!({})), 0, "there is nowhere to drain to");
     let suspended = json!({"supabase": {"secretRef": {"name": "s"}}, "suspend": true});
     assert_eq!(drained(31, &suspended), 0);
+    let unreported = strand(|strand| {
+        strand.status = Some(StrandStatus {
+            observed_generation: Some(1),
+            ..StrandStatus::default()
+        });
+    });
+    let planned_for = planned(&seen(unreported, vec![]), &mirrored);
+    assert_eq!(planned_for.drain.len(), 1, "nobody knows its backlog");
     let mut draining = seen(behind(31), vec![]);
     let name = objects::drain::name("boboyka-0");
     let job: Job = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
@@ -343,6 +351,7 @@ fn a_claim_is_recorded_and_another_one_only_when_its_pod_shows_the_records() {
             hash: "aa".to_owned(),
         });
         strand.status = Some(StrandStatus {
+            reported_at: Some(at(0)),
             pod_uid: Some("u".to_owned()),
             head: Some(HeadReference {
                 seq: 3,
@@ -412,6 +421,7 @@ fn a_head_that_went_back_is_kept_for_those_who_lead_later() {
     let back = strand(|strand| {
         strand.spec.holder = Some(held(Some("u"), 900));
         strand.status = Some(StrandStatus {
+            reported_at: Some(at(0)),
             head: Some(head(3, "aa")),
             ..StrandStatus::default()
         });
@@ -478,6 +488,7 @@ fn a_head_is_stored_once_it_is_due() {
     let reporting = strand(|strand| {
         strand.spec.holder = Some(held(Some("u"), 900));
         strand.status = Some(StrandStatus {
+            reported_at: Some(at(0)),
             head: Some(HeadReference {
                 seq: 3,
                 hash: "aa".to_owned(),
@@ -505,19 +516,37 @@ fn the_role_binding_is_applied_for_a_new_generation_and_now_and_then() {
         instant: now.instant + BINDING_KEPT + Duration::from_secs(1),
     };
     // The integration is of generation 3.
-    for (bound, when, binds, resized, resizes) in [
-        (None, &now, true, None, true),
-        (Some((now.instant, 3)), &now, false, Some(3), false),
-        (Some((now.instant, 3)), &now, false, None, true),
-        (Some((now.instant, 2)), &now, true, Some(2), true),
-        (Some((now.instant, 3)), &later, true, Some(3), false),
+    for (bound, when, binds) in [
+        (None, &now, true),
+        (Some((now.instant, 3)), &now, false),
+        (Some((now.instant, 2)), &now, true),
+        (Some((now.instant, 3)), &later, true),
     ] {
         let memory = Memory {
             bound,
-            resized,
             ..Memory::default()
         };
         let plan = plan_with(&Seen::default(), &json!({}), &memory, when);
-        assert_eq!((plan.bind_role, plan.resize_claims), (binds, resizes));
+        assert_eq!(plan.bind_role, binds);
+    }
+}
+
+#[test]
+fn a_bound_claim_that_requests_less_than_the_size_is_resized() {
+    let asked = json!({"storage": {"size": "2Gi"}});
+    for (phase, gibibytes, resized) in [
+        ("Bound", 1, true),
+        ("Bound", 2, false),
+        ("Bound", 3, false),
+        ("Pending", 1, false),
+        ("Lost", 1, false),
+    ] {
+        let mut claim = claim();
+        claim.phase = Some(phase.into());
+        claim.requested = Some(gibibytes << 30);
+        let mut seen = seen(strand(|_| {}), vec![]);
+        seen.claims = vec![Arc::new(claim)];
+        let plan = planned(&seen, &asked);
+        assert_eq!(!plan.resize.is_empty(), resized, "{phase} {gibibytes}Gi");
     }
 }

@@ -18,8 +18,6 @@ pub(in crate::controller) struct Facts<'a> {
     pub(super) applied: &'a Applied,
     pub(super) now: &'a Time,
     pub(super) tally: Tally,
-    /// What is wrong with strands, each with its name.
-    pub(super) problems: Vec<(String, ChainProblem)>,
     evidence: &'a [Evidence],
 }
 
@@ -40,7 +38,6 @@ impl<'a> Facts<'a> {
             applied,
             now,
             tally: Tally::of(&seen.strands, evidence),
-            problems: seen.problems(),
             evidence,
         }
     }
@@ -51,6 +48,12 @@ impl<'a> Facts<'a> {
         strands
             .filter(|(strand, evidence)| evidence.held && !evidence.is_ready(strand))
             .map(|(strand, _)| &**strand)
+    }
+
+    /// What is wrong with strands, each with its name.
+    pub(super) fn problems(&self) -> impl Iterator<Item = (&str, &ChainProblem)> {
+        let evidence = self.evidence.iter();
+        evidence.filter_map(|one| Some((one.name.as_str(), one.problem.as_ref()?)))
     }
 
     /// Whether the requested phase is in force.

@@ -62,6 +62,7 @@ impl Store {
             state: RwLock::new(opened.state),
             pruned_index: PrunedIndex::of(&data_dir),
             segments_folder: opened.segments_folder,
+            versions: opened.versions,
             rebuilt: opened.rebuilt,
             poison: Poison::new(),
             quarantine,
@@ -75,7 +76,7 @@ impl Store {
         let (tasks, receiver) = sync_channel(TASKS_MAX);
         let (chores, keeper_chores) = sync_channel(TASKS_MAX);
         let (spares, line_spares) = channel();
-        let noted = opened.summary.noted.clone();
+        let (noted, format) = (opened.summary.noted.clone(), opened.summary.format);
         let keeper = Keeper {
             shared: Arc::clone(&shared),
             ledger: opened.ledger,
@@ -98,6 +99,7 @@ impl Store {
             checkpointing: false,
             entries: Vec::new(),
             noted,
+            format,
             data_dir,
             policy: Policy::default(),
         };

@@ -1,4 +1,4 @@
-//! Opening sled, with what it can make anew made anew.
+//! The only file that names sled, beside its error: opening it, with what it can make anew made anew.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,6 +6,11 @@ use std::path::Path;
 
 use crate::error::TailError;
 use crate::files;
+
+/// An engine, one of its trees, and entries of a tree.
+pub(super) type Engine = sled::Db;
+pub(super) type Tree = sled::Tree;
+pub(super) type Entries = sled::Iter;
 
 /// sled's segment size, fixed when a tail is created.
 const ENGINE_SEGMENT_BYTES: usize = 4 * 1024 * 1024;
@@ -19,10 +24,7 @@ const SETTINGS_BYTES: &[u8] =
 
 /// Opens or creates an engine. What sled can make anew, its snapshots and its settings, is made anew when it does not open
 /// with them; `is_whole` tells whether it did.
-pub(super) fn open(
-    folder: &Path,
-    is_whole: impl Fn(&sled::Db) -> bool,
-) -> Result<sled::Db, TailError> {
+pub(super) fn open(folder: &Path, is_whole: impl Fn(&Engine) -> bool) -> Result<Engine, TailError> {
     remove_snapshots(folder, |name| name.ends_with(".generating"))?;
     let opened = open_engine(folder);
     match opened {
@@ -62,7 +64,7 @@ fn remove_snapshots(folder: &Path, which: impl Fn(&str) -> bool) -> Result<bool,
     Ok(any)
 }
 
-fn open_engine(folder: &Path) -> Result<sled::Db, TailError> {
+fn open_engine(folder: &Path) -> Result<Engine, TailError> {
     let config = sled::Config::new()
         .path(folder)
         .segment_size(ENGINE_SEGMENT_BYTES)

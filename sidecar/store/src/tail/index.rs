@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use boboyka_strand::{RecordType, Seq};
 use uuid::Uuid;
 
-use super::engine::{self, guarded};
+use super::engine::{self, Engine, Entries, Tree, guarded};
 use super::key::{letter_key, read_letter_key};
 use crate::binding::Binding;
 use crate::change::Change;
@@ -29,11 +29,11 @@ const BINDING: &str = "binding";
 
 /// The tail of one strand.
 pub(crate) struct Tail {
-    engine: sled::Db,
-    pub(super) runs: sled::Tree,
-    segments: sled::Tree,
-    marks: sled::Tree,
-    letters: sled::Tree,
+    engine: Engine,
+    pub(super) runs: Tree,
+    segments: Tree,
+    marks: Tree,
+    letters: Tree,
     /// sled's log, for the sync that sled leaves out.
     pub(super) file: File,
     /// Why it has missed a change, if it has.
@@ -43,7 +43,7 @@ pub(crate) struct Tail {
 impl Tail {
     /// Opens or creates the tail in a folder.
     pub(crate) fn open(folder: &Path) -> Result<Self, TailError> {
-        let knows = |engine: &sled::Db| engine.contains_key(STRAND).unwrap_or(false);
+        let knows = |engine: &Engine| engine.contains_key(STRAND).unwrap_or(false);
         let engine = engine::open(folder, knows)?;
         guarded(|| {
             let file = File::options().write(true).open(folder.join("db"));
@@ -109,7 +109,9 @@ impl Tail {
                 put(&self.segments, &first, segment)
             }
             // Ledger and journal alone keep these.
-            Change::Gap(_) | Change::Noted(_) | Change::Incarnation(_) => Ok(()),
+            Change::Gap(_) | Change::Noted(_) | Change::Format(_) | Change::Incarnation(_) => {
+                Ok(())
+            }
         }
     }
 
@@ -120,7 +122,7 @@ impl Tail {
         for first in self.segments.range(..=seq.to_be_bytes()).keys() {
             self.segments.remove(first?)?;
         }
-        for lane in RecordType::ALL {
+        for lane in RecordType::MIRRORED {
             let (from, to) = (letter_key(lane, 0), letter_key(lane, seq));
             for key in self.letters.range(from..=to).keys() {
                 self.letters.remove(key?)?;
@@ -219,7 +221,7 @@ impl Tail {
     }
 }
 
-fn put<T: Stored>(tree: &sled::Tree, key: &[u8], value: &T) -> Result<(), TailError> {
+fn put<T: Stored>(tree: &Tree, key: &[u8], value: &T) -> Result<(), TailError> {
     tree.insert(key, value.to_bytes()?)?;
     Ok(())
 }
@@ -228,7 +230,7 @@ fn read<T: Stored>(bytes: &[u8]) -> Result<T, TailError> {
     Ok(T::from_bytes(bytes)?)
 }
 
-fn values<T: Stored>(entries: sled::Iter, limit: usize) -> Result<Vec<T>, TailError> {
+fn values<T: Stored>(entries: Entries, limit: usize) -> Result<Vec<T>, TailError> {
     entries
         .values()
         .take(limit)

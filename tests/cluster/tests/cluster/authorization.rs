@@ -18,13 +18,14 @@ use boboyka_cluster::{Cluster, TestNamespace, Tier, wait_for};
 use boboyka_crds::{BoboykaIntegration, BoboykaStrand, names};
 use boboyka_tests::process::GUARD;
 use http::{HeaderName, HeaderValue};
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config, ResourceExt as _};
+use kube::{Api, Client, Config, Resource, ResourceExt as _};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -141,6 +142,14 @@ impl Caller {
         }
         Client::try_from(config).unwrap()
     }
+
+    /// The objects of a namespace, as the caller reaches them.
+    pub(super) async fn api<K>(&self, namespace: &TestNamespace) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client().await, namespace.name())
+    }
 }
 
 async fn config(cluster: &Cluster) -> Config {
@@ -179,14 +188,15 @@ pub(super) async fn tenancy() -> TestNamespace {
     .await
     .unwrap();
     bind(&namespace, "edit", "tenant").await;
-    let operator = Caller::account(OPERATOR).client().await;
     let sidecars = binding(
         "boboyka-sidecar",
         names::SIDECAR_ROLE,
         &json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group",
             "name": format!("system:serviceaccounts:{}", namespace.name())}]),
     );
-    Api::<RoleBinding>::namespaced(operator, namespace.name())
+    Caller::account(OPERATOR)
+        .api::<RoleBinding>(&namespace)
+        .await
         .create(&PostParams::default(), &sidecars)
         .await
         .unwrap();
@@ -235,8 +245,9 @@ pub(super) fn integration(name: &str) -> BoboykaIntegration {
 /// Has the operator make a strand that a pod holds.
 pub(super) async fn make_strand(namespace: &TestNamespace, name: &str, pod_uid: Option<&str>) {
     let holder = pod_uid.map_or(json!({}), |uid| json!({"token": "t", "podUid": uid}));
-    let operator = Caller::account(OPERATOR).client().await;
-    Api::<BoboykaStrand>::namespaced(operator, namespace.name())
+    Caller::account(OPERATOR)
+        .api::<BoboykaStrand>(namespace)
+        .await
         .create(&PostParams::default(), &strand(name, &holder))
         .await
         .unwrap();

@@ -2,6 +2,9 @@
 
 mod admission;
 mod drains;
+mod idle;
+mod installed;
+mod monitoring;
 mod reconcile;
 mod replica;
 mod strangers;
@@ -11,19 +14,14 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use boboyka_cluster::{Cluster, TestNamespace, Tier, wait_for};
-use boboyka_crds::{BoboykaIntegration, names};
-use boboyka_tests::process::GUARD;
+use boboyka_cluster::wait_for;
 use k8s_openapi::ByteString;
-use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
-use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, ServiceAccount};
-use kube::Api;
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use serde_json::{Value, json};
-use tokio::sync::{Mutex, MutexGuard, OnceCell};
+use serde_json::json;
 
 use crate::shared::run;
+use installed::{Installed, LIMIT, NAME};
 use replica::Replica;
 
 /// Prints a figure into the test's output.
@@ -34,140 +32,7 @@ macro_rules! say {
     }};
 }
 
-const LIMIT: Duration = GUARD;
-const NAME: &str = "boboyka-operator";
 const AUTHORITIES: &str = "boboyka-operator-authorities";
-
-/// A cluster has one operator, so these tests go one after another.
-struct Installed {
-    cluster: &'static Cluster,
-    namespace: TestNamespace,
-    _alone: MutexGuard<'static, ()>,
-}
-
-impl Installed {
-    async fn new() -> Self {
-        static ALONE: Mutex<()> = Mutex::const_new(());
-        static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
-        let alone = ALONE.lock().await;
-        let start = || async {
-            let cluster = Cluster::start(Tier::Api, &[]).await.unwrap();
-            define(&cluster).await;
-            cluster
-        };
-        let cluster = CLUSTER.get_or_init(start).await;
-        let namespace = TestNamespace::new(cluster.client()).await.unwrap();
-        let accounts = namespace.api::<ServiceAccount>();
-        wait_for("the namespace's service account", LIMIT, || async {
-            Ok(accounts.get_opt("default").await?.is_some())
-        })
-        .await
-        .unwrap();
-        Self {
-            cluster,
-            namespace,
-            _alone: alone,
-        }
-    }
-
-    fn replica(&self, name: &str, more: &[&str]) -> Replica {
-        Replica::start(self.cluster, self.namespace.name(), name, more)
-    }
-
-    fn hooks(&self) -> Api<MutatingWebhookConfiguration> {
-        Api::all(self.cluster.client())
-    }
-
-    /// Has the API server call these replicas about every pod of the namespace.
-    async fn call(&self, replicas: &[&Replica]) {
-        let webhooks: Vec<_> = replicas
-            .iter()
-            .map(|replica| self.webhook(replica))
-            .collect();
-        let hook = json!({"metadata": {"name": NAME}, "webhooks": webhooks});
-        let hook = serde_json::from_value(hook).unwrap();
-        let _ = self.hooks().delete(NAME, &DeleteParams::default()).await;
-        self.hooks()
-            .create(&PostParams::default(), &hook)
-            .await
-            .unwrap();
-    }
-
-    fn webhook(&self, replica: &Replica) -> Value {
-        json!({
-            "name": format!("{}.boboyka.test", replica.name), "admissionReviewVersions": ["v1"],
-            "sideEffects": "NoneOnDryRun", "failurePolicy": "Fail", "timeoutSeconds": 5,
-            "clientConfig": {"url": format!("https://{}/inject", replica.webhook)},
-            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
-            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace.name()}},
-            "objectSelector": {"matchExpressions": [{"key": names::DRAIN_LABEL, "operator": "DoesNotExist"}]},
-        })
-    }
-
-    /// Creates a pod without our label, and does not keep it: every webhook has to answer.
-    async fn admit(&self) -> Result<Pod, kube::Error> {
-        let pod = json!({"metadata": {"generateName": "p-"},
-            "spec": {"containers": [{"name": "c", "image": "i"}]}});
-        let dry = PostParams {
-            dry_run: true,
-            ..PostParams::default()
-        };
-        let pod = serde_json::from_value(pod).unwrap();
-        self.namespace.api::<Pod>().create(&dry, &pod).await
-    }
-
-    async fn admitted(&self) {
-        wait_for("the webhooks to answer", LIMIT, || async {
-            self.admit().await?;
-            Ok(true)
-        })
-        .await
-        .unwrap();
-    }
-
-    /// An integration that asks for nothing.
-    async fn integrate(&self) {
-        let integration = json!({"metadata": {"name": "boboyka"}, "spec": {}});
-        let created = self.namespace.create::<BoboykaIntegration>(integration);
-        created.await.unwrap();
-    }
-
-    /// The path at which the API server calls every replica.
-    async fn path(&self) -> String {
-        let hook = self.hooks().get(NAME).await.unwrap();
-        let paths = hook.webhooks.into_iter().flatten().map(|one| {
-            let url = one.client_config.url.unwrap();
-            url.splitn(4, '/').nth(3).map(|path| format!("/{path}"))
-        });
-        let mut paths: Vec<Option<String>> = paths.collect();
-        paths.dedup();
-        assert_eq!(paths.len(), 1, "{paths:?}");
-        paths.remove(0).unwrap()
-    }
-
-    async fn lease(&self) -> LeaseSpec {
-        let lease = self.namespace.api::<Lease>().get(NAME).await.unwrap();
-        lease.spec.unwrap()
-    }
-
-    async fn bundles(&self) -> Vec<Vec<u8>> {
-        let hook = self.hooks().get(NAME).await.unwrap();
-        let webhooks = hook.webhooks.into_iter().flatten();
-        webhooks
-            .map(|one| one.client_config.ca_bundle.unwrap_or_default().0)
-            .collect()
-    }
-}
-
-async fn define(cluster: &Cluster) {
-    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-    let api = Api::<CustomResourceDefinition>::all(cluster.client());
-    for definition in boboyka_crds::definitions().unwrap() {
-        api.create(&PostParams::default(), &definition)
-            .await
-            .unwrap();
-    }
-}
 
 #[test]
 fn a_leader_that_ends_hands_the_lease_over() {

@@ -9,6 +9,14 @@ use serde_json::{Value, json};
 
 use crate::stage::{LIMIT, POD_UID, Stage, health, mirrored, obeys, run};
 
+/// A sidecar that mirrors to a Supabase.
+async fn mirroring(stage: &Stage, supabase: &Supabase) -> Sidecar {
+    stage.put_in_force(Phase::DualWrite, 1).await;
+    let folder = supabase.folder();
+    let arguments = ["--supabase-dir", folder.to_str().unwrap()];
+    stage.sidecar(&arguments).await
+}
+
 /// The drain of a sidecar's strand, as its Job would run it.
 fn drain(stage: &Stage, of: &Sidecar, supabase: Option<&Supabase>) -> Process {
     let mut command = Command::new(sidecar::binary());
@@ -35,11 +43,7 @@ fn a_drain_mirrors_what_is_left_reports_it_and_ends() {
     run(async {
         let (stage, mut supabase) = (Stage::new(mirrored()).await, Supabase::start().await);
         stage.hold(POD_UID).await;
-        stage.put_in_force(Phase::DualWrite, 1).await;
-        let folder = supabase.folder();
-        let mut sidecar = stage
-            .sidecar(&["--supabase-dir", folder.to_str().unwrap()])
-            .await;
+        let mut sidecar = mirroring(&stage, &supabase).await;
         stage.reported(&sidecar, obeys(Phase::DualWrite, 1)).await;
         supabase.stop_postgres();
         for n in 0..5 {
@@ -72,11 +76,7 @@ fn a_drain_mirrors_what_is_left_reports_it_and_ends() {
 fn a_signal_during_a_drain_ends_it_as_unfinished() {
     run(async {
         let (stage, supabase) = (Stage::new(mirrored()).await, Supabase::start().await);
-        stage.put_in_force(Phase::DualWrite, 1).await;
-        let folder = supabase.folder();
-        let mut sidecar = stage
-            .sidecar(&["--supabase-dir", folder.to_str().unwrap()])
-            .await;
+        let mut sidecar = mirroring(&stage, &supabase).await;
         supabase.fail_next((0..500).map(|_| Fault::Status(503, "", None)));
         sidecar.ingest("agent_health", &health(0)).await;
         assert!(sidecar.terminate());
@@ -94,11 +94,7 @@ fn a_signal_during_a_drain_ends_it_as_unfinished() {
 fn a_drain_ends_as_unfinished_when_its_pod_no_longer_holds_the_strand() {
     run(async {
         let (stage, supabase) = (Stage::new(mirrored()).await, Supabase::start().await);
-        stage.put_in_force(Phase::DualWrite, 1).await;
-        let folder = supabase.folder();
-        let mut sidecar = stage
-            .sidecar(&["--supabase-dir", folder.to_str().unwrap()])
-            .await;
+        let mut sidecar = mirroring(&stage, &supabase).await;
         supabase.hold();
         sidecar.ingest("agent_health", &health(0)).await;
         assert!(sidecar.terminate());
@@ -125,11 +121,7 @@ fn a_drain_mirrors_what_the_phase_in_force_wants_mirrored_and_no_more() {
     run(async {
         let (stage, supabase) = (Stage::new(mirrored()).await, Supabase::start().await);
         stage.hold(POD_UID).await;
-        stage.put_in_force(Phase::DualWrite, 1).await;
-        let folder = supabase.folder();
-        let mut sidecar = stage
-            .sidecar(&["--supabase-dir", folder.to_str().unwrap()])
-            .await;
+        let mut sidecar = mirroring(&stage, &supabase).await;
         sidecar.ingest("agent_health", &health(0)).await;
         let settled = |report: &Value| report["records"] == 1 && report["backlog"] == 0;
         stage.reported(&sidecar, settled).await;

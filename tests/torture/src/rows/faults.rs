@@ -2,6 +2,7 @@
 
 use crate::model::Rules;
 use crate::record::{Recording, Run};
+use crate::table::Harm;
 use crate::torture::Torture;
 
 const WORK: &str = "singles:5 batch:350x60 singles:5 batch:350x60 sealed singles:5";
@@ -57,12 +58,15 @@ impl Torture<'_> {
             .len();
         let log = self.tools.path(&format!("{name}.log"));
         let root = self.tools.path(&name);
-        crate::record::drive(self.tools, &root, Some(&log), &after)?;
-        let recording = Recording::read(&log, root.clone())?;
-        // Behind the new start: what it built on must have been durable.
-        let from = usize::midpoint(first, recording.log.ops.len());
-        self.cuts(&recording, &name, Rules::Ext4, row, from, 2)
-            .await;
+        if let Err(error) = crate::record::drive(self.tools, &root, Some(&log), &after) {
+            self.not_made(row, Harm::None, &error);
+        } else {
+            let recording = Recording::read(&log, root.clone())?;
+            // Behind the new start: what it built on must have been durable.
+            let from = usize::midpoint(first, recording.log.ops.len());
+            self.cuts(&recording, &name, Rules::Ext4, row, from, 2)
+                .await;
+        }
         std::fs::remove_dir_all(&root)?;
         Ok(std::fs::remove_file(&log)?)
     }

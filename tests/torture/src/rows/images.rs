@@ -6,8 +6,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 
-use crate::check::{Outcome, Subject, check};
+use crate::check::{Outcome, check};
 use crate::record::{DATA, Promise};
+use crate::subject::Subject;
 use crate::table::Harm;
 use crate::torture::{State, Torture};
 
@@ -60,7 +61,8 @@ impl Torture<'_> {
         };
         let mut promise = Promise::default();
         let mut subject = start(self, &place.join(DATA)).await?;
-        load(&subject, 10, &mut promise).await?;
+        let loaded = subject.load(10, &mut promise).await;
+        loaded.map_err(anyhow::Error::msg)?;
         subject.process().kill();
         let outcome = self.on_a_full_disk(&place, &promise).await;
         drop(mounted);
@@ -114,7 +116,8 @@ impl Torture<'_> {
         let data = place.join(DATA);
         let mut subject = start(self, &data).await?;
         let mut promise = Promise::default();
-        load(&subject, 10 + n as u64 * 7 % 40, &mut promise).await?;
+        let loaded = subject.load(10 + n as u64 * 7 % 40, &mut promise).await;
+        loaded.map_err(anyhow::Error::msg)?;
         subject.process().signal("STOP");
         copy_at_one_moment(&image, &copy)?;
         subject.process().kill();
@@ -129,24 +132,6 @@ impl Torture<'_> {
 async fn start(torture: &Torture<'_>, data: &Path) -> anyhow::Result<Subject> {
     let started = Subject::start(torture.tools, data, |_| {}).await;
     started.map_err(anyhow::Error::msg)
-}
-
-/// Appends three records at a time, for a number of rounds, and adds them to the promise.
-async fn load(subject: &Subject, rounds: u64, promise: &mut Promise) -> anyhow::Result<()> {
-    for round in 0..rounds {
-        let (a, b, c) = tokio::join!(
-            subject.ingest(round),
-            subject.ingest(round),
-            subject.ingest(round)
-        );
-        for answer in [a, b, c] {
-            let (_, receipt) = answer.map_err(anyhow::Error::msg)?;
-            let seq = receipt["seq"].as_u64().context("no receipt")?;
-            let hash = receipt["record_hash"].as_str().context("no receipt")?;
-            promise.acked.push((seq, hash.to_owned()));
-        }
-    }
-    Ok(())
 }
 
 /// Copies until two copies in a row are the same: then nothing was written during the second.

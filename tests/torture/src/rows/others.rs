@@ -1,7 +1,8 @@
 //! A clock that was days ahead, two processes on one folder, slow syncs under the sidecar.
 
-use crate::check::{Outcome, Subject, check};
+use crate::check::{Outcome, check};
 use crate::record::{DATA, Promise, Recording, Run, preload};
+use crate::subject::Subject;
 use crate::table::Harm;
 use crate::torture::{State, Torture};
 
@@ -9,20 +10,12 @@ impl Torture<'_> {
     pub(super) async fn others(&mut self) -> anyhow::Result<()> {
         let ahead = Run::of("singles:5").with("TORTURE_CLOCK_S", 3 * 86_400);
         let recording = Recording::make(self.tools, "clock ahead", &[ahead, Run::of("singles:2")])?;
-        let state = State {
-            name: "a clock that was days ahead".to_owned(),
-            folder: recording.root.clone(),
-            promise: recording.promise(usize::MAX),
-        };
+        let state = whole("a clock that was days ahead", recording);
         let outcome = self.clock(&state).await.unwrap_or_else(Outcome::Wrong);
         self.other("a clock that was days ahead is told", &state, &outcome);
 
         let recording = Recording::make(self.tools, "two", &[Run::of("singles:5")])?;
-        let state = State {
-            name: "two processes".to_owned(),
-            folder: recording.root.clone(),
-            promise: recording.promise(usize::MAX),
-        };
+        let state = whole("two processes", recording);
         let outcome = self.two(&state).await.unwrap_or_else(Outcome::Wrong);
         self.other("two processes on one folder", &state, &outcome);
 
@@ -85,22 +78,17 @@ impl Torture<'_> {
         };
         let mut subject = Subject::start(self.tools, &data, prepare).await?;
         let mut promise = Promise::default();
-        for round in 0..5 {
-            let (a, b, c) = tokio::join!(
-                subject.ingest(round),
-                subject.ingest(round),
-                subject.ingest(round)
-            );
-            for answer in [a, b, c] {
-                let (status, body) = answer?;
-                let (seq, hash) = (body["seq"].as_u64(), body["record_hash"].as_str());
-                let (200, Some(seq), Some(hash)) = (status, seq, hash) else {
-                    return Err(format!("an ingest gets {status}: {body}"));
-                };
-                promise.acked.push((seq, hash.to_owned()));
-            }
-        }
-        subject.process().kill();
+        subject.load(5, &mut promise).await?;
+        subject.kill_under_load(&mut promise).await;
         Ok(check(self.tools, &data, &promise).await)
+    }
+}
+
+/// What a recording leaves at its end.
+fn whole(name: &str, recording: Recording) -> State {
+    State {
+        name: name.to_owned(),
+        promise: recording.promise(usize::MAX),
+        folder: recording.root,
     }
 }

@@ -150,6 +150,7 @@ fn of_strands() -> Vec<Case> {
             R::ClaimReplaced,
             on_claim(Some("c-2")),
         ),
+        (C::ChainIntact, false, R::VolumeLost, in_phase("Lost", None)),
         (C::MirrorCaughtUp, true, R::AsExpected, day().status()),
         (C::MirrorCaughtUp, true, R::PhaseMirrorsNothing, advancing()),
         (C::MirrorCaughtUp, false, R::Backlog, behind),
@@ -161,12 +162,6 @@ fn of_strands() -> Vec<Case> {
             false,
             R::ClaimPending,
             in_phase("Pending", Some(121)),
-        ),
-        (
-            C::StorageDurable,
-            false,
-            R::VolumeLost,
-            in_phase("Lost", None),
         ),
         (
             C::StorageDurable,

@@ -40,8 +40,7 @@ fn what_ties_a_pod_to_its_strand_stays_as_its_admission_left_it() {
     run(async {
         let namespace = tenancy().await;
         namespace.create::<Pod>(injected()).await.unwrap();
-        let tenant = Caller::person("tenant").client().await;
-        let tenant = Api::<Pod>::namespaced(tenant, namespace.name());
+        let tenant = Caller::person("tenant").api::<Pod>(&namespace).await;
         let (integration, kept, operators) = (
             names::INTEGRATION_LABEL,
             "can't change after its creation",
@@ -84,8 +83,7 @@ fn the_operator_changes_its_own_part_of_a_pod_only() {
     run(async {
         let namespace = tenancy().await;
         namespace.create::<Pod>(injected()).await.unwrap();
-        let operator = Caller::account(OPERATOR).client().await;
-        let operator = Api::<Pod>::namespaced(operator, namespace.name());
+        let operator = Caller::account(OPERATOR).api::<Pod>(&namespace).await;
         for change in [
             image("initContainers", names::CONTAINER),
             annotation(names::UPDATING_ANNOTATION, "2026-01-01T00:00:00Z"),
@@ -135,7 +133,7 @@ fn a_container_for_debugging_reaches_no_strand() {
             "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "tenant"}]});
         namespace.create::<RoleBinding>(bound).await.unwrap();
         let attempt = async |caller: Caller, container: Value| {
-            let api = Api::<Pod>::namespaced(caller.client().await, namespace.name());
+            let api = caller.api::<Pod>(&namespace).await;
             let change = json!({"spec": {"ephemeralContainers": [container]}});
             let parameters = PatchParams {
                 dry_run: true,

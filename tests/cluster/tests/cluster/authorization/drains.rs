@@ -4,7 +4,6 @@ use boboyka_cluster::wait_for;
 use boboyka_crds::names;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
@@ -59,8 +58,7 @@ fn drain_with(suspend: bool, label: bool, change: impl FnOnce(&mut Value)) -> Va
 fn drains_come_from_the_operators_jobs_only() {
     run(async {
         let namespace = tenancy().await;
-        let tenant = Caller::person("tenant").client().await;
-        let jobs = Api::<Job>::namespaced(tenant, namespace.name());
+        let jobs = Caller::person("tenant").api::<Job>(&namespace).await;
         let answer = jobs.create(&dry(), &drain(false, true)).await;
         assert_refused("a tenant's drain", answer, "may create or change Jobs");
 
@@ -96,8 +94,7 @@ fn drains_come_from_the_operators_jobs_only() {
         .await
         .unwrap();
 
-        let operator = Caller::account(OPERATOR).client().await;
-        let drains = Api::<Job>::namespaced(operator, namespace.name());
+        let drains = Caller::account(OPERATOR).api::<Job>(&namespace).await;
         let answer = drains.create(&dry(), &drain(false, false)).await;
         assert_refused("another Job of the operator", answer, "drain Jobs only");
         drains.create(&create, &drain(false, true)).await.unwrap();
@@ -231,6 +228,7 @@ fn pods_of_a_thief() -> Vec<(&'static str, Value, &'static str)> {
         ("/hostNetwork", json!(true), host),
         ("/hostPID", json!(true), host),
         ("/hostIPC", json!(true), host),
+        ("/shareProcessNamespace", json!(true), host),
     ]
 }
 
@@ -238,8 +236,7 @@ fn pods_of_a_thief() -> Vec<(&'static str, Value, &'static str)> {
 fn a_drain_of_the_operator_runs_one_restricted_container_of_our_image_and_nothing_else() {
     run(async {
         let namespace = tenancy().await;
-        let operator = Caller::account(OPERATOR).client().await;
-        let jobs = Api::<Job>::namespaced(operator, namespace.name());
+        let jobs = Caller::account(OPERATOR).api::<Job>(&namespace).await;
         jobs.create(&dry(), &drain(false, true)).await.unwrap();
         for (path, value, why) in pods_of_a_thief() {
             let job = drain_with(false, true, |pod| {
@@ -270,8 +267,7 @@ fn the_operator_neither_changes_nor_deletes_the_jobs_of_others() {
             .create(&create, &other)
             .await
             .unwrap();
-        let operator = Caller::account(OPERATOR).client().await;
-        let jobs = Api::<Job>::namespaced(operator, namespace.name());
+        let jobs = Caller::account(OPERATOR).api::<Job>(&namespace).await;
         let answer = jobs.delete("backup", &DeleteParams::default()).await;
         assert_refused("deletion", answer, "delete drain Jobs only");
         let resume = Patch::Merge(json!({"spec": {"suspend": false}}));

@@ -1,7 +1,6 @@
 //! What an integration may say depends on who says it.
 
 use boboyka_crds::BoboykaIntegration;
-use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
@@ -18,8 +17,9 @@ fn with(spec: &Value) -> BoboykaIntegration {
 fn a_tenant_runs_no_image_of_a_repository_that_the_chart_does_not_allow() {
     run(async {
         let namespace = tenancy().await;
-        let tenant = Caller::person("tenant").client().await;
-        let api = Api::<BoboykaIntegration>::namespaced(tenant, namespace.name());
+        let api = Caller::person("tenant")
+            .api::<BoboykaIntegration>(&namespace)
+            .await;
         let refused = "of a repository that the operator was not installed for";
         for (image, why) in [
             ("localhost/boboyka-sidecar:next", None),
@@ -49,8 +49,9 @@ fn only_who_administers_strands_lets_an_integration_delete_them() {
     run(async {
         let namespace = tenancy().await;
         let delete = json!({"storage": {"reclaim": "Delete"}});
-        let tenant = Caller::person("tenant").client().await;
-        let api = Api::<BoboykaIntegration>::namespaced(tenant, namespace.name());
+        let api = Caller::person("tenant")
+            .api::<BoboykaIntegration>(&namespace)
+            .await;
         let why = "requires the verb administer on boboykastrands";
         let answer = api.create(&dry(), &with(&delete)).await;
         assert_refused("a new integration", answer, why);
@@ -68,8 +69,9 @@ fn only_who_administers_strands_lets_an_integration_delete_them() {
         .unwrap();
         // What is so already does not keep others from changing the rest.
         bind(&namespace, "edit", "editor").await;
-        let editor = Caller::person("editor").client().await;
-        let api = Api::<BoboykaIntegration>::namespaced(editor, namespace.name());
+        let api = Caller::person("editor")
+            .api::<BoboykaIntegration>(&namespace)
+            .await;
         let change = Patch::Merge(json!({"spec": {"suspend": true}}));
         boboyka_cluster::wait_for("the editor to be let", super::LIMIT, || async {
             Ok(api

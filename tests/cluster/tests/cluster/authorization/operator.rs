@@ -16,7 +16,9 @@ fn workload() -> Value {
     json!({"metadata": {"labels": {"app": "w"}}, "spec": {"containers": [{"name": "app", "image": "app:1"}]}})
 }
 
-async fn workloads(namespace: &TestNamespace) {
+/// A namespace with workloads, as the operator reaches them.
+async fn workloads() -> (TestNamespace, Api<Deployment>, Api<CronJob>) {
+    let namespace = tenancy().await;
     let spec = json!({"selector": {"matchLabels": {"app": "w"}}, "template": workload()});
     namespace
         .create::<Deployment>(json!({"metadata": {"name": "w"}, "spec": spec}))
@@ -29,16 +31,16 @@ async fn workloads(namespace: &TestNamespace) {
         .create::<CronJob>(json!({"metadata": {"name": "w"}, "spec": spec}))
         .await
         .unwrap();
+    let operator = Caller::account(OPERATOR);
+    let (deployments, cron_jobs) = (operator.api(&namespace), operator.api(&namespace));
+    let (deployments, cron_jobs) = (deployments.await, cron_jobs.await);
+    (namespace, deployments, cron_jobs)
 }
 
 #[test]
 fn the_operator_labels_what_a_workload_runs_and_changes_nothing_of_it() {
     run(async {
-        let namespace = tenancy().await;
-        workloads(&namespace).await;
-        let operator = Caller::account(OPERATOR).client().await;
-        let deployments = Api::<Deployment>::namespaced(operator.clone(), namespace.name());
-        let cron_jobs = Api::<CronJob>::namespaced(operator, namespace.name());
+        let (_namespace, deployments, cron_jobs) = workloads().await;
         let ours = json!({"metadata": {"labels": {names::INTEGRATION_LABEL: "boboyka"}}});
         let other = json!({"metadata": {"labels": {"other": "x"}}});
         let image = json!({"spec": {"containers": [{"name": "app", "image": "other"}]}});
@@ -90,11 +92,7 @@ fn the_operator_labels_what_a_workload_runs_and_changes_nothing_of_it() {
 #[test]
 fn the_operator_neither_scales_nor_pauses_nor_disowns_a_workload() {
     run(async {
-        let namespace = tenancy().await;
-        workloads(&namespace).await;
-        let operator = Caller::account(OPERATOR).client().await;
-        let deployments = Api::<Deployment>::namespaced(operator.clone(), namespace.name());
-        let cron_jobs = Api::<CronJob>::namespaced(operator, namespace.name());
+        let (_namespace, deployments, cron_jobs) = workloads().await;
         let owner = json!({"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "x", "uid": "x"}]}});
         let (strategy, own) = (
             "the scale, the schedule or the strategy",
@@ -133,8 +131,9 @@ fn the_operator_neither_scales_nor_pauses_nor_disowns_a_workload() {
 fn the_operator_binds_the_sidecars_role_to_the_namespaces_own_accounts_and_no_other_role() {
     run(async {
         let namespace = tenancy().await;
-        let operator = Caller::account(OPERATOR).client().await;
-        let api = Api::<RoleBinding>::namespaced(operator, namespace.name());
+        let api = Caller::account(OPERATOR)
+            .api::<RoleBinding>(&namespace)
+            .await;
         let group = |of: &str| json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": format!("system:serviceaccounts:{of}")}]);
         let own = group(namespace.name());
         api.create(&dry(), &binding("b", names::SIDECAR_ROLE, &own))

@@ -1,7 +1,6 @@
 //! Pods, and what is mounted in them.
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
 use serde_json::{Value, json};
 
 use super::{Caller, assert_refused, dry, tenancy};
@@ -253,8 +252,7 @@ fn of_the_sidecar() -> Vec<Try> {
 fn a_pod_mounts_no_strand_but_its_own_and_in_no_container_but_the_sidecar() {
     run(async {
         let namespace = tenancy().await;
-        let tenant = Caller::person("tenant").client().await;
-        let api = Api::<Pod>::namespaced(tenant, namespace.name());
+        let api = Caller::person("tenant").api::<Pod>(&namespace).await;
         for (what, pod, refused) in [
             let_through(),
             of_others_strands(),

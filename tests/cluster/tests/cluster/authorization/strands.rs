@@ -2,12 +2,13 @@
 
 use boboyka_cluster::{TestNamespace, wait_for};
 use boboyka_crds::{BoboykaIntegration, BoboykaStrand};
-use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Resource as _, ResourceExt as _};
 use serde_json::{Value, json};
 
+use super::claims::claim_of_operator;
 use super::{
     Caller, LIMIT, OPERATOR, assert_refused, bind, cluster, dry, integration, make_strand, report,
     strand, tenancy, with_token,
@@ -182,7 +183,7 @@ fn only_the_operator_makes_and_changes_strands_and_only_who_administers_them_del
             ("carla", &carla),
             ("an administrator", &Caller::administrator()),
         ] {
-            let api = Api::<BoboykaStrand>::namespaced(caller.client().await, namespace.name());
+            let api = caller.api::<BoboykaStrand>(&namespace).await;
             let made = api.create(&dry(), &strand("more", &json!({}))).await;
             assert_refused(who, made, "may create strands");
             let change = json!({"spec": {"witnessed": {"seq": 1, "hash": "00"}}});
@@ -197,7 +198,7 @@ fn only_the_operator_makes_and_changes_strands_and_only_who_administers_them_del
                 .await;
             assert_refused(who, labelled, "only the operator may change it");
         }
-        let api = Api::<BoboykaStrand>::namespaced(carla.client().await, namespace.name());
+        let api = carla.api::<BoboykaStrand>(&namespace).await;
         let deleted = api.delete("s", &DeleteParams::default()).await;
         assert_refused("carla", deleted, "requires the verb administer");
         let all = api
@@ -229,10 +230,12 @@ fn an_integration_takes_its_strands_along_or_leaves_them_and_a_namespace_goes_wi
             strand.metadata.owner_references = owner.controller_owner_ref(&()).map(|one| vec![one]);
             strand
         };
-        let tenant = Caller::person("tenant").client().await;
-        let integrations = Api::<BoboykaIntegration>::namespaced(tenant, namespace.name());
-        let operator = Caller::account(OPERATOR).client().await;
-        let strands = Api::<BoboykaStrand>::namespaced(operator, namespace.name());
+        let integrations = Caller::person("tenant")
+            .api::<BoboykaIntegration>(&namespace)
+            .await;
+        let strands = Caller::account(OPERATOR)
+            .api::<BoboykaStrand>(&namespace)
+            .await;
         let create = PostParams::default();
         for (name, parameters, stays) in [
             ("taken", DeleteParams::foreground(), false),
@@ -264,86 +267,6 @@ fn an_integration_takes_its_strands_along_or_leaves_them_and_a_namespace_goes_wi
         })
         .await
         .unwrap();
-    });
-}
-
-fn claim(name: &str) -> PersistentVolumeClaim {
-    serde_json::from_value(json!({
-        "metadata": {"name": name, "labels": {"boboyka.sapixdb.com/strand": "s"}},
-        "spec": {"accessModes": ["ReadWriteOncePod"], "resources": {"requests": {"storage": "1Gi"}}},
-    }))
-    .unwrap()
-}
-
-async fn claim_of_operator(namespace: &TestNamespace, name: &str) {
-    let operator = Caller::account(OPERATOR).client().await;
-    Api::<PersistentVolumeClaim>::namespaced(operator, namespace.name())
-        .create(&PostParams::default(), &claim(name))
-        .await
-        .unwrap();
-}
-
-#[test]
-fn a_tenant_neither_makes_nor_relabels_nor_deletes_the_claim_of_a_strand() {
-    run(async {
-        let namespace = tenancy().await;
-        claim_of_operator(&namespace, "boboyka-strand-s").await;
-        let tenant = Caller::person("tenant").client().await;
-        let api = Api::<PersistentVolumeClaim>::namespaced(tenant, namespace.name());
-        let made = api.create(&dry(), &claim("boboyka-strand-t")).await;
-        assert_refused(
-            "a claim of its own",
-            made,
-            "may create claims that begin with boboyka-strand-",
-        );
-        api.create(&dry(), &claim("data-0")).await.unwrap();
-        let change =
-            |key: &str, list: &str, value: Value| json!({"metadata": {list: {key: value}}});
-        let patch = async |change: Value| {
-            let parameters = PatchParams::default();
-            api.patch("boboyka-strand-s", &parameters, &Patch::Merge(&change))
-                .await
-        };
-        for (what, change) in [
-            (
-                "another slot",
-                change(
-                    "boboyka.sapixdb.com/slot",
-                    "annotations",
-                    json!("StatefulSet/x/0"),
-                ),
-            ),
-            (
-                "another strand",
-                change("boboyka.sapixdb.com/strand", "labels", json!("other")),
-            ),
-            (
-                "no strand",
-                change("boboyka.sapixdb.com/strand", "labels", Value::Null),
-            ),
-        ] {
-            assert_refused(
-                what,
-                patch(change).await,
-                "only the operator may change labels and annotations",
-            );
-        }
-        patch(change("team", "labels", json!("mine")))
-            .await
-            .unwrap();
-        let deleted = api
-            .delete("boboyka-strand-s", &DeleteParams::default())
-            .await;
-        assert_refused("deletion", deleted, "holds a strand: deleting it requires");
-        let admin = namespace.api::<PersistentVolumeClaim>();
-        admin
-            .create(&dry(), &claim("boboyka-strand-from-backup"))
-            .await
-            .unwrap();
-        admin
-            .delete("boboyka-strand-s", &DeleteParams::default())
-            .await
-            .unwrap();
     });
 }
 

@@ -1,7 +1,7 @@
 //! The Job that drains a strand: it follows the integration, and gives way to a pod.
 
 use boboyka_cluster::wait_for;
-use boboyka_crds::{BoboykaIntegration, BoboykaStrand, names};
+use boboyka_crds::{BoboykaIntegration, BoboykaStrand};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -9,7 +9,7 @@ use kube::ResourceExt as _;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::{Installed, LIMIT};
+use super::installed::{Installed, LIMIT, holder_of};
 use crate::shared::run;
 
 async fn scale(installed: &Installed, replicas: u32) {
@@ -18,11 +18,6 @@ async fn scale(installed: &Installed, replicas: u32) {
     api.patch("db", &PatchParams::default(), &patch)
         .await
         .unwrap();
-}
-
-async fn strand(installed: &Installed) -> Option<BoboykaStrand> {
-    let api = installed.namespace.api::<BoboykaStrand>();
-    api.list(&ListParams::default()).await.unwrap().items.pop()
 }
 
 /// The Job that drains, if one does and is not being deleted.
@@ -46,10 +41,9 @@ async fn held_by_the_pod(installed: &Installed) {
     let pods = installed.namespace.api::<Pod>();
     wait_for("db-0 to hold its strand", LIMIT, || async {
         let pod = pods.get_opt("db-0").await?.and_then(|pod| pod.uid());
-        let holder = strand(installed)
-            .await
-            .and_then(|one| one.spec.holder?.pod_uid);
-        Ok(pod.is_some() && pod == holder)
+        let strands = installed.strands().await;
+        let holder = strands.first().and_then(holder_of);
+        Ok(pod.is_some() && pod.as_deref() == holder)
     })
     .await
     .unwrap();
@@ -59,32 +53,17 @@ async fn held_by_the_pod(installed: &Installed) {
 fn a_drain_follows_the_integration_and_gives_way_to_a_pod() {
     run(async {
         let installed = Installed::new().await;
-        let replica = installed.replica("only", &[]);
-        installed.call(&[&replica]).await;
         let integration = json!({"metadata": {"name": "boboyka"}, "spec": secret("first")});
-        installed
+        let created = installed
             .namespace
-            .create::<BoboykaIntegration>(integration)
-            .await
-            .unwrap();
-        installed.admitted().await;
-        replica.leads_within(LIMIT).await;
-        let set = json!({"metadata": {"name": "db"}, "spec": {
-            "replicas": 1, "serviceName": "db", "selector": {"matchLabels": {"app": "db"}},
-            "template": {
-                "metadata": {"labels": {"app": "db", names::INTEGRATION_LABEL: "boboyka"}},
-                "spec": {"containers": [{"name": "c", "image": "i"}]},
-            },
-        }});
-        installed
-            .namespace
-            .create::<StatefulSet>(set)
-            .await
-            .unwrap();
+            .create::<BoboykaIntegration>(integration);
+        created.await.unwrap();
+        let _replica = installed.operator(&[]).await;
+        installed.stateful_set().await;
         held_by_the_pod(&installed).await;
 
         // Its sidecar reports a backlog, and its pod goes.
-        let name = strand(&installed).await.unwrap().name_any();
+        let name = installed.strand().await.name_any();
         let status = json!({"status": {"ready": true, "records": 3, "backlog": 3, "lagMs": 1, "deadLetters": 0,
             "diskBytes": 0, "reportedAt": "2020-01-01T00:00:00Z"}});
         let strands = installed.namespace.api::<BoboykaStrand>();

@@ -5,10 +5,10 @@ use boboyka_crds::{BoboykaIntegration, BoboykaStrand, names};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::ResourceExt as _;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::{Installed, LIMIT};
+use super::installed::{Installed, LIMIT, labelled};
 use crate::shared::run;
 
 /// Waits until a condition of an integration is this, as `STATUS/REASON`, for its present generation; its message.
@@ -52,9 +52,7 @@ async fn edit(installed: &Installed, integration: &str, spec: Value) {
 fn of_two_integrations_that_select_one_workload_the_older_keeps_it() {
     run(async {
         let installed = Installed::new().await;
-        let replica = installed.replica("only", &[]);
-        installed.call(&[&replica]).await;
-        replica.leads_within(LIMIT).await;
+        let _replica = installed.operator(&[]).await;
         let deployment = json!({"metadata": {"name": "web", "labels": {"team": "a"}}, "spec": {
             "replicas": 0, "selector": {"matchLabels": {"app": "web"}},
             "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}},
@@ -122,16 +120,8 @@ fn of_two_integrations_that_select_one_workload_the_older_keeps_it() {
 fn a_claim_whose_volume_is_gone_is_a_condition() {
     run(async {
         let installed = Installed::new().await;
-        let replica = installed.replica("only", &[]);
-        installed.call(&[&replica]).await;
-        installed.integrate().await;
-        installed.admitted().await;
-        replica.leads_within(LIMIT).await;
-        let pod = json!({
-            "metadata": {"name": "p", "labels": {names::INTEGRATION_LABEL: "boboyka"}},
-            "spec": {"containers": [{"name": "c", "image": "i"}]},
-        });
-        let pod = installed.namespace.create::<Pod>(pod).await.unwrap();
+        let _replica = installed.operated(&[]).await;
+        let pod = installed.namespace.create::<Pod>(labelled()).await.unwrap();
         let claim = names::claim_of(&pod.annotations()[names::STRAND_ANNOTATION]);
         let claims = installed.namespace.api::<PersistentVolumeClaim>();
         wait_for("the claim", LIMIT, || async {
@@ -152,7 +142,7 @@ fn a_claim_whose_volume_is_gone_is_a_condition() {
             .patch_status(&claim, &how, &Patch::Merge(lost))
             .await
             .unwrap();
-        let said = condition(&installed, "boboyka", "StorageDurable", "False/VolumeLost").await;
+        let said = condition(&installed, "boboyka", "ChainIntact", "False/VolumeLost").await;
         assert!(said.contains(&claim), "{said}");
     });
 }
@@ -161,36 +151,15 @@ fn a_claim_whose_volume_is_gone_is_a_condition() {
 fn a_claim_that_was_deleted_is_told_and_not_replaced_by_an_empty_one() {
     run(async {
         let installed = Installed::new().await;
-        let replica = installed.replica("only", &[]);
-        installed.call(&[&replica]).await;
-        installed.integrate().await;
-        installed.admitted().await;
-        replica.leads_within(LIMIT).await;
-        let pod = || {
-            json!({
-                "metadata": {"generateName": "p-", "labels": {names::INTEGRATION_LABEL: "boboyka"}},
-                "spec": {"containers": [{"name": "c", "image": "i"}]},
-            })
-        };
-        let first = installed.namespace.create::<Pod>(pod()).await.unwrap();
-        let strands = installed.namespace.api::<BoboykaStrand>();
-        let all = ListParams::default();
+        let _replica = installed.operated(&[]).await;
+        let first = installed.namespace.create::<Pod>(labelled()).await.unwrap();
         wait_for("the claim to be recorded", LIMIT, || async {
-            let found = strands.list(&all).await?.items;
-            Ok(found
-                .first()
-                .is_some_and(|one| one.spec.claim_uid.is_some()))
+            Ok(installed.strand().await.spec.claim_uid.is_some())
         })
         .await
         .unwrap();
-        let strand = strands.list(&all).await.unwrap().items.remove(0);
-        let now = DeleteParams::default().grace_period(0);
-        installed
-            .namespace
-            .api::<Pod>()
-            .delete(&first.name_any(), &now)
-            .await
-            .unwrap();
+        let strand = installed.strand().await;
+        installed.end(&first.name_any()).await;
         let claims = installed.namespace.api::<PersistentVolumeClaim>();
         let claim = strand.spec.claim_name.clone().unwrap();
         claims
@@ -200,18 +169,19 @@ fn a_claim_that_was_deleted_is_told_and_not_replaced_by_an_empty_one() {
         let said = condition(&installed, "boboyka", "ChainIntact", "False/ClaimLost").await;
         assert!(said.contains(&claim), "{said}");
         // Neither comes it again, nor gets a pod its strand.
-        let second = installed.namespace.create::<Pod>(pod()).await.unwrap();
+        let second = installed.namespace.create::<Pod>(labelled()).await.unwrap();
         assert_ne!(
             second.annotations()[names::STRAND_ANNOTATION],
             strand.name_any()
         );
         wait_for("the second pod's strand", LIMIT, || async {
-            Ok(strands.list(&all).await?.items.len() == 2)
+            Ok(installed.strands().await.len() == 2)
         })
         .await
         .unwrap();
         assert!(claims.get_opt(&claim).await.unwrap().is_none());
         // Who deletes the strand accepts the loss.
+        let strands = installed.namespace.api::<BoboykaStrand>();
         strands
             .delete(&strand.name_any(), &DeleteParams::default())
             .await

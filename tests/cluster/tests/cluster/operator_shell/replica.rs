@@ -21,7 +21,7 @@ use tokio_rustls::client::TlsStream;
 pub(crate) struct Replica {
     pub(crate) name: String,
     pub(crate) webhook: SocketAddr,
-    observe: SocketAddr,
+    pub(crate) observe: SocketAddr,
     child: Child,
     log: PathBuf,
 }
@@ -69,12 +69,16 @@ impl Replica {
         }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     pub(crate) fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
+        let pid = self.pid().to_string();
         let sent = Command::new("kill").args(["-s", signal, &pid]).status();
         assert!(sent.unwrap().success());
     }

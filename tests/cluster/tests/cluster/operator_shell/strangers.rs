@@ -1,13 +1,12 @@
 //! Strangers: whoever has nothing but the address of the operator, and what they can make of it.
 
 use boboyka_cluster::wait_for;
-use boboyka_crds::BoboykaStrand;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::api::{ListParams, PostParams};
 use serde_json::{Value, json};
 
+use super::installed::{Installed, LIMIT, NAME};
 use super::replica::Replica;
-use super::{Installed, LIMIT, NAME};
 use crate::shared::run;
 
 /// A review of a labelled pod, as an API server would send it.
@@ -45,10 +44,7 @@ async fn half_sent(
 fn a_review_that_no_api_server_sent_changes_nothing() {
     run(async {
         let installed = Installed::new().await;
-        let replica = installed.replica("only", &[]);
-        installed.call(&[&replica]).await;
-        installed.integrate().await;
-        installed.admitted().await;
+        let replica = installed.operated(&[]).await;
         let bundle = installed.bundles().await.remove(0);
         let namespace = installed.namespace.name();
         for (number, path) in
@@ -58,9 +54,8 @@ fn a_review_that_no_api_server_sent_changes_nothing() {
             let answer = replica.post(&bundle, path, &body).await.unwrap();
             assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
         }
+        assert!(installed.strands().await.is_empty());
         let all = ListParams::default();
-        let strands = installed.namespace.api::<BoboykaStrand>();
-        assert!(strands.list(&all).await.unwrap().items.is_empty());
         let claims = installed.namespace.api::<PersistentVolumeClaim>();
         assert!(claims.list(&all).await.unwrap().items.is_empty());
     });
@@ -70,9 +65,7 @@ fn a_review_that_no_api_server_sent_changes_nothing() {
 fn connections_that_send_nothing_or_half_keep_no_pod_waiting() {
     run(async {
         let installed = Installed::new().await;
-        let replica = installed.replica("only", &[]);
-        installed.call(&[&replica]).await;
-        installed.admitted().await;
+        let replica = installed.operator(&[]).await;
         let bundle = installed.bundles().await.remove(0);
         let mut open = half_sent(&replica, &bundle, "/inject", 300).await;
         for _ in 0..300 {

@@ -3,20 +3,17 @@
 use boboyka_cluster::wait_for;
 use boboyka_crds::{BoboykaStrand, names};
 use k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
-use super::{Installed, LIMIT};
+use super::installed::{Installed, LIMIT, labelled};
 use crate::shared::run;
 
 const ZONE: &str = "topology.kubernetes.io/zone";
 
 fn pod(place: &Value) -> Pod {
-    let mut pod = json!({
-        "metadata": {"generateName": "p-", "labels": {names::INTEGRATION_LABEL: "boboyka"}},
-        "spec": {"containers": [{"name": "c", "image": "i"}]},
-    });
+    let mut pod = labelled();
     for (field, value) in place.as_object().unwrap() {
         pod["spec"][field] = value.clone();
     }
@@ -75,9 +72,7 @@ async fn hold(installed: &Installed, place: &Value) -> (String, String) {
 }
 
 async fn end(installed: &Installed, pod: &str, strand: &str) {
-    let now = DeleteParams::default().grace_period(0);
-    let pods = installed.namespace.api::<Pod>();
-    pods.delete(pod, &now).await.unwrap();
+    installed.end(pod).await;
     let strands = installed.namespace.api::<BoboykaStrand>();
     wait_for("the strand to be free", LIMIT, || async {
         Ok(strands.get(strand).await?.spec.holder.is_none())
@@ -125,11 +120,7 @@ async fn lay(installed: &Installed, strand: &str, zone: &str) {
 fn a_pod_gets_no_strand_whose_volume_lies_where_it_may_not_run() {
     run(async {
         let installed = Installed::new().await;
-        let replica = installed.replica("only", &["--namespace-watched="]);
-        installed.call(&[&replica]).await;
-        installed.integrate().await;
-        installed.admitted().await;
-        replica.leads_within(LIMIT).await;
+        let _replica = installed.operated(&["--namespace-watched="]).await;
         let (a, b) = (zone(&installed, "a"), zone(&installed, "b"));
         make_node(&installed, &a).await;
         make_node(&installed, &b).await;
@@ -169,9 +160,7 @@ fn a_pod_gets_no_strand_whose_volume_lies_where_it_may_not_run() {
         .await
         .unwrap();
         assert_eq!(offered(&installed, &in_zone(&b)).await, made_in_b);
-        let strands = installed.namespace.api::<BoboykaStrand>();
-        let strands = strands.list(&ListParams::default()).await.unwrap();
-        assert_eq!(strands.items.len(), 2);
+        assert_eq!(installed.strands().await.len(), 2);
         for zone in [a, b] {
             let nodes = Api::<Node>::all(installed.cluster.client());
             nodes.delete(&zone, &DeleteParams::default()).await.unwrap();

@@ -20,13 +20,13 @@ use super::held::Held;
 use super::requester::Requester;
 use super::witness;
 use crate::clock;
-use crate::integration::{Storage, Validated};
+use crate::integration::Validated;
 use crate::objects;
 use crate::token::{digest, new_token};
 use crate::writes::{Outcome, is_conflict, is_outdated, merge_parameters};
 
 /// The strands and claims of one integration.
-pub(crate) struct Ledger<'a> {
+pub(crate) struct Writer<'a> {
     integration: &'a Validated,
     strands: Api<BoboykaStrand>,
     claims: Api<PersistentVolumeClaim>,
@@ -34,8 +34,8 @@ pub(crate) struct Ledger<'a> {
     carried: OnceCell<HashSet<String>>,
 }
 
-impl<'a> Ledger<'a> {
-    /// The ledger of an integration.
+impl<'a> Writer<'a> {
+    /// The writer for an integration.
     pub(crate) fn new(client: &Client, integration: &'a Validated) -> Self {
         let namespace = &integration.namespace;
         Self {
@@ -141,30 +141,13 @@ impl<'a> Ledger<'a> {
         own(&self.claims, claim, owner).await
     }
 
-    /// Requests today's size on every claim that requests less.
-    pub(crate) async fn resize_claims(&self) -> Result<Resized, kube::Error> {
-        let mut resized = Resized::default();
-        let Storage::Claim { size, .. } = &self.integration.storage else {
-            return Ok(resized);
-        };
-        let Some(wanted) = boboyka_crds::quantity::bytes(size) else {
-            return Ok(resized);
-        };
-        for claim in self.claims.list(&self.ours()).await? {
-            if requested_bytes(&claim).is_none_or(|requested| requested >= wanted) {
-                continue;
-            }
-            // Kubernetes resizes bound claims only.
-            if !is_bound(&claim) {
-                resized.unbound += 1;
-                continue;
-            }
-            let change = json!({"spec": {"resources": {"requests": {"storage": size}}}});
-            let (name, how) = (claim.name_any(), merge_parameters());
-            let outcome = self.claims.patch(&name, &how, &Patch::Merge(&change)).await;
-            resized.outcomes.push((name, outcome.map(drop)));
-        }
-        Ok(resized)
+    /// Requests a size on a claim.
+    pub(crate) async fn resize_claim(&self, claim: &str, size: &str) -> Outcome {
+        let change = json!({"spec": {"resources": {"requests": {"storage": size}}}});
+        self.claims
+            .patch(claim, &merge_parameters(), &Patch::Merge(&change))
+            .await
+            .map(drop)
     }
 
     async fn bind(&self, strand: &BoboykaStrand, pod_name: &str, pod_uid: &str) -> Outcome {
@@ -250,27 +233,6 @@ impl<'a> Ledger<'a> {
         let label = format!("{}={}", names::INTEGRATION_LABEL, self.integration.name);
         ListParams::default().labels(&label)
     }
-}
-
-/// What came of the request for larger volumes.
-#[derive(Default)]
-pub(crate) struct Resized {
-    /// The claims on which the size was requested.
-    pub(crate) outcomes: Vec<(String, Outcome)>,
-    /// How many claims have no volume yet and must wait.
-    pub(crate) unbound: usize,
-}
-
-fn is_bound(claim: &PersistentVolumeClaim) -> bool {
-    let status = claim.status.as_ref();
-    status.and_then(|status| status.phase.as_deref()) == Some("Bound")
-}
-
-/// The storage that a claim requests, in bytes.
-fn requested_bytes(claim: &PersistentVolumeClaim) -> Option<u64> {
-    let resources = claim.spec.as_ref()?.resources.as_ref()?;
-    let storage = resources.requests.as_ref()?.get("storage")?;
-    boboyka_crds::quantity::bytes(&storage.0)
 }
 
 /// Makes the integration the owner of an object, or removes the integration as its owner.
