@@ -6,7 +6,7 @@ use boboyka_tests::process::GUARD;
 use boboyka_tlog::proof::verify_consistency;
 use boboyka_tlog::{Checkpoint, Note, TreeHash};
 
-use super::Subject;
+use crate::subject::Subject;
 
 const PAUSE: Duration = Duration::from_millis(5);
 
