@@ -103,7 +103,7 @@ fn of_two_integrations_that_select_one_workload_the_older_keeps_it() {
         for round in 0..6 {
             for (name, wanted) in [("older", "True/AsExpected"), ("a-younger", "False/Overlap")] {
                 let max_age = format!("{}h", 100 + round);
-                // One that is suspended at the end keeps it too.
+                // Suspended at the end, it keeps the workload too.
                 let suspend = name == "older" && round == 5;
                 let change = json!({"retention": {"maxAge": max_age}, "suspend": suspend});
                 edit(&installed, name, change).await;
