@@ -1,4 +1,4 @@
-//! The HTTP API on localhost: its routes.
+//! The HTTP API on localhost, and the panel beside it: the routes.
 
 mod body;
 mod cursor;
@@ -8,12 +8,15 @@ mod guard;
 mod headers;
 mod held;
 mod ingest;
+mod last_hour;
 mod mirror;
 mod parameters;
 mod read;
+mod record_types;
 pub(crate) mod requests;
 mod splitter;
 mod state;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod unreadable;
@@ -29,7 +32,9 @@ use axum::routing::{get, post};
 
 pub(crate) use self::error::ApiError;
 use self::error::Code;
+pub(crate) use self::last_hour::watch_lag;
 pub(crate) use self::state::Api;
+use crate::panel;
 
 /// All routes of the API.
 pub(crate) fn router(api: Arc<Api>) -> Router {
@@ -39,9 +44,13 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/v1/boboyka/status", get(read::status))
         .route("/v1/boboyka/events", get(read::events))
         .route("/v1/boboyka/records/{hash}", get(read::record))
+        .route("/v1/boboyka/stream", get(stream::stream))
+        .route("/v1/boboyka/record-types", get(record_types::record_types))
+        .route("/v1/boboyka/last-hour", get(last_hour::last_hour))
         .route("/v1/boboyka/verify", get(verify::verify))
         .route("/v1/boboyka/mirror", get(mirror::status))
         .route("/v1/boboyka/mirror/retry", post(mirror::retry))
+        .merge(panel::router())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(

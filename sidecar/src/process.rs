@@ -89,7 +89,11 @@ pub(crate) async fn serve_health(
     shutdown: &CancellationToken,
 ) -> Result<Arc<Api>, RunError> {
     let listeners = listen(&strand.observe).await?;
-    let api = Arc::new(Api::new(store.clone(), upkeep.mirror.clone()));
+    let api = Arc::new(Api::new(
+        store.clone(),
+        upkeep.mirror.clone(),
+        shutdown.clone(),
+    ));
     let router = health::router(Arc::clone(&api));
     upkeep.spawn(server::serve(
         listeners,

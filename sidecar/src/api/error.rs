@@ -61,8 +61,10 @@ codes! {
     QueueFull: TOO_MANY_REQUESTS, "queue_full", "queue full";
     ReservedField: UNPROCESSABLE_ENTITY, "reserved_field", "reserved field";
     ShuttingDown: SERVICE_UNAVAILABLE, "shutting_down", "shutting down";
+    SlowReader: REQUEST_TIMEOUT, "slow_reader", "slow reader";
     StorePoisoned: SERVICE_UNAVAILABLE, "store_poisoned", "store poisoned";
     StrandDamaged: INTERNAL_SERVER_ERROR, "strand_damaged", "strand damaged";
+    StreamsBusy: TOO_MANY_REQUESTS, "streams_busy", "too many streams";
     TargetTooLong: URI_TOO_LONG, "target_too_long", "request target too long";
     TooDeep: UNPROCESSABLE_ENTITY, "too_deep", "nested too deep";
     TooLarge: PAYLOAD_TOO_LARGE, "too_large", "too large";

@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
-use boboyka_strand::Hash;
+use boboyka_strand::{Hash, RecordType, Seq};
 
 use super::error::{ApiError, Code};
 
@@ -17,6 +17,24 @@ impl Parameters {
     /// The value of a parameter, if the request has it.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
+    }
+
+    /// The record type to filter by, if the request names one.
+    pub(super) fn record_type(&self) -> Result<Option<RecordType>, ApiError> {
+        let known = self.get("record_type").map(|name| {
+            let known: Result<RecordType, _> = name.parse();
+            known.map_err(|error| ApiError::parameter("record_type", &error.to_string()))
+        });
+        known.transpose()
+    }
+
+    /// Whether the request asks for the records themselves.
+    pub(super) fn include_data(&self) -> Result<bool, ApiError> {
+        match self.get("include") {
+            None => Ok(false),
+            Some("data") => Ok(true),
+            Some(_) => Err(ApiError::parameter("include", "can only be data")),
+        }
     }
 
     /// Rejects unknown parameters.
@@ -50,18 +68,33 @@ impl<S: Sync> FromRequestParts<S> for Parameters {
     }
 }
 
-/// The `record_hash` in the path.
-#[derive(Debug)]
-pub(super) struct RecordHash(pub(super) Hash);
+/// What names a record in the path.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum RecordName {
+    /// Its `record_hash`.
+    Hash(Hash),
+    /// Its position in the strand.
+    Seq(Seq),
+}
 
-impl<S: Send + Sync> FromRequestParts<S> for RecordHash {
+impl RecordName {
+    /// The two are never mixed up: a seq has at most 20 digits.
+    fn parse(text: &str) -> Option<Self> {
+        let hash = text.parse().ok().map(Self::Hash);
+        let is_number = text.bytes().all(|digit| digit.is_ascii_digit());
+        hash.or_else(|| text.parse().ok().filter(|_| is_number).map(Self::Seq))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RecordName {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let path = Path::<String>::from_request_parts(parts, state).await.ok();
-        let hash = path.and_then(|Path(hash)| hash.parse().ok());
-        hash.map(Self).ok_or_else(|| {
-            ApiError::parameter("hash", "must be a record_hash: 64 hexadecimal digits")
+        let name = path.and_then(|Path(text)| Self::parse(&text));
+        name.ok_or_else(|| {
+            let must = "must be a record_hash, 64 hexadecimal digits, or a seq";
+            ApiError::parameter("hash", must)
         })
     }
 }

@@ -11,7 +11,7 @@ use boboyka_strand::{RecordType, Seq};
 use super::cursor;
 use super::error::ApiError;
 use super::held;
-use super::parameters::{Parameters, RecordHash};
+use super::parameters::{Parameters, RecordName};
 use super::state::Api;
 use super::unreadable;
 use super::wire::{
@@ -129,11 +129,7 @@ impl Asked {
                 .filter(|limit| (1..=LIMIT_MAX).contains(limit));
             limit.ok_or_else(|| ApiError::parameter("limit", "must be 1 to 1000"))
         })?;
-        let record_type = get("record_type").map(|name| {
-            let known: Result<RecordType, _> = name.parse();
-            known.map_err(|error| ApiError::parameter("record_type", &error.to_string()))
-        });
-        let record_type = record_type.transpose()?;
+        let record_type = parameters.record_type()?;
         let time = |name: &str, default: u64| {
             get(name).map_or(Ok(default), |text| {
                 milliseconds(text).ok_or_else(|| {
@@ -142,11 +138,7 @@ impl Asked {
             })
         };
         let (since_ms, until_ms) = (time("since_ms", 0)?, time("until_ms", u64::MAX)?);
-        let with_data = match get("include") {
-            None => false,
-            Some("data") => true,
-            Some(_) => return Err(ApiError::parameter("include", "can only be data")),
-        };
+        let with_data = parameters.include_data()?;
         let filter = format!(
             "{}/{since_ms}/{until_ms}",
             record_type.map_or("", RecordType::name)
@@ -183,22 +175,35 @@ fn milliseconds(text: &str) -> Option<u64> {
 /// One record with its header.
 pub(super) async fn record(
     State(api): State<Arc<Api>>,
-    RecordHash(hash): RecordHash,
+    name: RecordName,
 ) -> Result<Response, ApiError> {
     let found = tokio::task::spawn_blocking(move || -> Result<Response, ApiError> {
-        let block = api.store.block_by_hash(&hash)?.ok_or_else(|| {
-            let floor = api.store.view().floor.head.seq;
-            let message = if floor == 0 {
-                "this strand has no record with that hash".to_owned()
-            } else {
-                format!("this strand, which begins after seq {floor}, has no record with that hash")
-            };
-            ApiError::not_found(message).about("hash")
-        })?;
+        let block = match &name {
+            RecordName::Hash(hash) => api.store.block_by_hash(hash)?,
+            RecordName::Seq(seq) => api.store.block(*seq)?,
+        };
+        let block = block.ok_or_else(|| no_record(&api, name))?;
         let outcome = api
             .mirror
             .outcome_now(block.header.record_type, block.header.seq);
         Ok(axum::Json(RecordView::new(&block, outcome)).into_response())
     });
     found.await.map_err(|_| ApiError::internal())?
+}
+
+fn no_record(api: &Api, name: RecordName) -> ApiError {
+    let view = api.store.view();
+    let what = match name {
+        RecordName::Hash(_) => "hash",
+        RecordName::Seq(_) => "seq",
+    };
+    let (floor, head) = (view.floor.head.seq, view.head.seq);
+    let message = match (what, floor) {
+        ("seq", _) => format!("this strand has no record with that seq; its newest is {head}"),
+        (_, 0) => "this strand has no record with that hash".to_owned(),
+        (_, floor) => {
+            format!("this strand, which begins after seq {floor}, has no record with that hash")
+        }
+    };
+    ApiError::not_found(message).about("hash")
 }

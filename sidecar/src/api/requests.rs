@@ -19,12 +19,17 @@ const SECONDS: [f64; 10] = [
 
 /// The routes as they are named in metrics. What is none of them is counted under the last, so that
 /// callers can't make series without end.
-const ROUTES: [&str; 9] = [
+const ROUTES: [&str; 14] = [
+    "/",
+    "/panel/{file}",
     "/v1/boboyka/ingest",
     "/v1/boboyka/ingest/batch",
     "/v1/boboyka/status",
     "/v1/boboyka/events",
     "/v1/boboyka/records/{hash}",
+    "/v1/boboyka/stream",
+    "/v1/boboyka/record-types",
+    "/v1/boboyka/last-hour",
     "/v1/boboyka/verify",
     "/v1/boboyka/mirror",
     "/v1/boboyka/mirror/retry",

@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use boboyka_mirror::Mirror;
-use boboyka_store::Store;
+use boboyka_store::{Appended, IdempotencyKey, KeyConflict, NewRecord, Store, WriteError};
+use boboyka_strand::Record;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::body::Bodies;
 use super::requests::Requests;
+use crate::last_hour::LastHour;
 
 /// Verifications at a time: each computes every hash of the strand.
 const VERIFICATIONS_MAX: usize = 2;
@@ -15,6 +19,8 @@ const VERIFICATIONS_MAX: usize = 2;
 const PAGES_MADE_MAX: usize = 4;
 /// Pages of events at a time, those included that are made and not read yet.
 const PAGES_MAX: usize = 8;
+/// Streams at a time: a panel has one, and each keeps a part of the strand in memory.
+const STREAMS_MAX: usize = 16;
 
 /// What handlers work with.
 pub(crate) struct Api {
@@ -27,12 +33,17 @@ pub(crate) struct Api {
     /// A page without a permit waits for one.
     pub(crate) pages: Arc<Semaphore>,
     pub(crate) pages_made: Arc<Semaphore>,
+    /// A stream without a permit is refused.
+    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) last_hour: LastHour,
+    /// Ends what would go on for as long as its reader likes.
+    pub(crate) shutdown: CancellationToken,
     /// When the sidecar started, in seconds since 1970.
     pub(crate) started_at: f64,
 }
 
 impl Api {
-    pub(crate) fn new(store: Store, mirror: Mirror) -> Self {
+    pub(crate) fn new(store: Store, mirror: Mirror, shutdown: CancellationToken) -> Self {
         Self {
             store,
             mirror,
@@ -41,7 +52,41 @@ impl Api {
             verifications: Arc::new(Semaphore::new(VERIFICATIONS_MAX)),
             pages: Arc::new(Semaphore::new(PAGES_MAX)),
             pages_made: Arc::new(Semaphore::new(PAGES_MADE_MAX)),
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            last_hour: LastHour::default(),
+            shutdown,
             started_at: since_1970(),
+        }
+    }
+
+    /// Appends records, and notes how long that took.
+    pub(crate) async fn append(
+        &self,
+        records: Vec<NewRecord>,
+    ) -> Result<Vec<Result<Appended, KeyConflict>>, WriteError> {
+        let begun = Instant::now();
+        let answers = self.store.append(records).await?;
+        self.note(&answers, begun);
+        Ok(answers)
+    }
+
+    /// The same as one unit under a key.
+    pub(crate) async fn append_unit(
+        &self,
+        records: Vec<Record>,
+        key: IdempotencyKey,
+    ) -> Result<Vec<Result<Appended, KeyConflict>>, WriteError> {
+        let begun = Instant::now();
+        let answers = self.store.append_unit(records, key).await?;
+        self.note(&answers, begun);
+        Ok(answers)
+    }
+
+    fn note(&self, answers: &[Result<Appended, KeyConflict>], begun: Instant) {
+        let new = answers.iter().flatten().filter(|record| !record.replayed);
+        let new = new.count();
+        if new > 0 {
+            self.last_hour.committed(new, begun.elapsed());
         }
     }
 }

@@ -45,8 +45,8 @@ impl Running {
             SupabaseSource::Absent
         };
         let (_, settings) = watch::channel(Settings::default());
-        let (mirror, _) = Mirror::start(store.clone(), source, settings, signal);
-        let api = Arc::new(Api::new(store.clone(), mirror));
+        let (mirror, _) = Mirror::start(store.clone(), source, settings, signal.clone());
+        let api = Arc::new(Api::new(store.clone(), mirror, signal));
         let router = super::router(Arc::clone(&api));
         Self {
             store,

@@ -1,5 +1,6 @@
 //! Serving: takes records until a signal to end, then mirrors what it can in the time that is left.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -39,6 +40,7 @@ async fn serve_strand(
     let end = shutdown.clone().drop_guard();
     let mut upkeep = Upkeep::start(&store, &serve.strand, outside, true, &shutdown).await;
     let api = serve_health(&serve.strand, &store, &mut upkeep, &shutdown).await?;
+    upkeep.spawn(api::watch_lag(Arc::clone(&api)));
     upkeep.spawn(server::serve(
         listeners,
         api::router(api),

@@ -18,6 +18,7 @@ mod clock;
 mod error;
 mod files;
 mod floor;
+mod following;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gap;
@@ -62,6 +63,7 @@ pub use checksum::checksum;
 pub use clock::now_ms;
 pub use error::{OpenError, ReadError, TailError, WriteError, causes};
 pub use floor::Floor;
+pub use following::{Following, FollowingQuery, Found};
 pub use gap::Gap;
 pub use key::{IdempotencyKey, KEY_MAX_BYTES};
 pub use lane::{DeadLetter, Mark};

@@ -12,6 +12,9 @@ use crate::segment::{OpenSegment, Segment};
 use crate::shared::Shared;
 use crate::tail_run::{TailEntry, TailRun};
 
+/// Why records in a hole of the strand are missing.
+pub(crate) const NOT_HELD: &str = "the strand does not hold these records any more";
+
 /// Which blocks a page is of.
 #[derive(Clone, Copy, Debug)]
 pub struct PageQuery {
@@ -158,8 +161,7 @@ impl Walk<'_> {
     fn reach(&mut self, first: Seq, last: Seq) -> Result<(), Full> {
         let above = last.saturating_add(1);
         if above < self.reached {
-            let why = "the strand does not hold these records any more";
-            self.miss(above, self.reached - 1, why)?;
+            self.miss(above, self.reached - 1, NOT_HELD)?;
         }
         self.reached = self.reached.min(first);
         Ok(())
@@ -255,7 +257,7 @@ impl Walk<'_> {
 
 /// Where a frame is damaged is in `first_seq` and `last_seq`; what is left to tell is the cause, and the name of the
 /// file. Where that lies is not the reader's business.
-fn told(error: &ReadError) -> String {
+pub(crate) fn told(error: &ReadError) -> String {
     match error {
         ReadError::Damaged { source, .. } => causes(source),
         ReadError::Io { path, source } => {

@@ -23,4 +23,4 @@ pub use chain::{Break, ChainError, Head};
 pub use hash::Hash;
 pub use hlc::Hlc;
 pub use record::{PayloadJson, Record, RecordError};
-pub use record_type::{PerType, RecordType};
+pub use record_type::{Field, FieldKind, PerType, RecordType};

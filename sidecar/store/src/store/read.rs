@@ -4,6 +4,7 @@ use boboyka_strand::{Block, Hash, RecordType, Seq};
 
 use super::handle::Store;
 use crate::error::ReadError;
+use crate::following::{self, Following, FollowingQuery};
 use crate::page::{self, Page, PageQuery};
 use crate::read::{self, LaneRead};
 
@@ -27,6 +28,11 @@ impl Store {
     /// A page of blocks, newest first. It goes on behind what can't be read, and names it.
     pub fn page(&self, query: &PageQuery) -> Page {
         page::page(&self.shared, query)
+    }
+
+    /// What follows a seq, oldest first. It goes on behind what can't be read, and names it.
+    pub fn following(&self, query: &FollowingQuery) -> Following {
+        following::following(&self.shared, query)
     }
 
     /// A lane's blocks after a seq that the phase mirrors, oldest first; at least one when there is one.
