@@ -4,7 +4,7 @@
 #
 #   tools/provision.sh                  PostgreSQL, PostgREST and strace
 #   tools/provision.sh --cluster        the programs of a Kubernetes, and promtool
-#   tools/provision.sh --browser        Chromium and axe-core
+#   tools/provision.sh --browser        Chromium, Playwright and axe-core
 #   tools/provision.sh --where, --where-cluster, --where-browser
 #                                       prints their paths as NAME=VALUE; fails when one is missing
 #   tools/provision.sh --cargo-tool NAME          cargo-deny, cargo-machete or cargo-mutants; prints its path

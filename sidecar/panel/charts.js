@@ -8,9 +8,9 @@ const HEIGHT = 96;
 const HOUR_MS = 3600000;
 
 const CHARTS = [
-  { name: "Records per second", value: (slot, slotMs) => (slot.records * 1000) / slotMs, text: (n) => (n >= 10 ? number(Math.round(n)) : n.toFixed(1)), sum: true },
-  { name: "Commit time, 99 of 100", value: (slot) => slot.commit_p99_ms, text: (ms) => (ms < 10 ? `${ms.toFixed(1)} ms` : duration(ms)), sum: false },
-  { name: "Mirror lag", value: (slot) => slot.lag_ms, text: duration, sum: true },
+  { name: "Records per second", value: (interval, intervalMs) => (interval.records * 1000) / intervalMs, text: (n) => (n >= 10 ? number(Math.round(n)) : n.toFixed(1)), sum: true },
+  { name: "Commit time, 99 of 100", value: (interval) => interval.commit_p99_ms, text: (ms) => (ms < 10 ? `${ms.toFixed(1)} ms` : duration(ms)), sum: false },
+  { name: "Mirror lag", value: (interval) => interval.lag_ms, text: duration, sum: true },
 ];
 
 export async function showCharts() {
@@ -19,10 +19,10 @@ export async function showCharts() {
   show(byId("charts-body"), all, (made) => made.map(figure));
 }
 
-// A slot that is not told is one in which nothing happened.
+// An interval that is not told is one in which nothing happened.
 function drawn(chart, hour) {
   const begin = hour.now_ms - HOUR_MS;
-  const points = hour.slots.map((slot) => ({ ms: slot.start_ms, value: chart.value(slot, hour.slot_ms) }));
+  const points = hour.intervals.map((interval) => ({ ms: interval.start_ms, value: chart.value(interval, hour.interval_ms) }));
   const known = points.filter((point) => point.value !== null);
   const max = Math.max(0, ...known.map((point) => point.value));
   const path = [];
@@ -32,20 +32,20 @@ function drawn(chart, hour) {
   const rest = (ms) => path.push(`L${x(ms)},${y(0)}`);
   if (chart.sum) path.push(`M0,${y(0)}`);
   for (const { ms, value } of known) {
-    const gap = before === null || ms - before > hour.slot_ms * 1.5;
+    const gap = before === null || ms - before > hour.interval_ms * 1.5;
     if (chart.sum && gap) {
-      if (before !== null) rest(before + hour.slot_ms);
+      if (before !== null) rest(before + hour.interval_ms);
       rest(ms);
     }
-    path.push(`${!chart.sum && gap ? "M" : "L"}${x(ms)},${y(value)}L${x(ms + hour.slot_ms)},${y(value)}`);
+    path.push(`${!chart.sum && gap ? "M" : "L"}${x(ms)},${y(value)}L${x(ms + hour.interval_ms)},${y(value)}`);
     before = ms;
   }
   if (chart.sum) {
-    if (before !== null && before + hour.slot_ms < hour.now_ms) rest(before + hour.slot_ms);
+    if (before !== null && before + hour.interval_ms < hour.now_ms) rest(before + hour.interval_ms);
     rest(hour.now_ms);
   }
   const newest = points.at(-1);
-  const isNow = newest && newest.ms + 2 * hour.slot_ms > hour.now_ms && newest.value !== null;
+  const isNow = newest && newest.ms + 2 * hour.interval_ms > hour.now_ms && newest.value !== null;
   const now = isNow ? chart.text(newest.value) : chart.sum ? chart.text(0) : "no commit";
   return { name: chart.name, path: path.join(""), max: known.length > 0 ? chart.text(max) : "none", now };
 }

@@ -5,6 +5,10 @@ import { byId, count, el, number, say } from "./dom.js";
 
 const parts = {};
 let running = null;
+let found = null;
+
+// What the last check found against the chain; null if it was intact or there was none.
+export const breakFound = () => found;
 
 export function startCheck() {
   parts.button = el("button", { type: "button", class: "first", onclick: toggle }, "Check the chain");
@@ -52,6 +56,7 @@ function tell(verdict) {
   const begins = verdict.floor.seq > 0 ? ` It begins after record ${verdict.floor.seq}; retention has pruned what is older.` : "";
   const good = `The chain is intact: ${count(verdict.verified, "record")} checked, up to ${verdict.head.seq}.${begins} `;
   const bad = `The chain is broken${verdict.broken_seq === null ? "" : ` at record ${verdict.broken_seq}`}: `;
+  found = verdict.ok ? null : `${bad}${verdict.reason ?? ""}`;
   parts.text.replaceChildren(el("div", { class: `note ${verdict.ok ? "good" : "bad"}` },
-    verdict.ok ? good : bad, verdict.reason ?? "", " ", verdict.ok ? el("code", { class: "long" }, verdict.head.hash) : null));
+    found ?? good, verdict.ok ? verdict.reason ?? "" : "", " ", verdict.ok ? el("code", { class: "long" }, verdict.head.hash) : null));
 }

@@ -24,7 +24,7 @@ function card(lane) {
     lane.reason ? el("p", { class: `note ${state.tone}` }, lane.reason) : null,
     state.next ? el("p", {}, el("strong", {}, "Next: "), state.next) : null,
     el("dl", { class: "facts" }, facts(lane).flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])),
-    lane.state === "disabled" ? null : retryButton(lane, nothing),
+    lane.state === "disabled" || nothing ? null : retryButton(lane),
     el("p", { role: "status", class: "hint" }, lane.answer ?? ""),
     lane.dead_letters.length > 0 ? letters(lane) : null);
 }
@@ -33,7 +33,7 @@ function facts(lane) {
   const all = [
     ["table", lane.table],
     ["mirrored", number(lane.mirrored)],
-    ["waiting", lane.backlog > 0 ? `${number(lane.backlog)}, the oldest for ${duration(lane.lag_ms)}` : "none"],
+    lane.state === "disabled" ? ["not mirrored", number(lane.backlog)] : ["waiting", lane.backlog > 0 ? `${number(lane.backlog)}, the oldest for ${duration(lane.lag_ms)}` : "none"],
     ["dead letters", number(lane.dead_lettered)],
   ];
   if (lane.set_aside > 0) all.push(["set aside", `${number(lane.set_aside)}, sent again by themselves`]);
@@ -43,9 +43,9 @@ function facts(lane) {
   return all;
 }
 
-function retryButton(lane, nothing) {
+function retryButton(lane) {
   const label = lane.dead_lettered > 0 ? `Send ${count(lane.dead_lettered, "dead letter")} again` : "Try now";
-  return el("button", { type: "button", disabled: lane.busy || nothing, "data-focus": `retry-${lane.record_type}`,
+  return el("button", { type: "button", disabled: lane.busy, "data-focus": `retry-${lane.record_type}`,
     "aria-label": `${label}, lane ${lane.record_type}`, onclick: () => send(lane.record_type) }, lane.busy ? "Sending" : label);
 }
 

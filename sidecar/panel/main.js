@@ -2,7 +2,7 @@
 
 import { Refusal, mirror, onKeyWanted, recordTypes, status } from "./api.js";
 import { showCharts } from "./charts.js";
-import { startCheck } from "./check.js";
+import { breakFound, startCheck } from "./check.js";
 import { byId, say } from "./dom.js";
 import { askKey } from "./key.js";
 import { showLanes } from "./lanes.js";
@@ -16,8 +16,8 @@ const CHARTS_MS = 10000;
 
 async function lookAtStatus() {
   const now = await status();
-  showWell(now);
-  showMigration(now);
+  showWell(now, breakFound());
+  showMigration(now, breakFound());
   const rejected = now.mirror.some((lane) => lane.dead_lettered + lane.set_aside > 0);
   showLanes(rejected ? (await mirror()).lanes : now.mirror);
   say(byId("foot"), `Version ${now.version} · strand ${now.strand.id}`);

@@ -3,18 +3,18 @@
 import { byId, count, el, number, show } from "./dom.js";
 import { PHASES, phaseStep } from "./words.js";
 
-export function showMigration(status) {
+export function showMigration(status, chainBreak) {
   const step = phaseStep(status.integration_phase);
-  const made = { text: status.integration_phase, step, gates: gates(status, step) };
+  const made = { text: status.integration_phase, step, gates: gates(status, step, chainBreak) };
   show(byId("migration-body"), made, content);
 }
 
 // What must hold before the next phase comes into force.
-function gates(status, step) {
+function gates(status, step, chainBreak) {
   if (step === 2) return [];
   const backlog = status.mirror.reduce((sum, lane) => sum + lane.backlog, 0);
   const letters = status.mirror.reduce((sum, lane) => sum + lane.dead_lettered, 0);
-  const damaged = status.strand.quarantined.length + status.strand.gaps.length + status.strand.scrub.damaged;
+  const damaged = status.strand.quarantined.length + status.strand.gaps.length + status.strand.scrub.damaged + (chainBreak ? 1 : 0);
   return [
     { name: "Supabase is configured", ok: status.supabase_url !== null, why: status.supabase_url ?? "the sidecar has no URL and key" },
     { name: "Everything is mirrored", ok: backlog === 0, why: backlog === 0 ? "no record waits" : `${count(backlog, "record")} wait` },

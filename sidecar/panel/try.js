@@ -6,7 +6,7 @@ import { openRecord } from "./record.js";
 import { rowState } from "./words.js";
 
 const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
-const KINDS = { text: "text", integer: "a whole number", number: "a number", object: "a JSON object", one_of: "one of these" };
+const KINDS = { text: "text", integer: "whole number", number: "number", object: "JSON object", one_of: "one of these" };
 
 let types = [];
 let type = null;
@@ -70,7 +70,7 @@ function formField(field, value) {
       field.one_of.map((text) => el("option", { value: text, selected: text === given }, text))) :
     el("input", { ...common, type: "text", value: given, autocomplete: "off", spellcheck: "false",
       inputmode: field.kind === "integer" || field.kind === "number" ? "decimal" : null });
-  const kind = `${KINDS[field.kind] ?? field.kind}${field.required ? "" : ", may be left out"}`;
+  const kind = `${field.required ? "" : "optional "}${KINDS[field.kind] ?? field.kind}`;
   return el("div", { class: "field" }, el("label", { for: id }, field.name, el("span", { class: "hint" }, ` ${kind}`)), input, errorOf(id));
 }
 

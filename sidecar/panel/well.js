@@ -3,11 +3,11 @@
 import { ago, byId, bytes, count, duration, el, number, show } from "./dom.js";
 import { troubles } from "./words.js";
 
-export function showWell(status) {
-  const found = troubles(status);
+export function showWell(status, chainBreak) {
+  const found = troubles(status, chainBreak);
   show(byId("verdict"), found, verdict);
   byId("verdict").className = `note ${found.length === 0 ? "good" : found.some((each) => each.tone === "bad") ? "bad" : "wait"}`;
-  show(byId("tiles"), tiles(status), (all) => all.map(([name, value, hint, tone]) =>
+  show(byId("tiles"), tiles(status, chainBreak), (all) => all.map(([name, value, hint, tone]) =>
     el("div", { class: `tile ${tone ?? ""}` }, el("dt", {}, name), el("dd", {}, el("strong", {}, value), hint ? el("span", { class: "hint" }, hint) : null))));
 }
 
@@ -16,7 +16,7 @@ function verdict(found) {
   return el("ul", {}, found.map((each) => el("li", {}, el("strong", {}, each.text), each.next ? ` ${each.next}` : "")));
 }
 
-function tiles(status) {
+function tiles(status, chainBreak) {
   const { strand, mirror, retention } = status;
   const sum = (name) => mirror.reduce((total, lane) => total + lane[name], 0);
   const lag = Math.max(0, ...mirror.map((lane) => lane.lag_ms));
@@ -29,9 +29,14 @@ function tiles(status) {
   return [
     ["Phase", phase, rest ?? ""],
     ["Head", number(strand.head.seq), strand.head.seq > 0 ? `newest ${ago(strand.head.timestamp_ms)}` : "no record yet"],
-    ["Lag", backlog > 0 ? duration(lag) : "none", backlog > 0 ? `${count(backlog, "record")} wait` : status.dual_write_enabled ? "everything is mirrored" : "nothing is mirrored"],
+    lagTile(status.dual_write_enabled, backlog, lag),
     ["Dead letters", number(letters), letters > 0 ? "rejected by Supabase" : "none rejected", letters > 0 ? "bad" : ""],
-    ["Chain", damage > 0 ? "damaged" : "no damage known", scrubbed, damage > 0 ? "bad" : ""],
+    ["Chain", chainBreak ? "broken" : damage > 0 ? "damaged" : "no damage known", scrubbed, chainBreak || damage > 0 ? "bad" : ""],
     ["Disk", bytes(size), `${count(strand.segments, "segment")}${retention.freed_bytes > 0 ? `, ${bytes(retention.freed_bytes)} freed` : ""}`],
   ];
+}
+
+function lagTile(mirrors, backlog, lag) {
+  if (!mirrors) return ["Lag", "none", "new records are not mirrored"];
+  return ["Lag", backlog > 0 ? duration(lag) : "none", backlog > 0 ? `${count(backlog, "record")} wait` : "everything is mirrored"];
 }

@@ -61,10 +61,11 @@ export function rowState(ok, error) {
 const DAMAGE = "Keep the data folder as it is, and read the log. The records in Supabase are not touched by this.";
 
 // Everything that is not well, worst first: what is wrong, and what to do next.
-export function troubles(status) {
+export function troubles(status, chainBreak) {
   const { strand, mirror, retention, clock } = status;
   const found = [];
   const add = (tone, text, next) => found.push({ tone, text, next });
+  if (chainBreak) add("bad", chainBreak, DAMAGE);
   if (strand.gaps.length > 0) {
     const lost = strand.gaps.reduce((sum, gap) => sum + gap.last - gap.first + 1, 0);
     add("bad", `The disk has lost ${lost} acknowledged ${lost === 1 ? "record" : "records"}.`, DAMAGE);

@@ -12,31 +12,31 @@ use tokio::time::Instant;
 use self::commits::Commits;
 
 /// What one figure is of.
-pub(crate) const SLOT: Duration = Duration::from_secs(10);
-/// Slots of an hour.
-const SLOTS: u64 = 360;
+pub(crate) const INTERVAL: Duration = Duration::from_secs(10);
+/// Intervals of an hour.
+const INTERVALS: u64 = 360;
 
 /// The last hour; shared by those who note and those who read.
 #[derive(Debug)]
 pub(crate) struct LastHour {
     begun: Instant,
-    slots: Mutex<VecDeque<Slot>>,
+    intervals: Mutex<VecDeque<Interval>>,
 }
 
-/// What happened in [`SLOT`].
+/// What happened in [`INTERVAL`].
 #[derive(Clone, Debug)]
-struct Slot {
-    /// Slots since the sidecar started.
+struct Interval {
+    /// Intervals since the sidecar started.
     number: u64,
     records: u64,
     commits: Commits,
     lag_ms: u64,
 }
 
-/// What is told of a slot.
+/// What is told of an interval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Figures {
-    /// How long ago the slot began.
+    /// How long ago the interval began.
     pub(crate) age: Duration,
     pub(crate) records: u64,
     /// 99 of 100 commits took no longer; `None` without a commit.
@@ -49,7 +49,7 @@ impl Default for LastHour {
     fn default() -> Self {
         Self {
             begun: Instant::now(),
-            slots: Mutex::default(),
+            intervals: Mutex::default(),
         }
     }
 }
@@ -57,60 +57,64 @@ impl Default for LastHour {
 impl LastHour {
     /// Notes that records were appended, and how long their caller waited for the disk.
     pub(crate) fn committed(&self, records: usize, took: Duration) {
-        self.note(|slot| {
-            slot.records += records as u64;
-            slot.commits.add(took);
+        self.note(|interval| {
+            interval.records += records as u64;
+            interval.commits.add(took);
         });
     }
 
     /// Notes how long the oldest record has waited for the mirror.
     pub(crate) fn lagged(&self, lag_ms: u64) {
-        self.note(|slot| slot.lag_ms = slot.lag_ms.max(lag_ms));
+        self.note(|interval| interval.lag_ms = interval.lag_ms.max(lag_ms));
     }
 
-    /// The slots in which something happened, oldest first.
+    /// The intervals in which something happened, oldest first.
     pub(crate) fn figures(&self) -> Vec<Figures> {
         let elapsed = self.begun.elapsed();
-        let oldest = number(elapsed).saturating_sub(SLOTS - 1);
-        let slots = self.lock();
-        let recent = slots.iter().filter(|slot| slot.number >= oldest);
-        let figures = recent.map(|slot| Figures {
-            age: elapsed.saturating_sub(start(slot.number)),
-            records: slot.records,
-            commit_p99: slot.commits.p99(),
-            lag_ms: slot.lag_ms,
+        let oldest = number(elapsed).saturating_sub(INTERVALS - 1);
+        let intervals = self.lock();
+        let recent = intervals
+            .iter()
+            .filter(|interval| interval.number >= oldest);
+        let figures = recent.map(|interval| Figures {
+            age: elapsed.saturating_sub(start(interval.number)),
+            records: interval.records,
+            commit_p99: interval.commits.p99(),
+            lag_ms: interval.lag_ms,
         });
         figures.collect()
     }
 
-    fn note(&self, note: impl FnOnce(&mut Slot)) {
+    fn note(&self, note: impl FnOnce(&mut Interval)) {
         let number = number(self.begun.elapsed());
-        let mut slots = self.lock();
-        if slots.back().is_none_or(|newest| newest.number < number) {
-            slots.retain(|slot| slot.number + SLOTS > number);
-            slots.push_back(Slot {
+        let mut intervals = self.lock();
+        if intervals.back().is_none_or(|newest| newest.number < number) {
+            intervals.retain(|interval| interval.number + INTERVALS > number);
+            intervals.push_back(Interval {
                 number,
                 records: 0,
                 commits: Commits::default(),
                 lag_ms: 0,
             });
         }
-        if let Some(newest) = slots.back_mut() {
+        if let Some(newest) = intervals.back_mut() {
             note(newest);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Slot>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Interval>> {
+        self.intervals
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn number(since_begun: Duration) -> u64 {
-    since_begun.as_secs() / SLOT.as_secs()
+    since_begun.as_secs() / INTERVAL.as_secs()
 }
 
 fn start(number: u64) -> Duration {
-    Duration::from_secs(number.saturating_mul(SLOT.as_secs()))
+    Duration::from_secs(number.saturating_mul(INTERVAL.as_secs()))
 }
 
 #[cfg(test)]
@@ -121,19 +125,19 @@ mod tests {
     async fn an_hour_is_kept_and_what_is_older_is_not() {
         let hour = LastHour::default();
         hour.committed(3, Duration::from_millis(1));
-        for _ in 0..2 * SLOTS {
-            tokio::time::advance(SLOT).await;
+        for _ in 0..2 * INTERVALS {
+            tokio::time::advance(INTERVAL).await;
             hour.committed(1, Duration::from_millis(1));
             hour.lagged(7);
             hour.lagged(5);
         }
-        assert_eq!(hour.lock().len() as u64, SLOTS);
+        assert_eq!(hour.lock().len() as u64, INTERVALS);
         let figures = hour.figures();
-        assert_eq!(figures.len() as u64, SLOTS);
+        assert_eq!(figures.len() as u64, INTERVALS);
         assert!(figures.iter().all(|f| f.records == 1 && f.lag_ms == 7));
-        assert!(figures.iter().all(|f| f.age < SLOT * 360));
+        assert!(figures.iter().all(|f| f.age < INTERVAL * 360));
         // Nothing is noted for an hour: nothing is told, though nothing cleared it away.
-        tokio::time::advance(SLOT * 360).await;
+        tokio::time::advance(INTERVAL * 360).await;
         assert_eq!(hour.figures(), []);
     }
 
@@ -143,12 +147,12 @@ mod tests {
         assert_eq!(hour.figures(), []);
         hour.committed(2, Duration::from_micros(900));
         hour.committed(5, Duration::from_millis(40));
-        tokio::time::advance(SLOT).await;
+        tokio::time::advance(INTERVAL).await;
         hour.lagged(1_500);
         let [first, second] = &hour.figures()[..] else {
-            panic!("two slots");
+            panic!("two intervals");
         };
-        assert_eq!((first.records, first.age, first.lag_ms), (7, SLOT, 0));
+        assert_eq!((first.records, first.age, first.lag_ms), (7, INTERVAL, 0));
         assert!(first.commit_p99.unwrap() >= Duration::from_millis(40));
         assert_eq!((second.records, second.commit_p99), (0, None));
         assert_eq!(second.lag_ms, 1_500);

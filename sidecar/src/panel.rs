@@ -122,7 +122,15 @@ mod tests {
         assert!(!POLICY.contains("unsafe"));
         for file in FILES {
             let text = std::str::from_utf8(file.content).unwrap();
-            for forbidden in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "style=\"", "onclick="] {
+            for forbidden in [
+                "innerHTML",
+                "outerHTML",
+                "insertAdjacentHTML",
+                "document.write",
+                "eval(",
+                "style=\"",
+                "onclick=",
+            ] {
                 assert!(!text.contains(forbidden), "{}: {forbidden}", file.name);
             }
         }

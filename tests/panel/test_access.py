@@ -12,9 +12,8 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 
 def findings(page):
     page.evaluate(pathlib.Path(os.environ["AXE"]).read_text() + ";undefined")
-    # The tag's colour contrast needs what is in sight; axe scrolls by itself.
     result = page.evaluate("(tags) => axe.run(document, {runOnly: {type: 'tag', values: tags}})", RULES)
-    assert len(result["passes"]) > 20, "axe looked at little"
+    assert len(result["passes"]) > 15, "axe looked at little"
     return [(found["id"], [node["html"][:200] + " " + node["failureSummary"] for node in found["nodes"]]) for found in result["violations"]]
 
 

@@ -216,6 +216,8 @@ def test_a_check_of_the_chain_ends_with_its_verdict(sidecar, broken, opened, sho
     page.get_by_role("button", name="Check the chain").click()
     expect(page.locator("#check")).to_contain_text("The chain is broken")
     expect(page.get_by_role("button", name="Check the chain")).to_be_visible()
+    expect(page.locator("#verdict")).to_contain_text("The chain is broken")
+    expect(page.locator(".gates li").filter(has_text="The strand is intact")).to_contain_text("closed")
     shot(page, "broken-strand")
 
 

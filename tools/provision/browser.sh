@@ -1,4 +1,4 @@
-# Chromium and axe-core: what the panel is tested in. Sourced by provision.sh.
+# Chromium, Playwright and axe-core: what the panel is tested in. Sourced by provision.sh.
 
 AXE_PACKAGE=axe-core@4.14.1
 AXE_SHA512=FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ==
@@ -24,6 +24,25 @@ find_chromium() {
   chromium_works "$CHROMIUM" "$CHROMIUM_LIBS"
 }
 
+# Drives Chromium; the package brings what it runs on.
+PLAYWRIGHT_VERSION=1.65.2
+
+find_playwright() {
+  BROWSER_PYTHON=$CACHE/playwright-$PLAYWRIGHT_VERSION/bin/python
+  "$BROWSER_PYTHON" -c 'import playwright.sync_api, pytest' 2>/dev/null
+}
+
+get_playwright() {
+  local folder=$CACHE/playwright-$PLAYWRIGHT_VERSION
+  python3 -c 'import ensurepip, venv' 2>/dev/null ||
+    install_debian "Python has no venv. As root: 'apt-get install python3 python3-venv'" python3 python3-venv
+  say "making an environment with Playwright in $folder"
+  rm -rf "$folder"
+  python3 -m venv "$folder"
+  "$folder/bin/python" -m pip -q --disable-pip-version-check install "playwright==$PLAYWRIGHT_VERSION" 'pytest>=8' ||
+    fail "could not get Playwright. Is the package index reachable?"
+}
+
 find_axe() {
   AXE=$CACHE/$AXE_FOLDER/axe.min.js
   [ -s "$AXE" ]
@@ -39,13 +58,17 @@ provision_browser() {
   find_chromium || unpack_debian chromium chromium chromium-common fonts-dejavu-core
   find_chromium || fail "Chromium was unpacked but does not run. Try LD_LIBRARY_PATH=$CHROMIUM_LIBS $CHROMIUM --version"
   find_axe || get_axe
-  say "found $CHROMIUM, $AXE"
+  find_playwright || get_playwright
+  find_playwright || fail "Playwright was installed but does not start. Try $BROWSER_PYTHON -c 'import playwright.sync_api'"
+  say "found $CHROMIUM, $BROWSER_PYTHON, $AXE"
 }
 
 where_browser() {
   local missing=()
   find_chromium || missing+=(Chromium)
   find_axe || missing+=(axe-core)
+  find_playwright || missing+=(Playwright)
   [ ${#missing[@]} = 0 ] || fail "missing: ${missing[*]}. Run 'tools/provision.sh --browser'"
-  printf '%s=%s\n' CACHE "$CACHE" CHROMIUM "$CHROMIUM" CHROMIUM_LIBS "$CHROMIUM_LIBS" CHROMIUM_FONTS "$CHROMIUM_FONTS" AXE "$AXE"
+  printf '%s=%s\n' CACHE "$CACHE" CHROMIUM "$CHROMIUM" CHROMIUM_LIBS "$CHROMIUM_LIBS" CHROMIUM_FONTS "$CHROMIUM_FONTS" AXE "$AXE" \
+    BROWSER_PYTHON "$BROWSER_PYTHON"
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::time::sleep;
 
 use super::state::Api;
-use crate::last_hour::{Figures, SLOT};
+use crate::last_hour::{Figures, INTERVAL};
 
 /// How long the lag is not looked at again after a change of the strand.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -19,13 +19,13 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Serialize)]
 struct LastHourJson {
     now_ms: u64,
-    slot_ms: u64,
-    slots: Vec<SlotJson>,
+    interval_ms: u64,
+    intervals: Vec<IntervalJson>,
 }
 
-/// What happened in a slot.
+/// What happened in an interval.
 #[derive(Serialize)]
-struct SlotJson {
+struct IntervalJson {
     start_ms: u64,
     records: u64,
     commit_p99_ms: Option<f64>,
@@ -35,29 +35,36 @@ struct SlotJson {
 /// The figures of the last hour.
 pub(super) async fn last_hour(State(api): State<Arc<Api>>) -> Response {
     let now_ms = now_ms();
-    let slots = api.last_hour.figures().into_iter();
+    let intervals = api.last_hour.figures().into_iter();
     axum::Json(LastHourJson {
         now_ms,
-        slot_ms: whole_ms(SLOT),
-        slots: slots.map(|figures| slot(now_ms, &figures)).collect(),
+        interval_ms: whole_ms(INTERVAL),
+        intervals: intervals
+            .map(|figures| interval(now_ms, &figures))
+            .collect(),
     })
     .into_response()
 }
 
-fn slot(now_ms: u64, figures: &Figures) -> SlotJson {
-    SlotJson {
+fn interval(now_ms: u64, figures: &Figures) -> IntervalJson {
+    IntervalJson {
         start_ms: now_ms.saturating_sub(whole_ms(figures.age)),
         records: figures.records,
-        commit_p99_ms: figures.commit_p99.map(|took| took.as_secs_f64() * 1_000.0),
+        commit_p99_ms: figures.commit_p99.map(milliseconds),
         lag_ms: figures.lag_ms,
     }
+}
+
+/// Whole microseconds as milliseconds.
+fn milliseconds(duration: Duration) -> f64 {
+    f64::from(u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)) / 1_000.0
 }
 
 fn whole_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Notes the lag until the shutdown: once a slot while there is one, and otherwise only after the strand has changed.
+/// Notes the lag until the shutdown: once an interval while there is one, and otherwise only after the strand has changed.
 pub(crate) async fn watch_lag(api: Arc<Api>) {
     let shutdown = api.shutdown.clone();
     tokio::select! {
@@ -75,7 +82,7 @@ async fn note_lag(api: &Api) {
         if let Some(lag_ms) = lag_ms.filter(|lag_ms| *lag_ms > 0) {
             api.last_hour.lagged(lag_ms);
             sleep(LOOK_INTERVAL).await;
-            let _ = tokio::time::timeout(SLOT, changes.changed()).await;
+            let _ = tokio::time::timeout(INTERVAL, changes.changed()).await;
         } else if changes.changed().await.is_err() {
             // The store is gone, and so is the API soon.
             return std::future::pending().await;

@@ -193,15 +193,13 @@ pub(super) async fn record(
 
 fn no_record(api: &Api, name: RecordName) -> ApiError {
     let view = api.store.view();
-    let what = match name {
-        RecordName::Hash(_) => "hash",
-        RecordName::Seq(_) => "seq",
-    };
-    let (floor, head) = (view.floor.head.seq, view.head.seq);
-    let message = match (what, floor) {
-        ("seq", _) => format!("this strand has no record with that seq; its newest is {head}"),
-        (_, 0) => "this strand has no record with that hash".to_owned(),
-        (_, floor) => {
+    let message = match (name, view.floor.head.seq) {
+        (RecordName::Seq(_), _) => {
+            let head = view.head.seq;
+            format!("this strand has no record with that seq; its newest is {head}")
+        }
+        (RecordName::Hash(_), 0) => "this strand has no record with that hash".to_owned(),
+        (RecordName::Hash(_), floor) => {
             format!("this strand, which begins after seq {floor}, has no record with that hash")
         }
     };

@@ -3,8 +3,8 @@
 //! when the connection has room for it.
 
 mod asked;
-mod feed;
 mod frame;
+mod open;
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 
 use self::asked::Asked;
-use self::feed::Feed;
+use self::open::OpenStream;
 use super::error::{ApiError, Code};
 use super::parameters::Parameters;
 use super::state::Api;
@@ -31,10 +31,10 @@ pub(super) async fn stream(
         let message = "as many streams are open as there may be; close one, or try again later";
         ApiError::new(Code::StreamsBusy, message)
     })?;
-    let feed = Feed::new(api, asked, permit);
-    let parts = futures_util::stream::unfold(feed, |mut feed| async {
-        let part = feed.next().await?;
-        Some((Ok::<_, std::convert::Infallible>(part), feed))
+    let open = OpenStream::new(api, asked, permit);
+    let parts = futures_util::stream::unfold(open, |mut open| async {
+        let part = open.next().await?;
+        Some((Ok::<_, std::convert::Infallible>(part), open))
     });
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),

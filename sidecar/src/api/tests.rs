@@ -1,5 +1,7 @@
 //! What the API says in each phase, and of what retention took.
 
+mod streams;
+
 use std::time::Duration;
 
 use axum::body::Body;

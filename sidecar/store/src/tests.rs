@@ -4,6 +4,7 @@ mod binding;
 mod damage;
 mod damaged_segments;
 mod fixtures;
+mod following;
 mod index;
 mod pages;
 mod phases;

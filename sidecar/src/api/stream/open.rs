@@ -28,7 +28,7 @@ const EVENTS_MAX: usize = 256;
 const PART_MAX_BYTES: usize = 64 * 1024;
 
 /// One stream on its way.
-pub(super) struct Feed {
+pub(super) struct OpenStream {
     api: Arc<Api>,
     asked: Asked,
     head: watch::Receiver<Head>,
@@ -44,7 +44,7 @@ struct Part {
     reached: Seq,
 }
 
-impl Feed {
+impl OpenStream {
     pub(super) fn new(api: Arc<Api>, asked: Asked, permit: OwnedSemaphorePermit) -> Self {
         Self {
             head: api.store.watch_head(),
@@ -150,7 +150,12 @@ fn read(api: &Api, asked: &Asked) -> serde_json::Result<Part> {
             Found::Missing(missing) => {
                 let (first, last) = (missing.first_seq, missing.last_seq);
                 unreadable::log(&format!("seq {first} to {last}: {}", missing.why));
-                frame::event(&mut text, "missing", Some(last), &MissingJson::from(missing))?;
+                frame::event(
+                    &mut text,
+                    "missing",
+                    Some(last),
+                    &MissingJson::from(missing),
+                )?;
             }
         }
     }
