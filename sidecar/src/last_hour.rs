@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slot_adds_up_what_happens_in_it() {
+    async fn an_interval_adds_up_what_happens_in_it() {
         let hour = LastHour::default();
         assert_eq!(hour.figures(), []);
         hour.committed(2, Duration::from_micros(900));

@@ -6,6 +6,7 @@ PANEL_BROKEN_URL  a sidecar with a damaged segment, and with a lane whose table 
 PANEL_SHOTS       a folder for screenshots; none are made without it
 """
 
+import itertools
 import json
 import os
 import pathlib
@@ -17,8 +18,27 @@ from playwright.sync_api import expect, sync_playwright
 GUARD_MS = 60_000
 PHONE = {"width": 360, "height": 740}
 DESKTOP = {"width": 1280, "height": 900}
+NUMBERS = itertools.count()
 
 expect.set_options(timeout=GUARD_MS)
+
+
+def rows(page):
+    return page.locator(".list .row")
+
+
+def row_of(page, seq):
+    return page.locator(f"#row-{seq}")
+
+
+def ready(page):
+    """Waits until the page follows the strand."""
+    expect(page.locator("#link")).to_have_text("live")
+    return page
+
+
+def unique():
+    return f"panel_{next(NUMBERS)}"
 
 
 class Sidecar:
@@ -54,7 +74,9 @@ def broken():
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory):
     fonts = tmp_path_factory.mktemp("fonts") / "fonts.conf"
-    fonts.write_text(f"<fontconfig><dir>{os.environ['CHROMIUM_FONTS']}</dir><cachedir>{fonts.parent}</cachedir></fontconfig>")
+    fonts.write_text(
+        f"<fontconfig><dir>{os.environ['CHROMIUM_FONTS']}</dir><cachedir>{fonts.parent}</cachedir></fontconfig>"
+    )
     environment = {**os.environ, "LD_LIBRARY_PATH": os.environ["CHROMIUM_LIBS"], "FONTCONFIG_FILE": str(fonts)}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(

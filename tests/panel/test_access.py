@@ -14,7 +14,10 @@ def findings(page):
     page.evaluate(pathlib.Path(os.environ["AXE"]).read_text() + ";undefined")
     result = page.evaluate("(tags) => axe.run(document, {runOnly: {type: 'tag', values: tags}})", RULES)
     assert len(result["passes"]) > 15, "axe looked at little"
-    return [(found["id"], [node["html"][:200] + " " + node["failureSummary"] for node in found["nodes"]]) for found in result["violations"]]
+    return [
+        (found["id"], [node["html"][:200] + " " + node["failureSummary"] for node in found["nodes"]])
+        for found in result["violations"]
+    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

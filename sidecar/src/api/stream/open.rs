@@ -65,7 +65,7 @@ impl OpenStream {
             None => frame::beginning(self.asked.after),
             Some(taken) if taken.elapsed() > TAKE_LIMIT => {
                 let message = "the records came faster than this reader took them; come back with Last-Event-ID";
-                self.end(ApiError::new(Code::SlowReader, message))
+                self.end(&ApiError::new(Code::SlowReader, message))
             }
             Some(_) => self.part().await,
         };
@@ -80,7 +80,7 @@ impl OpenStream {
             biased;
             () = shutdown.cancelled() => {
                 let message = "the sidecar is stopping; come back with Last-Event-ID";
-                self.end(ApiError::new(Code::ShuttingDown, message))
+                self.end(&ApiError::new(Code::ShuttingDown, message))
             }
             part = self.records() => part,
         }
@@ -98,7 +98,7 @@ impl OpenStream {
                             return part.text;
                         }
                     }
-                    Err(error) => return self.end(error),
+                    Err(error) => return self.end(&error),
                 }
             }
             let left = HEARTBEAT.saturating_sub(silent_since.elapsed());
@@ -121,11 +121,11 @@ impl OpenStream {
     }
 
     /// The last event says why the stream ends.
-    fn end(&mut self, error: ApiError) -> Vec<u8> {
+    fn end(&mut self, error: &ApiError) -> Vec<u8> {
         self.has_ended = true;
         let mut text = Vec::new();
         // An error of the API can always be written.
-        let _ = frame::event(&mut text, "end", None, &error);
+        let _ = frame::event(&mut text, "end", None, error);
         text
     }
 }
