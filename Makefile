@@ -17,7 +17,7 @@ run-with-supabase: provision build ## Does the same beside a local Supabase (Pos
 toolchain: ## Checks for Rust and a C compiler; installs Debian's compiler when it is missing.
 	@tools/toolchain.sh
 
-provision: ## Installs PostgreSQL 15, PostgREST and strace into a cache where they are missing.
+provision: ## Installs PostgreSQL 15, PostgREST, strace and verifiers of logs into a cache where they are missing.
 	@tools/provision.sh
 
 provision-cluster: ## Installs the programs of a Kubernetes into the cache; ten minutes the first time.

@@ -2,10 +2,10 @@
 # Installs what tests and tools run on into a cache folder. It looks on the system first; what is missing there is
 # unpacked or built in the cache, which needs no root. Tests ask this script for every path.
 #
-#   tools/provision.sh                  PostgreSQL, PostgREST and strace
-#   tools/provision.sh --cluster        the programs of a Kubernetes, and promtool
+#   tools/provision.sh                  PostgreSQL, PostgREST and strace; verifiers of logs
+#   tools/provision.sh --cluster        the programs of a Kubernetes, Prometheus and promtool
 #   tools/provision.sh --browser        Chromium, Playwright and axe-core
-#   tools/provision.sh --where, --where-cluster, --where-browser
+#   tools/provision.sh --where, --where-verifiers, --where-cluster, --where-browser
 #                                       prints their paths as NAME=VALUE; fails when one is missing
 #   tools/provision.sh --cargo-tool NAME          cargo-deny, cargo-machete or cargo-mutants; prints its path
 #
@@ -53,18 +53,22 @@ settle() { # FINISHED_FOLDER NAME
   mv "$1" "$CACHE/$2"
 }
 
-for part in debian npm postgres browser go prometheus kubernetes cargo; do
+for part in debian npm postgres browser go verifiers prometheus kubernetes cargo; do
   # shellcheck source=/dev/null
   . "$HERE/provision/$part.sh"
 done
 
 case "${1:-}" in
-'') provision_postgres ;;
+'')
+  provision_postgres
+  provision_verifiers
+  ;;
 --where) where_postgres ;;
 --cluster) provision_kubernetes ;;
 --where-cluster) where_kubernetes ;;
+--where-verifiers) where_verifiers ;;
 --browser) provision_browser ;;
 --where-browser) where_browser ;;
 --cargo-tool) provision_cargo_tool "${2:-}" ;;
-*) fail "unknown argument '$1'. Known are --where, --cluster, --where-cluster, --browser, --where-browser, --cargo-tool" ;;
+*) fail "unknown argument '$1'. Known are --where, --where-verifiers, --cluster, --where-cluster, --browser, --where-browser, --cargo-tool" ;;
 esac

@@ -48,13 +48,15 @@ pub fn definitions() -> Result<[CustomResourceDefinition; 2]> {
     for (path, bound, value) in BOUNDS {
         schema(&mut integration, path)?.insert((*bound).to_owned(), json!(value));
     }
-    // Tools that read `observedGeneration` would take an integration without a status for one that is done.
-    schema(&mut integration, "status")?
-        .insert("default".to_owned(), json!({"observedGeneration": -1}));
     for rule in rules::all() {
         put(&mut integration, rule)?;
     }
-    let strand = serde_json::to_value(BoboykaStrand::crd())?;
+    let mut strand = serde_json::to_value(BoboykaStrand::crd())?;
+    for definition in [&mut integration, &mut strand] {
+        // Tools that read `observedGeneration` would take an object without a status for one that is done.
+        schema(definition, "status")?
+            .insert("default".to_owned(), json!({"observedGeneration": -1}));
+    }
     Ok([finish(integration)?, finish(strand)?])
 }
 

@@ -109,10 +109,23 @@ pub struct HeadReference {
     pub hash: String,
 }
 
+impl BoboykaStrand {
+    /// The last report of a sidecar; `None` while none has reported.
+    pub fn report(&self) -> Option<&StrandStatus> {
+        let status = self.status.as_ref();
+        status.filter(|status| status.reported_at.is_some())
+    }
+}
+
 /// The last report of the sidecar that holds the strand.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StrandStatus {
+    /// Generation of the specification that the sidecar has seen. If it is lower than `metadata.generation`, the sidecar of the
+    /// pod that holds the strand has not answered the latest change yet, or ended without a last report. -1 until a sidecar has
+    /// reported, so that tools such as kstatus and Argo CD wait for it. Absent after a last report: nobody is left to wait for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
     /// UID of the pod whose sidecar reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_uid: Option<String>,
@@ -175,7 +188,8 @@ pub struct StrandStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// Conditions observed by the sidecar: `SupabaseReachable`, `CredentialsAccepted`, `RetentionEnforced` and
-    /// `ClockInStep`. A condition that does not apply is absent.
+    /// `ClockInStep`; and `Stalled` with a damaged strand, which tools such as kstatus read as failed. A condition that does
+    /// not apply is absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crate::integration::conditions")]
     pub conditions: Vec<Condition>,

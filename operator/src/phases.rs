@@ -56,7 +56,7 @@ impl Evidence {
             problem,
             ..Self::default()
         };
-        let Some(status) = &strand.status else {
+        let Some(status) = strand.report() else {
             return new;
         };
         Self {
@@ -71,8 +71,7 @@ impl Evidence {
 
     /// Whether the strand's sidecar is ready; `strand` is the strand that this shows.
     pub(crate) fn is_ready(&self, strand: &BoboykaStrand) -> bool {
-        let status = strand.status.as_ref();
-        self.report == Report::Fresh && status.is_some_and(|status| status.ready)
+        self.report == Report::Fresh && strand.report().is_some_and(|status| status.ready)
     }
 
     fn is_drained(&self, generation: i64) -> bool {

@@ -29,7 +29,7 @@ export function startLive(types) {
   parts.list = new List("Records, newest first", build, (item) => openRecord(item.seq));
   parts.pause = el("button", { type: "button", "aria-pressed": "false", onclick: toggle }, "Pause");
   parts.type = el("select", { id: "live-type", onchange: filter }, el("option", { value: "" }, "all types"),
-    types.map((type) => el("option", { value: type.record_type }, type.record_type)));
+    [...types.map((type) => type.record_type), "document"].map((name) => el("option", { value: name }, name)));
   parts.text = el("input", { id: "live-text", type: "search", autocomplete: "off", spellcheck: "false",
     placeholder: "bld_001", oninput: filter });
   parts.count = el("p", { class: "hint", id: "live-count" });

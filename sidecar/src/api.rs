@@ -1,5 +1,6 @@
 //! The HTTP API on localhost, and the panel beside it: the routes.
 
+mod access;
 mod body;
 mod cursor;
 mod error;
@@ -10,17 +11,23 @@ mod held;
 mod ingest;
 mod last_hour;
 mod mirror;
+mod moment;
+mod paged;
 mod parameters;
+mod past;
 mod read;
 mod record_types;
 pub(crate) mod requests;
+mod sapixdb;
 mod splitter;
 mod state;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tombstones;
 mod unreadable;
 mod verify;
+mod walks;
 mod wire;
 
 use std::sync::Arc;
@@ -30,6 +37,8 @@ use axum::http::{Method, Uri};
 use axum::middleware;
 use axum::routing::{get, post};
 
+pub use self::access::KeyError;
+pub(crate) use self::access::{Access, ApiKey};
 pub(crate) use self::error::ApiError;
 use self::error::Code;
 pub(crate) use self::last_hour::watch_lag;
@@ -47,14 +56,23 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/v1/boboyka/stream", get(stream::stream))
         .route("/v1/boboyka/record-types", get(record_types::record_types))
         .route("/v1/boboyka/last-hour", get(last_hour::last_hour))
+        .route("/v1/boboyka/counts", get(past::counts))
+        .route("/v1/boboyka/state/{record_type}", get(past::states))
+        .route("/v1/boboyka/state/{record_type}/{key}", get(past::state))
+        .route(
+            "/v1/boboyka/history/{record_type}/{key}",
+            get(past::history),
+        )
         .route("/v1/boboyka/verify", get(verify::verify))
         .route("/v1/boboyka/mirror", get(mirror::status))
         .route("/v1/boboyka/mirror/retry", post(mirror::retry))
+        .route("/", get(read::front))
         .merge(panel::router())
+        .merge(sapixdb::routes())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn_with_state(
-            api.requests.clone(),
+            (api.requests.clone(), api.access.clone()),
             requests::admit,
         ))
         .with_state(api)

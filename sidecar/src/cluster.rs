@@ -93,14 +93,14 @@ impl ClusterWatch {
             namespace,
             &own.integration,
             Trouble::with("watch the integration"),
-            |object| self.adopt_integration(object, &mut unread),
+            |object| self.adopt_integration(&object.data, &mut unread),
         );
         let strand = watch::follow::<BoboykaStrand>(
             client,
             namespace,
             &own.strand,
             Trouble::with("watch the strand's resource"),
-            |object| self.adopt_assignment(object),
+            |object| self.adopt_assignment(object.metadata.generation, &object.data),
         );
         tokio::join!(integration, strand);
     }
@@ -126,8 +126,8 @@ impl ClusterWatch {
         }
     }
 
-    fn adopt_assignment(&self, object: &serde_json::Value) {
-        let read = resource::assignment(object);
+    fn adopt_assignment(&self, generation: Option<i64>, object: &serde_json::Value) {
+        let read = resource::assignment(generation, object);
         self.assignment.send_if_modified(|known| {
             if known.holder_uid != read.holder_uid {
                 let held = read.holder_uid.as_ref() == Some(&self.membership.pod_uid);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use boboyka_crds::{names, quantity};
+use boboyka_tlog::VerifierKey;
 use clap::{Args, Parser, Subcommand};
 
 use crate::log::LogFormat;
@@ -43,13 +44,10 @@ pub struct Cli {
 /// What the program can do besides serving.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Check a strand that no process has open: hash every block again and change nothing. Exits with 0 when the
-    /// chain holds, with 1 when it breaks, with 2 when the data folder can't be read.
-    Verify {
-        /// The data folder.
-        #[arg(long, env = names::DATA_DIR_VARIABLE, default_value = "boboyka-data")]
-        data_dir: PathBuf,
-    },
+    /// Check a strand that no process has open: hash every block again and change nothing. With --proof, check the
+    /// proof of one record instead, without any strand. Exits with 0 when it holds, with 1 when it does not, with 2
+    /// when a folder or file can't be read.
+    Verify(Verify),
     /// Wait until a sidecar on this machine takes records. Exits with 0 once it does, with 1 after the time-out.
     Wait {
         /// The sidecar's health port.
@@ -63,6 +61,47 @@ pub enum Command {
     Drain(Strand),
 }
 
+/// What to check.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The data folder.
+    #[arg(long, env = names::DATA_DIR_VARIABLE, default_value = "boboyka-data")]
+    pub data_dir: PathBuf,
+    /// A .tlog-proof with the record's header in its line `extra`. Needs --policy or --vkey.
+    #[arg(long, requires = "trust")]
+    pub proof: Option<PathBuf>,
+    /// Whom to trust.
+    #[command(flatten)]
+    pub trust: Trust,
+    /// The record itself.
+    #[command(flatten)]
+    pub content: Content,
+}
+
+/// Whom to trust with a log.
+#[derive(Debug, Args)]
+#[group(id = "trust", multiple = false)]
+pub struct Trust {
+    /// File with the logs and witnesses to trust and the quorum, as c2sp.org/tlog-policy has it.
+    #[arg(long, requires = "proof")]
+    pub policy: Option<PathBuf>,
+    /// Verifier key of the log (NAME+ID+BASE64), when no witness is asked for.
+    #[arg(long, requires = "proof")]
+    pub vkey: Option<VerifierKey>,
+}
+
+/// The record that a proof is of.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub struct Content {
+    /// File with the record as JSON: what was posted, or what GET /v1/boboyka/records/{hash} answers.
+    #[arg(long, requires = "proof")]
+    pub record: Option<PathBuf>,
+    /// File with the record as the strand keeps it: canonical MessagePack.
+    #[arg(long, requires = "proof")]
+    pub payload: Option<PathBuf>,
+}
+
 /// How to serve.
 #[derive(Debug, Args)]
 pub struct Serve {
@@ -72,6 +111,10 @@ pub struct Serve {
     /// Address of the API; localhost means both loopback addresses.
     #[arg(long, env = "BOBOYKA_LISTEN", default_value = "localhost:7475")]
     pub listen: ListenAddress,
+    /// File with the key that callers must show as `Authorization: Bearer KEY`. Without it, everybody who reaches the
+    /// API may use it. The file is read again whenever it changes.
+    #[arg(long, env = "BOBOYKA_API_KEY_FILE")]
+    pub api_key_file: Option<PathBuf>,
     /// Seconds after the signal to end during which the sidecar goes on until Supabase has everything.
     #[arg(long, env = names::DRAIN_SECONDS_VARIABLE, default_value_t = 0)]
     pub drain_seconds: u64,

@@ -4,6 +4,8 @@
 //! ends them all with one signal. Handlers and lanes never call each other: they meet in the store.
 
 mod api;
+mod api_key;
+pub mod audit;
 mod cluster;
 pub mod command;
 pub mod config;
@@ -23,6 +25,7 @@ mod standalone;
 mod trouble;
 mod upkeep;
 
+pub use api::KeyError;
 #[doc(hidden)]
 pub use api::fuzzing;
 pub use process::RunError;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use boboyka_sidecar::config::{Cli, Command, Serve};
+use boboyka_sidecar::config::{Cli, Command, Serve, Verify};
 use boboyka_sidecar::{ListenAddress, RunError, command, log};
 use boboyka_store::{causes, verify_offline};
 use clap::Parser;
@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     let code = match cli.command {
         None => ended(serve(cli.serve)),
         Some(Command::Drain(strand)) => ended(within_runtime(command::drain(strand))),
-        Some(Command::Verify { data_dir }) => verify(&data_dir),
+        Some(Command::Verify(what)) => verify(&what),
         Some(Command::Wait { observe, timeout }) => wait(&observe, timeout),
     };
     log::flush();
@@ -76,13 +76,32 @@ fn wait(observe: &ListenAddress, timeout: Duration) -> ExitCode {
     }
 }
 
-fn verify(data_dir: &Path) -> ExitCode {
+fn verify(what: &Verify) -> ExitCode {
+    let Some(proof) = &what.proof else {
+        return verify_strand(&what.data_dir);
+    };
+    match command::verify_proof(proof, &what.trust, &what.content) {
+        Ok(proven) => {
+            say(&proven.to_string());
+            ExitCode::SUCCESS
+        }
+        Err(error) if error.is_verdict() => {
+            say(&format!("DOES NOT HOLD: {error}"));
+            ExitCode::FAILURE
+        }
+        Err(error) => unreadable(&error.to_string()),
+    }
+}
+
+fn unreadable(error: &str) -> ExitCode {
+    log::say(&format!("boboyka-sidecar verify: {error}"));
+    ExitCode::from(2)
+}
+
+fn verify_strand(data_dir: &Path) -> ExitCode {
     let verdict = match verify_offline(data_dir, |_| ControlFlow::Continue(())) {
         Ok(verdict) => verdict,
-        Err(error) => {
-            log::say(&format!("boboyka-sidecar verify: {}", causes(&error)));
-            return ExitCode::from(2);
-        }
+        Err(error) => return unreadable(&causes(&error)),
     };
     if let (Some(seq), Some(reason)) = (verdict.broken_seq, verdict.reason) {
         say(&format!("BROKEN at seq {seq}: {reason}"));

@@ -72,14 +72,17 @@ const HEADERS: [(HeaderName, &str); 6] = [
     ),
 ];
 
-/// The routes of the panel.
+/// The page itself.
+pub(crate) fn front() -> Response {
+    file("index.html")
+}
+
+/// The route of what the page needs.
 pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    Router::new()
-        .route("/", get(|| async { file("index.html") }))
-        .route(
-            "/panel/{file}",
-            get(|Path(name): Path<String>| async move { file(&name) }),
-        )
+    Router::new().route(
+        "/panel/{file}",
+        get(|Path(name): Path<String>| async move { file(&name) }),
+    )
 }
 
 fn file(name: &str) -> Response {

@@ -6,7 +6,7 @@ use boboyka_mirror::SupabaseSource;
 use boboyka_store::{OpenError, Options, Store, causes};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::Api;
+use crate::api::{Access, Api, KeyError};
 use crate::config::{self, Strand};
 use crate::health;
 use crate::server::listen::{ListenAddress, Listeners};
@@ -31,6 +31,9 @@ pub enum RunError {
     /// The environment names only a part of its place in a cluster.
     #[error("the environment is incomplete")]
     Membership(#[from] config::HalfMember),
+    /// The file with the API's key has none.
+    #[error("could not read the key of the API (--api-key-file)")]
+    ApiKey(#[from] KeyError),
     /// A signal ended it before it had mirrored everything.
     #[error(
         "a signal ended the sidecar before it had mirrored everything; start it again to go on"
@@ -86,14 +89,12 @@ pub(crate) async fn serve_health(
     strand: &Strand,
     store: &Store,
     upkeep: &mut Upkeep,
+    access: Access,
     shutdown: &CancellationToken,
 ) -> Result<Arc<Api>, RunError> {
     let listeners = listen(&strand.observe).await?;
-    let api = Arc::new(Api::new(
-        store.clone(),
-        upkeep.mirror.clone(),
-        shutdown.clone(),
-    ));
+    let (mirror, end) = (upkeep.mirror.clone(), shutdown.clone());
+    let api = Arc::new(Api::new(store.clone(), mirror, access, end));
     let router = health::router(Arc::clone(&api));
     upkeep.spawn(server::serve(
         listeners,

@@ -151,7 +151,10 @@ impl Reporter {
             .await?;
         let before = self.conditions.as_ref().unwrap_or(&assignment.conditions);
         let own = &self.cluster.membership.pod_uid;
-        Some(status::status(&snapshot, own, Timestamp::now(), before))
+        // The operator changes the specification once the pod is gone, and nobody is left to answer that.
+        let generation = assignment.generation.filter(|_| running);
+        let now = Timestamp::now();
+        Some(status::status(&snapshot, own, generation, now, before))
     }
 
     async fn send(&self, client: Client, status: &StrandStatus) -> Result<(), String> {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::edge::{self, EdgeState, Fault};
 use crate::process::{GUARD, Process, free_address, wait_until};
+use crate::provisioned::tools;
 
 /// Signs the two tokens below (HS256), as a Supabase project's secret does.
 const JWT_SECRET: &str = "a-secret-of-at-least-32-characters!!";
@@ -342,28 +343,6 @@ fn psql_command(tools: &HashMap<String, String>, address: SocketAddr, sql: &str)
     command.args(["-U", "postgres", "-d", "postgres", "-c", sql]);
     command.args(["-p", &address.port().to_string()]);
     command
-}
-
-/// Where the tools are, as `provision.sh` tells.
-fn tools() -> &'static HashMap<String, String> {
-    static TOOLS: OnceLock<HashMap<String, String>> = OnceLock::new();
-    TOOLS.get_or_init(|| {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tools/provision.sh");
-        let output = Command::new("bash")
-            .args([script, "--where"])
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        let text = String::from_utf8(output.stdout).unwrap();
-        let pairs = text.lines().filter_map(|line| line.split_once('='));
-        pairs
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect()
-    })
 }
 
 /// Lets the unprivileged user in.

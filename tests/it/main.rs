@@ -7,6 +7,7 @@
     reason = "a test that panics says where"
 )]
 
+mod audit;
 mod bounds;
 mod clients;
 mod durability;
@@ -22,6 +23,7 @@ mod mirror_rows;
 mod observers;
 mod page;
 mod panel;
+mod past;
 mod phases;
 mod purity;
 mod refusals;
@@ -29,4 +31,5 @@ mod retention;
 mod secrecy;
 mod stream;
 mod units;
+mod verifiers;
 mod words;

@@ -51,6 +51,20 @@ fn the_strand_knows_no_runtime_no_client_and_no_engine() {
 }
 
 #[test]
+fn the_formats_of_logs_know_no_strand_no_runtime_and_no_client() {
+    let foreign = [
+        "tokio",
+        "hyper",
+        "reqwest",
+        "kube",
+        "sled",
+        "serde",
+        "boboyka-strand",
+    ];
+    check("boboyka-tlog", ALL, "sha2", &foreign);
+}
+
+#[test]
 fn the_store_knows_no_http_no_client_and_no_runtime() {
     let foreign = [
         "axum",

@@ -3,18 +3,9 @@
 
 KUBERNETES_VERSION=v1.36.3
 HELM_VERSION=v4.3.1
-GO_FLAGS="-trimpath -buildvcs=false"
 DEBIAN_NAME=cluster-debian
 DEBIAN_PACKAGES=(etcd-server containerd runc containernetworking-plugins nftables)
 KUBERNETES_TOOLS=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl)
-
-# The folder of a module's programs. Another go.sum or other flags give another folder; which Go builds them does not
-# matter to a test, so machines with different ones share a cache.
-built_folder() { # MODULE LINKER_FLAGS
-  local key
-  key=$( (cat "$HERE/$1/go.mod" "$HERE/$1/go.sum"; echo "$GO_FLAGS $2") | sha256sum | cut -c1-16)
-  printf '%s/%s-%s' "$CACHE" "$1" "$key"
-}
 
 kubernetes_linker_flags() {
   local package=k8s.io/component-base/version
@@ -52,33 +43,19 @@ find_debian() {
     [ -x "$bin/containerd-shim-runc-v2" ] && [ -x "$cni/bridge" ] && [ -x "$cni/host-local" ] && [ -x "$cni/loopback" ]
 }
 
-build_go() { # MODULE LINKER_FLAGS FOLDER
-  local name=${3##*/} begun=$SECONDS
-  local work=$CACHE/unpacking/$name
-  provision_go
-  say "building $1 into $3 with $("$GO" env GOVERSION); on two cores this takes about ten minutes the first time"
-  rm -rf "$work"
-  mkdir -p "$work"
-  (cd "$HERE/$1" && GOTOOLCHAIN=local GOFLAGS=$GO_FLAGS CGO_ENABLED=0 \
-    "$GO" build -p "$(nproc)" -ldflags "$2" -o "$work/" tool) >&2 ||
-    fail "could not build $1. Is the Go module proxy reachable, and are there 8 GB of free disk?"
-  settle "$work" "$name"
-  say "built $1 in $((SECONDS - begun)) s"
-}
-
 provision_kubernetes() {
   lock lock-cluster 3600
   find_debian || unpack_debian "$DEBIAN_NAME" "${DEBIAN_PACKAGES[@]}"
   find_debian || fail "a program in $DEBIAN_ROOT does not run. Delete the folder and run again"
-  find_kubernetes || build_go kubernetes "$(kubernetes_linker_flags)" "$KUBERNETES_BIN"
+  find_kubernetes || build_go kubernetes "$(kubernetes_linker_flags)" "$KUBERNETES_BIN" tool "this takes about ten minutes"
   find_kubernetes || fail "a program in $KUBERNETES_BIN does not run. Try $KUBERNETES_BIN/kubelet --version"
-  find_helm || build_go helm "$(helm_linker_flags)" "$HELM_BIN"
+  find_helm || build_go helm "$(helm_linker_flags)" "$HELM_BIN" tool "this takes a minute"
   find_helm || fail "helm was built but does not run. Try $HELM_BIN/helm version"
-  get_promtool
+  get_prometheus
   say "found $DEBIAN_ROOT, $KUBERNETES_BIN, $HELM_BIN, $PROMTOOL"
 }
 
 where_kubernetes() {
-  find_debian && find_kubernetes && find_helm && find_promtool || fail "a program of Kubernetes is missing. Run 'make provision-cluster'"
-  printf '%s=%s\n' DEBIAN_ROOT "$DEBIAN_ROOT" DEBIAN_LIBS "$DEBIAN_LIBS" KUBERNETES_BIN "$KUBERNETES_BIN" HELM_BIN "$HELM_BIN" PROMTOOL "$PROMTOOL"
+  find_debian && find_kubernetes && find_helm && find_prometheus || fail "a program of Kubernetes is missing. Run 'make provision-cluster'"
+  printf '%s=%s\n' DEBIAN_ROOT "$DEBIAN_ROOT" DEBIAN_LIBS "$DEBIAN_LIBS" KUBERNETES_BIN "$KUBERNETES_BIN" HELM_BIN "$HELM_BIN" PROMETHEUS "$PROMETHEUS" PROMTOOL "$PROMTOOL"
 }

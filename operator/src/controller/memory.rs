@@ -90,8 +90,7 @@ impl Memory {
     /// Remembers the newest heads, and when each is to be stored for later leaders: spread, not all at once.
     fn note_heads(&mut self, seen: &Seen, now: Instant) {
         for strand in &seen.strands {
-            let status = strand.status.as_ref();
-            let head = status.and_then(|status| status.head.clone());
+            let head = strand.report().and_then(|status| status.head.clone());
             let (Some(uid), Some(head)) = (strand.uid(), head) else {
                 continue;
             };
@@ -117,6 +116,7 @@ mod tests {
         let mut strand = BoboykaStrand::new("i-0", BoboykaStrandSpec::default());
         strand.metadata.uid = Some("s-1".to_owned());
         strand.status = Some(StrandStatus {
+            reported_at: Some(crate::clock::now()),
             head: Some(HeadReference {
                 seq,
                 hash: seq.to_string(),

@@ -33,7 +33,7 @@ impl Reports {
         let mut before = std::mem::take(&mut self.0);
         let reports = strands.iter().filter_map(|strand| {
             let name = strand.name_any();
-            let at = strand.status.as_ref()?.reported_at.clone()?;
+            let at = strand.report()?.reported_at.clone()?;
             let since = match before.remove(&name) {
                 Some(report) if report.at == at => report.since,
                 Some(_) => Some(now.instant),

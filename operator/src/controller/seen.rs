@@ -69,7 +69,7 @@ impl Seen {
 
 /// Whether the strand's holder has reported lately.
 fn is_fresh(strand: &BoboykaStrand, before: &IntegrationStatus, age: Option<Duration>) -> bool {
-    let (Some(status), Some(holder)) = (&strand.status, &strand.spec.holder) else {
+    let (Some(status), Some(holder)) = (strand.report(), &strand.spec.holder) else {
         return false;
     };
     let interval = before.report_interval_seconds.unwrap_or(INTERVAL_MIN);

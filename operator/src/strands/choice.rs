@@ -38,7 +38,7 @@ pub(crate) fn choose(
     let free = strands.filter(|strand| is_free(strand, requester, candidates));
     let mut free: Vec<_> = free.collect();
     free.sort_by_cached_key(|strand| {
-        let backlog = strand.status.as_ref().map_or(0, |status| status.backlog);
+        let backlog = strand.report().map_or(0, |status| status.backlog);
         let others = requester.workload.is_none() || strand.spec.workload != requester.workload;
         let made = strand.metadata.creation_timestamp.as_ref();
         (
@@ -173,6 +173,7 @@ mod tests {
         assert_eq!(chosen(&any, &strands, &[], &["i-b", "i-c"]), "new");
         let mut behind = strand("i-d", 9, None, None);
         Arc::make_mut(&mut behind).status = Some(StrandStatus {
+            reported_at: Some(Time(Timestamp::UNIX_EPOCH)),
             backlog: 7,
             ..StrandStatus::default()
         });

@@ -77,7 +77,7 @@ enum Continuity {
 /// # Errors
 /// [`ChainProblem`]: what does not hold.
 pub(crate) fn check(strand: &BoboykaStrand) -> Result<(), ChainProblem> {
-    let Some(status) = &strand.status else {
+    let Some(status) = strand.report() else {
         return Ok(());
     };
     if let Some(seen) = &strand.spec.witnessed
@@ -123,17 +123,17 @@ pub(crate) fn check_claim(
 
 /// Whether the strand, by its own last report, still has the block that the operator stored, or nothing was stored yet.
 pub(crate) fn is_proven(strand: &BoboykaStrand) -> bool {
-    match (&strand.spec.witnessed, &strand.status) {
+    match (&strand.spec.witnessed, strand.report()) {
         (Some(stored), Some(status)) => compare(stored, status) == Continuity::Confirmed,
         (Some(_), None) => false,
-        (None, status) => status.as_ref().is_none_or(|status| status.records == 0),
+        (None, status) => status.is_none_or(|status| status.records == 0),
     }
 }
 
 /// The newest head that the operator can vouch for: the stored one, or the reported one if the strand followed from it.
 pub(crate) fn newest(strand: &BoboykaStrand) -> Option<HeadReference> {
     let stored = strand.spec.witnessed.as_ref();
-    let status = strand.status.as_ref();
+    let status = strand.report();
     let reported = status.and_then(|status| status.head.as_ref());
     match (stored, status, reported) {
         (None, _, reported) => reported.filter(|head| head.seq > 0).cloned(),
@@ -156,7 +156,7 @@ pub(crate) fn head_to_store(
     is_due: bool,
 ) -> Option<HeadReference> {
     let stored = strand.spec.witnessed.as_ref();
-    if let (Some(seen), Some(status)) = (seen, &strand.status)
+    if let (Some(seen), Some(status)) = (seen, strand.report())
         && matches!(compare(seen, status), Continuity::Problem(_))
         && stored.is_none_or(|stored| stored.seq < seen.seq)
     {
@@ -198,6 +198,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::clock;
 
     fn head(seq: i64, hash: &str) -> HeadReference {
         HeadReference {
@@ -218,6 +219,7 @@ mod tests {
         };
         let mut strand = BoboykaStrand::new("i-0", spec);
         strand.status = Some(StrandStatus {
+            reported_at: Some(clock::now()),
             head: reported,
             witnessed: answer,
             ..StrandStatus::default()

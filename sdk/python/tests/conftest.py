@@ -68,22 +68,37 @@ def answers(url: str) -> bool:
 class Sidecar:
     """The real sidecar, with a data folder of its own."""
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
+    BINARY = BINARIES / "boboyka-sidecar"
+
+    def __init__(self, folder: Path, port: int | None = None, more: list[str] | None = None) -> None:
         self._folder = folder
+        self._more = more or []
         self._ports = (port or free_port(), free_port())
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"http://127.0.0.1:{self._ports[0]}"
         self.start()
 
     def start(self) -> None:
-        binary = BINARIES / "boboyka-sidecar"
+        binary = self.BINARY
         assert binary.exists(), "the sidecar is not built: run `make build`, or `make test`"
         listen, observe = (f"127.0.0.1:{port}" for port in self._ports)
-        command = [binary, "--data-dir", self._folder / "data", "--listen", listen, "--observe", observe]
+        command = [
+            binary,
+            "--data-dir",
+            self._folder / "data",
+            "--listen",
+            listen,
+            "--observe",
+            observe,
+            *self._more,
+        ]
         kept = {name: value for name, value in os.environ.items() if not name.startswith("BOBOYKA_")}
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, env=kept, stdout=log, stderr=log)
         wait_until(lambda: answers(f"http://{observe}/ready"), "the sidecar")
+
+    def log(self) -> str:
+        return (self._folder / "log").read_text()
 
     def kill_9(self) -> None:
         assert self._process is not None

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use boboyka_store::{ReadError, Store, View, causes, now_ms};
-use boboyka_strand::{PerType, RecordType, Seq};
+use boboyka_strand::{RecordType, Seq};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -34,7 +34,8 @@ struct Inner {
     store: Store,
     settings: watch::Receiver<Settings>,
     configured: watch::Receiver<Configured>,
-    lanes: PerType<LaneHandle>,
+    /// One for each type that has a table, in the page's order.
+    lanes: Vec<LaneHandle>,
 }
 
 /// The outside of a lane.
@@ -57,7 +58,7 @@ impl Mirror {
         let (source, configured) = SourceWatch::new(source);
         let mut tasks = JoinSet::new();
         let view = store.view();
-        let lanes = PerType::from_fn(|record_type| {
+        let lanes = RecordType::MIRRORED.map(|record_type| {
             let passed = view.marks[record_type].seq;
             let (shown, _) = watch::channel(LaneView {
                 passed,
@@ -89,7 +90,7 @@ impl Mirror {
             store,
             settings,
             configured,
-            lanes,
+            lanes: lanes.into(),
         }));
         (mirror, tokio::spawn(supervise(tasks)))
     }
@@ -120,7 +121,10 @@ impl Mirror {
     /// What became of a record, waiting for it at most the acknowledgement's time-out, and not at all
     /// when the lane can't be in time.
     pub async fn outcome(&self, record_type: RecordType, seq: Seq) -> Outcome {
-        let lane = &self.lane(record_type).view;
+        let Some(lane) = self.lane(record_type) else {
+            return Outcome::Disabled;
+        };
+        let lane = &lane.view;
         let deadline = Instant::now() + self.0.settings.borrow().ack_timeout;
         let strand = self.0.store.view();
         let may_come = strand.phase.is_some() && self.mirrors(&strand, seq);
@@ -138,8 +142,11 @@ impl Mirror {
 
     /// What became of a record, as known now.
     pub fn outcome_now(&self, record_type: RecordType, seq: Seq) -> Outcome {
+        let Some(lane) = self.lane(record_type) else {
+            return Outcome::Disabled;
+        };
         let (passed, reason, is_hanging) = {
-            let view = self.lane(record_type).view.borrow();
+            let view = lane.view.borrow();
             (view.passed, view.reason.clone(), view.is_hanging)
         };
         if passed >= seq {
@@ -198,7 +205,7 @@ impl Mirror {
     /// How the lanes are doing as the strand stands in a view, in the page's order of types, without dead
     /// letters: cheap enough for every scrape.
     pub fn lanes(&self, view: &View) -> Vec<LaneStatus> {
-        let lanes = self.0.lanes.values();
+        let lanes = self.0.lanes.iter();
         lanes.map(|lane| Self::status(lane, view)).collect()
     }
 
@@ -215,9 +222,10 @@ impl Mirror {
         Ok(lanes)
     }
 
-    /// What a lane counts since the process started, for the metrics.
-    pub fn counters(&self, record_type: RecordType) -> &LaneCounters {
-        &self.lane(record_type).counters
+    /// What the lanes count since the process started, for the metrics.
+    pub fn counters(&self) -> impl Iterator<Item = (RecordType, &LaneCounters)> {
+        let lanes = self.0.lanes.iter();
+        lanes.map(|lane| (lane.record_type, &*lane.counters))
     }
 
     /// Wakes one lane or all, whatever they wait for, and sends their dead letters again.
@@ -228,7 +236,7 @@ impl Mirror {
         let chosen = self
             .0
             .lanes
-            .values()
+            .iter()
             .filter(|l| lane.is_none_or(|ty| ty == l.record_type));
         let deadline = tokio::time::Instant::now() + RETRY_MAX;
         let mut replies = Vec::new();
@@ -255,8 +263,10 @@ impl Mirror {
         Ok(total)
     }
 
-    fn lane(&self, record_type: RecordType) -> &LaneHandle {
-        &self.0.lanes[record_type]
+    /// The lane of a type, if that is mirrored.
+    fn lane(&self, record_type: RecordType) -> Option<&LaneHandle> {
+        let mut lanes = self.0.lanes.iter();
+        lanes.find(|lane| lane.record_type == record_type)
     }
 
     fn status(lane: &LaneHandle, strand: &View) -> LaneStatus {

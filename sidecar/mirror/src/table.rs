@@ -115,7 +115,8 @@ impl Layout {
             table: settings
                 .table
                 .as_deref()
-                .unwrap_or(record_type.table())
+                .or(record_type.table())
+                .unwrap_or_default()
                 .into(),
             mode: settings.mode,
             key,

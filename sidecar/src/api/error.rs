@@ -3,7 +3,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use boboyka_store::{KeyConflict, ReadError, WriteError, causes};
+use boboyka_store::{KeyConflict, MomentError, ReadError, WriteError, causes};
 use boboyka_strand::RecordError;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -38,6 +38,7 @@ codes! {
     BadParameter: BAD_REQUEST, "bad_parameter", "bad parameter";
     BodyCutShort: BAD_REQUEST, "body_cut_short", "body cut short";
     BodyTimeout: REQUEST_TIMEOUT, "body_timeout", "body timeout";
+    CatchingUp: SERVICE_UNAVAILABLE, "catching_up", "catching up";
     DiskFull: INSUFFICIENT_STORAGE, "disk_full", "disk full";
     DuplicateField: UNPROCESSABLE_ENTITY, "duplicate_field", "duplicate field";
     ForbiddenHost: FORBIDDEN, "forbidden_host", "forbidden";
@@ -54,21 +55,26 @@ codes! {
     MirrorDisabled: CONFLICT, "mirror_disabled", "mirror disabled";
     MissingField: UNPROCESSABLE_ENTITY, "missing_field", "missing field";
     NotAnObject: UNPROCESSABLE_ENTITY, "not_an_object", "not an object";
+    NotDeleted: CONFLICT, "not_deleted", "not deleted";
     NotFound: NOT_FOUND, "not_found", "not found";
+    NotSupported: NOT_IMPLEMENTED, "not_supported", "not supported";
     NulInText: UNPROCESSABLE_ENTITY, "nul_in_text", "NUL in text";
     NumberNotKept: UNPROCESSABLE_ENTITY, "number_not_kept", "number can't be kept";
     Pruned: GONE, "pruned", "pruned";
     QueueFull: TOO_MANY_REQUESTS, "queue_full", "queue full";
     ReservedField: UNPROCESSABLE_ENTITY, "reserved_field", "reserved field";
+    ScanTooLong: UNPROCESSABLE_ENTITY, "scan_too_long", "scan too long";
     ShuttingDown: SERVICE_UNAVAILABLE, "shutting_down", "shutting down";
     SlowReader: REQUEST_TIMEOUT, "slow_reader", "slow reader";
     StorePoisoned: SERVICE_UNAVAILABLE, "store_poisoned", "store poisoned";
+    StreamBusy: TOO_MANY_REQUESTS, "stream_busy", "too many streams";
     StrandDamaged: INTERNAL_SERVER_ERROR, "strand_damaged", "strand damaged";
-    StreamsBusy: TOO_MANY_REQUESTS, "streams_busy", "too many streams";
     TargetTooLong: URI_TOO_LONG, "target_too_long", "request target too long";
     TooDeep: UNPROCESSABLE_ENTITY, "too_deep", "nested too deep";
     TooLarge: PAYLOAD_TOO_LARGE, "too_large", "too large";
+    Unauthorized: UNAUTHORIZED, "unauthorized", "unauthorized";
     UnknownRecordType: UNPROCESSABLE_ENTITY, "unknown_record_type", "unknown record type";
+    VersionsNotReady: SERVICE_UNAVAILABLE, "versions_not_ready", "versions not ready";
     VerifyBusy: TOO_MANY_REQUESTS, "verify_busy", "verification busy";
     UnsupportedMediaType: UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "unsupported media type";
 }
@@ -128,6 +134,10 @@ impl ApiError {
         Self::new(Code::NotFound, message)
     }
 
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.code == Code::NotFound
+    }
+
     /// An error of the HTTP parser, by the status of its answer; `None` if the parser does not use the
     /// status.
     pub(crate) fn unparsed(status: u16) -> Option<Self> {
@@ -166,6 +176,12 @@ impl IntoResponse for ApiError {
             let seconds = HeaderValue::from_static(RETRY_AFTER_S);
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
         }
+        if status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer");
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, scheme);
+        }
         response
     }
 }
@@ -181,7 +197,10 @@ impl From<RecordError> for ApiError {
             RecordError::TooDeep { .. } => Code::TooDeep,
             RecordError::DuplicateKey { .. } => Code::DuplicateField,
             RecordError::Number { .. } => Code::NumberNotKept,
-            RecordError::Reserved | RecordError::ReservedAgent => Code::ReservedField,
+            RecordError::Reserved
+            | RecordError::ReservedKey { .. }
+            | RecordError::ReservedAgent => Code::ReservedField,
+            RecordError::Collection => Code::BadParameter,
             RecordError::TooLarge { .. } => Code::TooLarge,
         };
         let field = match (&error, error.field()) {
@@ -234,6 +253,9 @@ impl From<ReadError> for ApiError {
         ) {
             return Self::new(Code::Lost, error.to_string());
         }
+        if matches!(error, ReadError::NotReady { .. }) {
+            return Self::new(Code::VersionsNotReady, error.to_string());
+        }
         unreadable::log(&causes(&error));
         match &error {
             ReadError::Damaged { .. } => Self::new(
@@ -242,10 +264,25 @@ impl From<ReadError> for ApiError {
             ),
             ReadError::Io { .. }
             | ReadError::Lost { .. }
+            | ReadError::NotReady { .. }
             | ReadError::PerhapsLost { .. }
             | ReadError::Pruned { .. }
             | ReadError::Tail(_) => Self::internal(),
         }
+    }
+}
+
+impl From<MomentError> for ApiError {
+    fn from(error: MomentError) -> Self {
+        let message = format!("as_of {error}");
+        let refusal = match error {
+            MomentError::Future { .. } | MomentError::Beyond { .. } | MomentError::Zero => {
+                Self::new(Code::BadParameter, message)
+            }
+            MomentError::Unknown => Self::not_found(message),
+            MomentError::Read(error) => error.into(),
+        };
+        refusal.about("as_of")
     }
 }
 

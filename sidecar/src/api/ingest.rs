@@ -19,7 +19,7 @@ use super::state::Api;
 use super::wire::{IngestRequest, Receipt};
 
 /// The longest body of one record: its JSON may be longer than its `MessagePack`, escapes most of all.
-const INGEST_MAX_BYTES: usize = 4 * 1024 * 1024;
+pub(super) const INGEST_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// The longest body of a batch.
 const BATCH_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// The most records of a batch.
@@ -169,7 +169,7 @@ fn is_replayed(answer: &AppendAnswer) -> bool {
     answer.is_ok_and(|appended| appended.replayed)
 }
 
-fn say_replayed(response: &mut Response) {
+pub(super) fn say_replayed(response: &mut Response) {
     let yes = HeaderValue::from_static("true");
     response.headers_mut().insert("idempotency-replayed", yes);
 }
@@ -183,7 +183,7 @@ async fn wait_for_lanes(api: &Api, appended: &[AppendAnswer]) {
             .filter(move |one| one.record_type == lane);
         taken.map(|one| one.seq).max().map(|seq| (lane, seq))
     };
-    let waits = RecordType::ALL
+    let waits = RecordType::MIRRORED
         .into_iter()
         .filter_map(last)
         .map(|(lane, seq)| api.mirror.outcome(lane, seq));
@@ -237,6 +237,13 @@ pub(super) fn parse(text: &[u8]) -> Result<Posted<'_>, ApiError> {
     let record_type: RecordType = request.record_type.parse().map_err(|error| {
         ApiError::new(Code::UnknownRecordType, format!("record_type {error}")).about("record_type")
     })?;
+    if record_type == RecordType::Document {
+        return Err(ApiError::new(
+            Code::UnknownRecordType,
+            "record_type document is written to its collection: POST /v1/agents/{collection}/records/json",
+        )
+        .about("record_type"));
+    }
     if let Some(key) = &request.idempotency_key {
         check_key(key, "idempotency_key")?;
     }
@@ -246,7 +253,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Posted<'_>, ApiError> {
     })
 }
 
-fn header_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
+pub(super) fn header_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     let key = headers::single(headers, KEY_HEADER)?;
     key.map_or(Ok(()), |key| check_key(key, KEY_HEADER))?;
     Ok(key)

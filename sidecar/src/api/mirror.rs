@@ -44,7 +44,7 @@ pub(super) async fn retry(
     parameters.only(&["lane"])?;
     let lane: Option<RecordType> = parameters
         .get("lane")
-        .map(|name| name.parse().map_err(|_| bad_lane()))
+        .map(|name| lane_named(name).ok_or_else(bad_lane))
         .transpose()?;
     let report = api.mirror.retry(lane).await.map_err(not_retried)?;
     Ok(axum::Json(RetryJson::from(report)).into_response())
@@ -59,7 +59,12 @@ fn not_retried(error: RetryError) -> ApiError {
     ApiError::new(code, error.to_string())
 }
 
+fn lane_named(name: &str) -> Option<RecordType> {
+    let mut lanes = RecordType::MIRRORED.into_iter();
+    lanes.find(|lane| lane.name() == name)
+}
+
 fn bad_lane() -> ApiError {
-    let names = RecordType::ALL.map(RecordType::name).join(", ");
+    let names = RecordType::MIRRORED.map(RecordType::name).join(", ");
     ApiError::parameter("lane", &format!("must be one of {names}"))
 }

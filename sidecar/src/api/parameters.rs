@@ -9,6 +9,13 @@ use boboyka_strand::{Hash, RecordType, Seq};
 
 use super::error::{ApiError, Code};
 
+const NOT_UTF8: &str = "must be UTF-8, percent-encoded";
+
+const LIMIT_DEFAULT: usize = 50;
+const LIMIT_MAX: usize = 1_000;
+/// Length of the records of a page as `MessagePack`, unless its first record is longer.
+pub(super) const PAGE_MAX_BYTES: usize = 4 * 1024 * 1024;
+
 /// The parameters of the query. None comes twice.
 #[derive(Debug, Default)]
 pub(super) struct Parameters(BTreeMap<String, String>);
@@ -28,8 +35,17 @@ impl Parameters {
         known.transpose()
     }
 
-    /// Whether the request asks for the records themselves.
-    pub(super) fn include_data(&self) -> Result<bool, ApiError> {
+    /// How many elements a page has at most.
+    pub(super) fn limit(&self) -> Result<usize, ApiError> {
+        self.get("limit").map_or(Ok(LIMIT_DEFAULT), |text| {
+            let limit = text.parse().ok();
+            let limit = limit.filter(|limit| (1..=LIMIT_MAX).contains(limit));
+            limit.ok_or_else(|| ApiError::parameter("limit", "must be 1 to 1000"))
+        })
+    }
+
+    /// Whether the elements of a page have their records.
+    pub(super) fn with_data(&self) -> Result<bool, ApiError> {
         match self.get("include") {
             None => Ok(false),
             Some("data") => Ok(true),
@@ -65,6 +81,59 @@ impl<S: Sync> FromRequestParts<S> for Parameters {
             };
         }
         Ok(Self(parameters))
+    }
+}
+
+/// Milliseconds; also as `1747000000000.0`, which is how programs print a float.
+pub(super) fn milliseconds(text: &str) -> Option<u64> {
+    let float = || text.parse::<f64>().ok();
+    let whole = text.parse().ok();
+    whole.or_else(|| float()?.to_string().parse().ok())
+}
+
+/// The record type in the path, which has keys.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeyedType(pub(super) RecordType);
+
+impl KeyedType {
+    fn named(name: &str) -> Result<Self, ApiError> {
+        let known: Result<RecordType, _> = name.parse();
+        let kind = known.map_err(|error| ApiError::parameter("record_type", &error.to_string()))?;
+        match kind.key() {
+            Some(_) => Ok(Self(kind)),
+            None => Err(ApiError::parameter(
+                "record_type",
+                "has no keys: an audit_log record tells an event, not a state; GET /v1/boboyka/events has them",
+            )),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for KeyedType {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        let Path(name) = path.map_err(|_| ApiError::parameter("record_type", NOT_UTF8))?;
+        Self::named(&name)
+    }
+}
+
+/// A record type and a key of it in the path.
+#[derive(Clone, Debug)]
+pub(super) struct Key {
+    pub(super) record_type: RecordType,
+    pub(super) key: String,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Key {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Path((name, key)) = path.map_err(|_| ApiError::parameter("key", NOT_UTF8))?;
+        let KeyedType(record_type) = KeyedType::named(&name)?;
+        Ok(Self { record_type, key })
     }
 }
 

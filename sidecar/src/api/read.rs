@@ -3,33 +3,45 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use boboyka_crds::Phase;
 use boboyka_store::{PageQuery, now_ms};
-use boboyka_strand::{RecordType, Seq};
+use boboyka_strand::{Head, RecordType, Seq};
 
 use super::cursor;
 use super::error::ApiError;
-use super::held;
-use super::parameters::{Parameters, RecordName};
+use super::moment;
+use super::paged;
+use super::parameters::{self, PAGE_MAX_BYTES, Parameters, RecordName};
 use super::state::Api;
 use super::unreadable;
 use super::wire::{
-    ClockJson, Event, EventCounts, Events, MissingJson, RecordView, Status, StrandStatus,
+    ClockJson, Event, EventCounts, Events, Greeting, MissingJson, RecordView, Status, StrandStatus,
     lane_statuses,
 };
-
-const JSON: &str = "application/json";
-const LIMIT_DEFAULT: usize = 50;
-const LIMIT_MAX: usize = 1_000;
-/// Length of the records of a page as `MessagePack`, unless its first record is longer.
-const PAGE_MAX_BYTES: usize = 4 * 1024 * 1024;
+use crate::panel;
 
 /// The page's text for phase 1, and one as plain for the others and for a sidecar without Supabase.
 const PHASE_DUAL_WRITE: &str = "Phase 1 — dual-write (SapixDB + Supabase)";
 const PHASE_SAPIXDB_ONLY: &str = "Phase 1 — SapixDB only (Supabase not configured)";
 const PHASE_MIGRATE: &str = "Phase 2 — migrate internals (SapixDB is the source of truth)";
 const PHASE_CUT_OVER: &str = "Phase 3 — cut over (SapixDB only)";
+
+/// What this is, for whoever finds the port: the panel for a browser, and a line for a program.
+pub(super) async fn front(headers: HeaderMap) -> Response {
+    let kinds = headers.get_all(header::ACCEPT).iter();
+    let is_browser = kinds.filter_map(|kinds| kinds.to_str().ok());
+    let mut response = if { is_browser }.any(|kinds| kinds.contains("text/html")) {
+        panel::front()
+    } else {
+        let (name, version) = ("boboyka-sidecar", env!("CARGO_PKG_VERSION"));
+        axum::Json(Greeting { name, version }).into_response()
+    };
+    let vary = HeaderValue::from_static("accept");
+    response.headers_mut().insert(header::VARY, vary);
+    response
+}
 
 /// How the integration stands.
 pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
@@ -66,23 +78,17 @@ pub(super) async fn events(
     parameters: Parameters,
 ) -> Result<Response, ApiError> {
     let asked = Asked::parse(&parameters)?;
-    let unread = Arc::clone(&api.pages).acquire_owned().await;
-    let made = Arc::clone(&api.pages_made).acquire_owned().await;
-    let page = tokio::task::spawn_blocking(move || {
-        let _made = made;
-        events_page(&api, &asked)
-    });
-    let page = page.await.map_err(|_| ApiError::internal())?;
-    let page = page.map_err(|_| ApiError::internal())?;
-    Ok(held::answer(JSON, page, unread))
+    let as_of = moment::asked(&parameters)?;
+    paged::answer(api, move |api| {
+        let asked = asked.at(&api.store.moment(as_of)?);
+        events_page(api, &asked).map_err(|_| ApiError::internal())
+    })
+    .await
 }
 
 fn events_page(api: &Api, asked: &Asked) -> serde_json::Result<Vec<u8>> {
     let page = api.store.page(&asked.query);
-    for missing in &page.missing {
-        let (first, last, error) = (missing.first_seq, missing.last_seq, &missing.why);
-        unreadable::log(&format!("seq {first} to {last}: {error}"));
-    }
+    unreadable::log_missing(&page.missing);
     let next = page.next_before;
     let next_cursor = next.map(|before| cursor::encode(before, &asked.filter));
     let events = page
@@ -99,6 +105,7 @@ fn events_page(api: &Api, asked: &Asked) -> serde_json::Result<Vec<u8>> {
         events,
         next_cursor,
         missing: page.missing.into_iter().map(MissingJson::from).collect(),
+        head: (&asked.head).into(),
     })
 }
 
@@ -108,40 +115,38 @@ struct Asked {
     with_data: bool,
     /// What a cursor must have been made for.
     filter: String,
+    /// The head at which the answer is computed.
+    head: Head,
 }
 
 impl Asked {
     fn parse(parameters: &Parameters) -> Result<Self, ApiError> {
-        const KNOWN: [&str; 6] = [
+        const KNOWN: [&str; 7] = [
             "limit",
             "record_type",
             "cursor",
             "since_ms",
             "until_ms",
             "include",
+            moment::AS_OF,
         ];
         parameters.only(&KNOWN)?;
         let get = |name: &str| parameters.get(name);
-        let limit = get("limit").map_or(Ok(LIMIT_DEFAULT), |text| {
-            let limit = text
-                .parse()
-                .ok()
-                .filter(|limit| (1..=LIMIT_MAX).contains(limit));
-            limit.ok_or_else(|| ApiError::parameter("limit", "must be 1 to 1000"))
-        })?;
+        let limit = parameters.limit()?;
         let record_type = parameters.record_type()?;
         let time = |name: &str, default: u64| {
             get(name).map_or(Ok(default), |text| {
-                milliseconds(text).ok_or_else(|| {
+                parameters::milliseconds(text).ok_or_else(|| {
                     ApiError::parameter(name, "must be milliseconds since 1970, a whole number")
                 })
             })
         };
         let (since_ms, until_ms) = (time("since_ms", 0)?, time("until_ms", u64::MAX)?);
-        let with_data = parameters.include_data()?;
+        let with_data = parameters.with_data()?;
         let filter = format!(
-            "{}/{since_ms}/{until_ms}",
-            record_type.map_or("", RecordType::name)
+            "{}/{since_ms}/{until_ms}{}",
+            record_type.map_or("", RecordType::name),
+            get(moment::AS_OF).map_or_else(String::new, |as_of| format!("/{as_of}")),
         );
         let before = get("cursor").map_or(Ok(Seq::MAX), |text| {
             cursor::decode(text, &filter).ok_or_else(|| {
@@ -161,15 +166,16 @@ impl Asked {
             query,
             with_data,
             filter,
+            head: Head::EMPTY,
         })
     }
-}
 
-/// Milliseconds; also as `1747000000000.0`, which is how programs print a float.
-fn milliseconds(text: &str) -> Option<u64> {
-    let float = || text.parse::<f64>().ok();
-    let whole = text.parse().ok();
-    whole.or_else(|| float()?.to_string().parse().ok())
+    /// The same as of a head: nothing above it.
+    fn at(mut self, head: &Head) -> Self {
+        self.query.before = self.query.before.min(head.seq + 1);
+        self.head = *head;
+        self
+    }
 }
 
 /// One record with its header.

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 
+use super::access::Access;
 use super::guard;
 
 /// Upper bounds of the buckets, in seconds: from a quick read over a commit to the mirror's 2 s.
@@ -19,8 +20,7 @@ const SECONDS: [f64; 10] = [
 
 /// The routes as they are named in metrics. What is none of them is counted under the last, so that
 /// callers can't make series without end.
-const ROUTES: [&str; 14] = [
-    "/",
+const ROUTES: [&str; 26] = [
     "/panel/{file}",
     "/v1/boboyka/ingest",
     "/v1/boboyka/ingest/batch",
@@ -30,9 +30,22 @@ const ROUTES: [&str; 14] = [
     "/v1/boboyka/stream",
     "/v1/boboyka/record-types",
     "/v1/boboyka/last-hour",
+    "/v1/boboyka/counts",
+    "/v1/boboyka/state/{record_type}",
+    "/v1/boboyka/state/{record_type}/{key}",
+    "/v1/boboyka/history/{record_type}/{key}",
     "/v1/boboyka/verify",
     "/v1/boboyka/mirror",
     "/v1/boboyka/mirror/retry",
+    "/v1/agents/{name}/records/json",
+    "/v1/agents/{name}/records/deleted",
+    "/v1/agents/{name}/records/{hash}",
+    "/v1/agents/{name}/records/{hash}/restore",
+    "/v1/agents/{name}/query",
+    "/v1/agents/{name}/strand/records",
+    "/v1/agents/{name}/stream",
+    "/v1/stream",
+    "/v1/health",
     "other",
 ];
 
@@ -88,14 +101,14 @@ impl Requests {
 /// Refuses the callers that may not pass, and counts every answer once its head is there; it does not wait for
 /// what is streamed after the head.
 pub(super) async fn admit(
-    State(requests): State<Requests>,
+    State((requests, access)): State<(Requests, Access)>,
     request: Request,
     next: Next,
 ) -> Response {
     let begun = Instant::now();
     let path = request.extensions().get::<MatchedPath>().cloned();
     let (parts, body) = request.into_parts();
-    let response = match guard::check(&parts) {
+    let response = match guard::check(&parts).and_then(|()| access.check(&parts)) {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(error) => error.into_response(),
     };

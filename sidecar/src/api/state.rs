@@ -9,8 +9,11 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::access::Access;
 use super::body::Bodies;
 use super::requests::Requests;
+use super::tombstones::Tombstones;
+use super::walks::Walks;
 use crate::last_hour::LastHour;
 
 /// Verifications at a time: each computes every hash of the strand.
@@ -19,8 +22,10 @@ const VERIFICATIONS_MAX: usize = 2;
 const PAGES_MADE_MAX: usize = 4;
 /// Pages of events at a time, those included that are made and not read yet.
 const PAGES_MAX: usize = 8;
-/// Streams at a time: a panel has one, and each keeps a part of the strand in memory.
-const STREAMS_MAX: usize = 16;
+/// Searches at a time: each may read a large part of the strand.
+const SEARCHES_MAX: usize = 2;
+/// Streams at a time: each is a connection that stays.
+const STREAMS_MAX: usize = 64;
 
 /// What handlers work with.
 pub(crate) struct Api {
@@ -33,17 +38,28 @@ pub(crate) struct Api {
     /// A page without a permit waits for one.
     pub(crate) pages: Arc<Semaphore>,
     pub(crate) pages_made: Arc<Semaphore>,
+    pub(crate) last_hour: LastHour,
+    /// A search without a permit waits for one.
+    pub(crate) searches: Arc<Semaphore>,
     /// A stream without a permit is refused.
     pub(crate) streams: Arc<Semaphore>,
-    pub(crate) last_hour: LastHour,
-    /// Ends what would go on for as long as its reader likes.
+    pub(crate) tombstones: Tombstones,
+    pub(crate) walks: Walks,
+    /// What callers must show.
+    pub(crate) access: Access,
+    /// The sidecar ends: so do streams.
     pub(crate) shutdown: CancellationToken,
     /// When the sidecar started, in seconds since 1970.
     pub(crate) started_at: f64,
 }
 
 impl Api {
-    pub(crate) fn new(store: Store, mirror: Mirror, shutdown: CancellationToken) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        mirror: Mirror,
+        access: Access,
+        shutdown: CancellationToken,
+    ) -> Self {
         Self {
             store,
             mirror,
@@ -52,8 +68,12 @@ impl Api {
             verifications: Arc::new(Semaphore::new(VERIFICATIONS_MAX)),
             pages: Arc::new(Semaphore::new(PAGES_MAX)),
             pages_made: Arc::new(Semaphore::new(PAGES_MADE_MAX)),
-            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             last_hour: LastHour::default(),
+            searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
+            streams: Arc::new(Semaphore::new(STREAMS_MAX)),
+            tombstones: Tombstones::default(),
+            walks: Walks::default(),
+            access,
             shutdown,
             started_at: since_1970(),
         }

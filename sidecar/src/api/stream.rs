@@ -28,8 +28,8 @@ pub(super) async fn stream(
     let asked = Asked::parse(&headers, &parameters, api.store.view().head.seq)?;
     let permit = Arc::clone(&api.streams).try_acquire_owned();
     let permit = permit.map_err(|_| {
-        let message = "as many streams are open as there may be; close one, or try again later";
-        ApiError::new(Code::StreamsBusy, message)
+        let message = "the sidecar serves as many streams as it can; end one, or retry later";
+        ApiError::new(Code::StreamBusy, message)
     })?;
     let open = OpenStream::new(api, asked, permit);
     let parts = futures_util::stream::unfold(open, |mut open| async {

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt;
 
-use super::{Api, Arc, Router};
+use super::{Access, Api, Arc, Router};
 
 /// An API whose Supabase, if it has one, never answers.
 struct Running {
@@ -48,7 +48,7 @@ impl Running {
         };
         let (_, settings) = watch::channel(Settings::default());
         let (mirror, _) = Mirror::start(store.clone(), source, settings, signal.clone());
-        let api = Arc::new(Api::new(store.clone(), mirror, signal));
+        let api = Arc::new(Api::new(store.clone(), mirror, Access::Open, signal));
         let router = super::router(Arc::clone(&api));
         Self {
             store,

@@ -2,6 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use boboyka_store::Missing;
+
 use crate::log::Seldom;
 
 /// Of this process, as its log is.
@@ -15,5 +17,13 @@ pub(super) fn log(error: &str) {
             times,
             "a part of the strand can't be read; GET /v1/boboyka/verify says where"
         );
+    }
+}
+
+/// The same of the parts that an answer leaves out.
+pub(super) fn log_missing(missing: &[Missing]) {
+    for part in missing {
+        let (first, last) = (part.first_seq, part.last_seq);
+        log(&format!("seq {first} to {last}: {}", part.why));
     }
 }

@@ -3,18 +3,24 @@
 //! depends on it: the strand in `strand`, the mirror in `mirror`.
 
 mod mirror;
+mod missing;
+mod past;
 mod strand;
 
 use std::borrow::Cow;
 
 use boboyka_mirror::Outcome;
-use boboyka_store::{Appended, Missing};
+use boboyka_store::Appended;
 use boboyka_strand::{Block, Hash, PayloadJson, RecordType, Seq};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
 pub(super) use self::mirror::{LaneJson, RetryJson, lane_statuses};
+pub(super) use self::missing::MissingJson;
+pub(super) use self::past::{
+    CountsJson, HeadJson, HistoryJson, StateJson, StatesJson, VersionJson,
+};
 pub(super) use self::strand::{ClockJson, EventCounts, Status, StrandStatus, VerdictJson};
 
 /// What a caller posts.
@@ -27,6 +33,13 @@ pub(super) struct IngestRequest<'a> {
     pub(super) data: &'a RawValue,
     #[serde(borrow, default)]
     pub(super) idempotency_key: Option<Cow<'a, str>>,
+}
+
+/// What answers here.
+#[derive(Debug, Serialize)]
+pub(super) struct Greeting {
+    pub(super) name: &'static str,
+    pub(super) version: &'static str,
 }
 
 /// What became of the copy to Supabase.
@@ -127,24 +140,7 @@ pub(super) struct Events<'a> {
     pub(super) events: Vec<Event<'a>>,
     pub(super) next_cursor: Option<String>,
     pub(super) missing: Vec<MissingJson>,
-}
-
-/// Consecutive records that the feed passed and could not read.
-#[derive(Serialize)]
-pub(super) struct MissingJson {
-    first_seq: Seq,
-    last_seq: Seq,
-    why: String,
-}
-
-impl From<Missing> for MissingJson {
-    fn from(missing: Missing) -> Self {
-        Self {
-            first_seq: missing.first_seq,
-            last_seq: missing.last_seq,
-            why: missing.why,
-        }
-    }
+    pub(super) head: HeadJson,
 }
 
 /// A record with all that its hash covers.

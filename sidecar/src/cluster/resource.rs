@@ -69,13 +69,14 @@ pub(super) fn integration(object: &Value, known: &Integration) -> (Integration, 
     (read, fields.complaints)
 }
 
-/// What a strand's resource says to its sidecar. What can't be read is as if it were not there.
-pub(super) fn assignment(object: &Value) -> Assignment {
+/// What a strand's resource of this generation says to its sidecar. What can't be read is as if it were not there.
+pub(super) fn assignment(generation: Option<i64>, object: &Value) -> Assignment {
     let mut fields = Fields {
         object,
         complaints: Vec::new(),
     };
     Assignment {
+        generation,
         holder_uid: fields.get("/spec/holder/podUid").ok().flatten(),
         witnessed_seq: fields.get("/spec/witnessed/seq").ok().flatten(),
         conditions: fields

@@ -190,13 +190,17 @@ fn a_strand_names_its_holder_and_what_was_witnessed() {
         ..BoboykaStrandSpec::default()
     };
     let object = serde_json::to_value(BoboykaStrand::new("s", spec)).unwrap();
-    let read = resource::assignment(&object);
+    let read = resource::assignment(Some(7), &object);
     assert_eq!(
-        (read.holder_uid.as_deref(), read.witnessed_seq),
-        (Some("u"), Some(12))
+        (
+            read.holder_uid.as_deref(),
+            read.witnessed_seq,
+            read.generation
+        ),
+        (Some("u"), Some(12), Some(7))
     );
     assert_eq!(
-        resource::assignment(&json!({"spec": {"holder": 3}})).holder_uid,
+        resource::assignment(Some(7), &json!({"spec": {"holder": 3}})).holder_uid,
         None
     );
 }
@@ -217,9 +221,20 @@ fn news_is_heard_once_and_what_says_the_same_again_is_none() {
     }
     assert!(cluster.heard());
     assert!(!cluster.heard());
-    watch.adopt_assignment(&json!({"spec": {"holder": {"token": "t", "podUid": "u-1"}}}));
+    watch.adopt_assignment(
+        Some(1),
+        &json!({"spec": {"holder": {"token": "t", "podUid": "u-1"}}}),
+    );
     assert!(cluster.heard());
-    watch.adopt_assignment(&json!({"spec": {"holder": {"token": "t", "podUid": "u-1"}}}));
+    watch.adopt_assignment(
+        Some(1),
+        &json!({"spec": {"holder": {"token": "t", "podUid": "u-1"}}}),
+    );
     watch.adopt_integration(&written(), &mut unread);
     assert!(!cluster.heard());
+    watch.adopt_assignment(
+        Some(2),
+        &json!({"spec": {"holder": {"token": "t", "podUid": "u-1"}}}),
+    );
+    assert!(cluster.heard(), "it has to be answered");
 }

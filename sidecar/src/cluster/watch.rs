@@ -7,7 +7,6 @@ use futures_util::StreamExt as _;
 use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, Resource};
-use serde_json::Value;
 
 use super::backoff::Backoff;
 use super::client::reason;
@@ -16,13 +15,13 @@ use crate::trouble::Trouble;
 /// Seconds after which a watch begins again: a connection that died silently is noticed soon after.
 const WATCH_SECONDS: u32 = 120;
 
-/// Hands on what a resource's `spec` and `status` are, whenever they change; says what is in the way.
+/// Hands on a resource whenever it changes; says what is in the way.
 pub(super) async fn follow<K: Resource<DynamicType = ()>>(
     client: Client,
     namespace: &str,
     name: &str,
     mut trouble: Trouble,
-    mut adopt: impl FnMut(&Value),
+    mut adopt: impl FnMut(&DynamicObject),
 ) {
     let resource = ApiResource::erase::<K>(&());
     let api = Api::<DynamicObject>::namespaced_with(client, namespace, &resource);
@@ -38,7 +37,7 @@ pub(super) async fn follow<K: Resource<DynamicType = ()>>(
                 seen = true;
                 trouble.over();
                 backoff.reset();
-                adopt(&object.data);
+                adopt(&object);
             }
             Ok(Event::InitDone) => {
                 backoff.reset();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use crate::api::Access;
 use crate::config::Strand;
 use crate::process::{RunError, close, open, outside, serve_health};
 use crate::signals::Signals;
@@ -35,7 +36,7 @@ pub async fn drain(strand: Strand) -> Result<(), RunError> {
         let shutdown = CancellationToken::new();
         let end = shutdown.clone().drop_guard();
         let mut upkeep = Upkeep::start(&store, &strand, outside, false, &shutdown).await;
-        serve_health(&strand, &store, &mut upkeep, &shutdown).await?;
+        serve_health(&strand, &store, &mut upkeep, Access::Open, &shutdown).await?;
         tracing::info!(
             head = store.view().head.seq,
             "the sidecar drains the strand and takes no records"

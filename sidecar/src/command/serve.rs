@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use crate::api;
+use crate::api::{self, Access};
+use crate::api_key::KeyFile;
 use crate::config::Serve;
 use crate::process::{RunError, close, listen, open, outside, serve_health};
 use crate::server::{self, Clients};
@@ -33,13 +34,22 @@ async fn serve_strand(
     listening: impl FnOnce(),
 ) -> Result<(), RunError> {
     let mut signals = Signals::listen();
+    let key = serve
+        .api_key_file
+        .as_deref()
+        .map(KeyFile::read)
+        .transpose()?;
     let store = open(&serve.strand).await?;
     let listeners = listen(&serve.listen).await?;
     let addresses = listeners.to_string();
     let shutdown = CancellationToken::new();
     let end = shutdown.clone().drop_guard();
     let mut upkeep = Upkeep::start(&store, &serve.strand, outside, true, &shutdown).await;
-    let api = serve_health(&serve.strand, &store, &mut upkeep, &shutdown).await?;
+    let access = key.as_ref().map_or(Access::Open, KeyFile::access);
+    let api = serve_health(&serve.strand, &store, &mut upkeep, access, &shutdown).await?;
+    if let Some(key) = key {
+        upkeep.spawn(key.follow(shutdown.clone()));
+    }
     upkeep.spawn(api::watch_lag(Arc::clone(&api)));
     upkeep.spawn(server::serve(
         listeners,

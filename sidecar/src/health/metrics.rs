@@ -207,7 +207,7 @@ fn count(n: usize) -> i64 {
 }
 
 fn encode_marks(view: &View, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-    let marks = RecordType::ALL.map(|lane| (lane.name(), view.marks[lane]));
+    let marks = RecordType::MIRRORED.map(|lane| (lane.name(), view.marks[lane]));
     let lanes = [
         (
             "mirror_mark_seq",
@@ -278,18 +278,18 @@ fn encode_counters(
     let counter = ConstCounter::new(0u64).metric_type();
     let help = "Requests to Supabase, by class of the answer";
     let mut family = encoder.encode_descriptor("mirror_requests", help, None, counter)?;
-    for lane in RecordType::ALL {
+    for (lane, counters) in mirror.counters() {
         for class in Class::ALL {
             let labels = [("lane", lane.name()), ("class", class.name())];
-            let count = mirror.counters(lane).requests(class);
+            let count = counters.requests(class);
             ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
         }
     }
     let help = "Rows that Supabase accepted";
     let mut family = encoder.encode_descriptor("mirror_rows", help, None, counter)?;
-    for lane in RecordType::ALL {
+    for (lane, counters) in mirror.counters() {
         let labels = [("lane", lane.name())];
-        let rows = mirror.counters(lane).rows();
+        let rows = counters.rows();
         ConstCounter::new(rows).encode(family.encode_family(&labels)?)?;
     }
     Ok(())

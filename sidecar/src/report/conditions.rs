@@ -1,5 +1,5 @@
 //! The conditions of a report: whether Supabase answers, whether it takes the credentials, whether retention is
-//! enforced, whether the clock is behind the strand.
+//! enforced, whether the clock is behind the strand, whether the strand is damaged.
 //! Pure. A condition that says nothing about this strand, such as Supabase's while nothing is mirrored, is left out.
 
 use boboyka_mirror::{LaneState, LaneStatus};
@@ -14,6 +14,8 @@ const REACHABLE: &str = "SupabaseReachable";
 const ACCEPTED: &str = "CredentialsAccepted";
 const RETENTION: &str = "RetentionEnforced";
 const CLOCK: &str = "ClockInStep";
+/// There while it is true, so that kstatus reads the strand as failed: nothing mends a damaged one by itself.
+const STALLED: &str = "Stalled";
 /// A strand may be this far ahead of the clock, in milliseconds: clocks of nodes differ a little.
 const AHEAD_MAX_MS: u64 = 60_000;
 
@@ -45,6 +47,8 @@ pub(super) enum Reason {
     KeptForRollback,
     /// The strand's time is ahead of the clock.
     ClockBehind,
+    /// The strand is damaged.
+    ChainBroken,
 }
 
 impl Reason {
@@ -61,6 +65,7 @@ impl Reason {
             Self::WaitsForDeadLetters => "WaitsForDeadLetters",
             Self::KeptForRollback => "KeptForRollback",
             Self::ClockBehind => "ClockBehind",
+            Self::ChainBroken => "ChainBroken",
         }
     }
 }
@@ -87,6 +92,9 @@ pub(super) fn conditions(
     let now_ms = u64::try_from(now.as_millisecond()).unwrap_or_default();
     if snapshot.strand.ahead_ms(now_ms) > AHEAD_MAX_MS {
         found.push((CLOCK, Some(clock_behind())));
+    }
+    if !snapshot.chain.intact {
+        found.push((STALLED, Some(chain_broken(snapshot))));
     }
     let condition = |(kind, finding): (&str, Option<Finding>)| match (finding, earlier(kind)) {
         (Some(finding), earlier) => of(kind, finding, now, earlier),
@@ -166,6 +174,11 @@ fn clock_behind() -> Finding {
     let message = "the newest record is more than a minute ahead of the node's clock, which went back: set the clock; until it \
                    has caught up, new records get the time of the newest";
     ("False", Reason::ClockBehind, message.to_owned())
+}
+
+fn chain_broken(snapshot: &Snapshot) -> Finding {
+    let why = snapshot.chain.reason.clone();
+    ("True", Reason::ChainBroken, why.unwrap_or_default())
 }
 
 fn first<'a>(lanes: &[&'a LaneStatus], states: &[LaneState]) -> Option<&'a LaneStatus> {

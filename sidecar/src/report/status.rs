@@ -9,16 +9,19 @@ use k8s_openapi::jiff::Timestamp;
 use super::conditions::conditions;
 use super::snapshot::Snapshot;
 
-/// The strand's status, as the sidecar of this pod says it now. `before` are the conditions that were said last.
+/// The strand's status, as the sidecar of this pod says it now, of this generation of the strand's specification. `before`
+/// are the conditions that were said last.
 pub(super) fn status(
     snapshot: &Snapshot,
     pod_uid: &str,
+    generation: Option<i64>,
     now: Timestamp,
     before: &[Condition],
 ) -> StrandStatus {
     let (strand, lanes) = (&snapshot.strand, &snapshot.lanes);
     let (head, floor) = (strand.head, strand.floor.head);
     StrandStatus {
+        observed_generation: generation,
         pod_uid: Some(pod_uid.to_owned()),
         reported_at: Some(Time(now)),
         ready: snapshot.ready,

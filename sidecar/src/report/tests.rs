@@ -27,7 +27,7 @@ fn head(seq: u64) -> Head {
 fn lane(record_type: RecordType, state: LaneState, backlog: u64) -> LaneStatus {
     LaneStatus {
         record_type,
-        table: record_type.table().into(),
+        table: record_type.table().unwrap_or_default().into(),
         mode: None,
         key: Vec::new(),
         state,
@@ -51,7 +51,7 @@ fn strand() -> View {
     View {
         head: head(9),
         floor: Floor::default(),
-        counts: PerType::from_array([4, 3, 2, 0]),
+        counts: PerType::from_array([4, 3, 2, 0, 0]),
         phase: None,
         marks: PerType::default(),
         retention: RetentionStatus::default(),
@@ -71,7 +71,7 @@ fn snapshot() -> Snapshot {
         strand_id: Uuid::nil(),
         strand: strand(),
         witnessed: Some((4, head(4).hash)),
-        lanes: RecordType::ALL
+        lanes: RecordType::MIRRORED
             .map(|kind| lane(kind, LaneState::Mirroring, 1))
             .into(),
         chain: Chain {
@@ -94,7 +94,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn report(snapshot: &Snapshot) -> StrandStatus {
-    status(snapshot, "uid", at(100), &[])
+    status(snapshot, "uid", Some(3), at(100), &[])
 }
 
 fn condition<'a>(status: &'a StrandStatus, kind: &str) -> Option<&'a Condition> {
@@ -110,7 +110,7 @@ fn is(status: &str, reason: &str) -> (String, String) {
 }
 
 fn with_states(states: [LaneState; 4]) -> Snapshot {
-    let lanes = RecordType::ALL.into_iter().zip(states);
+    let lanes = RecordType::MIRRORED.into_iter().zip(states);
     Snapshot {
         lanes: lanes.map(|(kind, state)| lane(kind, state, 0)).collect(),
         ..snapshot()
@@ -124,7 +124,7 @@ fn a_report_sums_up_the_lanes_and_counts_by_type() {
         (status.records, status.backlog, status.lag_ms),
         (9, 4, 1000)
     );
-    assert_eq!(status.records_by_type[RecordType::ALL[1].name()], 3);
+    assert_eq!(status.records_by_type[RecordType::MIRRORED[1].name()], 3);
     assert_eq!(status.head.unwrap().seq, 9);
     assert_eq!(status.floor, None);
     assert_eq!(status.witnessed.unwrap().hash, head(4).hash.to_string());
@@ -170,6 +170,15 @@ fn blocked_by(blocker: Blocker) -> Snapshot {
 fn ahead(ms: u64) -> Snapshot {
     let mut snapshot = snapshot();
     snapshot.strand.head.hlc = Hlc::from_ms(100_000 + ms);
+    snapshot
+}
+
+fn damaged() -> Snapshot {
+    let mut snapshot = snapshot();
+    snapshot.chain = Chain {
+        intact: false,
+        reason: Some("why".to_owned()),
+    };
     snapshot
 }
 
@@ -230,6 +239,7 @@ fn cases() -> Vec<(Snapshot, &'static str, &'static str, &'static str)> {
             "WaitsForDeadLetters",
         ),
         (ahead(60_001), "ClockInStep", "False", "ClockBehind"),
+        (damaged(), "Stalled", "True", "ChainBroken"),
         (
             blocked_by(Blocker::Rollback),
             enforced,
@@ -276,11 +286,11 @@ fn a_condition_that_says_nothing_about_the_strand_is_left_out() {
 
 #[test]
 fn a_condition_keeps_its_time_while_it_says_the_same() {
-    let first = status(&snapshot(), "uid", at(100), &[]);
-    let second = status(&snapshot(), "uid", at(200), &first.conditions);
+    let first = status(&snapshot(), "uid", Some(3), at(100), &[]);
+    let second = status(&snapshot(), "uid", Some(3), at(200), &first.conditions);
     assert_eq!(first.conditions, second.conditions);
     let away = with_states([LaneState::Open; 4]);
-    let third = status(&away, "uid", at(300), &second.conditions);
+    let third = status(&away, "uid", Some(3), at(300), &second.conditions);
     let time = |kind| condition(&third, kind).unwrap().last_transition_time.0;
     assert_eq!(time("SupabaseReachable"), at(300));
     // Nothing new is known of the credentials.
@@ -296,7 +306,7 @@ fn what_moves_by_itself_is_no_change_of_health() {
     let before = report(&snapshot());
     let mut later = snapshot();
     later.strand.head = head(30);
-    later.strand.counts = PerType::from_array([9, 9, 9, 3]);
+    later.strand.counts = PerType::from_array([9, 9, 9, 3, 0]);
     later.disk_bytes = 1;
     later.lanes[0].mark = 29;
     later.lanes[0].backlog = 5;
@@ -313,6 +323,8 @@ fn what_moves_by_itself_is_no_change_of_health() {
         ..before.clone()
     };
     assert_ne!(health(&before), health(&phase));
+    let specified = status(&snapshot(), "uid", Some(4), at(100), &[]);
+    assert_ne!(health(&before), health(&specified));
 }
 
 const PACE: Pace = Pace {

@@ -4,15 +4,17 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
+use boboyka_strand::Seq;
 use boboyka_strand::retention::Policy;
 
 use crate::error::causes;
+use crate::gather::{self, Gather};
 use crate::job::{Job, Waiter};
+use crate::keeping;
 use crate::pruned;
 use crate::scrub::Scrub;
 use crate::seal::{self, SealTask};
 use crate::shared::Shared;
-use crate::state::State;
 
 /// Tasks that may wait: one seal at a time, and a few sweeps.
 pub(crate) const TASKS_MAX: usize = 4;
@@ -33,15 +35,17 @@ pub(crate) enum Task {
 
 /// Works until the writer, which sends the tasks, has ended.
 pub(crate) fn work(shared: &Shared, tasks: &Receiver<Task>) {
-    let mut scrub = Scrub::new(&shared.options);
+    let (mut scrub, mut gather) = (Scrub::new(&shared.options), Gather::new());
     loop {
-        let pause = scrub.pause();
-        match tasks.recv_timeout(pause.min(LOOK_INTERVAL)) {
+        let pause = gather.pause().unwrap_or(LOOK_INTERVAL);
+        match tasks.recv_timeout(pause.min(scrub.pause()).min(LOOK_INTERVAL)) {
             Ok(task) => run(shared, task),
-            Err(RecvTimeoutError::Timeout) if pause <= LOOK_INTERVAL => scrub.step(shared),
+            Err(RecvTimeoutError::Timeout) if scrub.pause().is_zero() => scrub.step(shared),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
+        gather.wake();
+        gather.step(shared);
         look_for_folder(shared);
     }
 }
@@ -55,11 +59,26 @@ fn look_for_folder(shared: &Shared) {
     }
 }
 
+fn write_roots(shared: &Shared, up_to: Seq) {
+    if let Err(error) = keeping::write_roots(shared, up_to) {
+        let error = causes(&error);
+        tracing::error!(
+            error,
+            "could not write the roots of the tlog; the next seal tries again"
+        );
+    }
+}
+
 fn run(shared: &Shared, task: Task) {
     match task {
         Task::Seal(task) => {
-            let job = seal::seal(&task, &shared.segments_folder, shared.strand)
-                .map_or(Job::SealFailed, |segment| Job::Sealed(Box::new(segment)));
+            let segment = seal::seal(&task, &shared.segments_folder, shared.strand);
+            if let Some(segment) = &segment {
+                // Before the tail's entries go, so that no reader misses them.
+                gather::of_sealed(shared, segment, &task.runs);
+                write_roots(shared, segment.meta.head.seq);
+            }
+            let job = segment.map_or(Job::SealFailed, |segment| Job::Sealed(Box::new(segment)));
             if shared.queue.push(job).is_err() {
                 tracing::debug!("the store closed before it catalogued a new segment");
             }
@@ -75,14 +94,25 @@ fn run(shared: &Shared, task: Task) {
 
 /// Unlinks what lies below the floor. The next sweep and the next start try again what fails.
 fn sweep(shared: &Shared, policy: Policy) {
-    let paths = shared.change(State::take_retired);
-    if paths.is_empty() {
+    let retired = shared.state().retired().to_vec();
+    if retired.is_empty() {
         return;
     }
-    let (mut freed_bytes, mut left) = (0, Vec::new());
-    for path in paths {
-        match shared.pruned_index.retire(&path) {
-            Ok(bytes) => freed_bytes += bytes,
+    if let Err(error) = keeping::keep_entries(shared) {
+        tracing::error!(
+            error = causes(&error),
+            "could not write what the tlog needs of the pruned segments, which stay until that is done; the next run tries again"
+        );
+        return;
+    }
+    let (mut freed_bytes, mut gone) = (0, Vec::new());
+    for segment in retired {
+        let path = segment.path();
+        match shared.pruned_index.retire(path) {
+            Ok(bytes) => {
+                freed_bytes += bytes;
+                gone.push(segment.meta.first_seq());
+            }
             Err(error) => {
                 let file = path.display().to_string();
                 tracing::error!(
@@ -90,7 +120,6 @@ fn sweep(shared: &Shared, policy: Policy) {
                     error = causes(&error),
                     "could not unlink the pruned segment {file}"
                 );
-                left.push(path);
             }
         }
     }
@@ -101,5 +130,6 @@ fn sweep(shared: &Shared, policy: Policy) {
             "could not finish pruning; the next run tries again"
         );
     }
-    shared.change(|state| state.swept(freed_bytes, left));
+    shared.change(|state| state.swept(&gone, freed_bytes));
+    keeping::forget_entries(shared);
 }

@@ -28,12 +28,10 @@ pub(crate) enum Binding {
 pub(crate) fn record(before: &Floor, floor: &Floor) -> Result<Record, RecordError> {
     let counts: serde_json::Map<_, _> = RecordType::ALL
         .into_iter()
-        .map(|kind| {
-            (
-                kind.name().to_owned(),
-                (floor.counts[kind] - before.counts[kind]).into(),
-            )
-        })
+        .map(|kind| (kind, floor.counts[kind] - before.counts[kind]))
+        // Where there are no documents, none are told of.
+        .filter(|(kind, count)| kind.table().is_some() || *count > 0)
+        .map(|(kind, count)| (kind.name().to_owned(), count.into()))
         .collect();
     let metadata = json!({
         "first_seq": before.head.seq + 1,

@@ -8,7 +8,9 @@ use boboyka_strand::{RecordType, Seq};
 use crate::binding::Binding;
 use crate::error::Unreadable;
 use crate::floor::Floor;
+use crate::format::Format;
 use crate::gap::Gap;
+use crate::incarnation::Incarnation;
 use crate::lane::{DeadLetter, Mark};
 use crate::phase::RecordedPhase;
 use crate::segment::Segment;
@@ -33,6 +35,10 @@ pub(crate) enum Change {
     Gap(Gap),
     /// A folder in quarantine that a record of the strand tells of.
     Noted(String),
+    /// What a program must know to read the strand.
+    Format(Format),
+    /// The incarnation of the tlog.
+    Incarnation(Incarnation),
 }
 
 /// Length of an entry before its value.
@@ -48,6 +54,8 @@ const SEGMENT: u8 = 7;
 const GAP: u8 = 8;
 const NOTED: u8 = 9;
 const BINDING: u8 = 10;
+const FORMAT: u8 = 11;
+const INCARNATION: u8 = 12;
 
 impl Change {
     /// Adds the change as an entry.
@@ -62,6 +70,8 @@ impl Change {
             Self::Segment(segment) => return put_segment(segment, out),
             Self::Gap(gap) => (GAP, gap.to_bytes()?),
             Self::Noted(folder) => (NOTED, folder.to_bytes()?),
+            Self::Format(format) => (FORMAT, format.to_bytes()?),
+            Self::Incarnation(incarnation) => (INCARNATION, incarnation.to_bytes()?),
         };
         put_entry(tag, &[&bytes], out)
     }
@@ -84,7 +94,12 @@ impl Change {
             SEGMENT => Self::Segment(Stored::from_bytes(bytes)?),
             GAP => Self::Gap(Stored::from_bytes(bytes)?),
             NOTED => Self::Noted(Stored::from_bytes(bytes)?),
-            _ => return Err(unreadable(format!("there is no entry with the tag {tag}"))),
+            INCARNATION => Self::Incarnation(Stored::from_bytes(bytes)?),
+            FORMAT => Self::Format(Stored::from_bytes(bytes)?),
+            _ => {
+                let why = format!("its tag is {tag}, which a later version may know");
+                return Err(unreadable(why));
+            }
         })
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use boboyka_strand::{ChainError, Seq};
+use boboyka_tlog::proof::ProofError;
 
 /// Why a store can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -162,6 +163,16 @@ pub enum ReadError {
         /// The last one.
         last: Seq,
     },
+    /// The version files of a part of the strand are still being made.
+    #[error(
+        "the versions between seq {first} and {last} are still being gathered from the segments; try again soon"
+    )]
+    NotReady {
+        /// The first seq of the part.
+        first: Seq,
+        /// The last one.
+        last: Seq,
+    },
     /// Retention took it.
     #[error("the record was pruned: the strand begins after seq {floor}")]
     Pruned {
@@ -171,6 +182,57 @@ pub enum ReadError {
     /// The tail's engine failed.
     #[error("could not read the tail")]
     Tail(#[from] TailError),
+}
+
+/// Why the tlog does not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum TlogError {
+    /// Its tree can't be had.
+    #[error("the tlog can't be had: {0}")]
+    Unavailable(String),
+    /// Nothing is signed yet.
+    #[error(
+        "the tlog has not begun: the sidecar does not know yet whose volume it runs on; try again later"
+    )]
+    NotBegun,
+    /// The tree does not reach that far.
+    #[error("the tlog has {size} entries")]
+    Absent {
+        /// How many entries it has.
+        size: u64,
+    },
+    /// The entries were pruned.
+    #[error("the tlog's entries below index {minimum} may be pruned, and these are")]
+    Pruned {
+        /// The minimum index.
+        minimum: u64,
+    },
+    /// There is no such proof.
+    #[error(transparent)]
+    Proof(#[from] ProofError),
+    /// The blocks below can't be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Nothing can be appended.
+    #[error(transparent)]
+    Append(#[from] WriteError),
+    /// A file of the tlog could not be read or written.
+    #[error("could not read or write a file of the tlog")]
+    File(#[source] io::Error),
+    /// The checkpoint could not be written, so nobody sees it.
+    #[error("could not write a checkpoint of the tlog")]
+    Write(#[source] io::Error),
+    /// The key could not be read or written.
+    #[error("could not read or write the key file {}", path.display())]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The key, or the origin, is none.
+    #[error("{0}")]
+    Key(String),
 }
 
 /// An error with all its causes, for a log.

@@ -2,11 +2,12 @@
 
 use boboyka_crds::Phase;
 use boboyka_strand::retention::Policy;
-use boboyka_strand::{RecordType, Seq};
+use boboyka_strand::{Record, RecordType, Seq};
 use tokio::sync::oneshot;
 
 use crate::append::{Appended, KeyConflict, NewRecord};
 use crate::error::WriteError;
+use crate::incarnation::Incarnation;
 use crate::key::IdempotencyKey;
 use crate::lane::{DeadLetter, Mark};
 use crate::phase::PhaseState;
@@ -47,6 +48,12 @@ pub(crate) enum Job {
         found: Quarantined,
         reply: Waiter,
     },
+    /// Begin an incarnation of the tlog, or note what is new of it; the record tells of the one before.
+    Incarnation {
+        incarnation: Incarnation,
+        record: Option<Record>,
+        reply: Waiter,
+    },
     Sealed(Box<Segment>),
     SealFailed,
     /// The ledger was written, and the journal's files before a frame are free; `None` when it could not be written.
@@ -62,6 +69,7 @@ impl Job {
             | Self::Phase { .. }
             | Self::Prune { .. }
             | Self::Quarantined { .. }
+            | Self::Incarnation { .. }
             | Self::Sealed(_)
             | Self::SealFailed
             | Self::Checkpointed(_) => &[],
@@ -81,6 +89,9 @@ impl Job {
                     LaneChange::Resolve { .. } => 0,
                 },
                 Self::Quarantined { found, .. } => 2 * found.reason.len(),
+                Self::Incarnation { record, .. } => record
+                    .as_ref()
+                    .map_or(0, |record| 2 * record.payload().len()),
                 Self::Append { .. }
                 | Self::Phase { .. }
                 | Self::Prune { .. }
@@ -97,7 +108,8 @@ impl Job {
                 Self::Append { reply, .. } => drop(reply.send(Err(error))),
                 Self::Lane { reply, .. }
                 | Self::Prune { reply, .. }
-                | Self::Quarantined { reply, .. } => {
+                | Self::Quarantined { reply, .. }
+                | Self::Incarnation { reply, .. } => {
                     let _ = reply.send(Err(error));
                 }
                 Self::Phase { reply, .. } => drop(reply.send(Err(error))),

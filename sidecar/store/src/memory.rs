@@ -4,6 +4,7 @@
 //! bounded: what outgrows the bounds of `seal` moves into a segment.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use boboyka_strand::{Hash, Head, PerType, Seq};
@@ -13,6 +14,8 @@ use crate::floor::Floor;
 use crate::gap::Gap;
 use crate::segment::Segment;
 use crate::tail_run::TailRun;
+use crate::tlog::Holders;
+use crate::versions::TailVersions;
 
 /// Floor, segments and tail, without a gap between them but those that are recorded.
 #[derive(Debug, Default)]
@@ -26,6 +29,7 @@ pub(crate) struct Memory {
     tail: VecDeque<Arc<TailRun>>,
     tail_blocks: usize,
     tail_bytes: usize,
+    tail_versions: TailVersions,
     counts: PerType<u64>,
 }
 
@@ -53,8 +57,11 @@ impl Memory {
 
     /// Adds what was appended.
     pub(crate) fn push(&mut self, run: Arc<TailRun>) {
-        for entry in &run.entries {
+        for (seq, entry) in (run.first_seq()..).zip(&run.entries) {
             self.counts[entry.record_type] += 1;
+            if let Some(key) = entry.version_of {
+                self.tail_versions.push(key, seq);
+            }
         }
         self.tail_blocks += run.entries.len();
         self.tail_bytes += run.bytes.len();
@@ -70,6 +77,7 @@ impl Memory {
         self.tail_blocks -= sealed.iter().map(|run| run.entries.len()).sum::<usize>();
         self.tail_bytes -= sealed.iter().map(|run| run.bytes.len()).sum::<usize>();
         self.segment_bytes += segment.file_len;
+        self.tail_versions.seal(segment.meta.head.seq);
         self.segments.push(segment);
     }
 
@@ -138,6 +146,11 @@ impl Memory {
         &self.tail
     }
 
+    /// The versions in the tail.
+    pub(crate) fn tail_versions(&self) -> &TailVersions {
+        &self.tail_versions
+    }
+
     pub(crate) fn tail_blocks(&self) -> usize {
         self.tail_blocks
     }
@@ -159,6 +172,41 @@ impl Memory {
         self.segments
             .get(at)
             .filter(|segment| segment.meta.first_seq() <= seq)
+    }
+
+    /// The segment that holds a block, or the newest one before it.
+    pub(crate) fn segment_of_or_before(&self, seq: Seq) -> Option<Arc<Segment>> {
+        let end = self
+            .segments
+            .partition_point(|segment| segment.meta.first_seq() <= seq);
+        self.segments.get(end.checked_sub(1)?).cloned()
+    }
+
+    /// What holds the blocks of a range of seqs, but for those that are pruned.
+    pub(crate) fn holders(&self, range: RangeInclusive<Seq>) -> Holders {
+        let (first, last) = range.into_inner();
+        let from = self
+            .segments
+            .partition_point(|segment| segment.meta.head.seq < first);
+        let segments = self.segments.iter().skip(from);
+        let segments = segments.take_while(|segment| segment.meta.first_seq() <= last);
+        let from = self.tail.partition_point(|run| run.head.seq < first);
+        let runs = self
+            .tail
+            .iter()
+            .skip(from)
+            .take_while(|run| run.first_seq() <= last);
+        let gaps = self
+            .gaps
+            .iter()
+            .filter(|gap| gap.first <= last && gap.last.seq >= first);
+        Holders {
+            segments: segments.cloned().collect(),
+            runs: runs.cloned().collect(),
+            gaps: gaps.copied().collect(),
+            floor: self.floor.head.seq,
+            unknown_to: 0,
+        }
     }
 
     /// The run that holds a block.

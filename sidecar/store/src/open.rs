@@ -15,6 +15,7 @@ mod earlier;
 mod index;
 mod replay;
 mod settle;
+mod tree;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use uuid::Uuid;
 use self::catalogue::{catalogue, finish_pruning};
 use self::chain::Chain;
 use self::disk::Disk;
+use self::tree::grow_tree;
 use crate::error::{OpenError, causes};
 use crate::files::failed;
 use crate::journal::Journal;
@@ -38,6 +40,8 @@ use crate::state::State;
 use crate::summary::Summary;
 use crate::tail::Tail;
 use crate::tail_run::TailRun;
+use crate::tlog::TreeFile;
+use crate::versions::Versions;
 use crate::witness::Witness;
 
 /// A data folder, opened.
@@ -48,10 +52,13 @@ pub(crate) struct Opened {
     pub(crate) strand: Uuid,
     pub(crate) witness: Witness,
     pub(crate) segments_folder: PathBuf,
+    pub(crate) versions: Versions,
     pub(crate) journal: Journal,
     pub(crate) ledger: Ledger,
     /// What the ledger says.
     pub(crate) summary: Summary,
+    /// The file of the tlog's tree, or why the tree can't be had.
+    pub(crate) tree_file: Result<TreeFile, String>,
     /// Why the tail's index was made anew.
     pub(crate) rebuilt: Option<String>,
 }
@@ -79,17 +86,22 @@ pub(crate) fn open(
     let segments_folder = disk.folders.segments.clone();
     let durable = disk.make_durable(options, strand, &summary, &runs, quarantine)?;
     let index = PrunedIndex::of(data_dir);
+    let (tree, tree_file) = grow_tree(data_dir, strand, &memory)?;
     finish_pruning(&index, &segments_folder, &summary.floor)?;
     let noted = witness.note(&memory.head());
     noted.map_err(failed("write the last acknowledged head in", data_dir))?;
+    let floor = summary.floor.head.seq;
+    let versions = Versions::open(data_dir, strand, memory.segments(), floor)?;
     let phase = summary.phase.map(|recorded| recorded.state);
     Ok(Opened {
         tail: durable.tail,
-        state: State::new(memory, phase, summary.marks),
+        state: State::new(memory, phase, summary.marks, tree),
+        tree_file,
         keys,
         strand,
         witness,
         segments_folder,
+        versions,
         journal: durable.journal,
         ledger: durable.ledger,
         summary,

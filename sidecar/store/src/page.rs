@@ -12,9 +12,6 @@ use crate::segment::{OpenSegment, Segment};
 use crate::shared::Shared;
 use crate::tail_run::{TailEntry, TailRun};
 
-/// Why records in a hole of the strand are missing.
-pub(crate) const NOT_HELD: &str = "the strand does not hold these records any more";
-
 /// Which blocks a page is of.
 #[derive(Clone, Copy, Debug)]
 pub struct PageQuery {
@@ -161,7 +158,8 @@ impl Walk<'_> {
     fn reach(&mut self, first: Seq, last: Seq) -> Result<(), Full> {
         let above = last.saturating_add(1);
         if above < self.reached {
-            self.miss(above, self.reached - 1, NOT_HELD)?;
+            let why = "the strand does not hold these records any more";
+            self.miss(above, self.reached - 1, why)?;
         }
         self.reached = self.reached.min(first);
         Ok(())
@@ -266,6 +264,7 @@ pub(crate) fn told(error: &ReadError) -> String {
         }
         ReadError::Lost { .. }
         | ReadError::PerhapsLost { .. }
+        | ReadError::NotReady { .. }
         | ReadError::Pruned { .. }
         | ReadError::Tail(_) => causes(error),
     }

@@ -57,7 +57,7 @@ impl Bounds {
 
 /// Runs to seal, oldest first, and when.
 pub(crate) struct SealTask {
-    runs: Vec<Arc<TailRun>>,
+    pub(crate) runs: Vec<Arc<TailRun>>,
     sealed_at_ms: u64,
 }
 

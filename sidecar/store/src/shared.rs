@@ -1,12 +1,13 @@
 //! What the store's callers and its two threads share.
 
 use std::path::PathBuf;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use boboyka_strand::Head;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::error::TlogError;
 use crate::lock::Lock;
 use crate::options::Options;
 use crate::phase::PhaseState;
@@ -14,8 +15,12 @@ use crate::poison::Poison;
 use crate::pruned::PrunedIndex;
 use crate::quarantine::Quarantine;
 use crate::queue::Queue;
+use crate::recent::Recent;
+use crate::signing::Signing;
 use crate::state::State;
 use crate::tail::Tail;
+use crate::tlog::{Kept, Pins, TreeFile};
+use crate::versions::Versions;
 use crate::view::View;
 
 /// What the store's callers and its two threads share.
@@ -28,11 +33,19 @@ pub(crate) struct Shared {
     pub(crate) signals: Signals,
     pub(crate) pruned_index: PrunedIndex,
     pub(crate) segments_folder: PathBuf,
+    pub(crate) versions: Versions,
     pub(crate) poison: Poison,
     pub(crate) quarantine: Quarantine,
     /// Why the tail's index was made anew.
     pub(crate) rebuilt: Option<String>,
     pub(crate) lock: Lock,
+    /// The tree's file, or why there is none.
+    pub(crate) tree_file: Result<TreeFile, String>,
+    pub(crate) kept: Kept,
+    pub(crate) pins: Mutex<Pins>,
+    pub(crate) signing: Signing,
+    /// Tiles of the tlog that were made lately.
+    pub(crate) recent: Recent,
 }
 
 /// Wakes those who wait for the state to change.
@@ -75,6 +88,17 @@ impl Shared {
         };
         self.signals.send(&view);
         changed
+    }
+
+    /// Changes what no view shows.
+    pub(crate) fn change_quietly(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state_mut());
+    }
+
+    /// Why there is no tree.
+    pub(crate) fn no_tree(&self) -> TlogError {
+        let why = self.tree_file.as_ref().err().cloned();
+        TlogError::Unavailable(why.unwrap_or_default())
     }
 
     pub(crate) fn view(&self) -> View {

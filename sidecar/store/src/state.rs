@@ -1,11 +1,11 @@
 //! The one owner of what a strand's readers see: blocks, floor, phase, marks, retention. All of it changes under
 //! one lock, so a [`View`] is never torn.
 
-use std::path::PathBuf;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use boboyka_strand::retention::{Blocker, Policy};
-use boboyka_strand::{PerType, RecordType};
+use boboyka_strand::{PerType, RecordType, Seq};
 
 use crate::floor::Floor;
 use crate::lane::Mark;
@@ -15,6 +15,7 @@ use crate::pruning::Pruning;
 use crate::retention::RetentionStatus;
 use crate::segment::Segment;
 use crate::tail_run::TailRun;
+use crate::tlog::{Holders, Tree};
 use crate::view::{Footprint, ScrubStatus, View};
 
 /// What is known of an open strand.
@@ -25,12 +26,19 @@ pub(crate) struct State {
     marks: PerType<Mark>,
     retention: RetentionStatus,
     scrub: ScrubStatus,
-    /// Pruned segments whose files are still there.
-    retired: Vec<PathBuf>,
+    /// Pruned segments whose files are still there, oldest first.
+    retired: Vec<Arc<Segment>>,
+    /// `None` while it can't be had.
+    tree: Option<Tree>,
 }
 
 impl State {
-    pub(crate) fn new(memory: Memory, phase: Option<PhaseState>, marks: PerType<Mark>) -> Self {
+    pub(crate) fn new(
+        memory: Memory,
+        phase: Option<PhaseState>,
+        marks: PerType<Mark>,
+        tree: Option<Tree>,
+    ) -> Self {
         Self {
             retention: RetentionStatus::begun_at(memory.floor()),
             memory,
@@ -38,6 +46,7 @@ impl State {
             marks,
             scrub: ScrubStatus::default(),
             retired: Vec::new(),
+            tree,
         }
     }
 
@@ -74,6 +83,9 @@ impl State {
 
     /// Adds what was appended.
     pub(crate) fn push(&mut self, run: Arc<TailRun>) {
+        if let Some(tree) = &mut self.tree {
+            run.entries.iter().for_each(|entry| tree.push(entry.leaf));
+        }
         self.memory.push(run);
     }
 
@@ -108,8 +120,7 @@ impl State {
             mark.dead_lettered = mark.dead_lettered.saturating_sub(1);
         }
         self.retention.pruned(&floor);
-        let paths = pruning.segments.iter().map(|gone| gone.path().to_owned());
-        self.retired.extend(paths);
+        self.retired.extend(pruning.segments.iter().cloned());
     }
 
     /// Notes a run of retention.
@@ -131,15 +142,38 @@ impl State {
         };
     }
 
-    /// The files below the floor, for a sweep.
-    pub(crate) fn take_retired(&mut self) -> Vec<PathBuf> {
-        std::mem::take(&mut self.retired)
+    /// The segments below the floor, for a sweep.
+    pub(crate) fn retired(&self) -> &[Arc<Segment>] {
+        &self.retired
     }
 
-    /// Notes what a sweep gave back, and what it has to try again.
-    pub(crate) fn swept(&mut self, freed_bytes: u64, left: Vec<PathBuf>) {
+    /// Notes the segments that a sweep has unlinked, by their first seqs, and what that gave back.
+    pub(crate) fn swept(&mut self, gone: &[Seq], freed_bytes: u64) {
         self.retention.freed_bytes += freed_bytes;
-        self.retired.extend(left);
+        let is_left = |segment: &Arc<Segment>| !gone.contains(&segment.meta.first_seq());
+        self.retired.retain(is_left);
+    }
+
+    /// The tree over the headers; `None` while it can't be had.
+    pub(crate) fn tree(&self) -> Option<&Tree> {
+        self.tree.as_ref()
+    }
+
+    /// The file has this many of the tree's hashes of level 1 now.
+    pub(crate) fn tree_written(&mut self, hashes: u64) {
+        if let Some(tree) = &mut self.tree {
+            tree.written(hashes);
+        }
+    }
+
+    /// What holds the blocks of a range of seqs.
+    pub(crate) fn holders(&self, range: RangeInclusive<Seq>) -> Holders {
+        let (first, last) = (*range.start(), *range.end());
+        let mut holders = self.memory.holders(range);
+        let within = |it: &&Arc<Segment>| it.meta.first_seq() <= last && it.meta.head.seq >= first;
+        let retired = self.retired.iter().filter(within).cloned();
+        holders.segments = retired.chain(holders.segments).collect();
+        holders
     }
 
     pub(crate) fn floor(&self) -> &Floor {

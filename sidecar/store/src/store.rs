@@ -1,10 +1,14 @@
 //! The handle on an open strand, through which everything goes: appending and watching in `handle`, what
-//! lanes, phases and retention ask in `change`, reading in `read`, checking in `verify`.
+//! lanes, phases and retention ask in `change`, reading in `read`, reading the past in `past`, its tlog in `tlog`, checking in
+//! `verify`.
 
 mod change;
 mod handle;
+mod past;
 mod read;
+mod tlog;
 mod verify;
 
 pub use handle::Store;
+pub use tlog::{Proof, TlogKey, TlogStatus};
 pub use verify::verify_offline;

@@ -5,7 +5,8 @@
 //! | value | elements |
 //! | --- | --- |
 //! | head | seq, hash (32 bytes), packed time |
-//! | counts | four numbers, by the record types' codes |
+//! | counts | four numbers, by the record types' codes; a fifth where there are documents |
+//! | format | the version of the format that a program must know |
 //! | floor | head, counts, counts that Supabase never got |
 //! | binding of the floor | [seq, hash] of the record that binds it or nil, last seq pruned without a record or nil |
 //! | mark | seq, mirrored, dead letters |
@@ -14,20 +15,24 @@
 //! | recorded phase | phase state, [seq, hash] of its record or nil, phase state before it or nil |
 //! | mark of a lane | record type's code, mark |
 //! | dead letter that is none any more | record type's code, seq |
+//! | incarnation of the tlog | number, UID of the claim or nil |
 //! | gap | first seq, hash before it, head of the last lost block, found at (ms) |
 //! | anchor | strand id (16 bytes), floor, recorded phase or nil |
 //!
 //! Segments have a format of their own, see [`crate::segment`].
 
 use boboyka_crds::Phase;
-use boboyka_strand::{Hash, Head, Hlc, PerType, RecordType, Seq};
+use boboyka_strand::{Hash, Head, Hlc, RecordType, Seq};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::binding::Binding;
+use crate::counts::Counts;
 use crate::error::Unreadable;
 use crate::floor::Floor;
+use crate::format::Format;
 use crate::gap::Gap;
+use crate::incarnation::Incarnation;
 use crate::lane::{DeadLetter, Mark};
 use crate::phase::{PhaseState, RecordedPhase};
 
@@ -78,18 +83,18 @@ pub(crate) fn head_of((seq, hash, hlc): HeadForm) -> Head {
 
 impl Stored for Floor {
     const NAME: &'static str = "floor";
-    type Form = (HeadForm, [u64; 4], [u64; 4]);
+    type Form = (HeadForm, Counts<u64>, Counts<u64>);
 
     fn to_form(&self) -> Self::Form {
-        let (counts, unmirrored) = (self.counts.into_array(), self.unmirrored.into_array());
+        let (counts, unmirrored) = (Counts(self.counts), Counts(self.unmirrored));
         (head_form(&self.head), counts, unmirrored)
     }
 
     fn from_form((head, counts, unmirrored): Self::Form) -> Result<Self, String> {
         Ok(Self {
             head: head_of(head),
-            counts: PerType::from_array(counts),
-            unmirrored: PerType::from_array(unmirrored),
+            counts: counts.0,
+            unmirrored: unmirrored.0,
         })
     }
 }
@@ -113,6 +118,19 @@ impl Stored for Binding {
             (None, Some(seq)) => Ok(Self::Earlier(seq)),
             (Some(_), Some(_)) => Err("it names a record and none".to_owned()),
         }
+    }
+}
+
+impl Stored for Incarnation {
+    const NAME: &'static str = "incarnation";
+    type Form = (u64, Option<String>);
+
+    fn to_form(&self) -> Self::Form {
+        (self.number, self.claim.clone())
+    }
+
+    fn from_form((number, claim): Self::Form) -> Result<Self, String> {
+        Ok(Self { number, claim })
     }
 }
 
@@ -165,10 +183,10 @@ impl Stored for DeadLetter {
 }
 
 /// Phase, generation, last mirrored seq, counts.
-type StateForm = (String, i64, Option<Seq>, [u64; 4]);
+type StateForm = (String, i64, Option<Seq>, Counts<u64>);
 
 fn state_form(state: &PhaseState) -> StateForm {
-    let (phase, counts) = (state.phase.as_str().to_owned(), state.counts.into_array());
+    let (phase, counts) = (state.phase.as_str().to_owned(), Counts(state.counts));
     (phase, state.generation, state.mirror_until, counts)
 }
 
@@ -177,7 +195,7 @@ fn state_of((phase, generation, mirror_until, counts): StateForm) -> Result<Phas
         phase: phase_named(&phase)?,
         generation,
         mirror_until,
-        counts: PerType::from_array(counts),
+        counts: counts.0,
     })
 }
 
@@ -251,6 +269,19 @@ impl Stored for Gap {
             last: head_of(last),
             found_ms,
         })
+    }
+}
+
+impl Stored for Format {
+    const NAME: &'static str = "format of the strand";
+    type Form = (u8,);
+
+    fn to_form(&self) -> Self::Form {
+        (self.number(),)
+    }
+
+    fn from_form((number,): Self::Form) -> Result<Self, String> {
+        Self::of_number(number)
     }
 }
 

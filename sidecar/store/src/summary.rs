@@ -9,7 +9,9 @@ use crate::binding::Binding;
 use crate::change::{Change, take_entry};
 use crate::error::Unreadable;
 use crate::floor::Floor;
+use crate::format::Format;
 use crate::gap::Gap;
+use crate::incarnation::Incarnation;
 use crate::lane::{DeadLetter, Mark};
 use crate::phase::RecordedPhase;
 use crate::segment::Segment;
@@ -30,6 +32,10 @@ pub(crate) struct Summary {
     pub(crate) gaps: BTreeMap<Seq, Gap>,
     /// Folders in quarantine that the strand has a record of.
     pub(crate) noted: BTreeSet<String>,
+    /// What a program must know to read the strand.
+    pub(crate) format: Format,
+    /// The tlog's; `None` while nothing was ever signed.
+    pub(crate) incarnation: Option<Incarnation>,
 }
 
 impl Summary {
@@ -50,6 +56,8 @@ impl Summary {
             }
             Change::Gap(gap) => drop(self.gaps.insert(gap.first, gap)),
             Change::Noted(folder) => drop(self.noted.insert(folder)),
+            Change::Format(format) => self.format = self.format.max(format),
+            Change::Incarnation(incarnation) => self.incarnation = Some(incarnation),
         }
     }
 
@@ -89,7 +97,9 @@ impl Summary {
         let floor = std::iter::once(Change::Floor(self.floor));
         let floor = floor.chain(self.binding.map(Change::Binding));
         let phase = self.phase.map(Change::Phase);
-        let marks = RecordType::ALL.map(|lane| Change::Mark(lane, self.marks[lane]));
+        // Programs that know the first format alone know no such entry.
+        let format = (self.format > Format::First).then_some(self.format);
+        let marks = RecordType::MIRRORED.map(|lane| Change::Mark(lane, self.marks[lane]));
         floor
             .chain(phase)
             .chain(marks)
@@ -97,5 +107,7 @@ impl Summary {
             .chain(self.segments.values().cloned().map(Change::Segment))
             .chain(self.gaps.values().copied().map(Change::Gap))
             .chain(self.noted.iter().cloned().map(Change::Noted))
+            .chain(format.map(Change::Format))
+            .chain(self.incarnation.clone().map(Change::Incarnation))
     }
 }

@@ -4,10 +4,14 @@
 //! Layout, numbers big-endian: count of blocks (u16); that many hash prefixes (u32 each); count of keys
 //! (u16); that many of position (u16) and key (10 bytes); the LZ4 block with its length before it.
 
-use boboyka_strand::{Block, Hash, Head, RecordType, Seq, run};
+use boboyka_strand::{Block, Hash, Head, RecordType, Seq, key_of, run};
+
+use boboyka_tlog::TreeHash;
 
 use crate::error::TailError;
 use crate::key::IdempotencyKey;
+use crate::tlog::leaf_of;
+use crate::versions::KeyHash;
 
 /// The most blocks in one run: what one lookup in the tail has to decode.
 pub(crate) const RUN_MAX_BLOCKS: usize = 256;
@@ -33,9 +37,13 @@ pub(crate) struct Unpacked {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TailEntry {
     pub(crate) hash: Hash,
+    /// In the tlog.
+    pub(crate) leaf: TreeHash,
     pub(crate) ms: u64,
     pub(crate) record_type: RecordType,
     pub(crate) key: Option<IdempotencyKey>,
+    /// The key whose state the record tells.
+    pub(crate) version_of: Option<KeyHash>,
 }
 
 /// A run in the tail: what one commit, or a part of a large one, appended.
@@ -51,11 +59,15 @@ pub(crate) struct TailRun {
 impl TailEntry {
     /// What the tail keeps in memory of a block.
     pub(crate) fn of(block: &Block, key: Option<IdempotencyKey>) -> Self {
+        let record_type = block.header.record_type;
+        let version_of = key_of(record_type, &block.payload);
         Self {
             hash: block.hash,
+            leaf: leaf_of(&block.header),
             ms: block.header.timestamp_hlc.ms(),
-            record_type: block.header.record_type,
+            record_type,
             key,
+            version_of: version_of.map(|key| KeyHash::of(record_type, key)),
         }
     }
 }
@@ -63,6 +75,11 @@ impl TailEntry {
 impl TailRun {
     pub(crate) fn first_seq(&self) -> Seq {
         self.before.seq + 1
+    }
+
+    /// Whether a block is in it.
+    pub(crate) fn holds(&self, seq: Seq) -> bool {
+        (self.first_seq()..=self.head.seq).contains(&seq)
     }
 
     /// Its blocks, their chain recomputed.

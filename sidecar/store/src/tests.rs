@@ -3,15 +3,20 @@
 mod binding;
 mod damage;
 mod damaged_segments;
+mod documents;
 mod fixtures;
-mod following;
+mod forward;
 mod index;
 mod pages;
+mod past;
 mod phases;
 mod pruning;
 mod pruning_crashes;
 mod scrubbing;
 mod setup;
+mod tlog;
+mod tlog_crashes;
+mod tlog_pruning;
 mod verifying;
 
 use std::fs;

@@ -74,6 +74,9 @@ impl View {
     /// Records of a lane that wait to be mirrored: those that the phase mirrors, and that are neither in
     /// their table nor dead letters. It follows from counts: an idle lane's mark lags behind the head, its counts don't.
     pub fn backlog(&self, lane: RecordType) -> u64 {
+        if lane.table().is_none() {
+            return 0;
+        }
         let due = self.phase.filter(|phase| phase.mirror_until.is_some());
         let due = due.map_or(self.counts[lane], |phase| phase.counts[lane]);
         due.saturating_sub(self.settled(lane))
@@ -81,6 +84,9 @@ impl View {
 
     /// Records of a lane that are neither in their table nor dead letters, whether the phase mirrors them or not.
     pub fn unmirrored(&self, lane: RecordType) -> u64 {
+        if lane.table().is_none() {
+            return 0;
+        }
         self.counts[lane].saturating_sub(self.settled(lane))
     }
 
@@ -88,7 +94,7 @@ impl View {
     /// dead letter.
     pub fn has_settled(&self, earlier: &Self) -> bool {
         let until = self.phase.filter(|phase| phase.mirror_until.is_some());
-        RecordType::ALL.into_iter().all(|lane| {
+        RecordType::MIRRORED.into_iter().all(|lane| {
             let count = earlier.counts[lane];
             let due = until.map_or(count, |phase| count.min(phase.counts[lane]));
             self.marks[lane].seq >= earlier.head.seq || self.settled(lane) >= due

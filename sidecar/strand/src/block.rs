@@ -62,6 +62,23 @@ impl Flags {
     }
 }
 
+/// Bytes that are no header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderError {
+    /// Not [`HEADER_LEN`] bytes.
+    #[error("a header has {HEADER_LEN} bytes, not {0}")]
+    Length(usize),
+    /// Another version than [`HEADER_VERSION`].
+    #[error("the header's version is {0}, only {HEADER_VERSION} is known")]
+    Version(u8),
+    /// A flag without a meaning.
+    #[error("the header's flags are {0:#04x}, which have a bit without a meaning")]
+    Flags(u8),
+    /// No record type.
+    #[error("the header's record type is {0}, which is none")]
+    RecordType(u8),
+}
+
 /// All that a block's hash covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -107,10 +124,43 @@ impl Header {
         bytes
     }
 
+    /// The header of these bytes: the inverse of [`Header::encode`].
+    ///
+    /// # Errors
+    /// Which field holds what no header has.
+    pub fn decode(bytes: &[u8]) -> Result<Self, HeaderError> {
+        let whole: &[u8; HEADER_LEN] = bytes
+            .try_into()
+            .map_err(|_| HeaderError::Length(bytes.len()))?;
+        let mut rest = whole.as_slice();
+        let [version, flags, schema_high, schema_low, kind] = take(&mut rest);
+        if version != HEADER_VERSION {
+            return Err(HeaderError::Version(version));
+        }
+        Ok(Self {
+            flags: Flags::from_bits(flags).ok_or(HeaderError::Flags(flags))?,
+            schema_version: u16::from_be_bytes([schema_high, schema_low]),
+            record_type: RecordType::from_code(kind).ok_or(HeaderError::RecordType(kind))?,
+            seq: u64::from_be_bytes(take(&mut rest)),
+            record_id: Uuid::from_bytes(take(&mut rest)),
+            timestamp_hlc: Hlc::new(u64::from_be_bytes(take(&mut rest))),
+            parent_hash: Hash::from_bytes(take(&mut rest)),
+            payload_len: u32::from_be_bytes(take(&mut rest)),
+            payload_hash: Hash::from_bytes(take(&mut rest)),
+        })
+    }
+
     /// The block's hash, on the wire `record_hash`.
     pub fn hash(&self) -> Hash {
         Hash::of_header(&self.encode())
     }
+}
+
+/// The next bytes of a header, whose length is known.
+fn take<const N: usize>(rest: &mut &[u8]) -> [u8; N] {
+    let (field, after) = rest.split_first_chunk().unwrap_or((&[0; N], &[]));
+    *rest = after;
+    *field
 }
 
 /// A record with its place in the chain.

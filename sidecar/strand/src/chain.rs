@@ -89,9 +89,9 @@ impl Head {
         let timestamp_hlc = self.hlc.next(now_ms);
         let header = Header {
             flags: if self.seq == 0 {
-                Flags::GENESIS
+                record.flags().with(Flags::GENESIS)
             } else {
-                Flags::NONE
+                record.flags()
             },
             schema_version: SCHEMA_VERSION,
             record_type: record.record_type(),

@@ -52,7 +52,7 @@ impl Hash {
     }
 
     /// The hash of an encoded block header.
-    pub(crate) fn of_header(header: &[u8]) -> Self {
+    pub fn of_header(header: &[u8]) -> Self {
         Self::keyed(&Keys::get().header, header)
     }
 

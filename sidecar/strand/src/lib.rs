@@ -18,9 +18,9 @@ pub mod record_type;
 pub mod retention;
 pub mod run;
 
-pub use block::{Block, Flags, Header, Seq};
+pub use block::{Block, Flags, Header, HeaderError, Seq};
 pub use chain::{Break, ChainError, Head};
 pub use hash::Hash;
 pub use hlc::Hlc;
-pub use record::{PayloadJson, Record, RecordError};
+pub use record::{CallerJson, PayloadJson, Record, RecordError, key_of};
 pub use record_type::{Field, FieldKind, PerType, RecordType};

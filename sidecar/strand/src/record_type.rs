@@ -1,4 +1,4 @@
-//! The four record types: their names on the wire, their Supabase tables, their fields. All that the
+//! The record types: their names on the wire, their Supabase tables, their fields. All that the
 //! product knows about them is this one table; checks, rows and metrics are derived from it.
 
 use std::fmt;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 use enum_map::{Enum, EnumMap};
 use serde::Serialize;
 
-/// One of the four kinds of record that Boboyka sends.
+/// One of the four kinds of record that Boboyka sends, or a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enum, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
@@ -20,6 +20,8 @@ pub enum RecordType {
     AgentHealth = 3,
     /// An auditable action of an agent.
     AuditLog = 4,
+    /// A record of a collection of its own: it has no field that the product knows, and is never mirrored.
+    Document = 5,
 }
 
 /// What a field's value must be when it is present. JSON `null` counts as absent.
@@ -69,14 +71,14 @@ pub type PerType<T> = EnumMap<RecordType, T>;
 
 struct Definition {
     name: &'static str,
-    table: &'static str,
+    table: Option<&'static str>,
     key: Option<&'static str>,
     fields: &'static [Field],
 }
 
 static PROJECT_BUILD: Definition = Definition {
     name: "project_build",
-    table: "project_builds",
+    table: Some("project_builds"),
     key: Some("build_id"),
     fields: &[
         required("project_id", FieldKind::Text),
@@ -94,7 +96,7 @@ static PROJECT_BUILD: Definition = Definition {
 
 static BUILD_QUEUE_ITEM: Definition = Definition {
     name: "build_queue_item",
-    table: "build_queue",
+    table: Some("build_queue"),
     key: Some("queue_id"),
     fields: &[
         required("queue_id", FieldKind::Text),
@@ -111,7 +113,7 @@ static BUILD_QUEUE_ITEM: Definition = Definition {
 
 static AGENT_HEALTH: Definition = Definition {
     name: "agent_health",
-    table: "agent_health",
+    table: Some("agent_health"),
     key: Some("agent_id"),
     fields: &[
         required("agent_id", FieldKind::Text),
@@ -127,7 +129,7 @@ static AGENT_HEALTH: Definition = Definition {
 
 static AUDIT_LOG: Definition = Definition {
     name: "audit_log",
-    table: "agent_audit_log",
+    table: Some("agent_audit_log"),
     key: None,
     fields: &[
         required("agent_id", FieldKind::Text),
@@ -138,14 +140,30 @@ static AUDIT_LOG: Definition = Definition {
     ],
 };
 
-/// A name that is none of the four record types'.
+static DOCUMENT: Definition = Definition {
+    name: "document",
+    table: None,
+    key: None,
+    fields: &[],
+};
+
+/// A name that is no record type's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be one of project_build, build_queue_item, agent_health, audit_log")]
+#[error("must be one of project_build, build_queue_item, agent_health, audit_log, document")]
 pub struct UnknownRecordType;
 
 impl RecordType {
-    /// All four, in the public page's order.
-    pub const ALL: [Self; 4] = [
+    /// All of them, in the public page's order, documents last.
+    pub const ALL: [Self; 5] = [
+        Self::ProjectBuild,
+        Self::BuildQueueItem,
+        Self::AgentHealth,
+        Self::AuditLog,
+        Self::Document,
+    ];
+
+    /// Those that have a table, and so a lane.
+    pub const MIRRORED: [Self; 4] = [
         Self::ProjectBuild,
         Self::BuildQueueItem,
         Self::AgentHealth,
@@ -158,6 +176,7 @@ impl RecordType {
             Self::BuildQueueItem => &BUILD_QUEUE_ITEM,
             Self::AgentHealth => &AGENT_HEALTH,
             Self::AuditLog => &AUDIT_LOG,
+            Self::Document => &DOCUMENT,
         }
     }
 
@@ -166,13 +185,13 @@ impl RecordType {
         self.definition().name
     }
 
-    /// The Supabase table that its records are mirrored to.
-    pub fn table(self) -> &'static str {
+    /// The Supabase table that its records are mirrored to; a document has none.
+    pub fn table(self) -> Option<&'static str> {
         self.definition().table
     }
 
     /// The field that names the build, queue item or agent whose state a record tells. An `audit_log`
-    /// tells an event, so it has none.
+    /// tells an event, so it has none; what a document tells is known to its writer alone.
     pub fn key(self) -> Option<&'static str> {
         self.definition().key
     }
@@ -218,6 +237,14 @@ mod tests {
     fn values_per_type_come_in_the_order_of_the_list_and_of_the_codes() {
         let names = PerType::from_fn(|kind: RecordType| kind.name()).into_array();
         assert_eq!(names, RecordType::ALL.map(RecordType::name));
-        assert_eq!(RecordType::ALL.map(RecordType::code), [1, 2, 3, 4]);
+        assert_eq!(RecordType::ALL.map(RecordType::code), [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn what_is_mirrored_is_what_has_a_table() {
+        let with_table = RecordType::ALL
+            .into_iter()
+            .filter(|kind| kind.table().is_some());
+        assert!(with_table.eq(RecordType::MIRRORED));
     }
 }

@@ -293,7 +293,11 @@ mod tests {
                 Piece { last_seq: at, newest_ms: at * 20, bytes: *bytes }
             }).collect();
             let head = at + 3;
-            let limit = limit(claim, &PerType::from_array(lanes), mirror_until, head);
+            let mut progress = PerType::<LaneProgress>::default();
+            for (lane, came) in RecordType::MIRRORED.into_iter().zip(lanes) {
+                progress[lane] = came;
+            }
+            let limit = limit(claim, &progress, mirror_until, head);
             let policy = Policy { max_age_ms, max_size_bytes };
             let cut = cut(policy, &pieces, tail_bytes, limit, now_ms);
             let floor = pieces[..cut.pieces].last().map_or(0, |piece| piece.last_seq);

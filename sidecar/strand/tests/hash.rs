@@ -1,6 +1,6 @@
 //! What indexes and stored bytes rely on.
 
-use boboyka_strand::{Flags, Hash};
+use boboyka_strand::{Flags, Hash, Header, HeaderError};
 use serde_json::json;
 
 #[test]
@@ -22,4 +22,28 @@ fn what_is_no_hash_is_refused_with_what_a_hash_is() {
     let error = serde_json::from_value::<Hash>(json!(7)).unwrap_err();
     let expected = "expected a hash: 64 hexadecimal digits or 32 bytes";
     assert!(error.to_string().contains(expected), "{error}");
+}
+
+#[test]
+fn a_header_survives_its_bytes_and_what_is_none_is_refused_for_its_field() {
+    let golden = include_str!("golden/strand-v1.txt");
+    let hex = golden
+        .lines()
+        .find_map(|line| line.strip_prefix("header 2: "))
+        .unwrap();
+    let digits = (0..hex.len()).step_by(2);
+    let bytes: Vec<u8> = digits
+        .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
+        .collect();
+    let header = Header::decode(&bytes).unwrap();
+    assert_eq!((header.seq, header.encode().to_vec()), (2, bytes.clone()));
+    let with = |at: usize, byte| {
+        let mut other = bytes.clone();
+        other[at] = byte;
+        Header::decode(&other).unwrap_err()
+    };
+    assert_eq!(with(0, 2), HeaderError::Version(2));
+    assert_eq!(with(1, 16), HeaderError::Flags(16));
+    assert_eq!(with(4, 5), HeaderError::RecordType(5));
+    assert_eq!(Header::decode(&bytes[1..]), Err(HeaderError::Length(104)));
 }

@@ -8,8 +8,10 @@
     reason = "a test that panics says where"
 )]
 
-use boboyka_strand::record::{OWN_AGENT, PAYLOAD_MAX_BYTES, TYPE_TAG};
-use boboyka_strand::{PayloadJson, Record, RecordError, RecordType};
+use boboyka_strand::record::{
+    COLLECTION_TAG, DELETED_TAG, OWN_AGENT, PAYLOAD_MAX_BYTES, TYPE_TAG, field, text_field,
+};
+use boboyka_strand::{CallerJson, PayloadJson, Record, RecordError, RecordType};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -310,4 +312,67 @@ proptest! {
     fn no_text_makes_it_panic(text in "[\\[\\]{}:,\"\\\\0-9eE+.u\0-]{0,60}") {
         let _ = Record::from_json(RecordType::AuditLog, &text);
     }
+}
+
+#[test]
+fn a_document_is_whatever_its_writer_sends_with_its_collection_beside_it() {
+    for data in [
+        "{}",
+        r#"{"Z":1,"a":[1,2.5,null],"_b":{"agent_id":""},"status":7}"#,
+    ] {
+        let record = Record::document("orders", data).unwrap();
+        assert_eq!(record.record_type(), RecordType::Document);
+        let sent: Value = serde_json::from_str(data).unwrap();
+        let back = serde_json::to_value(CallerJson(record.payload())).unwrap();
+        assert_eq!(back, sent);
+        let whole: Value = rmp_serde::from_slice(record.payload()).unwrap();
+        assert_eq!(whole[TYPE_TAG], "document");
+        assert_eq!(whole[COLLECTION_TAG], "orders");
+        for name in ["Z", "a", "_b", "status", "nothing", COLLECTION_TAG, ""] {
+            assert_eq!(
+                field(record.payload(), name).as_ref(),
+                whole.get(name),
+                "{name}"
+            );
+        }
+        assert_eq!(text_field(record.payload(), COLLECTION_TAG), Some("orders"));
+        assert_eq!(text_field(record.payload(), "status"), None);
+    }
+    let same = Record::document("orders", "{}").unwrap();
+    let other = Record::document("products", "{}").unwrap();
+    assert_ne!(same.payload_hash(), other.payload_hash());
+}
+
+#[test]
+fn what_a_document_may_not_have_is_named() {
+    for (collection, data, error) in [
+        (
+            "",
+            "{}",
+            "must be 1 to 128 bytes of text without slashes and control characters that does not begin with _boboyka_",
+        ),
+        (
+            "a/b",
+            "{}",
+            "must be 1 to 128 bytes of text without slashes and control characters that does not begin with _boboyka_",
+        ),
+        (
+            "_boboyka_x",
+            "{}",
+            "must be 1 to 128 bytes of text without slashes and control characters that does not begin with _boboyka_",
+        ),
+        (
+            "orders",
+            r#"{"_boboyka_deleted":"x"}"#,
+            "begins with _boboyka_, which is kept for the strand: use another name",
+        ),
+        ("orders", "[]", "must be a JSON object"),
+    ] {
+        let refused = Record::document(collection, data).unwrap_err();
+        assert_eq!(refused.to_string(), error);
+    }
+    let deleted = Record::tombstone("orders", &boboyka_strand::Hash::ZERO).unwrap();
+    assert!(deleted.flags().contains(boboyka_strand::Flags::TOMBSTONE));
+    let text = text_field(deleted.payload(), DELETED_TAG).unwrap();
+    assert_eq!(text, "0".repeat(64));
 }

@@ -13,8 +13,9 @@ use boboyka_architecture::{Arrow, graph};
 use serde_json::Value;
 
 /// The crates that the product is divided into; their walls are what Cargo forbids.
-const PRODUCT: [&str; 6] = [
+const PRODUCT: [&str; 7] = [
     "boboyka-crds",
+    "boboyka-tlog",
     "boboyka-strand",
     "boboyka-store",
     "boboyka-mirror",

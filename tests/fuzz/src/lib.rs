@@ -9,12 +9,14 @@
 )]
 
 mod seeds;
+mod tlog_seeds;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use boboyka_sidecar::fuzzing as api;
 use boboyka_store::fuzzing as store;
+use boboyka_tlog::fuzzing as tlog;
 use tempfile::TempDir;
 
 /// A reader, and bytes that it takes.
@@ -29,7 +31,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 19] = [
     Target {
         name: "ingest",
         run: api::ingest,
@@ -94,6 +96,36 @@ pub const TARGETS: [Target; 13] = [
         name: "footer",
         run: store::footer,
         seeds: seeds::footer,
+    },
+    Target {
+        name: "note",
+        run: tlog::note,
+        seeds: tlog_seeds::note,
+    },
+    Target {
+        name: "bundle",
+        run: tlog::bundle,
+        seeds: tlog_seeds::bundle,
+    },
+    Target {
+        name: "add_checkpoint",
+        run: tlog::add_checkpoint,
+        seeds: tlog_seeds::add_checkpoint,
+    },
+    Target {
+        name: "policy",
+        run: tlog::policy,
+        seeds: tlog_seeds::policy,
+    },
+    Target {
+        name: "key",
+        run: tlog::key,
+        seeds: tlog_seeds::key_text,
+    },
+    Target {
+        name: "path",
+        run: tlog::path,
+        seeds: tlog_seeds::path,
     },
 ];
 

@@ -132,10 +132,7 @@ fn is_shown(strand: &BoboykaStrand, claim: &ObjectMeta) -> bool {
     let Some(holder) = &strand.spec.holder else {
         return false;
     };
-    let reported = strand
-        .status
-        .as_ref()
-        .and_then(|status| status.pod_uid.as_ref());
+    let reported = strand.report().and_then(|status| status.pod_uid.as_ref());
     let created = claim.creation_timestamp.as_ref();
     reported.is_some()
         && reported == holder.pod_uid.as_ref()
@@ -155,7 +152,7 @@ fn is_abandoned(situation: &Situation<'_>, strand: &BoboykaStrand) -> bool {
     let name = strand.name_any();
     let job = objects::drain::name(&name);
     // What a strand without a report has left to mirror is unknown.
-    let since = match &strand.status {
+    let since = match strand.report() {
         Some(status) if status.backlog == 0 => return false,
         Some(status) => status.reported_at.as_ref(),
         None => strand.metadata.creation_timestamp.as_ref(),

@@ -244,6 +244,14 @@ fn an_abandoned_backlog_is_drained_once_it_is_old_enough() {
     assert_eq!(drained(31, &json!({})), 0, "there is nowhere to drain to");
     let suspended = json!({"supabase": {"secretRef": {"name": "s"}}, "suspend": true});
     assert_eq!(drained(31, &suspended), 0);
+    let unreported = strand(|strand| {
+        strand.status = Some(StrandStatus {
+            observed_generation: Some(1),
+            ..StrandStatus::default()
+        });
+    });
+    let planned_for = planned(&seen(unreported, vec![]), &mirrored);
+    assert_eq!(planned_for.drain.len(), 1, "nobody knows its backlog");
     let mut draining = seen(behind(31), vec![]);
     let name = objects::drain::name("boboyka-0");
     let job: Job = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
@@ -343,6 +351,7 @@ fn a_claim_is_recorded_and_another_one_only_when_its_pod_shows_the_records() {
             hash: "aa".to_owned(),
         });
         strand.status = Some(StrandStatus {
+            reported_at: Some(at(0)),
             pod_uid: Some("u".to_owned()),
             head: Some(HeadReference {
                 seq: 3,
@@ -412,6 +421,7 @@ fn a_head_that_went_back_is_kept_for_those_who_lead_later() {
     let back = strand(|strand| {
         strand.spec.holder = Some(held(Some("u"), 900));
         strand.status = Some(StrandStatus {
+            reported_at: Some(at(0)),
             head: Some(head(3, "aa")),
             ..StrandStatus::default()
         });
@@ -478,6 +488,7 @@ fn a_head_is_stored_once_it_is_due() {
     let reporting = strand(|strand| {
         strand.spec.holder = Some(held(Some("u"), 900));
         strand.status = Some(StrandStatus {
+            reported_at: Some(at(0)),
             head: Some(HeadReference {
                 seq: 3,
                 hash: "aa".to_owned(),

@@ -15,7 +15,7 @@ pub(super) fn reported(facts: &Facts<'_>, kind: ConditionType) -> Option<Finding
     let strands = facts.seen.strands.iter();
     let held = strands.filter(|strand| strand.spec.holder.is_some());
     let said = held.filter_map(|strand| {
-        let mut conditions = strand.status.as_ref()?.conditions.iter();
+        let mut conditions = strand.report()?.conditions.iter();
         let condition = conditions.find(|one| one.type_ == kind.as_str())?;
         Some((strand, condition))
     });

@@ -25,7 +25,7 @@ pub(super) struct Tally {
 impl Tally {
     /// Counts strands; `evidence` has one entry for each, in the same order.
     pub(super) fn of(strands: &[Arc<BoboykaStrand>], evidence: &[Evidence]) -> Self {
-        let statuses = || strands.iter().filter_map(|strand| strand.status.as_ref());
+        let statuses = || strands.iter().filter_map(|strand| strand.report());
         let mut records_by_type: BTreeMap<String, i64> = BTreeMap::new();
         for (record_type, count) in statuses().flat_map(|status| &status.records_by_type) {
             *records_by_type.entry(record_type.clone()).or_default() += count;

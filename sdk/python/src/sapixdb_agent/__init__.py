@@ -13,8 +13,15 @@ __all__ = ["SapixClient"]
 class SapixClient:
     """A client of the sidecar that returns its JSON unchanged. It raises the errors of `sapixdb_boboyka`."""
 
-    def __init__(self, url: str | None = None, *, timeout: float = 10.0, retry: Retry = Retry()) -> None:
-        self._client = BoboykaClient(url, timeout=timeout, retry=retry)
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        timeout: float = 10.0,
+        retry: Retry = Retry(),
+        api_key: str | None = None,
+    ) -> None:
+        self._client = BoboykaClient(url, timeout=timeout, retry=retry, api_key=api_key)
 
     async def __aenter__(self) -> SapixClient:
         return self

@@ -18,6 +18,7 @@ from .errors import (
     NotReachable,
     RecorderFull,
     TooBusy,
+    Unauthorized,
     Unavailable,
     UnexpectedAnswer,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "RecorderFull",
     "Retry",
     "TooBusy",
+    "Unauthorized",
     "Unavailable",
     "UnexpectedAnswer",
 ]

@@ -20,7 +20,9 @@ TYPES = ("project_build", "build_queue_item", "agent_health", "audit_log")
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="sapixdb-boboyka", description="Sends records to the sidecar on this machine and reads them."
+        prog="sapixdb-boboyka",
+        description="Sends records to the sidecar on this machine and reads them.",
+        epilog="A sidecar may ask for a key: it is in BOBOYKA_API_KEY, or in the file BOBOYKA_API_KEY_FILE.",
     )
     parser.add_argument("--url", help="the sidecar (default: BOBOYKA_URL, or http://localhost:7475)")
     commands = parser.add_subparsers(dest="command", required=True)

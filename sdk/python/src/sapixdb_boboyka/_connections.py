@@ -43,9 +43,10 @@ def _tls() -> ssl.SSLContext:
 class _Settings:
     """How to connect."""
 
-    def __init__(self, url: httpx.URL, timeout: float) -> None:
+    def __init__(self, url: httpx.URL, timeout: float, api_key: str | None) -> None:
         self._arguments: dict[str, Any] = {
             "base_url": url,
+            "headers": {} if api_key is None else {"authorization": f"Bearer {api_key}"},
             # A wait for a free connection of this process says nothing about the sidecar.
             "timeout": httpx.Timeout(timeout, pool=None),
             "verify": _tls() if url.scheme == "https" else _NO_TLS,
@@ -62,8 +63,8 @@ class _Settings:
 class Connections(_Settings):
     """The synchronous client's connections; threads share them, processes do not."""
 
-    def __init__(self, url: httpx.URL, timeout: float) -> None:
-        super().__init__(url, timeout)
+    def __init__(self, url: httpx.URL, timeout: float, api_key: str | None) -> None:
+        super().__init__(url, timeout, api_key)
         self._client = PerProcess(lambda: httpx.Client(**self._arguments))
 
     def here(self) -> httpx.Client:
@@ -84,8 +85,8 @@ class AsyncConnections(_Settings):
     """The asynchronous client's connections. A socket belongs to the event loop that opened it, so each loop
     of each process has connections of its own."""
 
-    def __init__(self, url: httpx.URL, timeout: float) -> None:
-        super().__init__(url, timeout)
+    def __init__(self, url: httpx.URL, timeout: float, api_key: str | None) -> None:
+        super().__init__(url, timeout, api_key)
         _preload("anyio._backends._asyncio")
         self._clients = PerProcess(WeakKeyDictionary[Any, httpx.AsyncClient])
 

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, cast
 
 import httpx
@@ -25,6 +26,7 @@ from .errors import (
     InvalidRecord,
     NotReachable,
     TooBusy,
+    Unauthorized,
     Unavailable,
     UnexpectedAnswer,
 )
@@ -88,6 +90,23 @@ def address(given: str | None) -> httpx.URL:
     if url.scheme not in ("http", "https") or not url.host:
         raise BoboykaError(f"{source} is not an http URL with a host; an example is {DEFAULT_URL}")
     return url
+
+
+def api_key(given: str | None) -> str | None:
+    """The key to show: the argument, else `BOBOYKA_API_KEY`, else what the file `BOBOYKA_API_KEY_FILE` holds.
+    No error says what it is."""
+    key, source = given, "the client's argument api_key"
+    if key is None:
+        key, source = os.environ.get("BOBOYKA_API_KEY") or None, "BOBOYKA_API_KEY"
+    if key is None and (file := os.environ.get("BOBOYKA_API_KEY_FILE")):
+        source = f"the file {file} of BOBOYKA_API_KEY_FILE"
+        try:
+            key = Path(file).read_bytes().decode("ascii", "replace").strip()
+        except OSError as error:
+            raise BoboykaError(f"{source} can't be read: {error.strerror}") from None
+    if key is not None and not (key and all("!" <= character <= "~" for character in key)):
+        raise BoboykaError(f"{source} is no key: a key is one word of visible ASCII")
+    return key
 
 
 def shown(url: httpx.URL) -> str:
@@ -240,6 +259,8 @@ def _refusal(status: int, answer: Json, retry_after: str | None) -> BoboykaError
     if not isinstance(code, str):
         return UnexpectedAnswer(f"status {status} without a sidecar's error; who listens there?")
     parts = (status, code, f"{message} ({code})", name if isinstance(name, str) else None)
+    if status == 401:
+        return Unauthorized(*parts)
     if status == 429:
         return TooBusy(*parts, retry_after=seconds(retry_after) or 1.0)
     if status == 409 and code == "idempotency_conflict":

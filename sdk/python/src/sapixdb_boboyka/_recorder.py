@@ -44,10 +44,12 @@ class Recorder:
         max_waiting: int = 10_000,
         max_waiting_bytes: int = 64 * 1024 * 1024,
         on_refused: Callable[[str, BoboykaError], None] = _log_refusal,
+        api_key: str | None = None,
     ) -> None:
         self._url = str(_core.address(url))
         self._limits = (max_waiting, max_waiting_bytes)
         self._on_refused = on_refused
+        self._api_key = _core.api_key(api_key)
         self._closed = False
         self._queue = PerProcess(self._make_queue)
         _at_exit.handle_sigterm()
@@ -65,6 +67,7 @@ class Recorder:
             max_waiting=self._limits[0],
             max_waiting_bytes=self._limits[1],
             on_refused=self._on_refused,
+            api_key=self._api_key,
         )
         return make, ()
 
@@ -108,7 +111,8 @@ class Recorder:
                 raise NotFlushed(rest)
 
     def _make_queue(self) -> Queue:
-        queue = Queue(BoboykaSyncClient(self._url, retry=Retry(attempts=1)), *self._limits, self._on_refused)
+        client = BoboykaSyncClient(self._url, retry=Retry(attempts=1), api_key=self._api_key)
+        queue = Queue(client, *self._limits, self._on_refused)
         _at_exit.watch(queue)
         _at_exit.handle_sigterm()
         return queue

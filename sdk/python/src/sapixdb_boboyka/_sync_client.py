@@ -26,11 +26,13 @@ class BoboykaSyncClient:
 
     `url`: address of the sidecar; default `BOBOYKA_URL`, or `http://localhost:7475`. `timeout`: seconds per
     attempt. `retry`: how often to repeat a call while the sidecar is away or busy; `Retry(attempts=1)`
-    never repeats. The client keeps connections open, so create one and share it: each process, also a
-    forked one, and each event loop gets its own connections.
+    never repeats. `api_key`: for a sidecar that asks for one; default `BOBOYKA_API_KEY`, or what the file
+    `BOBOYKA_API_KEY_FILE` holds. The client keeps connections open, so create one and share it: each
+    process, also a forked one, and each event loop gets its own connections.
 
-    Every method can raise a `BoboykaError`: `NotReachable` if no sidecar answers, `TooBusy` or
-    `Unavailable` if it can't accept records now, `InvalidRecord` if it rejects the record.
+    Every method can raise a `BoboykaError`: `NotReachable` if no sidecar answers, `Unauthorized` if it
+    asks for another key, `TooBusy` or `Unavailable` if it can't accept records now, `InvalidRecord` if it
+    rejects the record.
     """
 
     def __init__(
@@ -39,15 +41,23 @@ class BoboykaSyncClient:
         *,
         timeout: float = 10.0,
         retry: Retry = Retry(),
+        api_key: str | None = None,
     ) -> None:
         self._url = _core.address(url)
+        self._api_key = _core.api_key(api_key)
         self._timeout = timeout
         self._retry = retry
-        self._connections = Connections(self._url, timeout)
+        self._connections = Connections(self._url, timeout, self._api_key)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What reaches another process connects anew.
-        make = functools.partial(type(self), str(self._url), timeout=self._timeout, retry=self._retry)
+        make = functools.partial(
+            type(self),
+            str(self._url),
+            timeout=self._timeout,
+            retry=self._retry,
+            api_key=self._api_key,
+        )
         return make, ()
 
     def __enter__(self) -> BoboykaSyncClient:

@@ -59,6 +59,10 @@ class IdempotencyConflict(AnswerError):
     """The idempotency key was used for another record in the last 24 hours."""
 
 
+class Unauthorized(AnswerError):
+    """The sidecar asks for an API key, and the client has none or another one."""
+
+
 class TooBusy(AnswerError):
     """More waits than the sidecar takes, still after all attempts.
 

@@ -43,7 +43,7 @@ impl Asked {
         Ok(Self {
             after,
             record_type: parameters.record_type()?,
-            with_data: parameters.include_data()?,
+            with_data: parameters.with_data()?,
         })
     }
 }

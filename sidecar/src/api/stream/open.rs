@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use boboyka_store::{FollowingQuery, Found};
+use boboyka_store::{ForwardQuery, Missing};
 use boboyka_strand::{Head, Seq};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -26,6 +26,8 @@ const GATHER: Duration = Duration::from_millis(50);
 const EVENTS_MAX: usize = 256;
 /// Length of the records of a part as `MessagePack`, unless its first record is longer.
 const PART_MAX_BYTES: usize = 64 * 1024;
+/// Records that are looked at for a part: a stream of one type must not read on and on.
+const READ_MAX: usize = 4 * 1024;
 
 /// One stream on its way.
 pub(super) struct OpenStream {
@@ -131,36 +133,30 @@ impl OpenStream {
 }
 
 fn read(api: &Api, asked: &Asked) -> serde_json::Result<Part> {
-    let following = api.store.following(&FollowingQuery {
+    let step = api.store.forward(&ForwardQuery {
         after: asked.after,
         record_type: asked.record_type,
         limit: EVENTS_MAX,
-        payloads: asked.with_data,
         max_payload_bytes: PART_MAX_BYTES,
+        max_read: READ_MAX,
     });
-    let mut text = Vec::new();
-    for found in following.found {
-        match found {
-            Found::Block(block) => {
-                let header = &block.header;
-                let outcome = api.mirror.outcome_now(header.record_type, header.seq);
-                let event = Event::new(&block, outcome, asked.with_data);
-                frame::event(&mut text, "record", Some(header.seq), &event)?;
-            }
-            Found::Missing(missing) => {
-                let (first, last) = (missing.first_seq, missing.last_seq);
-                unreadable::log(&format!("seq {first} to {last}: {}", missing.why));
-                frame::event(
-                    &mut text,
-                    "missing",
-                    Some(last),
-                    &MissingJson::from(missing),
-                )?;
-            }
+    unreadable::log_missing(&step.missing);
+    let (mut text, reached) = (Vec::new(), step.reached);
+    let mut missing = step.missing.into_iter().peekable();
+    for block in &step.blocks {
+        while let Some(passed) = missing.next_if(|part| part.first_seq < block.header.seq) {
+            put_missing(passed, &mut text)?;
         }
+        let header = &block.header;
+        let outcome = api.mirror.outcome_now(header.record_type, header.seq);
+        let event = Event::new(block, outcome, asked.with_data);
+        frame::event(&mut text, "record", Some(header.seq), &event)?;
     }
-    Ok(Part {
-        text,
-        reached: following.scanned_to,
-    })
+    missing.try_for_each(|passed| put_missing(passed, &mut text))?;
+    Ok(Part { text, reached })
+}
+
+fn put_missing(missing: Missing, text: &mut Vec<u8>) -> serde_json::Result<()> {
+    let last = missing.last_seq;
+    frame::event(text, "missing", Some(last), &MissingJson::from(missing))
 }

@@ -112,10 +112,10 @@ async fn there_are_only_a_number_of_streams_and_one_that_ends_makes_room() {
     while running.api.streams.available_permits() > 0 {
         open.push(running.stream("", "").await.1);
     }
-    assert_eq!(open.len(), 16);
+    assert_eq!(open.len(), 64);
     let (status, mut refused) = running.stream("", "").await;
     assert_eq!(status, 429);
-    assert!(refused.next().await.unwrap().contains("streams_busy"));
+    assert!(refused.next().await.unwrap().contains("stream_busy"));
     drop(open.pop());
     assert_eq!(running.stream("", "").await.0, 200);
 }
@@ -147,7 +147,7 @@ async fn records_that_retention_took_are_told_as_missing() {
     let (_, mut reader) = running.stream("?after=0", "").await;
     let text = reader.until("event: record").await;
     let missing = format!(
-        "id: {floor}\nevent: missing\ndata: {{\"first_seq\":1,\"last_seq\":{floor},\"why\":\"retention has pruned these records\"}}\n\n"
+        "id: {floor}\nevent: missing\ndata: {{\"first_seq\":1,\"last_seq\":{floor},\"why\":\"the strand does not hold these records any more\"}}\n\n"
     );
     assert!(text.contains(&missing), "{text}");
     assert!(

@@ -31,13 +31,15 @@ pub(crate) struct ClockJson {
     pub(crate) ahead_ms: u64,
 }
 
-/// Records per type, in the page's order.
+/// Records per type, in the page's order, and documents if there are any.
 pub(crate) struct EventCounts(pub(crate) PerType<u64>);
 
 impl Serialize for EventCounts {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (record_type, count) in self.0 {
+        let mut map = serializer.serialize_map(None)?;
+        // The page has no documents.
+        let is_said = |kind: RecordType, count| kind.table().is_some() || count > 0;
+        for (record_type, count) in self.0.into_iter().filter(|(kind, n)| is_said(*kind, *n)) {
             map.serialize_entry(record_type.name(), &count)?;
         }
         map.end()

@@ -37,6 +37,8 @@ pub(crate) struct Checkpoint {
     pub(crate) first_frame: u64,
     /// The entries of all changes since the page before.
     pub(crate) entries: Vec<u8>,
+    /// Hears whether the page is durable, when somebody waits for it.
+    pub(crate) done: Option<SyncSender<io::Result<()>>>,
 }
 
 /// The line to the thread: what is ordered there, and the files that come back.
@@ -71,13 +73,14 @@ impl Keeper {
                     };
                     let _ = self.spares.send(spare);
                 }
-                Chore::Checkpoint(checkpoint) => self.checkpoint(&checkpoint),
+                Chore::Checkpoint(checkpoint) => self.checkpoint(checkpoint),
             }
         }
     }
 
-    fn checkpoint(&mut self, checkpoint: &Checkpoint) {
-        let written = self.write(checkpoint);
+    fn checkpoint(&mut self, mut checkpoint: Checkpoint) {
+        let done = checkpoint.done.take();
+        let written = self.write(&checkpoint);
         match &written {
             Ok(()) => self.flush_tail(),
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {
@@ -92,7 +95,11 @@ impl Keeper {
                 poison.set(format!("the ledger could not be written: {error}"));
             }
         }
-        let released = written.is_ok().then_some(checkpoint.first_frame);
+        let is_written = written.is_ok();
+        if let Some(done) = done {
+            let _ = done.try_send(written);
+        }
+        let released = is_written.then_some(checkpoint.first_frame);
         let _ = self.shared.queue.push(Job::Checkpointed(released));
     }
 

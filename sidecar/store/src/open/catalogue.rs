@@ -122,18 +122,27 @@ fn segment_files(folder: &Path) -> Result<BTreeMap<Seq, PathBuf>, OpenError> {
     Ok(files)
 }
 
+/// The segment files that a crash left below the floor, by their first seq.
+pub(super) fn below_floor(
+    folder: &Path,
+    floor: &Floor,
+) -> Result<BTreeMap<Seq, PathBuf>, OpenError> {
+    let mut files = segment_files(folder)?;
+    files.retain(|first_seq, _| *first_seq <= floor.head.seq);
+    Ok(files)
+}
+
 /// Unlinks what a crash left below the floor.
 pub(super) fn finish_pruning(
     index: &PrunedIndex,
     folder: &Path,
     floor: &Floor,
 ) -> Result<(), OpenError> {
-    let files = segment_files(folder)?;
-    let mut left = files.range(..=floor.head.seq).peekable();
-    if left.peek().is_none() {
+    let left = below_floor(folder, floor)?;
+    if left.is_empty() {
         return Ok(());
     }
-    for (_, path) in left {
+    for path in left.values() {
         let file = path.display().to_string();
         tracing::info!(
             file,

@@ -141,7 +141,7 @@ fn claims_more(found: &Summary, wanted: &Summary) -> Option<String> {
     if end(found) > end(wanted).max(Some(wanted.floor.head.seq)) {
         return Some("it names a segment that the strand does not have".to_owned());
     }
-    let ahead = RecordType::ALL
+    let ahead = RecordType::MIRRORED
         .into_iter()
         .find(|lane| found.marks[*lane].seq > wanted.marks[*lane].seq);
     ahead.map(|lane| {

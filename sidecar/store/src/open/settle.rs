@@ -31,7 +31,7 @@ pub(super) fn binding(summary: &mut Summary) {
 /// The lanes' marks, none beyond the head.
 pub(super) fn marks(summary: &Summary, memory: &Memory) -> PerType<Mark> {
     let mut marks = PerType::<Mark>::default();
-    for lane in RecordType::ALL {
+    for lane in RecordType::MIRRORED {
         marks[lane] = mark(summary, memory, lane);
     }
     marks

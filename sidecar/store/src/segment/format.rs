@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::bloom::Bloom;
 use super::index::{Checks, IndexSums};
+use crate::counts::Counts;
 use crate::error::Unreadable;
 use crate::key::IdempotencyKey;
 use crate::stored::{HeadForm, Stored, head_form, head_of};
@@ -164,22 +165,27 @@ impl Segment {
         self
     }
 
+    /// Whether a block is in it.
+    pub(crate) fn holds(&self, seq: Seq) -> bool {
+        (self.meta.first_seq()..=self.meta.head.seq).contains(&seq)
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 }
 
 /// Strand id, head before it, last head, counts, keys, payload bytes, sealed at (ms), end of the frames.
-type MetaForm = (Uuid, HeadForm, HeadForm, [u32; 4], u32, u64, u64, u64);
+type MetaForm = (Uuid, HeadForm, HeadForm, Counts<u32>, u32, u64, u64, u64);
 /// Place, length, length when decompressed, first seq, first packed time, counts.
-type FrameForm = (u64, u32, u32, Seq, u64, [u16; 4]);
+type FrameForm = (u64, u32, u32, Seq, u64, Counts<u16>);
 
 fn meta_form(meta: &SegmentMeta) -> MetaForm {
     (
         meta.strand,
         head_form(&meta.before),
         head_form(&meta.head),
-        meta.counts.into_array(),
+        Counts(meta.counts),
         meta.keys,
         meta.payload_bytes,
         meta.sealed_at_ms,
@@ -193,7 +199,7 @@ fn meta_of(form: MetaForm) -> SegmentMeta {
         strand,
         before: head_of(before),
         head: head_of(head),
-        counts: PerType::from_array(counts),
+        counts: counts.0,
         keys,
         payload_bytes,
         sealed_at_ms,
@@ -249,7 +255,7 @@ impl Stored for Footer {
 
     fn to_form(&self) -> Self::Form {
         let form = |frame: &Frame| {
-            let counts = frame.counts.into_array();
+            let counts = Counts(frame.counts);
             (
                 frame.at,
                 frame.len,
@@ -266,13 +272,13 @@ impl Stored for Footer {
     }
 
     fn from_form((meta, frames): Self::Form) -> Result<Self, String> {
-        let frame = |(at, len, raw_len, first_seq, first_hlc, counts)| Frame {
+        let frame = |(at, len, raw_len, first_seq, first_hlc, counts): FrameForm| Frame {
             at,
             len,
             raw_len,
             first_seq,
             first_hlc,
-            counts: PerType::from_array(counts),
+            counts: counts.0,
         };
         Ok(Self {
             meta: meta_of(meta),

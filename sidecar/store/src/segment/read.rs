@@ -200,7 +200,7 @@ impl Segment {
     }
 
     /// The whole segment can't be read.
-    fn damaged(&self, why: &str) -> ReadError {
+    pub(crate) fn damaged(&self, why: &str) -> ReadError {
         let (first, last) = (self.meta.first_seq(), self.meta.head.seq);
         let reason = Break::Unreadable(why.to_owned());
         ReadError::Damaged {

@@ -154,6 +154,7 @@ fn broken_at(seq: u64, error: ReadError) -> ChainError {
         other @ (ReadError::Io { .. }
         | ReadError::Lost { .. }
         | ReadError::PerhapsLost { .. }
+        | ReadError::NotReady { .. }
         | ReadError::Pruned { .. }
         | ReadError::Tail(_)) => {
             let reason = Break::Unreadable(causes(&other));

@@ -27,7 +27,10 @@ use crate::poison::{Poison, PoisonOnPanic};
 use crate::pruned::PrunedIndex;
 use crate::quarantine::{Quarantine, Quarantined};
 use crate::queue::Queue;
+use crate::recent::Recent;
 use crate::shared::{Shared, Signals};
+use crate::signing::Signing;
+use crate::tlog::{Kept, Pins};
 use crate::view::View;
 use crate::writer::{SealPause, Writer};
 
@@ -59,15 +62,21 @@ impl Store {
             state: RwLock::new(opened.state),
             pruned_index: PrunedIndex::of(&data_dir),
             segments_folder: opened.segments_folder,
+            versions: opened.versions,
             rebuilt: opened.rebuilt,
             poison: Poison::new(),
             quarantine,
             lock,
+            tree_file: opened.tree_file,
+            kept: Kept::of(&data_dir),
+            pins: Mutex::new(Pins::open(&data_dir)),
+            signing: Signing::of(&data_dir, opened.strand, opened.summary.incarnation.clone()),
+            recent: Recent::default(),
         });
         let (tasks, receiver) = sync_channel(TASKS_MAX);
         let (chores, keeper_chores) = sync_channel(TASKS_MAX);
         let (spares, line_spares) = channel();
-        let noted = opened.summary.noted.clone();
+        let (noted, format) = (opened.summary.noted.clone(), opened.summary.format);
         let keeper = Keeper {
             shared: Arc::clone(&shared),
             ledger: opened.ledger,
@@ -90,6 +99,7 @@ impl Store {
             checkpointing: false,
             entries: Vec::new(),
             noted,
+            format,
             data_dir,
             policy: Policy::default(),
         };

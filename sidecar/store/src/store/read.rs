@@ -1,10 +1,10 @@
 //! Reading. All of it blocks: callers on an async runtime cross over with `spawn_blocking`.
 
-use boboyka_strand::{Block, Hash, RecordType, Seq};
+use boboyka_strand::{Block, Hash, Hlc, RecordType, Seq};
 
 use super::handle::Store;
 use crate::error::ReadError;
-use crate::following::{self, Following, FollowingQuery};
+use crate::forward::{self, Forward, ForwardQuery};
 use crate::page::{self, Page, PageQuery};
 use crate::read::{self, LaneRead};
 
@@ -30,9 +30,20 @@ impl Store {
         page::page(&self.shared, query)
     }
 
-    /// What follows a seq, oldest first. It goes on behind what can't be read, and names it.
-    pub fn following(&self, query: &FollowingQuery) -> Following {
-        following::following(&self.shared, query)
+    /// The next blocks after a place, oldest first. The step goes on behind what can't be read, and names it.
+    pub fn forward(&self, query: &ForwardQuery) -> Forward {
+        forward::forward(&self.shared, query)
+    }
+
+    /// A place such that every block up to there is of this time or earlier; some behind it may be too.
+    pub fn place_before(&self, hlc: Hlc) -> Seq {
+        forward::place_before(self.shared.state().memory(), hlc)
+    }
+
+    /// A place after some of the first `count` blocks that the strand holds of a type, and how many of them are still
+    /// to be passed behind it.
+    pub fn place_after(&self, record_type: Option<RecordType>, count: u64) -> (Seq, u64) {
+        forward::place_after(self.shared.state().memory(), record_type, count)
     }
 
     /// A lane's blocks after a seq that the phase mirrors, oldest first; at least one when there is one.

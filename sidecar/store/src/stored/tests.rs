@@ -38,8 +38,8 @@ fn floor() -> Floor {
             hash: Hash::from_bytes([1; 32]),
             hlc: Hlc::new(7),
         },
-        counts: PerType::from_array([1, 2, 3, 4]),
-        unmirrored: PerType::from_array([0, 0, 1, 0]),
+        counts: PerType::from_array([1, 2, 3, 4, 0]),
+        unmirrored: PerType::from_array([0, 0, 1, 0, 0]),
     }
 }
 
@@ -48,7 +48,7 @@ fn state(phase: Phase, mirror_until: Option<u64>) -> PhaseState {
         phase,
         generation: 7,
         mirror_until,
-        counts: PerType::from_array([5, 6, 7, 8]),
+        counts: PerType::from_array([5, 6, 7, 8, 0]),
     }
 }
 

@@ -22,7 +22,7 @@ impl Tail {
             phase: self.phase()?,
             ..Summary::default()
         };
-        for lane in RecordType::ALL {
+        for lane in RecordType::MIRRORED {
             summary.marks[lane] = self.mark(lane)?;
             for letter in self.letters(lane, 0, usize::MAX)? {
                 summary.apply(Change::Letter(letter));

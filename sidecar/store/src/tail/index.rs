@@ -109,7 +109,9 @@ impl Tail {
                 put(&self.segments, &first, segment)
             }
             // Ledger and journal alone keep these.
-            Change::Gap(_) | Change::Noted(_) => Ok(()),
+            Change::Gap(_) | Change::Noted(_) | Change::Format(_) | Change::Incarnation(_) => {
+                Ok(())
+            }
         }
     }
 
@@ -120,7 +122,7 @@ impl Tail {
         for first in self.segments.range(..=seq.to_be_bytes()).keys() {
             self.segments.remove(first?)?;
         }
-        for lane in RecordType::ALL {
+        for lane in RecordType::MIRRORED {
             let (from, to) = (letter_key(lane, 0), letter_key(lane, seq));
             for key in self.letters.range(from..=to).keys() {
                 self.letters.remove(key?)?;

@@ -182,7 +182,7 @@ async fn while_there_is_something_to_mirror_nothing_unmirrored_goes() {
 
 async fn mirror_all_to_the_end(store: &Store) {
     let floor = store.view().floor;
-    for lane in RecordType::ALL {
+    for lane in RecordType::MIRRORED {
         let read = store.read_lane(lane, floor.head.seq, 1 << 20, 1 << 30);
         let left = read.unwrap().blocks.len() as u64;
         let mark = Mark {
@@ -264,14 +264,14 @@ async fn what_a_rollback_would_mirror_stays_until_the_cutover_and_then_is_counte
     );
     assert_eq!(store.view().marks[RecordType::AuditLog].seq, floor.head.seq);
     assert!(
-        RecordType::ALL
+        RecordType::MIRRORED
             .iter()
             .all(|lane| store.view().backlog(*lane) == 0)
     );
 
     // A return goes on from the floor, and the backlog is what there is to read.
     store.set_phase(Phase::DualWrite, 4).await.unwrap();
-    for lane in RecordType::ALL {
+    for lane in RecordType::MIRRORED {
         let mark = store.view().marks[lane].seq;
         let read = store.read_lane(lane, mark, 1 << 20, 1 << 30).unwrap();
         assert_eq!(
@@ -288,14 +288,14 @@ async fn backlogs_after_a_cutovers_pruning_are_right_after_a_restart_too() {
     let store = strand_in(dir.path(), Phase::CutOver).await;
     store.prune(EVERYTHING, true).await.unwrap();
     store.set_phase(Phase::DualWrite, 4).await.unwrap();
-    let backlogs = RecordType::ALL.map(|lane| store.view().backlog(lane));
+    let backlogs = RecordType::MIRRORED.map(|lane| store.view().backlog(lane));
     close(store);
     let store = opened(dir.path());
     assert_eq!(
-        RecordType::ALL.map(|lane| store.view().backlog(lane)),
+        RecordType::MIRRORED.map(|lane| store.view().backlog(lane)),
         backlogs
     );
-    for (lane, backlog) in RecordType::ALL.into_iter().zip(backlogs) {
+    for (lane, backlog) in RecordType::MIRRORED.into_iter().zip(backlogs) {
         let mark = store.view().marks[lane].seq;
         let read = store.read_lane(lane, mark, 1 << 20, 1 << 30).unwrap();
         assert_eq!(backlog, read.blocks.len() as u64, "{lane}");

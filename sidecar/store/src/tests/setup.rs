@@ -69,7 +69,7 @@ pub(super) fn dead_letter(lane: RecordType, seq: Seq) -> DeadLetter {
 }
 
 pub(super) fn record(n: u64) -> NewRecord {
-    let kind = RecordType::ALL[usize::try_from(n % 2).unwrap() + 2];
+    let kind = RecordType::MIRRORED[usize::try_from(n % 2).unwrap() + 2];
     let data = format!(r#"{{"agent_id":"a{n}","status":"healthy","event":"e","n":{n}}}"#);
     NewRecord {
         record: Record::from_json(kind, &data).unwrap(),

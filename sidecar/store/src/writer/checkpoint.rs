@@ -1,8 +1,14 @@
 //! When the ledger is written.
 
-use std::sync::mpsc::TrySendError;
+use std::io;
+use std::sync::mpsc::{TrySendError, sync_channel};
+
+use boboyka_strand::RecordType;
 
 use super::thread::Writer;
+use crate::change::Change;
+use crate::format::Format;
+use crate::job::Job;
 use crate::journal::{Checkpoint, Chore};
 
 impl Writer {
@@ -12,13 +18,7 @@ impl Writer {
         if self.checkpointing || !self.journal.wants_checkpoint(sealed) {
             return;
         }
-        let (generation, first_frame) = self.journal.needed(sealed);
-        let chore = Chore::Checkpoint(Checkpoint {
-            frame: self.journal.last_number(),
-            generation,
-            first_frame,
-            entries: std::mem::take(&mut self.entries),
-        });
+        let chore = Chore::Checkpoint(self.next_page());
         self.checkpointing = true;
         // When the thread has too much to do, the next commit tries again.
         if let Err(TrySendError::Full(chore) | TrySendError::Disconnected(chore)) =
@@ -27,6 +27,42 @@ impl Writer {
         {
             self.checkpointing = false;
             self.entries = kept.entries;
+        }
+    }
+
+    /// Has the ledger say that the strand holds documents, before it holds the first one.
+    pub(super) fn announce_documents(&mut self, jobs: &[Job]) -> io::Result<()> {
+        let mut records = jobs.iter().flat_map(Job::records);
+        if self.format >= Format::Documents
+            || records.all(|new| new.record.record_type() != RecordType::Document)
+        {
+            return Ok(());
+        }
+        let format = Change::Format(Format::Documents);
+        format.put(&mut self.entries).map_err(io::Error::other)?;
+        let (done, written) = sync_channel(1);
+        let page = Checkpoint {
+            done: Some(done),
+            ..self.next_page()
+        };
+        let gone = || io::Error::other("the thread that writes the ledger has ended");
+        let sent = self.chores.send(Chore::Checkpoint(page));
+        sent.map_err(|_| gone())?;
+        written.recv().map_err(|_| gone())??;
+        self.format = Format::Documents;
+        Ok(())
+    }
+
+    /// The page of the ledger as of the last frame.
+    fn next_page(&mut self) -> Checkpoint {
+        let sealed = self.shared.state().memory().sealed();
+        let (generation, first_frame) = self.journal.needed(sealed);
+        Checkpoint {
+            frame: self.journal.last_number(),
+            generation,
+            first_frame,
+            entries: std::mem::take(&mut self.entries),
+            done: None,
         }
     }
 }

@@ -76,14 +76,14 @@ impl Writer {
         segments: &[Arc<Segment>],
     ) -> Result<PerType<LaneProgress>, TailError> {
         let mut lanes = PerType::<LaneProgress>::default();
-        for (lane, progress) in &mut lanes {
+        for lane in RecordType::MIRRORED {
             let mark = view.marks[lane];
             let oldest_letter = if mark.dead_lettered > 0 {
                 self.letters(commit, lane)?.first().copied()
             } else {
                 None
             };
-            *progress = LaneProgress {
+            lanes[lane] = LaneProgress {
                 mark: mark.seq.max(settled_end(view, segments, lane)),
                 owed: view.backlog(lane),
                 unmirrored: view.unmirrored(lane),
@@ -119,7 +119,7 @@ impl Writer {
         floor: &mut Floor,
     ) -> Result<Vec<(RecordType, Seq)>, TailError> {
         let mut going = Vec::new();
-        for lane in RecordType::ALL {
+        for lane in RecordType::MIRRORED {
             let mark = view.marks[lane];
             let letters = if mark.dead_lettered > 0 {
                 self.letters(commit, lane)?

@@ -2,10 +2,13 @@
 
 use std::time::Instant;
 
+use boboyka_strand::Record;
+
 use super::commit::Commit;
 use super::thread::Writer;
 use crate::change::Change;
 use crate::error::{WriteError, causes};
+use crate::incarnation::Incarnation;
 use crate::job::{Job, Waiter};
 use crate::quarantine::{self, Quarantined};
 
@@ -62,6 +65,11 @@ impl Writer {
                 commit.replies.pruned.push(reply);
             }
             Job::Quarantined { found, reply } => self.record_quarantined(commit, &found, reply),
+            Job::Incarnation {
+                incarnation,
+                record,
+                reply,
+            } => take_incarnation(commit, incarnation, record, reply),
             Job::Sealed(segment) => {
                 commit.changes.push(Change::Segment((*segment).clone()));
                 commit.sealed.push(*segment);
@@ -70,14 +78,16 @@ impl Writer {
                 self.sealing = false;
                 self.seal_pause.failed(Instant::now());
             }
-            Job::Checkpointed(released) => {
-                self.checkpointing = false;
-                if let Some(first_frame) = released {
-                    self.journal.release(first_frame);
-                }
-                self.journal.order_spare();
-            }
+            Job::Checkpointed(released) => self.take_checkpointed(released),
         }
+    }
+
+    fn take_checkpointed(&mut self, released: Option<u64>) {
+        self.checkpointing = false;
+        if let Some(first_frame) = released {
+            self.journal.release(first_frame);
+        }
+        self.journal.order_spare();
     }
 
     /// Records what lies in quarantine, in the commit that also notes that it is recorded.
@@ -97,4 +107,18 @@ impl Writer {
         }
         commit.replies.done.push(reply);
     }
+}
+
+/// Takes the incarnation of the tlog into the commit, with the record of why it begins.
+fn take_incarnation(
+    commit: &mut Commit,
+    incarnation: Incarnation,
+    record: Option<Record>,
+    reply: Waiter,
+) {
+    if let Some(record) = record {
+        commit.link(record, None);
+    }
+    commit.changes.push(Change::Incarnation(incarnation));
+    commit.replies.done.push(reply);
 }

@@ -14,6 +14,7 @@ use super::pause::SealPause;
 use crate::background::Task;
 use crate::change::Change;
 use crate::error::{TailError, WriteError, causes};
+use crate::format::Format;
 use crate::job::Job;
 use crate::journal::{Chore, Journal};
 use crate::keys::Keys;
@@ -42,6 +43,8 @@ pub(crate) struct Writer {
     pub(crate) entries: Vec<u8>,
     /// What lies in quarantine and is recorded.
     pub(crate) noted: BTreeSet<String>,
+    /// What the ledger says that a program must know.
+    pub(crate) format: Format,
     pub(crate) data_dir: PathBuf,
     /// The policy of the last prune: what goes must be sealed first.
     pub(crate) policy: Policy,
@@ -76,7 +79,12 @@ impl Writer {
 
     fn commit(&mut self, jobs: Vec<Job>) -> Result<(), (TailError, Vec<Answer>)> {
         let mut commit = Commit::after(self.shared.state().memory().head());
-        let refused = match self.make_room(&jobs) {
+        let room = self.make_room(&jobs);
+        let room = room.and_then(|refused| match refused {
+            None => self.announce_documents(&jobs).map(|()| None),
+            refused => Ok(refused),
+        });
+        let refused = match room {
             Ok(refused) => refused,
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {
                 self.refuse_all(jobs);
@@ -177,6 +185,8 @@ fn noted(change: Change) -> Option<String> {
         | Change::Floor(_)
         | Change::Binding(_)
         | Change::Segment(_)
-        | Change::Gap(_) => None,
+        | Change::Gap(_)
+        | Change::Format(_)
+        | Change::Incarnation(_) => None,
     }
 }

@@ -4,7 +4,7 @@ use rmp::Marker;
 
 use super::entry::Entry;
 use super::error::RecordError;
-use super::limits::{OWN_AGENT, TYPE_TAG};
+use super::limits::{COLLECTION_MAX_BYTES, OWN_AGENT, TAG_PREFIX, TYPE_TAG};
 use crate::record_type::{Field, FieldKind, RecordType};
 
 /// Whose record it is.
@@ -30,6 +30,9 @@ pub(super) fn check(
     if named(TYPE_TAG).is_some() {
         return Err(RecordError::Reserved);
     }
+    if record_type == RecordType::Document {
+        check_keys(out, entries)?;
+    }
     for field in record_type.fields() {
         let value = named(field.name).filter(|value| !matches!(marker(value), Marker::Null));
         match value {
@@ -44,6 +47,25 @@ pub(super) fn check(
         return Err(RecordError::ReservedAgent);
     }
     Ok(())
+}
+
+/// A document is the caller's own, so all keys of the strand are kept apart from it.
+fn check_keys(out: &[u8], entries: &[Entry]) -> Result<(), RecordError> {
+    let mut keys = entries.iter().map(|entry| entry.key(out));
+    match keys.find(|key| key.starts_with(TAG_PREFIX.as_bytes())) {
+        Some(key) => Err(RecordError::ReservedKey {
+            field: String::from_utf8_lossy(key).into_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Whether the text is a collection's name.
+pub(super) fn check_collection(name: &str) -> Result<(), RecordError> {
+    let is_name = (1..=COLLECTION_MAX_BYTES).contains(&name.len())
+        && !name.starts_with(TAG_PREFIX)
+        && !name.contains(|c: char| c == '/' || c.is_control());
+    is_name.then_some(()).ok_or(RecordError::Collection)
 }
 
 fn check_value(field: &Field, value: &[u8]) -> Result<(), RecordError> {

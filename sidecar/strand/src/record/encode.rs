@@ -13,11 +13,12 @@ use super::limits::{DEPTH_MAX, TYPE_TAG};
 use super::number;
 use crate::record_type::{FieldKind, RecordType};
 
-/// The canonical `MessagePack` of a record's data.
+/// The canonical `MessagePack` of a record's data, with the strand's own keys and texts beside it.
 pub(super) fn encode(
     record_type: RecordType,
     data: &str,
     author: Author,
+    tags: &[(&str, &str)],
 ) -> Result<Vec<u8>, RecordError> {
     let mut encoder = Encoder {
         out: Vec::with_capacity(data.len() + 48),
@@ -40,7 +41,9 @@ pub(super) fn encode(
     }
     encoder.make_whole(record_type, &mut entries);
     check::check(record_type, &encoder.out, &entries, author)?;
-    entries.push(encoder.entry(TYPE_TAG, |out| write_text(out, record_type.name())));
+    for (key, text) in [(TYPE_TAG, record_type.name())].iter().chain(tags) {
+        entries.push(encoder.entry(key, |out| write_text(out, text)));
+    }
     encoder
         .assemble(0, &mut entries)
         .map_err(|field| RecordError::DuplicateKey { field })?;

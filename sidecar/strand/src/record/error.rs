@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::limits::{DEPTH_MAX, OWN_AGENT, PAYLOAD_MAX_BYTES, TYPE_TAG};
+use super::limits::{
+    COLLECTION_MAX_BYTES, DEPTH_MAX, OWN_AGENT, PAYLOAD_MAX_BYTES, TAG_PREFIX, TYPE_TAG,
+};
 use super::number::NumberFault;
 use crate::record_type::FieldKind;
 
@@ -61,6 +63,17 @@ pub enum RecordError {
     /// The caller sent [`TYPE_TAG`] itself.
     #[error("is set by the strand and must not be sent")]
     Reserved,
+    /// The caller sent a document with a key that the strand sets.
+    #[error("begins with {TAG_PREFIX}, which is kept for the strand: use another name")]
+    ReservedKey {
+        /// The key.
+        field: String,
+    },
+    /// The name of a collection is none.
+    #[error(
+        "must be 1 to {COLLECTION_MAX_BYTES} bytes of text without slashes and control characters that does not begin with {TAG_PREFIX}"
+    )]
+    Collection,
     /// The caller gave itself out as the strand.
     #[error("must not be {OWN_AGENT}, which is the agent of the strand's own records")]
     ReservedAgent,
@@ -81,7 +94,9 @@ impl RecordError {
             Self::Nul { field }
             | Self::TooDeep { field }
             | Self::DuplicateKey { field }
-            | Self::Number { field, .. } => Some(field),
+            | Self::Number { field, .. }
+            | Self::ReservedKey { field } => Some(field),
+            Self::Collection => Some("collection"),
             Self::Reserved => Some(TYPE_TAG),
             Self::ReservedAgent => Some("agent_id"),
             Self::Syntax { .. } | Self::NotAnObject | Self::TooLarge { .. } => None,

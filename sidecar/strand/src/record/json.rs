@@ -6,25 +6,46 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 use serde::ser::{Error as _, SerializeMap};
 use serde::{Serialize, Serializer};
 
-use super::limits::TYPE_TAG;
+use super::limits::{TAG_PREFIX, TYPE_TAG};
 
 /// A payload that serializes as the JSON object it was made from: keys in canonical order, numbers as
 /// they were, without [`TYPE_TAG`].
 #[derive(Clone, Copy, Debug)]
 pub struct PayloadJson<'a>(pub &'a [u8]);
 
+/// The same without any key of the strand, such as the name of a document's collection.
+#[derive(Clone, Copy, Debug)]
+pub struct CallerJson<'a>(pub &'a [u8]);
+
 impl Serialize for PayloadJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let map = serializer.serialize_map(None)?;
-        let mut payload = rmp_serde::Deserializer::from_read_ref(self.0);
-        payload
-            .deserialize_map(Members(map))
-            .map_err(S::Error::custom)?
-            .end()
+        serialize(self.0, serializer, |key| key == TYPE_TAG)
     }
 }
 
-struct Members<M>(M);
+impl Serialize for CallerJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize(self.0, serializer, |key| key.starts_with(TAG_PREFIX))
+    }
+}
+
+fn serialize<S: Serializer>(
+    payload: &[u8],
+    serializer: S,
+    leaves_out: fn(&str) -> bool,
+) -> Result<S::Ok, S::Error> {
+    let out = serializer.serialize_map(None)?;
+    let mut payload = rmp_serde::Deserializer::from_read_ref(payload);
+    payload
+        .deserialize_map(Members { out, leaves_out })
+        .map_err(S::Error::custom)?
+        .end()
+}
+
+struct Members<M> {
+    out: M,
+    leaves_out: fn(&str) -> bool,
+}
 
 impl<'de, M: SerializeMap> Visitor<'de> for Members<M> {
     type Value = M;
@@ -34,9 +55,12 @@ impl<'de, M: SerializeMap> Visitor<'de> for Members<M> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<M, A::Error> {
-        let Self(mut out) = self;
+        let Self {
+            mut out,
+            leaves_out,
+        } = self;
         while let Some(key) = map.next_key::<&str>()? {
-            if key == TYPE_TAG {
+            if leaves_out(key) {
                 map.next_value::<IgnoredAny>()?;
             } else {
                 out.serialize_key(key).map_err(A::Error::custom)?;

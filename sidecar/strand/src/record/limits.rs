@@ -12,3 +12,18 @@ pub const DEPTH_MAX: usize = 64;
 /// The agent of the `audit_log` records that a strand makes of itself. No caller may use it: a check of a strand, and
 /// whoever reads it, relies on what these records say.
 pub const OWN_AGENT: &str = "boboyka_sidecar";
+
+/// The key under which a document carries the name of its collection.
+pub const COLLECTION_TAG: &str = "_boboyka_collection";
+
+/// The key under which a tombstone carries the hash of the record that it takes back.
+pub const DELETED_TAG: &str = "_boboyka_deleted";
+
+/// The key under which the note of a restored record carries the hash that was taken back.
+pub const RESTORED_TAG: &str = "_boboyka_restored";
+
+/// What the names of all these keys begin with. A document may have no other key that does.
+pub const TAG_PREFIX: &str = "_boboyka_";
+
+/// The longest name of a collection, in bytes.
+pub const COLLECTION_MAX_BYTES: usize = 128;

@@ -2,7 +2,7 @@
 
 mod alerts;
 mod install;
-mod render;
+pub(crate) mod render;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -26,7 +26,7 @@ pub(crate) fn chart(name: &str) -> PathBuf {
 }
 
 /// A path that the provisioning script tells by this name.
-fn provisioned(name: &str) -> PathBuf {
+pub(crate) fn provisioned(name: &str) -> PathBuf {
     static TOLD: OnceLock<String> = OnceLock::new();
     let told = TOLD.get_or_init(|| {
         let mut script = Command::new("bash");

@@ -4,6 +4,7 @@ mod admission;
 mod drains;
 mod idle;
 mod installed;
+mod monitoring;
 mod reconcile;
 mod replica;
 mod strangers;

@@ -101,11 +101,14 @@ fn only_the_holder_reports_and_it_says_good_bye() {
         stage.put_in_force(Phase::DualWrite, 1).await;
         let mut sidecar = stage.sidecar(&[]).await;
         sidecar.ingest("agent_health", &health(0)).await;
+        // What the definition fills in.
+        let unreported = json!({"observedGeneration": -1, "ready": false, "records": 0, "backlog": 0, "lagMs": 0,
+            "deadLetters": 0, "diskBytes": 0});
         tokio::time::sleep(PATIENCE).await;
-        assert_eq!(stage.report().await, Value::Null, "nobody holds it");
+        assert_eq!(stage.report().await, unreported, "nobody holds it");
         stage.hold("another").await;
         tokio::time::sleep(PATIENCE).await;
-        assert_eq!(stage.report().await, Value::Null, "another pod holds it");
+        assert_eq!(stage.report().await, unreported, "another pod holds it");
         stage.hold(POD_UID).await;
         stage.reported(&sidecar, obeys(Phase::DualWrite, 1)).await;
         // Of a strand that nobody mirrors there is nothing to say about Supabase.
@@ -121,5 +124,41 @@ fn only_the_holder_reports_and_it_says_good_bye() {
             (&report["ready"], &report["head"]["seq"]),
             (&json!(false), &json!(2))
         );
+    });
+}
+
+/// Whether kstatus, by which Flux and others wait, takes the newest specification for seen.
+async fn has_seen_its_newest(stage: &Stage) -> bool {
+    let strand = stage.untyped::<BoboykaStrand>().get("boboyka-0").await;
+    let strand = strand.unwrap();
+    let observed = &strand.data["status"]["observedGeneration"];
+    observed.is_null() || observed.as_i64() == strand.metadata.generation
+}
+
+#[test]
+fn a_strand_is_in_progress_until_its_sidecar_has_answered_the_newest_specification() {
+    run(async {
+        let stage = Stage::new(json!({})).await;
+        assert!(!has_seen_its_newest(&stage).await, "nobody reported");
+        stage.hold(POD_UID).await;
+        let mut sidecar = stage.sidecar(&[]).await;
+        let newest = |generation: i64| {
+            let wanted = json!(generation);
+            move |report: &Value| report["observedGeneration"] == wanted
+        };
+        stage.reported(&sidecar, newest(2)).await;
+        assert!(has_seen_its_newest(&stage).await);
+        // At once, and not with the next figures.
+        let first = sidecar.ingest("agent_health", &health(0)).await;
+        let block = json!({"seq": 1, "hash": first["record_hash"]});
+        stage.edit_strand(json!({"witnessed": block})).await;
+        stage.reported(&sidecar, newest(3)).await;
+        assert!(sidecar.terminate());
+        // The operator frees it, and nobody is left to answer that.
+        stage.edit_strand(json!({"holder": null})).await;
+        assert!(has_seen_its_newest(&stage).await);
+        let report = stage.report().await;
+        assert_eq!(report.get("observedGeneration"), None);
+        assert_eq!(report["ready"], false);
     });
 }

@@ -58,15 +58,14 @@ impl Torture<'_> {
             .len();
         let log = self.tools.path(&format!("{name}.log"));
         let root = self.tools.path(&name);
-        match crate::record::drive(self.tools, &root, Some(&log), &after) {
-            Err(error) => self.not_made(row, Harm::None, &error),
-            Ok(()) => {
-                let recording = Recording::read(&log, root.clone())?;
-                // Behind the new start: what it built on must have been durable.
-                let from = usize::midpoint(first, recording.log.ops.len());
-                self.cuts(&recording, &name, Rules::Ext4, row, from, 2)
-                    .await;
-            }
+        if let Err(error) = crate::record::drive(self.tools, &root, Some(&log), &after) {
+            self.not_made(row, Harm::None, &error);
+        } else {
+            let recording = Recording::read(&log, root.clone())?;
+            // Behind the new start: what it built on must have been durable.
+            let from = usize::midpoint(first, recording.log.ops.len());
+            self.cuts(&recording, &name, Rules::Ext4, row, from, 2)
+                .await;
         }
         std::fs::remove_dir_all(&root)?;
         Ok(std::fs::remove_file(&log)?)

@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::render::{MONITORING, find};
-use super::{provisioned, template};
+use super::{provisioned, root, template};
 
 /// Labels of a sample of a sidecar.
 const SIDECAR: &str = r#"namespace="agents",pod="p",integration="boboyka",strand="boboyka-0""#;
@@ -257,4 +257,21 @@ fn without_pod_monitors_nothing_fires_because_nothing_is_scraped() {
         &only_rules,
         &[test("nothing is scraped", &Vec::new(), "30m", &[])],
     );
+}
+
+#[test]
+fn each_alert_has_a_chapter_that_says_what_to_do() {
+    let rendered = template(&MONITORING);
+    let rule = find(&rendered, "PrometheusRule", "boboyka-operator").unwrap();
+    let groups = rule["spec"]["groups"].as_array().unwrap();
+    let rules = groups
+        .iter()
+        .flat_map(|group| group["rules"].as_array().unwrap());
+    let alerts: Vec<&str> = rules.map(|rule| rule["alert"].as_str().unwrap()).collect();
+    let text = std::fs::read_to_string(root().join("docs/alerts.md")).unwrap();
+    let chapters: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .collect();
+    assert_eq!(chapters, alerts);
 }

@@ -21,7 +21,7 @@ use tokio_rustls::client::TlsStream;
 pub(crate) struct Replica {
     pub(crate) name: String,
     pub(crate) webhook: SocketAddr,
-    observe: SocketAddr,
+    pub(crate) observe: SocketAddr,
     child: Child,
     log: PathBuf,
 }

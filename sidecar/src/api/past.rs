@@ -1,0 +1,218 @@
+//! The strand as it was: `GET /v1/boboyka/state/…`, `/history/…`, `/counts`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use boboyka_store::{AsOf, HistoryQuery, Missing, StatesQuery};
+use boboyka_strand::{Head, RecordType, Seq};
+use serde::Serialize;
+
+use super::cursor::At;
+use super::error::ApiError;
+use super::moment::{self, AS_OF};
+use super::paged;
+use super::parameters::{Key, KeyedType, PAGE_MAX_BYTES, Parameters};
+use super::state::Api;
+use super::unreadable;
+use super::wire::{
+    CountsJson, EventCounts, HistoryJson, MissingJson, StateJson, StatesJson, VersionJson,
+};
+
+const PAGE: [&str; 4] = ["limit", "cursor", "include", AS_OF];
+
+/// The newest version of a key.
+pub(super) async fn state(
+    State(api): State<Arc<Api>>,
+    key: Key,
+    parameters: Parameters,
+) -> Result<Response, ApiError> {
+    parameters.only(&[AS_OF])?;
+    let as_of = moment::asked(&parameters)?;
+    paged::answer(api, move |api| {
+        let head = api.store.moment(as_of)?;
+        let (record_type, key) = (key.record_type, key.key);
+        let (version, missing) = api.store.newest_version(record_type, &key, &head)?;
+        let floor = floor(api);
+        let version =
+            version.ok_or_else(|| no_version(record_type, &key, &head, floor, &missing))?;
+        json(&StateJson {
+            record_type,
+            key: &key,
+            version: VersionJson::new(&version, true),
+            head: (&head).into(),
+            floor,
+            missing: told(missing),
+        })
+    })
+    .await
+}
+
+/// The versions of a key, newest first.
+pub(super) async fn history(
+    State(api): State<Arc<Api>>,
+    key: Key,
+    parameters: Parameters,
+) -> Result<Response, ApiError> {
+    let (record_type, key) = (key.record_type, key.key);
+    let asked = Asked::parse(&parameters, &format!("history/{record_type}/{key}"))?;
+    paged::answer(api, move |api| {
+        let head = asked.head(api)?;
+        let page = api.store.history(&HistoryQuery {
+            record_type,
+            key: key.clone(),
+            at_most: asked.at.map_or(head.seq, |at| at.place.min(head.seq)),
+            limit: asked.limit,
+            max_payload_bytes: PAGE_MAX_BYTES,
+        })?;
+        let versions = page.versions.iter();
+        json(&HistoryJson {
+            record_type,
+            key: &key,
+            versions: versions
+                .map(|version| VersionJson::new(version, asked.with_data))
+                .collect(),
+            next_cursor: asked.cursor(&head, page.next),
+            head: (&head).into(),
+            floor: floor(api),
+            missing: told(page.missing),
+        })
+    })
+    .await
+}
+
+/// The newest version of every key of a type.
+pub(super) async fn states(
+    State(api): State<Arc<Api>>,
+    KeyedType(record_type): KeyedType,
+    parameters: Parameters,
+) -> Result<Response, ApiError> {
+    let asked = Asked::parse(&parameters, &format!("state/{record_type}"))?;
+    paged::answer(api, move |api| {
+        let head = asked.head(api)?;
+        let page = api.store.states(&StatesQuery {
+            record_type,
+            moment: head,
+            after: asked.at.map(|at| at.place),
+            limit: asked.limit,
+            payloads: asked.with_data,
+            max_payload_bytes: PAGE_MAX_BYTES,
+        })?;
+        let states = page.versions.iter();
+        json(&StatesJson {
+            record_type,
+            states: states
+                .map(|version| VersionJson::with_key(version, asked.with_data))
+                .collect(),
+            next_cursor: asked.cursor(&head, page.next),
+            head: (&head).into(),
+            floor: floor(api),
+            missing: told(page.missing),
+        })
+    })
+    .await
+}
+
+/// How many records of each type there were.
+pub(super) async fn counts(
+    State(api): State<Arc<Api>>,
+    parameters: Parameters,
+) -> Result<Response, ApiError> {
+    parameters.only(&[AS_OF])?;
+    let as_of = moment::asked(&parameters)?;
+    paged::answer(api, move |api| {
+        let head = api.store.moment(as_of)?;
+        let counts = api.store.counts(&head)?;
+        json(&CountsJson {
+            total_events: counts.counts.values().sum(),
+            event_counts: EventCounts(counts.counts),
+            head: (&head).into(),
+            floor: floor(api),
+            missing: told(counts.missing),
+        })
+    })
+    .await
+}
+
+fn json(answer: &impl Serialize) -> Result<Vec<u8>, ApiError> {
+    serde_json::to_vec(answer).map_err(|_| ApiError::internal())
+}
+
+fn floor(api: &Api) -> Seq {
+    api.store.view().floor.head.seq
+}
+
+fn told(missing: Vec<Missing>) -> Vec<MissingJson> {
+    unreadable::log_missing(&missing);
+    missing.into_iter().map(MissingJson::from).collect()
+}
+
+/// No version of a key is held: what is known of why.
+fn no_version(
+    record_type: RecordType,
+    key: &str,
+    head: &Head,
+    floor: Seq,
+    missing: &[Missing],
+) -> ApiError {
+    let seq = head.seq;
+    let mut parts = vec![format!(
+        "this strand has no {record_type} record of {key:?} up to seq {seq}"
+    )];
+    if floor > 0 {
+        parts.push(format!(
+            "the records up to seq {floor} were pruned, and may have held one"
+        ));
+    }
+    parts.extend(missing.iter().map(|missing| {
+        let (first, last) = (missing.first_seq, missing.last_seq);
+        format!("the records {first} to {last} can't be read, and may hold one")
+    }));
+    let message = parts.join("; ");
+    ApiError::not_found(message).about("key")
+}
+
+/// What a reader of pages asked for.
+struct Asked {
+    as_of: AsOf,
+    at: Option<At>,
+    limit: usize,
+    with_data: bool,
+    /// What a cursor must have been made for.
+    filter: String,
+}
+
+impl Asked {
+    fn parse(parameters: &Parameters, what: &str) -> Result<Self, ApiError> {
+        parameters.only(&PAGE)?;
+        let as_of = moment::asked(parameters)?;
+        let filter = format!("{what}?{}", parameters.get(AS_OF).unwrap_or_default());
+        let cursor = parameters.get("cursor").map(|text| {
+            At::decode(text, &filter).ok_or_else(|| {
+                let must = "is not one that this list gave for these parameters";
+                ApiError::parameter("cursor", must)
+            })
+        });
+        Ok(Self {
+            as_of,
+            at: cursor.transpose()?,
+            limit: parameters.limit()?,
+            with_data: parameters.with_data()?,
+            filter,
+        })
+    }
+
+    /// The head that all pages are of: the first page finds it, and its cursor keeps it.
+    fn head(&self, api: &Api) -> Result<Head, ApiError> {
+        let as_of = self.at.map_or(self.as_of, |at| AsOf::Seq(at.head));
+        Ok(api.store.moment(as_of)?)
+    }
+
+    fn cursor(&self, head: &Head, place: Option<u64>) -> Option<String> {
+        let at = At {
+            head: head.seq,
+            place: place?,
+        };
+        Some(at.encode(&self.filter))
+    }
+}

@@ -1,0 +1,88 @@
+//! The text of server-sent events.
+
+use boboyka_store::Missing;
+use boboyka_strand::record::field;
+use boboyka_strand::{Block, Hash};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::delete::taken_back;
+use super::scope::{Scope, is_record};
+use super::wire::DataJson;
+
+/// Tells a silent connection from a broken one; the client drops it.
+pub(super) const HEARTBEAT: &str = "event: heartbeat\ndata: {}\n\n";
+
+/// The client's event, and what it does not read.
+#[derive(Serialize)]
+struct EventJson<'a> {
+    agent_id: &'a str,
+    event_type: &'static str,
+    record_id: Uuid,
+    content_hash: Hash,
+    timestamp_ms: u64,
+    payload: Option<DataJson<'a>>,
+    timestamp_hlc: u64,
+    seq: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    original_hash: Option<Hash>,
+}
+
+#[derive(Serialize)]
+struct MissingEvent<'a> {
+    event_type: &'static str,
+    first_seq: u64,
+    last_seq: u64,
+    why: &'a str,
+}
+
+/// Adds the event of a block, if there is one. `filter` is a field that a record must have.
+pub(super) fn put(block: &Block, filter: Option<&str>, out: &mut String) -> serde_json::Result<()> {
+    let original_hash = taken_back(block);
+    let event_type = match original_hash {
+        Some(_) => "tombstone",
+        None if is_record(block) => "record",
+        // What was restored has an event of its own.
+        None => return Ok(()),
+    };
+    let is_record = original_hash.is_none();
+    if is_record && filter.is_some_and(|name| field(&block.payload, name).is_none()) {
+        return Ok(());
+    }
+    let header = &block.header;
+    let hlc = header.timestamp_hlc;
+    let json = serde_json::to_string(&EventJson {
+        agent_id: Scope::of(block),
+        event_type,
+        record_id: header.record_id,
+        content_hash: block.hash,
+        timestamp_ms: hlc.ms(),
+        payload: is_record.then_some(DataJson(block)),
+        timestamp_hlc: hlc.get(),
+        seq: header.seq,
+        original_hash,
+    })?;
+    let id = hlc.get();
+    out.extend([
+        "id: ",
+        &id.to_string(),
+        "\nevent: ",
+        event_type,
+        "\ndata: ",
+        &json,
+        "\n\n",
+    ]);
+    Ok(())
+}
+
+/// Adds an event that says what the reader does not get.
+pub(super) fn put_missing(missing: &Missing, out: &mut String) -> serde_json::Result<()> {
+    let json = serde_json::to_string(&MissingEvent {
+        event_type: "missing",
+        first_seq: missing.first_seq,
+        last_seq: missing.last_seq,
+        why: &missing.why,
+    })?;
+    out.extend(["event: missing\ndata: ", &json, "\n\n"]);
+    Ok(())
+}

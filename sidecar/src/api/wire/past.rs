@@ -1,0 +1,109 @@
+//! The past in JSON: states, histories, counts, and the head that each was computed at.
+
+use boboyka_store::Version;
+use boboyka_strand::{Flags, Hash, Head, PayloadJson, RecordType, Seq};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::missing::MissingJson;
+use super::strand::EventCounts;
+
+/// The head that an answer was computed at: whoever has another one at this seq has another strand.
+#[derive(Serialize)]
+pub(crate) struct HeadJson {
+    seq: Seq,
+    hash: Hash,
+}
+
+impl From<&Head> for HeadJson {
+    fn from(head: &Head) -> Self {
+        Self {
+            seq: head.seq,
+            hash: head.hash,
+        }
+    }
+}
+
+/// A version of a key.
+#[derive(Serialize)]
+pub(crate) struct VersionJson<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    record_hash: Hash,
+    seq: Seq,
+    ingested_at_ms: u64,
+    record_id: Uuid,
+    /// Whether the record takes the state back.
+    tombstone: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<PayloadJson<'a>>,
+}
+
+impl<'a> VersionJson<'a> {
+    pub(crate) fn new(version: &'a Version, with_data: bool) -> Self {
+        let (block, header) = (&version.block, &version.block.header);
+        Self {
+            key: None,
+            record_hash: block.hash,
+            seq: header.seq,
+            ingested_at_ms: header.timestamp_hlc.ms(),
+            record_id: header.record_id,
+            tombstone: header.flags.contains(Flags::TOMBSTONE),
+            data: with_data.then_some(PayloadJson(&block.payload)),
+        }
+    }
+
+    pub(crate) fn with_key(version: &'a Version, with_data: bool) -> Self {
+        Self {
+            key: Some(&version.key),
+            ..Self::new(version, with_data)
+        }
+    }
+}
+
+/// The state of a key.
+#[derive(Serialize)]
+pub(crate) struct StateJson<'a> {
+    pub(crate) record_type: RecordType,
+    pub(crate) key: &'a str,
+    #[serde(flatten)]
+    pub(crate) version: VersionJson<'a>,
+    pub(crate) head: HeadJson,
+    /// The newest pruned record; 0 if none was.
+    pub(crate) floor: Seq,
+    /// What can't be known: there may be a newer version in it.
+    pub(crate) missing: Vec<MissingJson>,
+}
+
+/// A page of the versions of a key.
+#[derive(Serialize)]
+pub(crate) struct HistoryJson<'a> {
+    pub(crate) record_type: RecordType,
+    pub(crate) key: &'a str,
+    pub(crate) versions: Vec<VersionJson<'a>>,
+    pub(crate) next_cursor: Option<String>,
+    pub(crate) head: HeadJson,
+    pub(crate) floor: Seq,
+    pub(crate) missing: Vec<MissingJson>,
+}
+
+/// A page of the states of a type.
+#[derive(Serialize)]
+pub(crate) struct StatesJson<'a> {
+    pub(crate) record_type: RecordType,
+    pub(crate) states: Vec<VersionJson<'a>>,
+    pub(crate) next_cursor: Option<String>,
+    pub(crate) head: HeadJson,
+    pub(crate) floor: Seq,
+    pub(crate) missing: Vec<MissingJson>,
+}
+
+/// Records of each type up to a head.
+#[derive(Serialize)]
+pub(crate) struct CountsJson {
+    pub(crate) event_counts: EventCounts,
+    pub(crate) total_events: u64,
+    pub(crate) head: HeadJson,
+    pub(crate) floor: Seq,
+    pub(crate) missing: Vec<MissingJson>,
+}

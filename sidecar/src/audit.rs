@@ -1,0 +1,5 @@
+//! What an auditor checks without a running sidecar: pure: bytes in, a finding or a fault out.
+
+pub mod evidence;
+pub mod proof;
+mod signers;

@@ -1,0 +1,90 @@
+//! Checks a proof offline.
+
+use std::path::{Path, PathBuf};
+
+use boboyka_tlog::policy::{Party, PolicyError};
+use boboyka_tlog::{Policy, VerifierKey};
+
+use crate::audit::evidence::Evidence;
+use crate::audit::proof::{self, ProofFault, Proven};
+use crate::config::{Content, Trust};
+
+/// Why a check found no answer, or a bad one.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// A file can't be read.
+    #[error("cannot read {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The auditor's own policy is none.
+    #[error("{path}: {source}")]
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: PolicyError,
+    },
+    /// The proof does not hold.
+    #[error("{path}: {fault}")]
+    Proof {
+        /// The file.
+        path: PathBuf,
+        /// Why it does not.
+        fault: ProofFault,
+    },
+}
+
+impl VerifyError {
+    /// Whether the files were read and do not hold; else nothing could be said of them.
+    pub const fn is_verdict(&self) -> bool {
+        matches!(self, Self::Proof { .. })
+    }
+}
+
+/// Checks the `.tlog-proof` of a file.
+///
+/// # Errors
+/// When it does not hold, or a file can't be read.
+pub fn verify_proof(path: &Path, trust: &Trust, content: &Content) -> Result<Proven, VerifyError> {
+    let policy = policy_of(trust)?;
+    let bytes = read(path)?;
+    let record = content.record.as_deref().map(text).transpose()?;
+    let payload = content.payload.as_deref().map(read).transpose()?;
+    let evidence = record.as_deref().map(Evidence::Json);
+    let evidence = evidence.or(payload.as_deref().map(Evidence::Payload));
+    proof::check(&bytes, &policy, evidence).map_err(|fault| VerifyError::Proof {
+        path: path.into(),
+        fault,
+    })
+}
+
+fn policy_of(trust: &Trust) -> Result<Policy, VerifyError> {
+    let Some(path) = &trust.policy else {
+        let party = |key: &VerifierKey| Party {
+            key: key.clone(),
+            url: None,
+        };
+        return Ok(Policy::of_logs(trust.vkey.iter().map(party).collect()));
+    };
+    let policy = text(path)?.parse();
+    policy.map_err(|source| VerifyError::Policy {
+        path: path.clone(),
+        source,
+    })
+}
+
+fn text(path: &Path) -> Result<String, VerifyError> {
+    let bytes = read(path)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, VerifyError> {
+    std::fs::read(path).map_err(|source| VerifyError::Unreadable {
+        path: path.into(),
+        source,
+    })
+}

@@ -1,0 +1,74 @@
+//! The tlog's tree at opening; also what it needs of pruned blocks whose files a crash left.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use boboyka_strand::Seq;
+use uuid::Uuid;
+
+use super::catalogue::below_floor;
+use crate::error::{OpenError, ReadError, causes};
+use crate::files::make_folder;
+use crate::memory::Memory;
+use crate::segment::Segment;
+use crate::tlog::{
+    FOLDER, Grown, Holders, Kept, Pins, TILE, Tree, TreeFile, build, entries_to_keep, tile_of,
+};
+
+/// The tree and its file, or why it can't be had: then the strand is served without its tlog.
+pub(super) fn grow_tree(
+    data_dir: &Path,
+    strand: Uuid,
+    memory: &Memory,
+) -> Result<(Option<Tree>, Result<TreeFile, String>), OpenError> {
+    let folder = data_dir.join(FOLDER);
+    make_folder(&folder)?;
+    let kept = Kept::of(data_dir);
+    let left = below_floor(&data_dir.join("segments"), memory.floor())?;
+    let left = left
+        .values()
+        .filter_map(|path| Segment::discover(path).ok())
+        .map(Arc::new);
+    let mut holders = memory.holders(1..=Seq::MAX);
+    holders.segments = left.chain(holders.segments).collect();
+    let ends = (memory.sealed(), memory.head().seq);
+    match build(&folder, strand, &mut holders, &kept, ends) {
+        Ok(Grown { tree, file }) => {
+            keep_below(&holders, &kept, &Pins::open(data_dir));
+            Ok((Some(tree), Ok(file)))
+        }
+        Err(error) => {
+            let why = causes(&error);
+            tracing::error!(
+                why,
+                "the strand's tlog can't be had ({why}): no checkpoint is signed until a start finds what is missing"
+            );
+            Ok((None, Err(why)))
+        }
+    }
+}
+
+/// Keeps what is needed of the blocks below the floor whose files are still there.
+fn keep_below(holders: &Holders, kept: &Kept, pins: &Pins) {
+    let floor = holders.floor;
+    let cut = (!floor.is_multiple_of(TILE)).then(|| tile_of(floor));
+    let wanted = pins
+        .tiles()
+        .chain(cut)
+        .filter(|bundle| bundle * TILE < floor);
+    for bundle in wanted {
+        let keep = || match entries_to_keep(holders, kept, bundle) {
+            Ok(entries) if kept.read(bundle) == entries => Ok(()),
+            Ok(entries) => kept.keep(bundle, &entries).map_err(|error| causes(&error)),
+            Err(ReadError::Pruned { .. }) => Ok(()),
+            Err(error) => Err(causes(&error)),
+        };
+        if let Err(error) = keep() {
+            tracing::error!(
+                error,
+                bundle,
+                "the tlog can't keep the pruned entries of bundle {bundle}"
+            );
+        }
+    }
+}

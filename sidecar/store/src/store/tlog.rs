@@ -1,0 +1,261 @@
+//! The strand's tlog: beginning it, signing, tiles and proofs. All of it blocks.
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+
+use boboyka_strand::{Hash, Seq};
+use boboyka_tlog::tile::Entries;
+use boboyka_tlog::{Bundle, SigningKey, Tile, TreeHash};
+use tokio::sync::{oneshot, watch};
+
+use super::handle::Store;
+use crate::error::{TlogError, WriteError, causes};
+use crate::incarnation::{self, Compared, Incarnation, Next, Signed};
+use crate::job::Job;
+use crate::proving;
+use crate::signing::{self, Published, Signer};
+
+/// What signs checkpoints.
+#[derive(Debug)]
+pub enum TlogKey {
+    /// The key in the data folder, which is made when it is missing.
+    Own,
+    /// This one; its name does not count, because the origin is the name.
+    Given(SigningKey),
+}
+
+impl TlogKey {
+    /// The key in a file, in the form of Go's tools: `PRIVATE+KEY+NAME+ID+BASE64`.
+    ///
+    /// # Errors
+    /// The file can't be read, or holds no such key.
+    pub fn read(path: &Path) -> Result<Self, TlogError> {
+        signing::key_in(path).map(Self::Given)
+    }
+}
+
+/// The proof that a record is in the tlog.
+#[derive(Debug)]
+pub struct Proof {
+    /// The record's block.
+    pub seq: Seq,
+    /// Its header is in `extra`.
+    pub bundle: Bundle,
+    /// Size of the tree of its checkpoint.
+    pub size: u64,
+}
+
+/// How the tlog stands.
+#[derive(Debug)]
+pub struct TlogStatus {
+    /// The newest checkpoint; `None` until one is signed.
+    pub published: Option<Arc<Published>>,
+    /// Entries below this index, and tiles of level 0 over them, may be missing.
+    pub minimum_index: u64,
+    /// Why the tree can't be had.
+    pub unavailable: Option<String>,
+}
+
+impl Store {
+    /// Begins to sign checkpoints, or goes on. Where the strand does not hold what was signed, or `claim`, the UID of the
+    /// volume's claim in a cluster, is another one than before, or `distrust` gives a reason, a new incarnation begins, and
+    /// the strand records it.
+    ///
+    /// # Errors
+    /// The key can't be had, the tree can't be had, or nothing can be written. Nothing is signed then.
+    pub fn begin_tlog(
+        &self,
+        key: &TlogKey,
+        claim: Option<&str>,
+        distrust: Option<&str>,
+    ) -> Result<(), TlogError> {
+        let shared = &self.shared;
+        let own;
+        let key = match key {
+            TlogKey::Own => {
+                own = shared.signing.own_key()?;
+                &own
+            }
+            TlogKey::Given(key) => key,
+        };
+        let mut signer = shared.signing.lock();
+        let (last, text) = shared.signing.last().map_err(TlogError::File)?;
+        let compared = self.compare(&last)?;
+        let known = signer.incarnation.clone();
+        let next = incarnation::next(shared.strand, known.as_ref(), &last, compared, claim);
+        let (number, why) = match (next, distrust) {
+            (Next::First, _) => {
+                shared.signing.write_first(key)?;
+                (1, None)
+            }
+            (Next::GoOn(number), None) => (number, None),
+            (Next::GoOn(number), Some(why)) => (number + 1, Some(why.to_owned())),
+            (Next::Anew(number, why), _) => (number, Some(why)),
+        };
+        let claim = claim.map(str::to_owned);
+        let claim = claim.or_else(|| known.as_ref().and_then(|known| known.claim.clone()));
+        let wanted = Incarnation { number, claim };
+        if known.as_ref() != Some(&wanted) {
+            self.note_incarnation(&wanted, text.as_deref(), why.as_deref())?;
+        }
+        let last = match last {
+            Signed::Checkpoint(last) => text.map(|text| (last, text)),
+            Signed::Nothing | Signed::Unreadable(_) => None,
+        };
+        shared.signing.begin(&mut signer, wanted, key, last)?;
+        self.sign(&signer, 0).map(drop)
+    }
+
+    fn note_incarnation(
+        &self,
+        wanted: &Incarnation,
+        old: Option<&str>,
+        why: Option<&str>,
+    ) -> Result<(), TlogError> {
+        let origin = incarnation::origin(self.shared.strand, wanted.number);
+        let record = why.map(|why| {
+            tracing::error!(
+                origin,
+                why,
+                "the strand's tlog goes on under the new origin {origin}: {why}"
+            );
+            incarnation::record(&origin, old, why)
+        });
+        let record = record
+            .transpose()
+            .map_err(|error| TlogError::Key(causes(&error)))?;
+        let (reply, done) = oneshot::channel();
+        self.shared.queue.push(Job::Incarnation {
+            incarnation: wanted.clone(),
+            record,
+            reply,
+        })?;
+        Ok(done.blocking_recv().unwrap_or(Err(WriteError::Poisoned))?)
+    }
+
+    fn compare(&self, signed: &Signed) -> Result<Compared, TlogError> {
+        let Signed::Checkpoint(last) = signed else {
+            return Ok(Compared::Same);
+        };
+        match proving::root(&self.shared, last.size()) {
+            Ok(root) if root == last.root() => Ok(Compared::Same),
+            Err(TlogError::Absent { .. }) => Ok(Compared::Shorter),
+            // Of what was pruned it can't be shown any more.
+            Ok(_) | Err(TlogError::Pruned { .. }) => Ok(Compared::Other),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Signs what is durable, unless a checkpoint of at least `size` entries is published. Answers when nobody can unsee it.
+    ///
+    /// # Errors
+    /// The tlog has not begun, is smaller than that, or the checkpoint can't be written.
+    pub fn publish_checkpoint(&self, size: u64) -> Result<Arc<Published>, TlogError> {
+        if let Some(newest) = self
+            .checkpoint()
+            .filter(|newest| size > 0 && newest.checkpoint.size() >= size)
+        {
+            return Ok(newest);
+        }
+        self.sign(&self.shared.signing.lock(), size)
+    }
+
+    fn sign(&self, signer: &Signer, size: u64) -> Result<Arc<Published>, TlogError> {
+        let newest = self.checkpoint();
+        if let Some(newest) = newest.filter(|newest| size > 0 && newest.checkpoint.size() >= size) {
+            // Whoever held the lock before has signed enough.
+            return Ok(newest);
+        }
+        if self.shared.poison.is_set() {
+            return Err(WriteError::Poisoned.into());
+        }
+        let (held, root) = {
+            let state = self.shared.state();
+            let tree = state.tree().ok_or_else(|| self.shared.no_tree())?;
+            (tree.size(), tree.root())
+        };
+        if held < size {
+            return Err(TlogError::Absent { size: held });
+        }
+        self.shared.signing.sign(signer, held, root)
+    }
+
+    /// The newest published checkpoint.
+    pub fn checkpoint(&self) -> Option<Arc<Published>> {
+        self.shared.signing.newest()
+    }
+
+    /// Changes whenever a checkpoint is published.
+    pub fn watch_checkpoint(&self) -> watch::Receiver<Option<Arc<Published>>> {
+        self.shared.signing.published()
+    }
+
+    /// How the tlog stands.
+    pub fn tlog_status(&self) -> TlogStatus {
+        TlogStatus {
+            published: self.checkpoint(),
+            minimum_index: proving::minimum_index(&self.shared),
+            unavailable: self.shared.tree_file.as_ref().err().cloned(),
+        }
+    }
+
+    /// Keeps what a consistency proof from this size needs, whatever is pruned, until the name pins another size.
+    ///
+    /// # Errors
+    /// The pin can't be written.
+    pub fn pin_tlog_size(&self, name: &str, size: u64) -> Result<(), TlogError> {
+        let mut pins = self
+            .shared
+            .pins
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        pins.pin(name, size).map_err(TlogError::File)
+    }
+
+    /// The hashes of a tile of the durable tree.
+    ///
+    /// # Errors
+    /// The tree has no such tile, or the blocks below it were pruned or can't be read.
+    pub fn tlog_tile(&self, tile: Tile) -> Result<Vec<TreeHash>, TlogError> {
+        proving::tile(&self.shared, tile)
+    }
+
+    /// A bundle of entries: each header behind its length in two bytes.
+    ///
+    /// # Errors
+    /// The same as for a tile.
+    pub fn tlog_entries(&self, entries: Entries) -> Result<Vec<u8>, TlogError> {
+        proving::bundle(&self.shared, entries)
+    }
+
+    /// The proof that the tree of one size begins with that of another.
+    ///
+    /// # Errors
+    /// The tree is smaller, or what was pruned is needed for it.
+    pub fn tlog_consistency(&self, old: u64, new: u64) -> Result<Vec<TreeHash>, TlogError> {
+        proving::consistency(&self.shared, old, new)
+    }
+
+    /// The root of the tree of a size.
+    ///
+    /// # Errors
+    /// The same as for a consistency proof.
+    pub fn tlog_root(&self, size: u64) -> Result<TreeHash, TlogError> {
+        proving::root(&self.shared, size)
+    }
+
+    /// The proof that the record with this hash is in the tlog, under a published checkpoint; one is signed if need be.
+    /// `None` when there is no such record.
+    ///
+    /// # Errors
+    /// The record was pruned and its header is not kept, or no checkpoint can be signed.
+    pub fn prove(&self, hash: &Hash) -> Result<Option<Proof>, TlogError> {
+        let Some((seq, header)) = proving::header(&self.shared, hash)? else {
+            return Ok(None);
+        };
+        let published = self.publish_checkpoint(seq)?;
+        let bundle = proving::inclusion(&self.shared, seq, &header, &published)?;
+        let size = published.checkpoint.size();
+        Ok(Some(Proof { seq, bundle, size }))
+    }
+}
