@@ -177,13 +177,13 @@ fn blake3_bytes_per_second() -> f64 {
     hashed as f64 / begun.elapsed().as_secs_f64()
 }
 
-async fn total_events(sidecar: &Sidecar) -> u64 {
+pub(crate) async fn total_events(sidecar: &Sidecar) -> u64 {
     sidecar.get("/v1/boboyka/status").await["total_events"]
         .as_u64()
         .unwrap()
 }
 
-fn folder_bytes(folder: &Path) -> u64 {
+pub(crate) fn folder_bytes(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).unwrap().flatten();
     entries
         .map(|entry| {

@@ -1,5 +1,6 @@
 //! The benchmark: durable ingest against two references in one interleaved run, then the mirror's drain
-//! against the same rows inserted by hand, then what a large strand takes of disk, memory and time.
+//! against the same rows inserted by hand, then what a large strand takes of disk, memory and
+//! time, and what questions for its past take.
 //!
 //! The references stand behind the same HTTP library: `echo` keeps nothing (the limit of HTTP); `raw` parses
 //! the JSON and appends the request's bytes to one preallocated file with group commit and fdatasync (the limit
@@ -24,6 +25,7 @@ mod large;
 mod load;
 mod measured;
 mod reference;
+mod state;
 
 use std::net::SocketAddr;
 
@@ -47,7 +49,7 @@ struct Bench {
     #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64, 256])]
     connections: Vec<usize>,
     /// What to measure.
-    #[arg(long, value_delimiter = ',', default_values = ["single", "batch", "drain", "large"])]
+    #[arg(long, value_delimiter = ',', default_values = ["single", "batch", "drain", "large", "state"])]
     only: Vec<String>,
     /// Another build of the sidecar, measured in the same run.
     #[arg(long, value_name = "PROGRAM")]
@@ -85,5 +87,8 @@ async fn main() {
     }
     if wanted("large") {
         large::compare(bench.records).await;
+    }
+    if wanted("state") {
+        state::compare(bench.records).await;
     }
 }

@@ -90,6 +90,11 @@ impl Litewitness {
         witness
     }
 
+    /// Ends it.
+    pub fn stop(&mut self) {
+        self.process = None;
+    }
+
     /// Ends it and starts it again on its database.
     pub async fn restart(&mut self) {
         self.process = None;

@@ -10,6 +10,7 @@
 mod audit;
 mod bounds;
 mod clients;
+mod cosigning;
 mod durability;
 mod ends;
 mod idle;
@@ -26,6 +27,7 @@ mod panel;
 mod past;
 mod phases;
 mod purity;
+mod python_fixtures;
 mod refusals;
 mod retention;
 mod secrecy;

@@ -105,6 +105,12 @@ fn the_mirror_knows_no_server_no_cluster_and_no_engine() {
 }
 
 #[test]
+fn what_asks_witnesses_knows_no_store_and_no_server() {
+    let foreign = ["axum", "kube", "boboyka-store", "boboyka-strand"];
+    check("boboyka-cosigning", 1, "boboyka-tlog", &foreign);
+}
+
+#[test]
 fn the_sidecar_leaves_supabase_to_the_mirror_and_the_disk_to_the_store() {
     check(
         "boboyka-sidecar",

@@ -32,6 +32,9 @@ pub fn cursor(bytes: &[u8]) {
     if let Some(seq) = cursor::decode(&text, "") {
         assert_eq!(cursor::encode(seq, ""), text);
     }
+    if let Some(at) = cursor::At::decode(&text, "") {
+        assert_eq!(at.encode(""), text);
+    }
 }
 
 fn batch(bytes: &[u8], format: Format) {

@@ -103,7 +103,7 @@ impl KeyedType {
             Some(_) => Ok(Self(kind)),
             None => Err(ApiError::parameter(
                 "record_type",
-                "has no keys: an audit_log record tells an event, not a state; GET /v1/boboyka/events has them",
+                "must have keys: project_build, build_queue_item or agent_health; GET /v1/boboyka/events has the others",
             )),
         }
     }

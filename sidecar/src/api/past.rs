@@ -9,7 +9,7 @@ use boboyka_strand::{Head, RecordType, Seq};
 use serde::Serialize;
 
 use super::cursor::At;
-use super::error::ApiError;
+use super::error::{ApiError, Code};
 use super::moment::{self, AS_OF};
 use super::paged;
 use super::parameters::{Key, KeyedType, PAGE_MAX_BYTES, Parameters};
@@ -34,8 +34,7 @@ pub(super) async fn state(
         let (record_type, key) = (key.record_type, key.key);
         let (version, missing) = api.store.newest_version(record_type, &key, &head)?;
         let floor = floor(api);
-        let version =
-            version.ok_or_else(|| no_version(record_type, &key, &head, floor, &missing))?;
+        let version = version.ok_or_else(|| no_version(api, record_type, &key, &head, &missing))?;
         json(&StateJson {
             record_type,
             key: &key,
@@ -149,26 +148,28 @@ fn told(missing: Vec<Missing>) -> Vec<MissingJson> {
 
 /// No version of a key is held: what is known of why.
 fn no_version(
+    api: &Api,
     record_type: RecordType,
     key: &str,
     head: &Head,
-    floor: Seq,
     missing: &[Missing],
 ) -> ApiError {
     let seq = head.seq;
-    let mut parts = vec![format!(
-        "this strand has no {record_type} record of {key:?} up to seq {seq}"
-    )];
-    if floor > 0 {
-        parts.push(format!(
-            "the records up to seq {floor} were pruned, and may have held one"
-        ));
-    }
-    parts.extend(missing.iter().map(|missing| {
+    let none = format!("this strand has no {record_type} record of {key:?} up to seq {seq}");
+    if let Some(missing) = missing.first() {
         let (first, last) = (missing.first_seq, missing.last_seq);
-        format!("the records {first} to {last} can't be read, and may hold one")
-    }));
-    let message = parts.join("; ");
+        let is_lost = api.store.gaps().iter().any(|gap| gap.holds(first));
+        let (code, how) = if is_lost {
+            (Code::Lost, "were lost")
+        } else {
+            (Code::StrandDamaged, "can't be read")
+        };
+        let message = format!("{none}, but the records {first} to {last} {how} and may hold one");
+        return ApiError::new(code, message).about("key");
+    }
+    let floor = floor(api);
+    let pruned = format!("; the records up to seq {floor} were pruned, and may have held one");
+    let message = if floor > 0 { none + &pruned } else { none };
     ApiError::not_found(message).about("key")
 }
 

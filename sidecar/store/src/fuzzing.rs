@@ -9,8 +9,10 @@
 use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
-use boboyka_strand::{Block, Head, run};
+use boboyka_strand::{Block, Hash, Head, RecordType, run};
+use uuid::Uuid;
 
 use crate::journal::Identity;
 use crate::journal::entry::{self, Entry};
@@ -19,6 +21,7 @@ use crate::ledger::Page;
 use crate::segment::{Footer, Segment};
 use crate::stored::{self, Stored as _};
 use crate::tail_run;
+use crate::versions::{self, KeyHash, Range, Source, VersionFile, newest_of, write_file};
 
 const KEY: Key = [7; 32];
 
@@ -65,6 +68,54 @@ pub fn segment(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut walk_on = |_| ControlFlow::Continue(());
     drop(segment.verify(segment.meta.before, &mut walk_on));
     Ok(())
+}
+
+/// A version file of the strand without an id; `path` is where it may be written. What opens is read in any order.
+///
+/// # Errors
+/// It can't be written.
+pub fn version_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    std::fs::File::create(path)?.write_all(bytes)?;
+    let Ok(file) = VersionFile::open(path, Uuid::nil()) else {
+        return Ok(());
+    };
+    let file = Arc::new(file);
+    let mut source = Source::of_file(&file);
+    for bits in bytes.iter().copied().map(u64::from) {
+        let key = KeyHash::new(bits << 56);
+        drop(newest_of(&file, key, bits, 3));
+        if source.seek(versions::Entry::first_of(key)).is_ok()
+            && let Some(entry) = source.peek()
+        {
+            assert!(entry >= versions::Entry::first_of(key));
+        }
+    }
+    Ok(())
+}
+
+/// A whole version file of so many records.
+///
+/// # Errors
+/// It can't be written.
+pub fn version_file_of(folder: &Path, records: u64) -> std::io::Result<Vec<u8>> {
+    let entry = |seq| {
+        versions::Entry::new(
+            KeyHash::of(RecordType::AgentHealth, &format!("{}", seq % 7)),
+            seq,
+        )
+    };
+    let range = Range {
+        first: 1,
+        last: records,
+        last_hash: Hash::ZERO,
+    };
+    let file = write_file(
+        folder,
+        Uuid::nil(),
+        range,
+        (1..=records).map(entry).collect(),
+    )?;
+    std::fs::read(file.path())
 }
 
 /// A frame of the journal: its header, and what its body holds, whether or not the checksums hold.

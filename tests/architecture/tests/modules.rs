@@ -13,12 +13,13 @@ use boboyka_architecture::{Arrow, graph};
 use serde_json::Value;
 
 /// The crates that the product is divided into; their walls are what Cargo forbids.
-const PRODUCT: [&str; 7] = [
+const PRODUCT: [&str; 8] = [
     "boboyka-crds",
     "boboyka-tlog",
     "boboyka-strand",
     "boboyka-store",
     "boboyka-mirror",
+    "boboyka-cosigning",
     "boboyka-sidecar",
     "boboyka-operator",
 ];

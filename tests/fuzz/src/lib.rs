@@ -11,7 +11,7 @@
 mod seeds;
 mod tlog_seeds;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::OnceLock;
 
 use boboyka_sidecar::fuzzing as api;
@@ -31,7 +31,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 19] = [
+pub const TARGETS: [Target; 20] = [
     Target {
         name: "ingest",
         run: api::ingest,
@@ -98,6 +98,11 @@ pub const TARGETS: [Target; 19] = [
         seeds: seeds::footer,
     },
     Target {
+        name: "version_file",
+        run: version_file,
+        seeds: seeds::version_file,
+    },
+    Target {
         name: "note",
         run: tlog::note,
         seeds: tlog_seeds::note,
@@ -136,12 +141,17 @@ pub fn run(name: &str, bytes: &[u8]) {
 }
 
 fn segment(bytes: &[u8]) {
+    in_a_file("seg", |path| store::segment(path, bytes).unwrap());
+}
+
+fn version_file(bytes: &[u8]) {
+    in_a_file("ver", |path| store::version_file(path, bytes).unwrap());
+}
+
+/// Runs with the path of a file that this thread alone writes.
+fn in_a_file(end: &str, run: impl FnOnce(&Path)) {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();
-    thread_local! {
-        static PATH: PathBuf = {
-            let folder = FOLDER.get_or_init(|| tempfile::tempdir().unwrap());
-            folder.path().join(format!("{:?}.seg", std::thread::current().id()))
-        };
-    }
-    PATH.with(|path| store::segment(path, bytes).unwrap());
+    let folder = FOLDER.get_or_init(|| tempfile::tempdir().unwrap());
+    let name = format!("{:?}.{end}", std::thread::current().id());
+    run(&folder.path().join(name));
 }

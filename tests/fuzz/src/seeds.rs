@@ -120,6 +120,12 @@ fn held(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
+pub(crate) fn version_file() -> Vec<Vec<u8>> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |records| boboyka_store::fuzzing::version_file_of(folder.path(), records).unwrap();
+    [1, 400, 1_500].map(file).to_vec()
+}
+
 /// Segments of the fixture.
 pub(crate) fn segment() -> Vec<Vec<u8>> {
     let fixture = "../../sidecar/store/tests/fixtures/strand-v1/segments";

@@ -5,7 +5,7 @@ in the background for callers that must not wait.
 """
 
 from ._async_client import BoboykaClient
-from ._core import RecordLike, Retry
+from ._core import AsOf, RecordLike, Retry
 from ._queue import RecorderCounts
 from ._recorder import Recorder
 from ._sync_client import BoboykaSyncClient
@@ -25,23 +25,34 @@ from .errors import (
 from .models import (
     BoboykaEvent,
     BoboykaStatusResponse,
+    CountsResponse,
     DualWriteResult,
     EventsResponse,
+    Head,
+    HistoryResponse,
     IngestResponse,
+    Missing,
+    State,
+    StatesResponse,
 )
 
 __all__ = [
     "AnswerError",
+    "AsOf",
     "BoboykaClient",
     "BoboykaError",
     "BoboykaEvent",
     "BoboykaStatusResponse",
     "BoboykaSyncClient",
+    "CountsResponse",
     "DualWriteResult",
     "EventsResponse",
+    "Head",
+    "HistoryResponse",
     "IdempotencyConflict",
     "IngestResponse",
     "InvalidRecord",
+    "Missing",
     "NotFlushed",
     "NotReachable",
     "RecordLike",
@@ -49,6 +60,8 @@ __all__ = [
     "RecorderCounts",
     "RecorderFull",
     "Retry",
+    "State",
+    "StatesResponse",
     "TooBusy",
     "Unauthorized",
     "Unavailable",

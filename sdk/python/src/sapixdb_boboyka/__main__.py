@@ -1,4 +1,4 @@
-"""A small command: `python -m sapixdb_boboyka status|events|ingest`."""
+"""A small command: `python -m sapixdb_boboyka status|events|ingest|verify`."""
 
 from __future__ import annotations
 
@@ -34,6 +34,14 @@ def _parser() -> argparse.ArgumentParser:
     ingest = commands.add_parser("ingest", help="write one record")
     ingest.add_argument("record_type", choices=TYPES)
     ingest.add_argument("data", help="a JSON object, or - to read it from standard input")
+    verify = commands.add_parser("verify", help="check the proof of a record, without a sidecar")
+    verify.add_argument("--proof", required=True, metavar="FILE", help="a .tlog-proof")
+    trust = verify.add_mutually_exclusive_group(required=True)
+    trust.add_argument("--policy", metavar="FILE", help="logs, witnesses and quorum (c2sp.org/tlog-policy)")
+    trust.add_argument("--vkey", help="the key of the log, when no witness is asked for")
+    content = verify.add_mutually_exclusive_group()
+    content.add_argument("--record", metavar="FILE", help="the record as JSON, as posted or as answered")
+    content.add_argument("--payload", metavar="FILE", help="the record as the strand keeps it")
     for command in (status, events, ingest):
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser
@@ -97,8 +105,37 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number of JSON")
 
 
+def _verify(arguments: argparse.Namespace) -> str:
+    # Its packages are an extra, which other commands do without.
+    from .verify import VerificationError, verify_proof
+
+    try:
+        proven = verify_proof(
+            _file(arguments.proof),
+            policy=arguments.policy and _file(arguments.policy).decode(),
+            vkey=arguments.vkey,
+            record=arguments.record and _file(arguments.record),
+            payload=arguments.payload and _file(arguments.payload),
+        )
+    except (VerificationError, UnicodeDecodeError) as error:
+        raise BoboykaError(f"does not hold: {error}") from error
+    except ImportError as error:
+        raise BoboykaError(str(error)) from error
+    return str(proven)
+
+
+def _file(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise BoboykaError(f"{path} can't be read: {error}") from error
+
+
 def _run(arguments: argparse.Namespace) -> str:
     """What the command prints."""
+    if arguments.command == "verify":
+        return _verify(arguments)
     # A person waits less patiently than an agent.
     with BoboykaSyncClient(arguments.url, retry=Retry(attempts=3)) as client:
         if arguments.command == "status":

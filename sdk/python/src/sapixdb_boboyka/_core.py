@@ -13,8 +13,10 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import quote
 
 import httpx
 
@@ -30,7 +32,7 @@ from .errors import (
     Unavailable,
     UnexpectedAnswer,
 )
-from .models import IngestResponse, Json
+from .models import BoboykaEvent, IngestResponse, Json, State
 
 DEFAULT_URL = "http://localhost:7475"
 
@@ -39,6 +41,10 @@ RecordLike = tuple[str, Mapping[str, Any]] | tuple[str, Mapping[str, Any], str] 
 may be left out."""
 
 Answer = IngestResponse | BoboykaError
+
+AsOf = datetime | int | str | IngestResponse | BoboykaEvent | State
+"""A moment of the strand: a time, as a `datetime` with a time zone or as milliseconds since 1970; a record,
+as what the client returned for it or as its `record_hash`; or `seq:` and a `seq`."""
 
 # The sidecar takes 10,000 records and 16 MiB; less keeps its memory and a repeated batch small.
 BATCH_RECORDS = 1_000
@@ -152,6 +158,7 @@ def events(
     since_ms: int | None,
     until_ms: int | None,
     include_data: bool,
+    as_of: AsOf | None = None,
 ) -> Call:
     wanted: dict[str, str | int | None] = {
         "limit": limit,
@@ -160,9 +167,65 @@ def events(
         "since_ms": since_ms,
         "until_ms": until_ms,
         "include": "data" if include_data else None,
+        "as_of": moment(as_of),
     }
-    params = {name: value for name, value in wanted.items() if value is not None}
-    return Call("GET", "/v1/boboyka/events", params=params)
+    return _get("/v1/boboyka/events", wanted)
+
+
+def _get(path: str, wanted: Mapping[str, str | int | None]) -> Call:
+    return Call("GET", path, params={name: value for name, value in wanted.items() if value is not None})
+
+
+def moment(as_of: AsOf | None) -> str | None:
+    """A moment as the sidecar reads it."""
+    if as_of is None or isinstance(as_of, str):
+        return as_of
+    if isinstance(as_of, datetime):
+        if as_of.utcoffset() is None:
+            raise ValueError("as_of must be a datetime with a time zone, such as datetime.now(timezone.utc)")
+        # A float has room for the microseconds of a time of this century.
+        return str(math.floor(as_of.timestamp() * 1000))
+    if isinstance(as_of, int):
+        return str(as_of)
+    return as_of.record_hash
+
+
+def _path(what: str, *parts: str) -> str:
+    return "/".join(["/v1/boboyka", what, *map(_quoted, parts)])
+
+
+def _quoted(part: str) -> str:
+    # These two mean other folders, unless their dots are encoded.
+    return part.replace(".", "%2E") if part in (".", "..") else quote(part, safe="")
+
+
+def state(record_type: str, key: str, as_of: AsOf | None) -> Call:
+    return _get(_path("state", record_type, _key(key)), {"as_of": moment(as_of)})
+
+
+def history(
+    record_type: str, key: str, limit: int, as_of: AsOf | None, cursor: str | None, include_data: bool
+) -> Call:
+    return _page(_path("history", record_type, _key(key)), limit, as_of, cursor, include_data)
+
+
+def states(record_type: str, limit: int, as_of: AsOf | None, cursor: str | None, include_data: bool) -> Call:
+    return _page(_path("state", record_type), limit, as_of, cursor, include_data)
+
+
+def counts(as_of: AsOf | None) -> Call:
+    return _get("/v1/boboyka/counts", {"as_of": moment(as_of)})
+
+
+def _page(path: str, limit: int, as_of: AsOf | None, cursor: str | None, include_data: bool) -> Call:
+    include = "data" if include_data else None
+    return _get(path, {"limit": limit, "as_of": moment(as_of), "cursor": cursor, "include": include})
+
+
+def _key(key: str) -> str:
+    if not key:
+        raise ValueError("key must not be empty")
+    return key
 
 
 STATUS = Call("GET", "/v1/boboyka/status")

@@ -10,14 +10,18 @@ import httpx
 
 from . import _core
 from ._connections import Connections
-from ._core import Answer, Call, RecordLike, Retry
-from .errors import BoboykaError, InvalidRecord
+from ._core import Answer, AsOf, Call, RecordLike, Retry
+from .errors import AnswerError, BoboykaError, InvalidRecord
 from .models import (
     BoboykaEvent,
     BoboykaStatusResponse,
+    CountsResponse,
     EventsResponse,
+    HistoryResponse,
     IngestResponse,
     Json,
+    State,
+    StatesResponse,
 )
 
 
@@ -222,13 +226,14 @@ class BoboykaSyncClient:
         since_ms: int | None = None,
         until_ms: int | None = None,
         include_data: bool = False,
+        as_of: AsOf | None = None,
     ) -> EventsResponse:
         """Returns a page of records, newest first.
 
         `limit`: 1 to 1000; `cursor`: the `next_cursor` of the page before, with the same filters; times in
-        milliseconds since 1970, both inclusive.
+        milliseconds since 1970, both inclusive. `as_of`: only records up to a moment, see `state`.
         """
-        call = _core.events(limit, record_type, cursor, since_ms, until_ms, include_data)
+        call = _core.events(limit, record_type, cursor, since_ms, until_ms, include_data, as_of)
         return EventsResponse.from_json(_core.decode(self._send(call)))
 
     def build_events(self, limit: int = 50) -> EventsResponse:
@@ -251,6 +256,7 @@ class BoboykaSyncClient:
         until_ms: int | None = None,
         include_data: bool = False,
         page_size: int = 500,
+        as_of: AsOf | None = None,
     ) -> Iterator[BoboykaEvent]:
         """Yields every event once, newest first. Events that arrive in the meantime are left out."""
         cursor: str | None = None
@@ -262,12 +268,119 @@ class BoboykaSyncClient:
                 since_ms=since_ms,
                 until_ms=until_ms,
                 include_data=include_data,
+                as_of=as_of,
             )
             for event in page.events:
                 yield event
             cursor = page.next_cursor
             if cursor is None:
                 return
+
+    def state(self, record_type: str, key: str, *, as_of: AsOf | None = None) -> State | None:
+        """Returns the newest record of a build, a queue item or an agent; None if the strand holds none,
+        because it never had one or because it was pruned.
+
+        `key`: its `build_id`, `queue_id` or `agent_id`. `as_of`: the moment to look at, default now: a
+        `datetime` with a time zone, milliseconds since 1970, the receipt, event or state of a record, or
+        text: a `record_hash`, or `seq:` and a `seq`.
+        """
+        try:
+            body = self._send(_core.state(record_type, key, as_of))
+        except AnswerError as error:
+            if (error.status, error.field) == (404, "key"):
+                return None
+            raise
+        return State.from_json(_core.decode(body))
+
+    def history(
+        self,
+        record_type: str,
+        key: str,
+        limit: int = 50,
+        *,
+        as_of: AsOf | None = None,
+        cursor: str | None = None,
+        include_data: bool = True,
+    ) -> HistoryResponse:
+        """Returns a page of all records of a build, a queue item or an agent, newest first.
+
+        `limit`: 1 to 1000; `cursor`: the `next_cursor` of the page before, with the same `as_of`; see
+        `state`.
+        """
+        call = _core.history(record_type, key, limit, as_of, cursor, include_data)
+        return HistoryResponse.from_json(_core.decode(self._send(call)))
+
+    def states(
+        self,
+        record_type: str,
+        limit: int = 50,
+        *,
+        as_of: AsOf | None = None,
+        cursor: str | None = None,
+        include_data: bool = True,
+    ) -> StatesResponse:
+        """Returns a page of all builds, queue items or agents, each with its newest record, in no
+        particular order.
+
+        `limit`: 1 to 1000; `cursor`: the `next_cursor` of the page before, with the same `as_of`; see
+        `state`.
+        """
+        call = _core.states(record_type, limit, as_of, cursor, include_data)
+        return StatesResponse.from_json(_core.decode(self._send(call)))
+
+    def iter_states(
+        self,
+        record_type: str,
+        *,
+        as_of: AsOf | None = None,
+        include_data: bool = True,
+        page_size: int = 500,
+    ) -> Iterator[State]:
+        """Yields every build, queue item or agent once, as of the moment of the first page."""
+        cursor: str | None = None
+        while True:
+            page = self.states(
+                record_type,
+                page_size,
+                as_of=as_of,
+                cursor=cursor,
+                include_data=include_data,
+            )
+            for state in page.states:
+                yield state
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def iter_history(
+        self,
+        record_type: str,
+        key: str,
+        *,
+        as_of: AsOf | None = None,
+        include_data: bool = True,
+        page_size: int = 500,
+    ) -> Iterator[State]:
+        """Yields every record of a build, a queue item or an agent, newest first."""
+        cursor: str | None = None
+        while True:
+            page = self.history(
+                record_type,
+                key,
+                page_size,
+                as_of=as_of,
+                cursor=cursor,
+                include_data=include_data,
+            )
+            for version in page.versions:
+                yield version
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def counts(self, *, as_of: AsOf | None = None) -> CountsResponse:
+        """Returns the number of records of each type up to a moment, see `state`."""
+        return CountsResponse.from_json(_core.decode(self._send(_core.counts(as_of))))
 
     def _ingest_json(self, record_type: str, data: bytes) -> IngestResponse:
         """Takes a record whose data is JSON already."""

@@ -144,5 +144,139 @@ class EventsResponse:
             raise _unexpected("a page of events", error) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The record that an answer is as of. Its hash covers all records before it."""
+
+    seq: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Records that can't be read or are lost; a newer version may be among them."""
+
+    first_seq: int
+    last_seq: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A record of a build, a queue item or an agent: its state from then on."""
+
+    record_type: str
+    key: str
+    """Its `build_id`, `queue_id` or `agent_id`."""
+    record_hash: str
+    seq: int
+    ingested_at_ms: int
+    """Milliseconds since 1970."""
+    record_id: str
+    tombstone: bool
+    """Whether the record takes the state back."""
+    data: Json | None
+    """The record itself, where it was asked for."""
+    head: Head
+    """The record that the answer is as of."""
+    missing: tuple[Missing, ...] = ()
+    """What the answer could not look at; normally empty."""
+
+    @property
+    def ingested_at(self) -> datetime:
+        """When it was appended, in UTC."""
+        return _time(self.ingested_at_ms)
+
+    @classmethod
+    def from_json(cls, json: Json) -> State:
+        try:
+            return _state(json, json, json["key"], _missing(json))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise _unexpected("a state", error) from error
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryResponse:
+    """A page of the versions of a build, a queue item or an agent, newest first."""
+
+    versions: list[State]
+    next_cursor: str | None
+    """Gives the next page; `None` after the oldest."""
+    head: Head
+    floor: int
+    """The `seq` of the newest pruned record, 0 if none was: older versions are gone."""
+    missing: tuple[Missing, ...]
+
+    @classmethod
+    def from_json(cls, json: Json) -> HistoryResponse:
+        try:
+            versions = [_state(json, version, json["key"]) for version in json["versions"]]
+            return cls(versions, json["next_cursor"], _head(json), json["floor"], _missing(json))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise _unexpected("a history", error) from error
+
+
+@dataclass(frozen=True, slots=True)
+class StatesResponse:
+    """A page of builds, queue items or agents, each with its newest record."""
+
+    states: list[State]
+    next_cursor: str | None
+    """Gives the next page; `None` after the last. A page can be short without being the last."""
+    head: Head
+    floor: int
+    """The `seq` of the newest pruned record, 0 if none was."""
+    missing: tuple[Missing, ...]
+
+    @classmethod
+    def from_json(cls, json: Json) -> StatesResponse:
+        try:
+            states = [_state(json, state, state["key"]) for state in json["states"]]
+            return cls(states, json["next_cursor"], _head(json), json["floor"], _missing(json))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise _unexpected("a page of states", error) from error
+
+
+@dataclass(frozen=True, slots=True)
+class CountsResponse:
+    """The number of records up to a moment, pruned ones included."""
+
+    event_counts: Mapping[str, int]
+    """Records by type."""
+    total_events: int
+    head: Head
+    missing: tuple[Missing, ...]
+
+    @classmethod
+    def from_json(cls, json: Json) -> CountsResponse:
+        try:
+            return cls(json["event_counts"], json["total_events"], _head(json), _missing(json))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise _unexpected("counts", error) from error
+
+
+def _state(answer: Json, version: Json, key: str, missing: tuple[Missing, ...] = ()) -> State:
+    return State(
+        record_type=answer["record_type"],
+        key=key,
+        record_hash=version["record_hash"],
+        seq=version["seq"],
+        ingested_at_ms=version["ingested_at_ms"],
+        record_id=version["record_id"],
+        tombstone=version["tombstone"],
+        data=version.get("data"),
+        head=_head(answer),
+        missing=missing,
+    )
+
+
+def _head(json: Json) -> Head:
+    return Head(json["head"]["seq"], json["head"]["hash"])
+
+
+def _missing(json: Json) -> tuple[Missing, ...]:
+    return tuple(Missing(part["first_seq"], part["last_seq"], part["why"]) for part in json["missing"])
+
+
 def _unexpected(what: str, error: Exception) -> UnexpectedAnswer:
     return UnexpectedAnswer(f"the answer is not {what}: {type(error).__name__} {error}")

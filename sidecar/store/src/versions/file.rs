@@ -34,7 +34,7 @@ impl VersionFile {
     ///
     /// # Errors
     /// It can't be read, or is no whole version file of this strand.
-    pub(super) fn open(path: &Path, strand: Uuid) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path, strand: Uuid) -> io::Result<Self> {
         let file = File::open(path)?;
         let len = file.metadata()?.len();
         let footer_at = len.checked_sub(FOOTER_LEN as u64);
