@@ -11,6 +11,8 @@ use crate::mirror::{health, lane, with_folder};
 
 /// More records than the panel keeps.
 const MANY: u64 = 10_300;
+/// What one of the sidecars asks for.
+const KEY: &str = "a-key-of-this-test";
 /// Enough for a segment.
 const SEALED: u64 = 18_000;
 
@@ -81,12 +83,18 @@ async fn a_person_can_do_everything_in_the_panel() {
     let supabase = Supabase::start().await;
     let (well, broken) = tokio::join!(Sidecar::start(), broken(&supabase));
     fill(&well, MANY, of_each_type).await;
+    let folder = tempfile::tempdir().unwrap();
+    let key_file = folder.path().join("key");
+    std::fs::write(&key_file, KEY).unwrap();
+    let keyed = Sidecar::start_with(&["--api-key-file", key_file.to_str().unwrap()], &[]).await;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/panel.sh");
     let mut command = tokio::process::Command::new("bash");
     let command = command
         .arg(script)
         .env("PANEL_URL", well.url(""))
         .env("PANEL_BROKEN_URL", broken.url(""))
+        .env("PANEL_KEYED_URL", keyed.url(""))
+        .env("PANEL_KEY", KEY)
         .stdin(Stdio::null())
         .kill_on_drop(true);
     let output = command.output().await.unwrap();

@@ -3,6 +3,7 @@ environment:
 
 PANEL_URL         a sidecar without Supabase that takes records
 PANEL_BROKEN_URL  a sidecar with a damaged segment, and with a lane whose table rejects records
+PANEL_KEYED_URL   a sidecar that asks for the API key in PANEL_KEY
 PANEL_SHOTS       a folder for screenshots; none are made without it
 """
 
@@ -69,6 +70,11 @@ def sidecar():
 @pytest.fixture(scope="session")
 def broken():
     return Sidecar(os.environ["PANEL_BROKEN_URL"])
+
+
+@pytest.fixture(scope="session")
+def keyed():
+    return Sidecar(os.environ["PANEL_KEYED_URL"])
 
 
 @pytest.fixture(scope="session")

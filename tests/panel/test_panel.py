@@ -1,5 +1,6 @@
 """The panel in a browser: how the sidecar is, and each thing that a person does beside reading records."""
 
+import os
 import re
 
 from conftest import PHONE, ready, rows, unique
@@ -114,27 +115,22 @@ def test_the_charts_say_their_figures_in_words(sidecar, opened):
     assert len(charts.first.locator(".line").get_attribute("d")) > 20
 
 
-def test_a_sidecar_that_wants_a_key_gets_it_and_the_page_keeps_it_in_memory_only(sidecar, opened):
-    def guarded(page):
-        def answer(route):
-            if route.request.headers.get("authorization") == "Bearer the right key":
-                return route.continue_()
-            body = '{"error": "unauthorized", "code": "unauthorized", "message": "a key is needed"}'
-            return route.fulfill(status=401, content_type="application/json", body=body)
-
-        page.route("**/v1/**", answer)
-
-    page = opened(sidecar, before=guarded)
+def test_a_sidecar_that_wants_a_key_gets_it_and_the_page_keeps_it_in_memory_only(keyed, opened, shot):
+    page = opened(keyed)
     dialog = page.locator("#key")
-    dialog.get_by_label("Key").fill("a wrong key")
+    dialog.get_by_label("Key").fill("a-wrong-key")
+    shot(page, "key")
     page.keyboard.press("Enter")
     expect(dialog).to_contain_text("The sidecar rejected this key.")
-    dialog.get_by_label("Key").fill("the right key")
+    dialog.get_by_label("Key").fill(os.environ["PANEL_KEY"])
     page.keyboard.press("Enter")
     expect(page.locator("#verdict")).to_have_text("All is well.")
+    ready(page)
+    page.get_by_role("button", name="Append the record").click()
+    expect(page.locator("#try .answer")).to_contain_text("Appended as record")
     expect(rows(page).first).to_be_visible()
     assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
-    assert "right key" not in page.content()
+    assert os.environ["PANEL_KEY"] not in page.content() + page.url
 
 
 def test_a_phone_shows_everything_without_sideways_scrolling(sidecar, broken, opened):
