@@ -27,7 +27,8 @@ fn main() -> ExitCode {
             hash,
             listen,
             data_dir,
-        }) => prove(&hash, &listen, data_dir.as_deref()),
+            api_key_file,
+        }) => prove(&hash, &listen, data_dir.as_deref(), api_key_file.as_deref()),
     };
     log::flush();
     code
@@ -121,10 +122,15 @@ fn unreadable(error: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn prove(hash: &Hash, listen: &ListenAddress, data_dir: Option<&Path>) -> ExitCode {
+fn prove(
+    hash: &Hash,
+    listen: &ListenAddress,
+    data_dir: Option<&Path>,
+    api_key_file: Option<&Path>,
+) -> ExitCode {
     let proof = match data_dir {
         Some(data_dir) => command::prove_folder(data_dir, hash),
-        None => command::prove_running(listen, hash),
+        None => command::prove_running(listen, api_key_file, hash),
     };
     match proof {
         Ok(proof) => {

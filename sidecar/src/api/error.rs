@@ -66,6 +66,7 @@ codes! {
     ReservedField: UNPROCESSABLE_ENTITY, "reserved_field", "reserved field";
     ScanTooLong: UNPROCESSABLE_ENTITY, "scan_too_long", "scan too long";
     ShuttingDown: SERVICE_UNAVAILABLE, "shutting_down", "shutting down";
+    SlowReader: REQUEST_TIMEOUT, "slow_reader", "slow reader";
     StorePoisoned: SERVICE_UNAVAILABLE, "store_poisoned", "store poisoned";
     StreamBusy: TOO_MANY_REQUESTS, "stream_busy", "too many streams";
     StrandDamaged: INTERNAL_SERVER_ERROR, "strand_damaged", "strand damaged";

@@ -1,6 +1,7 @@
 //! What the API says in each phase, and of what retention took.
 
 mod sapixdb;
+mod streams;
 mod tlog;
 
 use std::time::Duration;
@@ -50,13 +51,8 @@ impl Running {
             SupabaseSource::Absent
         };
         let (_, settings) = watch::channel(Settings::default());
-        let (mirror, _) = Mirror::start(store.clone(), source, settings, signal);
-        let api = Arc::new(Api::new(
-            store.clone(),
-            mirror,
-            Access::Open,
-            CancellationToken::new(),
-        ));
+        let (mirror, _) = Mirror::start(store.clone(), source, settings, signal.clone());
+        let api = Arc::new(Api::new(store.clone(), mirror, Access::Open, signal));
         let router = super::router(Arc::clone(&api));
         Self {
             store,
