@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use boboyka_cosigning::{Cosigned, Cosigner, Fault};
-use boboyka_tests::Log;
+use boboyka_tests::process::{GUARD, wait_until};
 use boboyka_tests::verifiers::{Litewitness, WITNESS_KEY};
+use boboyka_tests::{Log, Sidecar};
 use boboyka_tlog::policy::Party;
 use boboyka_tlog::{Checkpoint, Note, TreeHash};
 use tokio::sync::watch;
@@ -17,6 +18,12 @@ struct Shown {
 }
 
 impl boboyka_cosigning::Log for Shown {
+    type Checkpoint = Note;
+
+    fn note(note: &Note) -> &Note {
+        note
+    }
+
     fn checkpoints(&self) -> watch::Receiver<Option<Arc<Note>>> {
         self.checkpoints.clone()
     }
@@ -123,6 +130,38 @@ async fn litewitness_cosigns_each_size_and_names_a_fork_and_a_log_that_went_back
         matches!(fault, Fault::Inconsistent { old: 700, .. }) && fault.is_of_log(),
         "{fault}"
     );
+}
+
+#[tokio::test]
+async fn a_sidecar_has_its_log_cosigned_and_says_how_its_witnesses_stand() {
+    let policy = tempfile::NamedTempFile::new().unwrap();
+    let write = |text: &str| std::fs::write(policy.path(), text).unwrap();
+    write("quorum none\n");
+    let arguments = ["--witnesses", policy.path().to_str().unwrap()];
+    let mut sidecar = Sidecar::start_with(&arguments, &[]).await;
+    assert_eq!(sidecar.try_get("/v1/boboyka/log/cosigned").await.0, 404);
+    let has_key = || async { sidecar.try_get("/v1/boboyka/log/vkey").await.0 == 200 };
+    wait_until(GUARD, has_key, || "the log did not begin".to_owned()).await;
+    let vkey = sidecar.get("/v1/boboyka/log/vkey").await;
+    let vkey = vkey.as_str().unwrap().trim();
+    let witness = Litewitness::start(&[vkey]).await;
+    write(&format!(
+        "witness w {WITNESS_KEY} {}\nquorum w\n",
+        witness.url("")
+    ));
+    sidecar.restart().await;
+    let data = serde_json::json!({"agent_id": "a", "event": "e"});
+    sidecar.ingest("audit_log", &data).await;
+    let size = || async {
+        let status = sidecar.get("/v1/boboyka/status").await;
+        status["log"]["witnesses"][0]["size"].as_u64()
+    };
+    let cosigned = || async { size().await == Some(1) };
+    wait_until(GUARD, cosigned, || "no witness cosigned the log".to_owned()).await;
+    let note = sidecar.get("/v1/boboyka/log/cosigned").await;
+    let note: Note = note.as_str().unwrap().parse().unwrap();
+    let keys = [vkey, WITNESS_KEY].map(|key| key.parse().unwrap());
+    assert_eq!(note.verify(&keys).unwrap().len(), 2, "{note}");
 }
 
 #[tokio::test]

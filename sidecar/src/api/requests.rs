@@ -20,7 +20,7 @@ const SECONDS: [f64; 10] = [
 
 /// The routes as they are named in metrics. What is none of them is counted under the last, so that
 /// callers can't make series without end.
-const ROUTES: [&str; 27] = [
+const ROUTES: [&str; 28] = [
     "/v1/boboyka/ingest",
     "/v1/boboyka/ingest/batch",
     "/v1/boboyka/status",
@@ -32,6 +32,7 @@ const ROUTES: [&str; 27] = [
     "/v1/boboyka/history/{record_type}/{key}",
     "/v1/boboyka/verify",
     "/v1/boboyka/log/checkpoint",
+    "/v1/boboyka/log/cosigned",
     "/v1/boboyka/log/vkey",
     "/v1/boboyka/log/consistency",
     "/v1/boboyka/log/tile/{*tile}",

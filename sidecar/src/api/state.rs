@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use boboyka_cosigning::Cosigned;
 use boboyka_mirror::Mirror;
 use boboyka_store::Store;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::access::Access;
@@ -50,6 +51,8 @@ pub(crate) struct Api {
     pub(crate) shutdown: CancellationToken,
     /// A read of the transparency log without a permit waits for one.
     pub(crate) tlog_reads: Arc<Semaphore>,
+    /// What witnesses have made of checkpoints.
+    pub(crate) cosigned: watch::Receiver<Cosigned>,
     /// When the sidecar started, in seconds since 1970.
     pub(crate) started_at: f64,
 }
@@ -60,6 +63,7 @@ impl Api {
         mirror: Mirror,
         access: Access,
         shutdown: CancellationToken,
+        cosigned: watch::Receiver<Cosigned>,
     ) -> Self {
         Self {
             store,
@@ -76,6 +80,7 @@ impl Api {
             access,
             shutdown,
             tlog_reads: Arc::new(Semaphore::new(TLOG_READS_MAX)),
+            cosigned,
             started_at: since_1970(),
         }
     }

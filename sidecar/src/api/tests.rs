@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
+use boboyka_cosigning::Cosigned;
 use boboyka_crds::Phase;
 use boboyka_mirror::{Credentials, Mirror, Settings, SupabaseSource};
 use boboyka_store::{Options, Store};
@@ -53,6 +54,7 @@ impl Running {
             mirror,
             Access::Open,
             CancellationToken::new(),
+            watch::channel(Cosigned::default()).1,
         ));
         let router = super::router(Arc::clone(&api));
         Self {

@@ -27,6 +27,13 @@ pub(super) async fn checkpoint(State(api): State<Arc<Api>>) -> Result<Response, 
     Ok(answer(TEXT, SOON, newest.note.to_string().into_bytes()))
 }
 
+/// The newest checkpoint that a witness has cosigned.
+pub(super) async fn cosigned(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
+    let note = api.cosigned.borrow().note.clone();
+    let note = note.ok_or_else(|| ApiError::not_found("no witness has cosigned this log yet"))?;
+    Ok(answer(TEXT, SOON, note.to_string().into_bytes()))
+}
+
 /// The verifier key.
 pub(super) async fn vkey(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
     let newest = newest(&api.store)?;
