@@ -7,7 +7,7 @@ use boboyka_tests::process::{GUARD, wait_until};
 use boboyka_tests::verifiers::{Litewitness, WITNESS_KEY};
 use boboyka_tests::{Log, Sidecar};
 use boboyka_tlog::policy::Party;
-use boboyka_tlog::{Checkpoint, Note, TreeHash};
+use boboyka_tlog::{Bundle, Checkpoint, Note, Policy, TreeHash};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -162,6 +162,28 @@ async fn a_sidecar_has_its_log_cosigned_and_says_how_its_witnesses_stand() {
     let note: Note = note.as_str().unwrap().parse().unwrap();
     let keys = [vkey, WITNESS_KEY].map(|key| key.parse().unwrap());
     assert_eq!(note.verify(&keys).unwrap().len(), 2, "{note}");
+    let events = sidecar.get("/v1/boboyka/events?limit=1").await;
+    let hash = events["events"][0]["record_hash"].as_str().unwrap();
+    let proof = sidecar
+        .get(&format!("/v1/boboyka/proof/{hash}?cosigned=true"))
+        .await;
+    let bundle: Bundle = proof.as_str().unwrap().parse().unwrap();
+    let policy: Policy = format!("log {vkey}\nwitness w {WITNESS_KEY}\nquorum w\n")
+        .parse()
+        .unwrap();
+    let leaf = TreeHash::of_leaf(bundle.extra.as_deref().unwrap());
+    assert_eq!(
+        bundle.verify(leaf).unwrap(),
+        policy.verify(&bundle.checkpoint).unwrap().0
+    );
+    let (status, error) = sidecar
+        .try_get(&format!("/v1/boboyka/proof/{hash}?cosigned=1"))
+        .await;
+    assert_eq!(
+        (status, &error["field"]),
+        (400, &"cosigned".into()),
+        "{error}"
+    );
 }
 
 #[tokio::test]
