@@ -67,6 +67,9 @@ pub enum Command {
         /// Address of the running sidecar's API.
         #[arg(long, env = "BOBOYKA_LISTEN", default_value = "localhost:7475")]
         listen: ListenAddress,
+        /// File with the key of the API, if the sidecar asks for one.
+        #[arg(long, env = "BOBOYKA_API_KEY_FILE")]
+        api_key_file: Option<PathBuf>,
         /// The data folder, instead of a running sidecar.
         #[arg(long)]
         data_dir: Option<PathBuf>,

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use boboyka_store::{causes, prove_offline};
@@ -39,6 +39,14 @@ pub enum ProveError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The key of the API can't be read.
+    #[error("could not read the key of the API in {}: {source}", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// The data folder can't be read, or its log has no proof.
     #[error("{0}")]
     Folder(String),
@@ -48,14 +56,23 @@ pub enum ProveError {
 ///
 /// # Errors
 /// It does not answer, or has no proof.
-pub fn prove_running(address: &ListenAddress, hash: &Hash) -> Result<String, ProveError> {
+pub fn prove_running(
+    address: &ListenAddress,
+    api_key_file: Option<&Path>,
+    hash: &Hash,
+) -> Result<String, ProveError> {
     let unreached = |source| ProveError::Unreached {
         address: address.clone(),
         source,
     };
+    let key = api_key_file.map(std::fs::read_to_string).transpose();
+    let key = key.map_err(|source| ProveError::Key {
+        path: api_key_file.unwrap_or(Path::new("")).to_owned(),
+        source,
+    })?;
     let mut last = Err(std::io::ErrorKind::AddrNotAvailable.into());
     for socket in address.addresses().map_err(unreached)? {
-        last = ask(socket, hash);
+        last = ask(socket, key.as_deref(), hash);
         if last.is_ok() {
             break;
         }
@@ -86,14 +103,16 @@ pub fn prove_folder(data_dir: &Path, hash: &Hash) -> Result<String, ProveError> 
         .ok_or(ProveError::NoRecord(*hash))
 }
 
-fn ask(address: SocketAddr, hash: &Hash) -> std::io::Result<(u16, String)> {
+fn ask(address: SocketAddr, key: Option<&str>, hash: &Hash) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, ANSWER_MAX)?;
     stream.set_read_timeout(Some(ANSWER_MAX))?;
     stream.set_write_timeout(Some(ANSWER_MAX))?;
     let port = address.port();
     let path = format!("/v1/boboyka/proof/{hash}");
     // HTTP/1.0: the answer is not in chunks.
-    let request = format!("GET {path} HTTP/1.0\r\nhost: localhost:{port}\r\n\r\n");
+    let key = key.map(|key| format!("authorization: Bearer {}\r\n", key.trim()));
+    let key = key.unwrap_or_default();
+    let request = format!("GET {path} HTTP/1.0\r\nhost: localhost:{port}\r\n{key}\r\n");
     stream.write_all(request.as_bytes())?;
     let mut answer = BufReader::new(stream.take(PROOF_BYTES_MAX));
     let mut line = String::new();

@@ -101,7 +101,7 @@ fn sweep(shared: &Shared, policy: Policy) {
     if let Err(error) = keeping::keep_entries(shared) {
         tracing::error!(
             error = causes(&error),
-            "could not write what the transparency log needs of the pruned segments, which stay until that is done; the next run tries again"
+            "could not write what the tlog needs of the pruned segments, which stay until that is done; the next run tries again"
         );
         return;
     }
