@@ -26,7 +26,7 @@ pub(crate) fn start(
         })
         .ok()
         .filter(Cosigner::has_witnesses);
-    let cosigned = cosigner.as_ref().map(Cosigner::watch);
+    let watched = cosigner.as_ref().map(Cosigner::watch);
     let shutdown = shutdown.clone();
     let run = async move {
         match cosigner {
@@ -35,7 +35,7 @@ pub(crate) fn start(
         }
     };
     (
-        cosigned.unwrap_or_else(|| watch::channel(Cosigned::default()).1),
+        watched.unwrap_or_else(|| watch::channel(Cosigned::default()).1),
         run,
     )
 }

@@ -10,7 +10,6 @@ use std::time::Duration;
 use boboyka_sidecar::config::{Cli, Command, Serve, Verify};
 use boboyka_sidecar::{ListenAddress, RunError, command, log};
 use boboyka_store::{causes, verify_offline};
-use boboyka_strand::Hash;
 use clap::Parser;
 
 fn main() -> ExitCode {
@@ -26,8 +25,16 @@ fn main() -> ExitCode {
         Some(Command::Prove {
             hash,
             listen,
+            api_key_file,
             data_dir,
-        }) => prove(&hash, &listen, data_dir.as_deref()),
+        }) => match data_dir {
+            Some(data_dir) => prove(command::prove_folder(&data_dir, &hash)),
+            None => prove(command::prove_running(
+                &listen,
+                api_key_file.as_deref(),
+                &hash,
+            )),
+        },
     };
     log::flush();
     code
@@ -121,11 +128,7 @@ fn unreadable(error: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn prove(hash: &Hash, listen: &ListenAddress, data_dir: Option<&Path>) -> ExitCode {
-    let proof = match data_dir {
-        Some(data_dir) => command::prove_folder(data_dir, hash),
-        None => command::prove_running(listen, hash),
-    };
+fn prove(proof: Result<String, command::ProveError>) -> ExitCode {
     match proof {
         Ok(proof) => {
             say(proof.trim_end());

@@ -106,8 +106,8 @@ impl Upkeep {
             assignment: cluster.as_ref().map(|cluster| cluster.assignment.clone()),
         };
         tasks.spawn(signing.run(shutdown.clone()).in_current_span());
-        let (cosigned, cosigner) = cosigning::start(store, &outside.witnesses, shutdown);
-        tasks.spawn(cosigner.in_current_span());
+        let (cosigned, asking) = cosigning::start(store, &outside.witnesses, shutdown);
+        tasks.spawn(asking.in_current_span());
         let reporter = cluster.clone().map(|cluster| {
             let source = Source::new(
                 store.clone(),

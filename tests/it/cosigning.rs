@@ -62,12 +62,12 @@ impl Cosigning {
             url: Some(witness.url("")),
         };
         let cosigner = Cosigner::new(shown, &[party]).unwrap();
-        let cosigned = cosigner.watch();
+        let watched = cosigner.watch();
         tokio::spawn(cosigner.run(stop.clone()));
         Self {
             log,
             show,
-            cosigned,
+            cosigned: watched,
             stop,
         }
     }
