@@ -66,6 +66,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         )
         .route("/v1/boboyka/verify", get(verify::verify))
         .route("/v1/boboyka/log/checkpoint", get(tlog::checkpoint))
+        .route("/v1/boboyka/log/cosigned", get(tlog::cosigned))
         .route("/v1/boboyka/log/vkey", get(tlog::vkey))
         .route("/v1/boboyka/log/consistency", get(tlog::consistency))
         .route("/v1/boboyka/log/tile/{*tile}", get(tlog::tile))

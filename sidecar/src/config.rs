@@ -161,6 +161,10 @@ pub struct Strand {
     /// PRIVATE+KEY+NAME+ID+BASE64. Without it, the sidecar makes a key beside the strand.
     #[arg(long, env = "BOBOYKA_LOG_KEY_FILE")]
     pub log_key_file: Option<PathBuf>,
+    /// File with a policy (c2sp.org/tlog-policy) whose witnesses, those with a URL, cosign the checkpoints of the
+    /// strand's transparency log. Read once, at the start.
+    #[arg(long, env = "BOBOYKA_WITNESSES")]
+    pub witnesses: Option<PathBuf>,
     /// Refuse records while the disk has less than this many bytes free.
     #[arg(long, env = "BOBOYKA_MIN_FREE_BYTES", default_value_t = 64 * 1024 * 1024)]
     pub min_free_bytes: u64,

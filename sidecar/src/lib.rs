@@ -10,6 +10,7 @@ mod checkpoints;
 mod cluster;
 pub mod command;
 pub mod config;
+mod cosigning;
 mod health;
 pub mod integration;
 mod last_hour;

@@ -10,7 +10,6 @@ use std::time::Duration;
 use boboyka_sidecar::config::{Cli, Command, Serve, Verify};
 use boboyka_sidecar::{ListenAddress, RunError, command, log};
 use boboyka_store::{causes, verify_offline};
-use boboyka_strand::Hash;
 use clap::Parser;
 
 fn main() -> ExitCode {
@@ -26,9 +25,16 @@ fn main() -> ExitCode {
         Some(Command::Prove {
             hash,
             listen,
-            data_dir,
             api_key_file,
-        }) => prove(&hash, &listen, data_dir.as_deref(), api_key_file.as_deref()),
+            data_dir,
+        }) => match data_dir {
+            Some(data_dir) => prove(command::prove_folder(&data_dir, &hash)),
+            None => prove(command::prove_running(
+                &listen,
+                api_key_file.as_deref(),
+                &hash,
+            )),
+        },
     };
     log::flush();
     code
@@ -122,16 +128,7 @@ fn unreadable(error: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn prove(
-    hash: &Hash,
-    listen: &ListenAddress,
-    data_dir: Option<&Path>,
-    api_key_file: Option<&Path>,
-) -> ExitCode {
-    let proof = match data_dir {
-        Some(data_dir) => command::prove_folder(data_dir, hash),
-        None => command::prove_running(listen, api_key_file, hash),
-    };
+fn prove(proof: Result<String, command::ProveError>) -> ExitCode {
     match proof {
         Ok(proof) => {
             say(proof.trim_end());

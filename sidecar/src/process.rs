@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use boboyka_mirror::SupabaseSource;
 use boboyka_store::{OpenError, Options, Store, TlogError, TlogKey, causes};
+use boboyka_tlog::Policy;
+use boboyka_tlog::policy::Party;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Access, Api, KeyError};
@@ -31,6 +33,9 @@ pub enum RunError {
     /// The key that was given can't be read.
     #[error("could not read the key of --log-key-file")]
     LogKey(#[from] TlogError),
+    /// The policy with the witnesses can't be used.
+    #[error("could not use the policy of --witnesses: {0}")]
+    Witnesses(String),
     /// The environment names only a part of its place in a cluster.
     #[error("the environment is incomplete")]
     Membership(#[from] config::HalfMember),
@@ -68,9 +73,23 @@ pub(crate) fn outside(strand: &Strand) -> Result<Outside, RunError> {
     Ok(Outside {
         supabase,
         key,
+        witnesses: witnesses(strand)?,
         tables: tables.unwrap_or_default(),
         membership: config::membership()?,
     })
+}
+
+/// The witnesses of the policy that the command line names.
+fn witnesses(strand: &Strand) -> Result<Vec<Party>, RunError> {
+    let Some(path) = &strand.witnesses else {
+        return Ok(Vec::new());
+    };
+    let wrong = |error: &dyn std::error::Error| {
+        RunError::Witnesses(format!("{}: {}", path.display(), causes(error)))
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+    let policy: Policy = text.parse().map_err(|error| wrong(&error))?;
+    Ok(policy.witnesses)
 }
 
 /// Opens the strand, and records in it what opening quarantined.
@@ -100,7 +119,13 @@ pub(crate) async fn serve_health(
 ) -> Result<Arc<Api>, RunError> {
     let listeners = listen(&strand.observe).await?;
     let (mirror, end) = (upkeep.mirror.clone(), shutdown.clone());
-    let api = Arc::new(Api::new(store.clone(), mirror, access, end));
+    let api = Arc::new(Api::new(
+        store.clone(),
+        mirror,
+        access,
+        end,
+        upkeep.cosigned.clone(),
+    ));
     let router = health::router(Arc::clone(&api));
     upkeep.spawn(server::serve(
         listeners,

@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use boboyka_cosigning::Cosigned;
 use boboyka_crds::MirrorTable;
 use boboyka_mirror::{Mirror, SupabaseSource};
 use boboyka_store::{Store, TlogKey, causes};
+use boboyka_tlog::policy::Party;
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +19,7 @@ use crate::cluster::Cluster;
 use crate::config::{Membership, Strand};
 use crate::integration::Integration;
 use crate::report::{Reporter, Source};
-use crate::{mirroring, phase, prune};
+use crate::{cosigning, mirroring, phase, prune};
 
 /// What the sidecar has to do with others.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub(crate) struct Outside {
     pub(crate) tables: BTreeMap<String, MirrorTable>,
     /// What signs the checkpoints of the strand's transparency log.
     pub(crate) key: TlogKey,
+    /// Who cosigns these checkpoints.
+    pub(crate) witnesses: Vec<Party>,
     /// Its place in a cluster, if it is in one.
     pub(crate) membership: Option<Membership>,
 }
@@ -36,6 +40,7 @@ pub(crate) struct Outside {
 pub(crate) struct Upkeep {
     pub(crate) mirror: Mirror,
     pub(crate) integration: watch::Receiver<Integration>,
+    pub(crate) cosigned: watch::Receiver<Cosigned>,
     store: Store,
     cluster: Option<Cluster>,
     reporter: Option<oneshot::Receiver<Reporter>>,
@@ -101,6 +106,8 @@ impl Upkeep {
             assignment: cluster.as_ref().map(|cluster| cluster.assignment.clone()),
         };
         tasks.spawn(signing.run(shutdown.clone()).in_current_span());
+        let (cosigned, asking) = cosigning::start(store, &outside.witnesses, shutdown);
+        tasks.spawn(asking.in_current_span());
         let reporter = cluster.clone().map(|cluster| {
             let source = Source::new(
                 store.clone(),
@@ -118,6 +125,7 @@ impl Upkeep {
         Self {
             mirror,
             integration,
+            cosigned,
             store: store.clone(),
             cluster,
             reporter,

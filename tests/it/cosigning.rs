@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use boboyka_cosigning::{Cosigned, Cosigner, Fault};
-use boboyka_tests::Log;
+use boboyka_tests::process::{GUARD, wait_until};
 use boboyka_tests::verifiers::{Litewitness, WITNESS_KEY};
+use boboyka_tests::{Log, Sidecar};
 use boboyka_tlog::policy::Party;
-use boboyka_tlog::{Checkpoint, Note, TreeHash};
+use boboyka_tlog::{Bundle, Checkpoint, Note, Policy, TreeHash};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +18,12 @@ struct Shown {
 }
 
 impl boboyka_cosigning::Log for Shown {
+    type Checkpoint = Note;
+
+    fn note(note: &Note) -> &Note {
+        note
+    }
+
     fn checkpoints(&self) -> watch::Receiver<Option<Arc<Note>>> {
         self.checkpoints.clone()
     }
@@ -54,13 +61,13 @@ impl Cosigning {
             key: WITNESS_KEY.parse().unwrap(),
             url: Some(witness.url("")),
         };
-        let rounds = Cosigner::new(shown, &[party]).unwrap();
-        let cosigned = rounds.watch();
-        tokio::spawn(rounds.run(stop.clone()));
+        let cosigner = Cosigner::new(shown, &[party]).unwrap();
+        let watched = cosigner.watch();
+        tokio::spawn(cosigner.run(stop.clone()));
         Self {
             log,
             show,
-            cosigned,
+            cosigned: watched,
             stop,
         }
     }
@@ -122,6 +129,60 @@ async fn litewitness_cosigns_each_size_and_names_a_fork_and_a_log_that_went_back
     assert!(
         matches!(fault, Fault::Inconsistent { old: 700, .. }) && fault.is_of_log(),
         "{fault}"
+    );
+}
+
+#[tokio::test]
+async fn a_sidecar_has_its_log_cosigned_and_says_how_its_witnesses_stand() {
+    let policy = tempfile::NamedTempFile::new().unwrap();
+    let write = |text: &str| std::fs::write(policy.path(), text).unwrap();
+    write("quorum none\n");
+    let arguments = ["--witnesses", policy.path().to_str().unwrap()];
+    let mut sidecar = Sidecar::start_with(&arguments, &[]).await;
+    assert_eq!(sidecar.try_get("/v1/boboyka/log/cosigned").await.0, 404);
+    let has_key = || async { sidecar.try_get("/v1/boboyka/log/vkey").await.0 == 200 };
+    wait_until(GUARD, has_key, || "the log did not begin".to_owned()).await;
+    let vkey = sidecar.get("/v1/boboyka/log/vkey").await;
+    let vkey = vkey.as_str().unwrap().trim();
+    let witness = Litewitness::start(&[vkey]).await;
+    write(&format!(
+        "witness w {WITNESS_KEY} {}\nquorum w\n",
+        witness.url("")
+    ));
+    sidecar.restart().await;
+    let data = serde_json::json!({"agent_id": "a", "event": "e"});
+    sidecar.ingest("audit_log", &data).await;
+    let size = || async {
+        let status = sidecar.get("/v1/boboyka/status").await;
+        status["log"]["witnesses"][0]["size"].as_u64()
+    };
+    let cosigned = || async { size().await == Some(1) };
+    wait_until(GUARD, cosigned, || "no witness cosigned the log".to_owned()).await;
+    let note = sidecar.get("/v1/boboyka/log/cosigned").await;
+    let note: Note = note.as_str().unwrap().parse().unwrap();
+    let keys = [vkey, WITNESS_KEY].map(|key| key.parse().unwrap());
+    assert_eq!(note.verify(&keys).unwrap().len(), 2, "{note}");
+    let events = sidecar.get("/v1/boboyka/events?limit=1").await;
+    let hash = events["events"][0]["record_hash"].as_str().unwrap();
+    let proof = sidecar
+        .get(&format!("/v1/boboyka/proof/{hash}?cosigned=true"))
+        .await;
+    let bundle: Bundle = proof.as_str().unwrap().parse().unwrap();
+    let policy: Policy = format!("log {vkey}\nwitness w {WITNESS_KEY}\nquorum w\n")
+        .parse()
+        .unwrap();
+    let leaf = TreeHash::of_leaf(bundle.extra.as_deref().unwrap());
+    assert_eq!(
+        bundle.verify(leaf).unwrap(),
+        policy.verify(&bundle.checkpoint).unwrap().0
+    );
+    let (status, error) = sidecar
+        .try_get(&format!("/v1/boboyka/proof/{hash}?cosigned=1"))
+        .await;
+    assert_eq!(
+        (status, &error["field"]),
+        (400, &"cosigned".into()),
+        "{error}"
     );
 }
 

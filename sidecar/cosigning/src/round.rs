@@ -22,8 +22,14 @@ const PAUSE_MAX: Duration = Duration::from_mins(5);
 
 /// The log whose checkpoints are cosigned.
 pub trait Log: Send + Sync + 'static {
+    /// A signed checkpoint as the log has it.
+    type Checkpoint: Send + Sync;
+
     /// The newest signed checkpoint and whatever comes later; `None` until there is one.
-    fn checkpoints(&self) -> watch::Receiver<Option<Arc<Note>>>;
+    fn checkpoints(&self) -> watch::Receiver<Option<Arc<Self::Checkpoint>>>;
+
+    /// The note of a checkpoint.
+    fn note(checkpoint: &Self::Checkpoint) -> &Note;
 
     /// The consistency proof between two sizes, or why there is none.
     fn consistency(
@@ -89,6 +95,11 @@ impl<L: Log> Cosigner<L> {
         })
     }
 
+    /// Whether there is anybody to ask.
+    pub fn has_witnesses(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
     /// What is published, and whatever comes later.
     pub fn watch(&self) -> watch::Receiver<Cosigned> {
         self.published.subscribe()
@@ -106,8 +117,20 @@ impl<L: Log> Cosigner<L> {
         {
             let newest = checkpoints.borrow_and_update().clone();
             let begun = Instant::now();
-            let Some(note) = newest else { continue };
-            if stop.run_until_cancelled(self.round(&note)).await.is_none() {
+            let Some(newest) = newest else { continue };
+            let note = L::note(&newest);
+            let Ok(checkpoint) = Checkpoint::of_note(note) else {
+                continue;
+            };
+            // Of an empty log there is nothing to witness.
+            if checkpoint.size() == 0 {
+                continue;
+            }
+            if stop
+                .run_until_cancelled(self.round(note, &checkpoint))
+                .await
+                .is_none()
+            {
                 return;
             }
             let next = sleep_until(begun + PERIOD.min(self.shortest_pause()));
@@ -118,7 +141,7 @@ impl<L: Log> Cosigner<L> {
     }
 
     /// Until there is something to ask: a new checkpoint, or a witness that failed.
-    async fn wait(&self, checkpoints: &mut watch::Receiver<Option<Arc<Note>>>) {
+    async fn wait(&self, checkpoints: &mut watch::Receiver<Option<Arc<L::Checkpoint>>>) {
         let failed = self.asked.iter().filter(|asked| asked.fault.is_some());
         let retry = failed.map(|asked| asked.not_before).min();
         let retry = async {
@@ -138,16 +161,13 @@ impl<L: Log> Cosigner<L> {
         pauses.map(|asked| asked.pause).min().unwrap_or(PERIOD)
     }
 
-    async fn round(&mut self, note: &Note) {
-        let Ok(checkpoint) = Checkpoint::of_note(note) else {
-            return;
-        };
+    async fn round(&mut self, note: &Note, checkpoint: &Checkpoint) {
         let (log, client, now) = (&self.log, &self.client, Instant::now());
         let due = self
             .asked
             .iter_mut()
             .filter(|asked| asked.is_due(note, now));
-        let rounds = due.map(|asked| asked.ask(client, log, note, &checkpoint));
+        let rounds = due.map(|asked| asked.ask(client, log, note, checkpoint));
         let signatures: Vec<_> = join_all(rounds).await.into_iter().flatten().collect();
         let statuses = self.asked.iter().map(Asked::status).collect();
         self.published.send_modify(|published| {

@@ -17,8 +17,8 @@ use super::parameters::{self, PAGE_MAX_BYTES, Parameters, RecordName};
 use super::state::Api;
 use super::unreadable;
 use super::wire::{
-    ClockJson, Event, EventCounts, Events, Greeting, MissingJson, RecordView, Status, StrandStatus,
-    lane_statuses,
+    ClockJson, Event, EventCounts, Events, Greeting, LogStatus, MissingJson, RecordView, Status,
+    StrandStatus, lane_statuses,
 };
 use crate::panel;
 
@@ -60,7 +60,7 @@ pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, ApiE
             event_counts: EventCounts(view.counts),
             total_events: view.counts.values().sum(),
             strand: StrandStatus::new(&api.store, &view),
-            log: api.store.tlog_status().into(),
+            log: LogStatus::new(api.store.tlog_status(), &api.cosigned.borrow()),
             mirror: lane_statuses(api.mirror.lanes(&view)),
             retention: view.retention.into(),
             clock: ClockJson {

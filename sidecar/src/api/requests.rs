@@ -20,7 +20,7 @@ const SECONDS: [f64; 10] = [
 
 /// The routes as they are named in metrics. What is none of them is counted under the last, so that
 /// callers can't make series without end.
-const ROUTES: [&str; 31] = [
+const ROUTES: [&str; 32] = [
     "/panel/{file}",
     "/v1/boboyka/ingest",
     "/v1/boboyka/ingest/batch",
@@ -36,6 +36,7 @@ const ROUTES: [&str; 31] = [
     "/v1/boboyka/history/{record_type}/{key}",
     "/v1/boboyka/verify",
     "/v1/boboyka/log/checkpoint",
+    "/v1/boboyka/log/cosigned",
     "/v1/boboyka/log/vkey",
     "/v1/boboyka/log/consistency",
     "/v1/boboyka/log/tile/{*tile}",

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use boboyka_cosigning::Cosigned;
 use boboyka_mirror::Mirror;
 use boboyka_store::{Appended, IdempotencyKey, KeyConflict, NewRecord, Store, WriteError};
 use boboyka_strand::Record;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -54,6 +55,8 @@ pub(crate) struct Api {
     pub(crate) shutdown: CancellationToken,
     /// A read of the transparency log without a permit waits for one.
     pub(crate) tlog_reads: Arc<Semaphore>,
+    /// What witnesses have made of checkpoints.
+    pub(crate) cosigned: watch::Receiver<Cosigned>,
     /// When the sidecar started, in seconds since 1970.
     pub(crate) started_at: f64,
 }
@@ -64,6 +67,7 @@ impl Api {
         mirror: Mirror,
         access: Access,
         shutdown: CancellationToken,
+        cosigned: watch::Receiver<Cosigned>,
     ) -> Self {
         Self {
             store,
@@ -81,6 +85,7 @@ impl Api {
             access,
             shutdown,
             tlog_reads: Arc::new(Semaphore::new(TLOG_READS_MAX)),
+            cosigned,
             started_at: since_1970(),
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
+use boboyka_cosigning::Cosigned;
 use boboyka_crds::Phase;
 use boboyka_mirror::{Credentials, Mirror, Settings, SupabaseSource};
 use boboyka_store::{NewRecord, Options, Store};
@@ -52,7 +53,13 @@ impl Running {
         };
         let (_, settings) = watch::channel(Settings::default());
         let (mirror, _) = Mirror::start(store.clone(), source, settings, signal.clone());
-        let api = Arc::new(Api::new(store.clone(), mirror, Access::Open, signal));
+        let api = Arc::new(Api::new(
+            store.clone(),
+            mirror,
+            Access::Open,
+            signal,
+            watch::channel(Cosigned::default()).1,
+        ));
         let router = super::router(Arc::clone(&api));
         Self {
             store,

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use boboyka_store::{Published, Store, TlogError, causes};
+use boboyka_store::{Proof, Published, Store, TlogError, causes};
+use boboyka_strand::Hash;
 use boboyka_tlog::tile::Place;
+use boboyka_tlog::{Checkpoint, Note};
 use serde::Serialize;
 
 use super::error::{ApiError, Code};
@@ -25,6 +27,12 @@ const FOREVER: &str = "public, max-age=31536000, immutable";
 pub(super) async fn checkpoint(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
     let newest = newest(&api.store)?;
     Ok(answer(TEXT, SOON, newest.note.to_string().into_bytes()))
+}
+
+/// The newest checkpoint that a witness has cosigned.
+pub(super) async fn cosigned(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
+    let note = cosigned_note(&api)?;
+    Ok(answer(TEXT, SOON, note.to_string().into_bytes()))
 }
 
 /// The verifier key.
@@ -100,8 +108,14 @@ pub(super) async fn consistency(
 pub(super) async fn proof(
     State(api): State<Arc<Api>>,
     RecordHash(hash): RecordHash,
+    parameters: Parameters,
 ) -> Result<Response, ApiError> {
-    let proof = reading(&api, move |store| store.prove(&hash)).await??;
+    parameters.only(&["cosigned"])?;
+    let proof = match parameters.get("cosigned") {
+        None | Some("false") => reading(&api, move |store| store.prove(&hash)).await??,
+        Some("true") => cosigned_proof(&api, hash).await?,
+        Some(_) => return Err(ApiError::parameter("cosigned", "must be true or false")),
+    };
     let proof = proof.ok_or_else(|| {
         ApiError::not_found("this strand has no record with that hash").about("hash")
     })?;
@@ -113,6 +127,26 @@ pub(super) async fn proof(
             .insert(header::CONTENT_DISPOSITION, name);
     }
     Ok(response)
+}
+
+/// The proof under the newest cosigned checkpoint, which does not cover what is newer than it.
+async fn cosigned_proof(api: &Arc<Api>, hash: Hash) -> Result<Option<Proof>, ApiError> {
+    let note = cosigned_note(api)?;
+    let checkpoint = Checkpoint::of_note(&note).map_err(|_| ApiError::internal())?;
+    let size = checkpoint.size();
+    let proof = reading(api, move |store| store.prove_under(&hash, size, &note)).await?;
+    match proof {
+        Err(TlogError::Unsigned { seq, size }) => Err(ApiError::not_found(format!(
+            "the newest cosigned checkpoint covers {size} records, and this is record {seq}: witnesses are asked again \
+             within half a minute"
+        ))),
+        other => Ok(other?),
+    }
+}
+
+fn cosigned_note(api: &Api) -> Result<Note, ApiError> {
+    let note = api.cosigned.borrow().note.clone();
+    note.ok_or_else(|| ApiError::not_found("no witness has cosigned this log yet"))
 }
 
 fn newest(store: &Store) -> Result<Arc<Published>, ApiError> {

@@ -21,7 +21,9 @@ pub(super) use self::missing::MissingJson;
 pub(super) use self::past::{
     CountsJson, HeadJson, HistoryJson, StateJson, StatesJson, VersionJson,
 };
-pub(super) use self::strand::{ClockJson, EventCounts, Status, StrandStatus, VerdictJson};
+pub(super) use self::strand::{
+    ClockJson, EventCounts, LogStatus, Status, StrandStatus, VerdictJson,
+};
 
 /// What a caller posts.
 #[derive(Debug, Deserialize)]

@@ -5,12 +5,11 @@ use std::sync::Arc;
 use boboyka_strand::{Hash, Seq};
 use boboyka_tlog::proof::{self, Tiles};
 use boboyka_tlog::tile::{Entries, WIDTH};
-use boboyka_tlog::{Bundle, Tile, TreeHash};
+use boboyka_tlog::{Bundle, Note, Tile, TreeHash};
 
 use crate::error::{ReadError, TlogError};
 use crate::read;
 use crate::shared::Shared;
-use crate::signing::Published;
 use crate::tlog::{Entry, Holders, Kept, TILE, TileError, TileReader, TreeFile, seqs_of};
 
 /// Below this index, entries, and the tiles of level 0 over them, may be missing.
@@ -45,16 +44,16 @@ pub(crate) fn inclusion(
     shared: &Shared,
     seq: Seq,
     header: &[u8],
-    published: &Published,
+    size: u64,
+    checkpoint: &Note,
 ) -> Result<Bundle, TlogError> {
-    let size = published.checkpoint.size();
     let index = seq.saturating_sub(1);
     let subtrees = proof::inclusion_subtrees(index, size)?;
     Ok(Bundle {
         extra: Some(header.to_vec()),
         index,
         hashes: proof::roots(&subtrees, size, &mut Cached(shared))?,
-        checkpoint: published.note.clone(),
+        checkpoint: checkpoint.clone(),
     })
 }
 

@@ -1,5 +1,6 @@
 //! The strand in JSON: how it stands, what a check of it came to.
 
+use boboyka_cosigning::{Cosigned, WitnessStatus};
 use boboyka_store::{Gap, RetentionStatus, ScrubStatus, Store, TlogStatus, Verdict, View};
 use boboyka_strand::retention::Blocker;
 use boboyka_strand::{Hash, Head, PerType, RecordType, Seq};
@@ -37,6 +38,18 @@ pub(crate) struct LogStatus {
     minimum_index: u64,
     /// Why there is no log.
     unavailable: Option<String>,
+    /// Those that are asked to cosign.
+    witnesses: Vec<WitnessJson>,
+}
+
+/// How a witness stands.
+#[derive(Serialize)]
+struct WitnessJson {
+    name: String,
+    /// Of the newest checkpoint that it cosigned since the sidecar started.
+    size: u64,
+    /// Why it did not cosign the newest one it was asked for.
+    error: Option<String>,
 }
 
 /// The strand's time beside this machine's.
@@ -178,8 +191,8 @@ impl StrandStatus {
     }
 }
 
-impl From<TlogStatus> for LogStatus {
-    fn from(status: TlogStatus) -> Self {
+impl LogStatus {
+    pub(crate) fn new(status: TlogStatus, cosigned: &Cosigned) -> Self {
         let newest = status.published.as_deref();
         Self {
             origin: newest.map(|newest| newest.checkpoint.origin().to_owned()),
@@ -187,6 +200,17 @@ impl From<TlogStatus> for LogStatus {
             size: newest.map(|newest| newest.checkpoint.size()),
             minimum_index: status.minimum_index,
             unavailable: status.unavailable,
+            witnesses: cosigned.witnesses.iter().map(WitnessJson::of).collect(),
+        }
+    }
+}
+
+impl WitnessJson {
+    fn of(status: &WitnessStatus) -> Self {
+        Self {
+            name: status.name.clone(),
+            size: status.size,
+            error: status.fault.as_ref().map(ToString::to_string),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use boboyka_strand::{Hash, Seq};
 use boboyka_tlog::tile::Entries;
-use boboyka_tlog::{Bundle, SigningKey, Tile, TreeHash};
+use boboyka_tlog::{Bundle, Note, SigningKey, Tile, TreeHash};
 use tokio::sync::{oneshot, watch};
 
 use super::handle::Store;
@@ -255,8 +255,28 @@ impl Store {
             return Ok(None);
         };
         let published = self.publish_checkpoint(seq)?;
-        let bundle = proving::inclusion(&self.shared, seq, &header, &published)?;
         let size = published.checkpoint.size();
+        let bundle = proving::inclusion(&self.shared, seq, &header, size, &published.note)?;
+        Ok(Some(Proof { seq, bundle, size }))
+    }
+
+    /// The same under a given checkpoint of this log, such as a cosigned one.
+    ///
+    /// # Errors
+    /// The same, and [`TlogError::Unsigned`] when the checkpoint does not cover the record.
+    pub fn prove_under(
+        &self,
+        hash: &Hash,
+        size: u64,
+        checkpoint: &Note,
+    ) -> Result<Option<Proof>, TlogError> {
+        let Some((seq, header)) = proving::header(&self.shared, hash)? else {
+            return Ok(None);
+        };
+        if size < seq {
+            return Err(TlogError::Unsigned { seq, size });
+        }
+        let bundle = proving::inclusion(&self.shared, seq, &header, size, checkpoint)?;
         Ok(Some(Proof { seq, bundle, size }))
     }
 }
@@ -281,8 +301,8 @@ pub fn prove_offline(
                 size: published.checkpoint.size(),
             });
         }
-        let bundle = proving::inclusion(&store.shared, seq, &header, &published)?;
         let size = published.checkpoint.size();
+        let bundle = proving::inclusion(&store.shared, seq, &header, size, &published.note)?;
         Ok(Some(Proof { seq, bundle, size }))
     })
 }
