@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use boboyka_store::{AsOf, HistoryQuery, Missing, StatesQuery};
+use boboyka_store::{AsOf, HistoryQuery, Missing, StatesQuery, Version};
 use boboyka_strand::{Head, RecordType, Seq};
 use serde::Serialize;
 
@@ -38,7 +38,7 @@ pub(super) async fn state(
         json(&StateJson {
             record_type,
             key: &key,
-            version: VersionJson::new(&version, true),
+            version: VersionJson::new(&version, is_deleted(api, &version, &head)?, true),
             head: (&head).into(),
             floor,
             missing: told(missing),
@@ -69,8 +69,11 @@ pub(super) async fn history(
             record_type,
             key: &key,
             versions: versions
-                .map(|version| VersionJson::new(version, asked.with_data))
-                .collect(),
+                .map(|version| {
+                    let deleted = is_deleted(api, version, &head)?;
+                    Ok(VersionJson::new(version, deleted, asked.with_data))
+                })
+                .collect::<Result<_, ApiError>>()?,
             next_cursor: asked.cursor(&head, page.next),
             head: (&head).into(),
             floor: floor(api),
@@ -101,8 +104,11 @@ pub(super) async fn states(
         json(&StatesJson {
             record_type,
             states: states
-                .map(|version| VersionJson::with_key(version, asked.with_data))
-                .collect(),
+                .map(|version| {
+                    let deleted = is_deleted(api, version, &head)?;
+                    Ok(VersionJson::with_key(version, deleted, asked.with_data))
+                })
+                .collect::<Result<_, ApiError>>()?,
             next_cursor: asked.cursor(&head, page.next),
             head: (&head).into(),
             floor: floor(api),
@@ -139,6 +145,15 @@ fn json(answer: &impl Serialize) -> Result<Vec<u8>, ApiError> {
 
 fn floor(api: &Api) -> Seq {
     api.store.view().floor.head.seq
+}
+
+/// Whether a record was deleted, up to a head. Tombstones are documents: without any, nothing has to be looked up.
+fn is_deleted(api: &Api, version: &Version, head: &Head) -> Result<bool, ApiError> {
+    if api.store.view().counts[RecordType::Document] == 0 {
+        return Ok(false);
+    }
+    let deletion = api.tombstones.of(&api.store, &version.block.hash)?;
+    Ok(deletion.is_some_and(|deletion| deletion.is_by(head.seq)))
 }
 
 fn told(missing: Vec<Missing>) -> Vec<MissingJson> {
