@@ -64,16 +64,18 @@ pub(super) async fn history(
             limit: asked.limit,
             max_payload_bytes: PAGE_MAX_BYTES,
         })?;
-        let versions = page.versions.iter();
+        let versions: Result<_, ApiError> = page
+            .versions
+            .iter()
+            .map(|version| {
+                let is_deleted = is_deleted(api, version, &head)?;
+                Ok(VersionJson::new(version, is_deleted, asked.with_data))
+            })
+            .collect();
         json(&HistoryJson {
             record_type,
             key: &key,
-            versions: versions
-                .map(|version| {
-                    let deleted = is_deleted(api, version, &head)?;
-                    Ok(VersionJson::new(version, deleted, asked.with_data))
-                })
-                .collect::<Result<_, ApiError>>()?,
+            versions: versions?,
             next_cursor: asked.cursor(&head, page.next),
             head: (&head).into(),
             floor: floor(api),
@@ -100,15 +102,17 @@ pub(super) async fn states(
             payloads: asked.with_data,
             max_payload_bytes: PAGE_MAX_BYTES,
         })?;
-        let states = page.versions.iter();
+        let states: Result<_, ApiError> = page
+            .versions
+            .iter()
+            .map(|version| {
+                let is_deleted = is_deleted(api, version, &head)?;
+                Ok(VersionJson::with_key(version, is_deleted, asked.with_data))
+            })
+            .collect();
         json(&StatesJson {
             record_type,
-            states: states
-                .map(|version| {
-                    let deleted = is_deleted(api, version, &head)?;
-                    Ok(VersionJson::with_key(version, deleted, asked.with_data))
-                })
-                .collect::<Result<_, ApiError>>()?,
+            states: states?,
             next_cursor: asked.cursor(&head, page.next),
             head: (&head).into(),
             floor: floor(api),
@@ -139,21 +143,22 @@ pub(super) async fn counts(
     .await
 }
 
+/// Whether a version had been taken back when the head was the newest record.
+fn is_deleted(api: &Api, version: &Version, head: &Head) -> Result<bool, ApiError> {
+    // Tombstones are documents: without any, nothing has to be looked up.
+    if api.store.view().counts[RecordType::Document] == 0 {
+        return Ok(false);
+    }
+    let deletion = api.tombstones.of(&api.store, &version.block.hash)?;
+    Ok(deletion.is_some_and(|deletion| deletion.is_by(head.seq)))
+}
+
 fn json(answer: &impl Serialize) -> Result<Vec<u8>, ApiError> {
     serde_json::to_vec(answer).map_err(|_| ApiError::internal())
 }
 
 fn floor(api: &Api) -> Seq {
     api.store.view().floor.head.seq
-}
-
-/// Whether a record was deleted, up to a head. Tombstones are documents: without any, nothing has to be looked up.
-fn is_deleted(api: &Api, version: &Version, head: &Head) -> Result<bool, ApiError> {
-    if api.store.view().counts[RecordType::Document] == 0 {
-        return Ok(false);
-    }
-    let deletion = api.tombstones.of(&api.store, &version.block.hash)?;
-    Ok(deletion.is_some_and(|deletion| deletion.is_by(head.seq)))
 }
 
 fn told(missing: Vec<Missing>) -> Vec<MissingJson> {

@@ -33,7 +33,7 @@ pub(crate) struct VersionJson<'a> {
     seq: Seq,
     ingested_at_ms: u64,
     record_id: Uuid,
-    /// Whether the record was deleted, up to the head of the answer.
+    /// Whether the record had been taken back.
     tombstone: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<PayloadJson<'a>>,
