@@ -26,8 +26,9 @@ fn main() -> ExitCode {
         Some(Command::Prove {
             hash,
             listen,
+            api_key_file,
             data_dir,
-        }) => prove(&hash, &listen, data_dir.as_deref()),
+        }) => prove(&hash, &listen, api_key_file.as_deref(), data_dir.as_deref()),
     };
     log::flush();
     code
@@ -121,10 +122,15 @@ fn unreadable(error: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn prove(hash: &Hash, listen: &ListenAddress, data_dir: Option<&Path>) -> ExitCode {
+fn prove(
+    hash: &Hash,
+    listen: &ListenAddress,
+    api_key_file: Option<&Path>,
+    data_dir: Option<&Path>,
+) -> ExitCode {
     let proof = match data_dir {
         Some(data_dir) => command::prove_folder(data_dir, hash),
-        None => command::prove_running(listen, hash),
+        None => command::prove_running(listen, api_key_file, hash),
     };
     match proof {
         Ok(proof) => {
