@@ -77,7 +77,7 @@ fn read_some(path: &Path) -> io::Result<Vec<u8>> {
 pub(crate) enum Access {
     /// Everybody who reaches the API.
     Open,
-    /// Whoever shows the key, as it is now.
+    /// Callers that show the key, as it is now.
     Key(watch::Receiver<ApiKey>),
 }
 
