@@ -3,7 +3,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-with-supabase toolchain provision provision-cluster provision-browser build images test-images cluster cluster-down deploy generate test torture fuzz bench bench-sdk bench-operator lint mutants clean
+.PHONY: help run run-with-supabase toolchain provision provision-cluster provision-browser build images test-images cluster cluster-down deploy generate test upgrade torture fuzz bench bench-sdk bench-operator lint mutants clean
 
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,11 @@ build: toolchain ## Builds everything for the tests.
 
 test: provision provision-cluster provision-browser build test-images ## Runs every test and prints how many passed.
 	@tests/run.sh
+
+# A commit whose charts, pods and strands are of the form before today's.
+BEFORE ?= e8c695255838feb5b9930990d2ef3039fdb760d0
+upgrade: provision provision-cluster test-images ## Upgrades the product from the commit BEFORE while agents post, and looks for every record; needs root; a quarter of an hour.
+	@tests/upgrade.sh $(BEFORE)
 
 ROUNDS ?= 1
 SEED ?= 1

@@ -76,7 +76,8 @@ pub struct BoboykaIntegrationSpec {
     pub sidecar: Option<Sidecar>,
     /// Pauses the operator's work on this integration. Default: `false`. While it is `true`, the operator changes no phase,
     /// labels no workload, updates no sidecar image and starts no drain Job. New pods still get a sidecar, and running
-    /// sidecars continue to accept and mirror records.
+    /// sidecars continue to accept and mirror records. The workloads that `workloadSelector` matches stay with this integration:
+    /// a younger one does not get them.
     #[serde(default)]
     pub suspend: bool,
 }

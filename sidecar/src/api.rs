@@ -24,6 +24,7 @@ mod state;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod tlog;
 mod tombstones;
 mod unreadable;
 mod verify;
@@ -64,6 +65,11 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
             get(past::history),
         )
         .route("/v1/boboyka/verify", get(verify::verify))
+        .route("/v1/boboyka/log/checkpoint", get(tlog::checkpoint))
+        .route("/v1/boboyka/log/vkey", get(tlog::vkey))
+        .route("/v1/boboyka/log/consistency", get(tlog::consistency))
+        .route("/v1/boboyka/log/tile/{*tile}", get(tlog::tile))
+        .route("/v1/boboyka/proof/{hash}", get(tlog::proof))
         .route("/v1/boboyka/mirror", get(mirror::status))
         .route("/v1/boboyka/mirror/retry", post(mirror::retry))
         .route("/", get(read::front))

@@ -15,7 +15,7 @@ use boboyka_crds::{BoboykaIntegration, BoboykaStrand};
 use kube::Client;
 use tokio::sync::watch::{Receiver, Sender, channel};
 
-pub(crate) use self::assignment::Assignment;
+pub(crate) use self::assignment::{Assignment, Claim};
 pub(crate) use self::backoff::Backoff;
 pub(crate) use self::client::reason;
 

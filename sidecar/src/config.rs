@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use boboyka_crds::{names, quantity};
+use boboyka_strand::Hash;
 use boboyka_tlog::VerifierKey;
 use clap::{Args, Parser, Subcommand};
 
@@ -44,9 +45,9 @@ pub struct Cli {
 /// What the program can do besides serving.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Check a strand that no process has open: hash every block again and change nothing. With --proof, check the
-    /// proof of one record instead, without any strand. Exits with 0 when it holds, with 1 when it does not, with 2
-    /// when a folder or file can't be read.
+    /// Check a strand that no process has open: hash every block again and change nothing. With --checkpoint, compare
+    /// it with a signed checkpoint too. With --proof, check the proof of one record, without any strand. Exits with 0
+    /// when it holds, with 1 when it does not, with 2 when a folder or file can't be read.
     Verify(Verify),
     /// Wait until a sidecar on this machine takes records. Exits with 0 once it does, with 1 after the time-out.
     Wait {
@@ -56,6 +57,22 @@ pub enum Command {
         /// How long to wait, such as 60s.
         #[arg(long, default_value = "60s", value_parser = duration)]
         timeout: Duration,
+    },
+    /// Print the proof that a record is in the strand's transparency log, a .tlog-proof with the header in its extra line.
+    /// Asks the running sidecar, or reads the data folder of a strand that no sidecar has open. Exits with 0 and the
+    /// proof, or with 1 and the reason.
+    Prove {
+        /// The hash in the record's receipt.
+        hash: Hash,
+        /// Address of the running sidecar's API.
+        #[arg(long, env = "BOBOYKA_LISTEN", default_value = "localhost:7475")]
+        listen: ListenAddress,
+        /// File with the key of the API, if the sidecar asks for one.
+        #[arg(long, env = "BOBOYKA_API_KEY_FILE")]
+        api_key_file: Option<PathBuf>,
+        /// The data folder, instead of a running sidecar.
+        #[arg(long)]
+        data_dir: Option<PathBuf>,
     },
     /// Mirror the records of a strand that Supabase does not have yet, then exit with 0. Takes no records.
     Drain(Strand),
@@ -68,8 +85,11 @@ pub struct Verify {
     #[arg(long, env = names::DATA_DIR_VARIABLE, default_value = "boboyka-data")]
     pub data_dir: PathBuf,
     /// A .tlog-proof with the record's header in its line `extra`. Needs --policy or --vkey.
-    #[arg(long, requires = "trust")]
+    #[arg(long, group = "claim", requires = "trust")]
     pub proof: Option<PathBuf>,
+    /// A signed checkpoint: the strand in the data folder must hold its tree. Needs --policy or --vkey.
+    #[arg(long, group = "claim", requires = "trust")]
+    pub checkpoint: Option<PathBuf>,
     /// Whom to trust.
     #[command(flatten)]
     pub trust: Trust,
@@ -83,10 +103,10 @@ pub struct Verify {
 #[group(id = "trust", multiple = false)]
 pub struct Trust {
     /// File with the logs and witnesses to trust and the quorum, as c2sp.org/tlog-policy has it.
-    #[arg(long, requires = "proof")]
+    #[arg(long, requires = "claim")]
     pub policy: Option<PathBuf>,
     /// Verifier key of the log (NAME+ID+BASE64), when no witness is asked for.
-    #[arg(long, requires = "proof")]
+    #[arg(long, requires = "claim")]
     pub vkey: Option<VerifierKey>,
 }
 
@@ -137,6 +157,10 @@ pub struct Strand {
     /// in a cluster has them from its integration instead.
     #[arg(long, env = "BOBOYKA_MIRROR_TABLES")]
     pub mirror_tables: Option<PathBuf>,
+    /// File with the Ed25519 key that signs the checkpoints of the strand's transparency log, in the form of Go's tools:
+    /// PRIVATE+KEY+NAME+ID+BASE64. Without it, the sidecar makes a key beside the strand.
+    #[arg(long, env = "BOBOYKA_LOG_KEY_FILE")]
+    pub log_key_file: Option<PathBuf>,
     /// Refuse records while the disk has less than this many bytes free.
     #[arg(long, env = "BOBOYKA_MIN_FREE_BYTES", default_value_t = 64 * 1024 * 1024)]
     pub min_free_bytes: u64,

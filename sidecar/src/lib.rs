@@ -6,6 +6,7 @@
 mod api;
 mod api_key;
 pub mod audit;
+mod checkpoints;
 mod cluster;
 pub mod command;
 pub mod config;

@@ -1,5 +1,6 @@
-//! The command line: serve; verify a strand offline, wait for a sidecar, drain a strand.
+//! The command line: serve; verify a strand offline, prove a record, wait for a sidecar, drain a strand.
 
+use std::fmt::Display;
 use std::io::{Write as _, stdout};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use boboyka_sidecar::config::{Cli, Command, Serve, Verify};
 use boboyka_sidecar::{ListenAddress, RunError, command, log};
 use boboyka_store::{causes, verify_offline};
+use boboyka_strand::Hash;
 use clap::Parser;
 
 fn main() -> ExitCode {
@@ -21,6 +23,12 @@ fn main() -> ExitCode {
         Some(Command::Drain(strand)) => ended(within_runtime(command::drain(strand))),
         Some(Command::Verify(what)) => verify(&what),
         Some(Command::Wait { observe, timeout }) => wait(&observe, timeout),
+        Some(Command::Prove {
+            hash,
+            listen,
+            data_dir,
+            api_key_file,
+        }) => prove(&hash, &listen, data_dir.as_deref(), api_key_file.as_deref()),
     };
     log::flush();
     code
@@ -77,12 +85,28 @@ fn wait(observe: &ListenAddress, timeout: Duration) -> ExitCode {
 }
 
 fn verify(what: &Verify) -> ExitCode {
-    let Some(proof) = &what.proof else {
-        return verify_strand(&what.data_dir);
-    };
-    match command::verify_proof(proof, &what.trust, &what.content) {
-        Ok(proven) => {
-            say(&proven.to_string());
+    match (&what.proof, &what.checkpoint) {
+        (Some(proof), _) => found(command::verify_proof(proof, &what.trust, &what.content)),
+        (None, Some(checkpoint)) => {
+            let chain = verify_strand(&what.data_dir);
+            if chain != ExitCode::SUCCESS {
+                return chain;
+            }
+            found(command::verify_checkpoint(
+                checkpoint,
+                &what.trust,
+                &what.data_dir,
+            ))
+        }
+        (None, None) => verify_strand(&what.data_dir),
+    }
+}
+
+/// Says what was found, or what does not hold.
+fn found(finding: Result<impl Display, command::VerifyError>) -> ExitCode {
+    match finding {
+        Ok(finding) => {
+            say(&finding.to_string());
             ExitCode::SUCCESS
         }
         Err(error) if error.is_verdict() => {
@@ -96,6 +120,28 @@ fn verify(what: &Verify) -> ExitCode {
 fn unreadable(error: &str) -> ExitCode {
     log::say(&format!("boboyka-sidecar verify: {error}"));
     ExitCode::from(2)
+}
+
+fn prove(
+    hash: &Hash,
+    listen: &ListenAddress,
+    data_dir: Option<&Path>,
+    api_key_file: Option<&Path>,
+) -> ExitCode {
+    let proof = match data_dir {
+        Some(data_dir) => command::prove_folder(data_dir, hash),
+        None => command::prove_running(listen, api_key_file, hash),
+    };
+    match proof {
+        Ok(proof) => {
+            say(proof.trim_end());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            log::say(&format!("boboyka-sidecar prove: {error}"));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn verify_strand(data_dir: &Path) -> ExitCode {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use boboyka_mirror::SupabaseSource;
-use boboyka_store::{OpenError, Options, Store, causes};
+use boboyka_store::{OpenError, Options, Store, TlogError, TlogKey, causes};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Access, Api, KeyError};
@@ -28,6 +28,9 @@ pub enum RunError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The key that was given can't be read.
+    #[error("could not read the key of --log-key-file")]
+    LogKey(#[from] TlogError),
     /// The environment names only a part of its place in a cluster.
     #[error("the environment is incomplete")]
     Membership(#[from] config::HalfMember),
@@ -60,8 +63,11 @@ pub(crate) fn outside(strand: &Strand) -> Result<Outside, RunError> {
         // Rows must not go to other tables than the file was to name.
         Err(reason) => SupabaseSource::Wrong(reason.as_str().into()),
     };
+    let key = strand.log_key_file.as_deref();
+    let key = key.map_or(Ok(TlogKey::Own), TlogKey::read)?;
     Ok(Outside {
         supabase,
+        key,
         tables: tables.unwrap_or_default(),
         membership: config::membership()?,
     })

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use boboyka_crds::MirrorTable;
 use boboyka_mirror::{Mirror, SupabaseSource};
-use boboyka_store::{Store, causes};
+use boboyka_store::{Store, TlogKey, causes};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
+use crate::checkpoints::Signing;
 use crate::cluster::Cluster;
 use crate::config::{Membership, Strand};
 use crate::integration::Integration;
@@ -25,6 +26,8 @@ pub(crate) struct Outside {
     pub(crate) supabase: SupabaseSource,
     /// The tables that its own file names, outside a cluster.
     pub(crate) tables: BTreeMap<String, MirrorTable>,
+    /// What signs the checkpoints of the strand's transparency log.
+    pub(crate) key: TlogKey,
     /// Its place in a cluster, if it is in one.
     pub(crate) membership: Option<Membership>,
 }
@@ -92,6 +95,12 @@ impl Upkeep {
         ] {
             tasks.spawn(joined(task, what));
         }
+        let signing = Signing {
+            store: store.clone(),
+            key: outside.key,
+            assignment: cluster.as_ref().map(|cluster| cluster.assignment.clone()),
+        };
+        tasks.spawn(signing.run(shutdown.clone()).in_current_span());
         let reporter = cluster.clone().map(|cluster| {
             let source = Source::new(
                 store.clone(),

@@ -169,7 +169,7 @@ async fn idle_connections_make_room_and_busy_ones_stay() {
     assert_eq!(status_of(&rest_of(&mut busy)), 200);
     let newest = idle.last_mut().unwrap();
     newest
-        .write_all(get("/", "host: localhost\r\n").as_bytes())
+        .write_all(get("/used", "host: localhost\r\n").as_bytes())
         .unwrap();
     assert_eq!(status_of(&rest_of(newest)), 404);
 }

@@ -54,9 +54,9 @@ impl Cosigning {
             key: WITNESS_KEY.parse().unwrap(),
             url: Some(witness.url("")),
         };
-        let cosigner = Cosigner::new(shown, &[party]).unwrap();
-        let cosigned = cosigner.watch();
-        tokio::spawn(cosigner.run(stop.clone()));
+        let rounds = Cosigner::new(shown, &[party]).unwrap();
+        let cosigned = rounds.watch();
+        tokio::spawn(rounds.run(stop.clone()));
         Self {
             log,
             show,

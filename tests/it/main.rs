@@ -8,6 +8,7 @@
 )]
 
 mod audit;
+mod audit_sidecar;
 mod bounds;
 mod clients;
 mod cosigning;

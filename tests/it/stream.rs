@@ -17,7 +17,7 @@ async fn follow(sidecar: &Sidecar, last: u64, mut enough: impl FnMut(&str) -> bo
     let mut text = String::new();
     while !enough(&text) {
         match answer.chunk().await {
-            Ok(Some(part)) => text += &String::from_utf8(part.to_vec()).unwrap(),
+            Ok(Some(part)) => text += std::str::from_utf8(&part).unwrap(),
             Ok(None) | Err(_) => break,
         }
     }
@@ -82,7 +82,7 @@ async fn an_open_stream_does_not_keep_a_sidecar_from_its_end() {
     let mut answer = request.send().await.unwrap();
     let mut text = String::new();
     while !text.contains("event: record") {
-        text += &String::from_utf8(answer.chunk().await.unwrap().unwrap().to_vec()).unwrap();
+        text += std::str::from_utf8(&answer.chunk().await.unwrap().unwrap()).unwrap();
     }
     assert!(sidecar.terminate());
     // The rest is here already: the sidecar has ended.

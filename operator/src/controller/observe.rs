@@ -40,7 +40,8 @@ pub(super) fn observe(caches: &Caches, integration: &BoboykaIntegration) -> Seen
     }
 }
 
-/// Older integrations of the same namespace that select workloads. Of two of the same age the first by name is older.
+/// Older integrations of the same namespace that select workloads. Of two of the same age the first by name is older. A
+/// suspended one keeps its workloads too: their pods would change sides, and back when it goes on.
 fn rivals(caches: &Caches, integration: &BoboykaIntegration) -> Vec<(String, Selector)> {
     let age = |one: &BoboykaIntegration| {
         let made = one.metadata.creation_timestamp.as_ref();

@@ -11,7 +11,9 @@ use crate::strands::held::Held;
 
 /// After this many failures the Job has failed, and stays to be looked at until the next is made.
 const BACKOFF_LIMIT: u32 = 6;
-/// The Job, whose pod holds the strand.
+
+/// The Job, whose pod holds the strand. It has no time to live after its end: the pause before the next one counts from
+/// there, and the operator deletes it.
 pub(crate) fn new(integration: &Validated, held: &Held) -> Option<Job> {
     let context = if integration.assigned_user {
         json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}})

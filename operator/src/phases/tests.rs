@@ -44,8 +44,8 @@ fn blocked(standing: &Standing) -> Vec<&str> {
     closed.map(|gate| gate.name.as_str()).collect()
 }
 
-fn broken() -> Option<ChainProblem> {
-    Some(ChainProblem::Broken("no".to_owned()))
+fn broken() -> ChainProblem {
+    ChainProblem::Broken("no".to_owned())
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn what_blocks_is_named() {
         ("Reported", |s| s.obeys = None),
         ("Drained", |s| s.backlog = 3),
         ("NoDeadLetters", |s| s.dead_letters = 1),
-        ("ChainIntact", |s| s.problem = broken()),
+        ("ChainIntact", |s| s.problem = Some(broken())),
     ];
     for (gate, spoil) in cases {
         let mut bad = strand("bad");
@@ -145,7 +145,7 @@ fn two_steps_are_taken_one_by_one_and_back_is_at_once() {
     );
     let mut spoiled = strand("a");
     spoiled.backlog = 9;
-    spoiled.problem = broken();
+    spoiled.problem = Some(broken());
     let back = decide(ask(DualWrite, 4), &status(CutOver), &[spoiled], &now());
     assert_eq!((back.phase, back.transition), (DualWrite, None));
 }

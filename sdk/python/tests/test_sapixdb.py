@@ -213,9 +213,16 @@ def test_the_names_of_record_types_and_tables_are_those_records(db: Any, name: s
     builds.write({**BUILD, "status": "succeeded"})
     (newest,) = builds.current(key="build_id")
     assert newest.data == {**BUILD, "status": "succeeded"}
+    state_url = f"{sidecar.url}/v1/boboyka/state/project_build/b1"
+    assert httpx.get(state_url).json()["tombstone"] is False
     builds.delete(newest.content_hash)
+    assert httpx.get(state_url).json()["tombstone"] is True
+    assert httpx.get(f"{state_url}?as_of={newest.content_hash}").json()["tombstone"] is False
     assert (builds.current(key="build_id"), len(builds.list_deleted())) == ([], 1)
     restored = builds.restore(newest.content_hash)
+    assert httpx.get(state_url).json()["tombstone"] is False
+    versions = httpx.get(state_url.replace("/state/", "/history/")).json()["versions"]
+    assert [version["tombstone"] for version in versions] == [False, True, False]
     assert builds.current(key="build_id")[0].content_hash == restored.new_content_hash
     status = httpx.get(f"{sidecar.url}/v1/boboyka/status").json()
     assert status["event_counts"]["project_build"] == 3

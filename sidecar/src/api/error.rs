@@ -48,6 +48,7 @@ codes! {
     Internal: INTERNAL_SERVER_ERROR, "internal", "internal error";
     InvalidField: UNPROCESSABLE_ENTITY, "invalid_field", "invalid field";
     LaneBusy: SERVICE_UNAVAILABLE, "lane_busy", "lane busy";
+    LogUnavailable: SERVICE_UNAVAILABLE, "log_unavailable", "log unavailable";
     Lost: GONE, "lost", "lost";
     MalformedJson: BAD_REQUEST, "malformed_json", "malformed JSON";
     MalformedRequest: BAD_REQUEST, "malformed_request", "malformed request";

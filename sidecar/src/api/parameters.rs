@@ -167,3 +167,19 @@ impl<S: Send + Sync> FromRequestParts<S> for RecordName {
         })
     }
 }
+
+/// A `record_hash` in the path.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RecordHash(pub(super) Hash);
+
+impl<S: Send + Sync> FromRequestParts<S> for RecordHash {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let path = Path::<String>::from_request_parts(parts, state).await.ok();
+        let hash = path.and_then(|Path(text)| text.parse().ok());
+        let must = "must be a record_hash: 64 hexadecimal digits";
+        hash.map(Self)
+            .ok_or_else(|| ApiError::parameter("hash", must))
+    }
+}

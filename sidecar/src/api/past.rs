@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use boboyka_store::{AsOf, HistoryQuery, Missing, StatesQuery};
+use boboyka_store::{AsOf, HistoryQuery, Missing, StatesQuery, Version};
 use boboyka_strand::{Head, RecordType, Seq};
 use serde::Serialize;
 
@@ -38,7 +38,7 @@ pub(super) async fn state(
         json(&StateJson {
             record_type,
             key: &key,
-            version: VersionJson::new(&version, true),
+            version: VersionJson::new(&version, is_deleted(api, &version, &head)?, true),
             head: (&head).into(),
             floor,
             missing: told(missing),
@@ -64,13 +64,18 @@ pub(super) async fn history(
             limit: asked.limit,
             max_payload_bytes: PAGE_MAX_BYTES,
         })?;
-        let versions = page.versions.iter();
+        let versions: Result<_, ApiError> = page
+            .versions
+            .iter()
+            .map(|version| {
+                let is_deleted = is_deleted(api, version, &head)?;
+                Ok(VersionJson::new(version, is_deleted, asked.with_data))
+            })
+            .collect();
         json(&HistoryJson {
             record_type,
             key: &key,
-            versions: versions
-                .map(|version| VersionJson::new(version, asked.with_data))
-                .collect(),
+            versions: versions?,
             next_cursor: asked.cursor(&head, page.next),
             head: (&head).into(),
             floor: floor(api),
@@ -97,12 +102,17 @@ pub(super) async fn states(
             payloads: asked.with_data,
             max_payload_bytes: PAGE_MAX_BYTES,
         })?;
-        let states = page.versions.iter();
+        let states: Result<_, ApiError> = page
+            .versions
+            .iter()
+            .map(|version| {
+                let is_deleted = is_deleted(api, version, &head)?;
+                Ok(VersionJson::with_key(version, is_deleted, asked.with_data))
+            })
+            .collect();
         json(&StatesJson {
             record_type,
-            states: states
-                .map(|version| VersionJson::with_key(version, asked.with_data))
-                .collect(),
+            states: states?,
             next_cursor: asked.cursor(&head, page.next),
             head: (&head).into(),
             floor: floor(api),
@@ -131,6 +141,12 @@ pub(super) async fn counts(
         })
     })
     .await
+}
+
+/// Whether a version had been taken back when the head was the newest record.
+fn is_deleted(api: &Api, version: &Version, head: &Head) -> Result<bool, ApiError> {
+    let deletion = api.tombstones.of(&api.store, &version.block.hash)?;
+    Ok(deletion.is_some_and(|deletion| deletion.at <= head.hlc))
 }
 
 fn json(answer: &impl Serialize) -> Result<Vec<u8>, ApiError> {

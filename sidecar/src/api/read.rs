@@ -60,6 +60,7 @@ pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, ApiE
             event_counts: EventCounts(view.counts),
             total_events: view.counts.values().sum(),
             strand: StrandStatus::new(&api.store, &view),
+            log: api.store.tlog_status().into(),
             mirror: lane_statuses(api.mirror.lanes(&view)),
             retention: view.retention.into(),
             clock: ClockJson {

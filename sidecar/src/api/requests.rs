@@ -20,7 +20,7 @@ const SECONDS: [f64; 10] = [
 
 /// The routes as they are named in metrics. What is none of them is counted under the last, so that
 /// callers can't make series without end.
-const ROUTES: [&str; 26] = [
+const ROUTES: [&str; 31] = [
     "/panel/{file}",
     "/v1/boboyka/ingest",
     "/v1/boboyka/ingest/batch",
@@ -35,6 +35,11 @@ const ROUTES: [&str; 26] = [
     "/v1/boboyka/state/{record_type}/{key}",
     "/v1/boboyka/history/{record_type}/{key}",
     "/v1/boboyka/verify",
+    "/v1/boboyka/log/checkpoint",
+    "/v1/boboyka/log/vkey",
+    "/v1/boboyka/log/consistency",
+    "/v1/boboyka/log/tile/{*tile}",
+    "/v1/boboyka/proof/{hash}",
     "/v1/boboyka/mirror",
     "/v1/boboyka/mirror/retry",
     "/v1/agents/{name}/records/json",

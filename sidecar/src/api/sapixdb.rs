@@ -12,6 +12,7 @@ mod query;
 mod read;
 mod scope;
 mod search;
+mod select;
 mod stream;
 mod walk;
 mod wire;
@@ -23,6 +24,8 @@ use axum::Router;
 use axum::routing::{any, get, post};
 
 use super::state::Api;
+#[cfg(test)]
+pub(super) use search::READ_MAX;
 
 /// Its routes.
 pub(super) fn routes() -> Router<Arc<Api>> {

@@ -27,6 +27,9 @@ const SEARCHES_MAX: usize = 2;
 /// Streams at a time: each is a connection that stays.
 const STREAMS_MAX: usize = 64;
 
+/// Reads of the transparency log at a time: tiles, entries, proofs.
+const TLOG_READS_MAX: usize = 4;
+
 /// What handlers work with.
 pub(crate) struct Api {
     pub(crate) store: Store,
@@ -49,6 +52,8 @@ pub(crate) struct Api {
     pub(crate) access: Access,
     /// The sidecar ends: so do streams.
     pub(crate) shutdown: CancellationToken,
+    /// A read of the transparency log without a permit waits for one.
+    pub(crate) tlog_reads: Arc<Semaphore>,
     /// When the sidecar started, in seconds since 1970.
     pub(crate) started_at: f64,
 }
@@ -75,6 +80,7 @@ impl Api {
             walks: Walks::default(),
             access,
             shutdown,
+            tlog_reads: Arc::new(Semaphore::new(TLOG_READS_MAX)),
             started_at: since_1970(),
         }
     }

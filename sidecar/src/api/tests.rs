@@ -1,6 +1,8 @@
 //! What the API says in each phase, and of what retention took.
 
+mod sapixdb;
 mod streams;
+mod tlog;
 
 use std::time::Duration;
 
@@ -8,7 +10,8 @@ use axum::body::Body;
 use axum::http::Request;
 use boboyka_crds::Phase;
 use boboyka_mirror::{Credentials, Mirror, Settings, SupabaseSource};
-use boboyka_store::{Options, Store};
+use boboyka_store::{NewRecord, Options, Store};
+use boboyka_strand::Record;
 use boboyka_strand::retention::Policy;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -17,6 +20,7 @@ use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tower::ServiceExt;
 
+use super::sapixdb as calls;
 use super::{Access, Api, Arc, Router};
 
 /// An API whose Supabase, if it has one, never answers.
@@ -25,7 +29,7 @@ struct Running {
     router: Router,
     api: Arc<Api>,
     _shutdown: DropGuard,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Running {
@@ -55,7 +59,7 @@ impl Running {
             router,
             api,
             _shutdown: shutdown,
-            _folder: folder,
+            folder,
         }
     }
 

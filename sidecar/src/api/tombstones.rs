@@ -11,7 +11,7 @@ use boboyka_strand::{Block, Flags, Hash, Hlc, RecordType, Seq};
 use super::error::{ApiError, Code};
 
 /// Documents that one request reads to carry the index on.
-const READ_MAX: usize = 500_000;
+const READ_MAX: usize = if cfg!(test) { 2_000 } else { 500_000 };
 /// Those of one step.
 const STEP_RECORDS: usize = 1_024;
 const STEP_BYTES: usize = 1024 * 1024;

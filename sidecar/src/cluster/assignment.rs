@@ -9,8 +9,22 @@ pub(crate) struct Assignment {
     pub(crate) generation: Option<i64>,
     /// The pod that holds the strand: only its sidecar reports.
     pub(crate) holder_uid: Option<String>,
+    /// The claim of its volume.
+    pub(crate) claim: Claim,
     /// The seq whose block the operator wants to see again.
     pub(crate) witnessed_seq: Option<u64>,
     /// What was reported last, perhaps by an earlier holder: since when things are as they are.
     pub(crate) conditions: Vec<Condition>,
+}
+
+/// The claim of a strand's volume.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// The resource does not say it, or not yet.
+    #[default]
+    Unknown,
+    /// The strand is ephemeral.
+    None,
+    /// The claim's UID, as the operator recorded it.
+    Uid(String),
 }

@@ -8,7 +8,7 @@ use boboyka_crds::{MirrorTable, Phase, quantity, rules};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::assignment::Assignment;
+use super::assignment::{Assignment, Claim};
 use crate::integration::{InForce, Integration, Pace, Retention};
 
 /// Status writes in a second that a fleet of sidecars stays below.
@@ -75,8 +75,18 @@ pub(super) fn assignment(generation: Option<i64>, object: &Value) -> Assignment 
         object,
         complaints: Vec::new(),
     };
+    let uid = fields.get("/spec/claimUid").ok().flatten();
+    let named = object
+        .pointer("/spec/claimName")
+        .is_some_and(|it| !it.is_null());
+    let claim = match uid {
+        Some(uid) => Claim::Uid(uid),
+        None if named || object.pointer("/spec").is_none() => Claim::Unknown,
+        None => Claim::None,
+    };
     Assignment {
         generation,
+        claim,
         holder_uid: fields.get("/spec/holder/podUid").ok().flatten(),
         witnessed_seq: fields.get("/spec/witnessed/seq").ok().flatten(),
         conditions: fields

@@ -1,10 +1,12 @@
-//! Checks a proof offline.
+//! Checks a proof, or a strand against a signed checkpoint, offline.
 
 use std::path::{Path, PathBuf};
 
+use boboyka_store::{OpenError, causes, root_offline};
 use boboyka_tlog::policy::{Party, PolicyError};
 use boboyka_tlog::{Policy, VerifierKey};
 
+use crate::audit::checkpoint::{self, CheckpointFault, Held};
 use crate::audit::evidence::Evidence;
 use crate::audit::proof::{self, ProofFault, Proven};
 use crate::config::{Content, Trust};
@@ -36,12 +38,27 @@ pub enum VerifyError {
         /// Why it does not.
         fault: ProofFault,
     },
+    /// The strand does not hold the checkpoint.
+    #[error("{path}: {fault}")]
+    Checkpoint {
+        /// The checkpoint's file.
+        path: PathBuf,
+        /// Why it does not.
+        fault: CheckpointFault,
+    },
+    /// The strand can't be read.
+    #[error("{}", causes(.0))]
+    Strand(#[from] OpenError),
 }
 
 impl VerifyError {
     /// Whether the files were read and do not hold; else nothing could be said of them.
     pub const fn is_verdict(&self) -> bool {
-        matches!(self, Self::Proof { .. })
+        match self {
+            Self::Proof { .. } => true,
+            Self::Checkpoint { fault, .. } => !matches!(fault, CheckpointFault::Unknown(_)),
+            Self::Unreadable { .. } | Self::Policy { .. } | Self::Strand(_) => false,
+        }
     }
 }
 
@@ -60,6 +77,21 @@ pub fn verify_proof(path: &Path, trust: &Trust, content: &Content) -> Result<Pro
         path: path.into(),
         fault,
     })
+}
+
+/// Compares the strand in a folder, which no process has open, with the signed checkpoint of a file.
+///
+/// # Errors
+/// When the strand does not hold its tree, or a file can't be read.
+pub fn verify_checkpoint(path: &Path, trust: &Trust, data_dir: &Path) -> Result<Held, VerifyError> {
+    let policy = policy_of(trust)?;
+    let of_file = |fault| VerifyError::Checkpoint {
+        path: path.into(),
+        fault,
+    };
+    let accepted = checkpoint::accepted(&read(path)?, &policy).map_err(of_file)?;
+    let root = root_offline(data_dir, accepted.0.size())?;
+    checkpoint::compare(accepted, root).map_err(of_file)
 }
 
 fn policy_of(trust: &Trust) -> Result<Policy, VerifyError> {

@@ -184,6 +184,23 @@ fn encode_store(
         ),
     ];
     encode_gauges(gauges, encoder)?;
+    let newest = store.checkpoint();
+    let (size, incarnation) = newest.map_or((0, 0), |it| (it.checkpoint.size(), it.incarnation));
+    let gauges = [
+        (
+            "tlog_size",
+            "Entries under the newest checkpoint of the strand's transparency log",
+            None,
+            signed(size),
+        ),
+        (
+            "tlog_incarnation",
+            "Incarnation of the strand's transparency log; 0 while nothing is signed",
+            None,
+            signed(incarnation),
+        ),
+    ];
+    encode_gauges(gauges, encoder)?;
     let dropped = ConstCounter::new(log::dropped_lines());
     let help = "Lines of the log that were dropped because it was read too slowly";
     let kind = dropped.metric_type();

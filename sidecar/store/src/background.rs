@@ -64,7 +64,7 @@ fn write_roots(shared: &Shared, up_to: Seq) {
         let error = causes(&error);
         tracing::error!(
             error,
-            "could not write the roots of the tlog; the next seal tries again"
+            "could not write the roots of the transparency log; the next seal tries again"
         );
     }
 }

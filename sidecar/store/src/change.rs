@@ -37,7 +37,7 @@ pub(crate) enum Change {
     Noted(String),
     /// What a program must know to read the strand.
     Format(Format),
-    /// The incarnation of the tlog.
+    /// The incarnation of the transparency log.
     Incarnation(Incarnation),
 }
 

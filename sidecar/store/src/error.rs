@@ -1,7 +1,7 @@
 //! What can go wrong between a caller and the strand on disk.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use boboyka_strand::{ChainError, Seq};
 use boboyka_tlog::proof::ProofError;
@@ -35,6 +35,18 @@ pub enum OpenError {
         /// Why not.
         source: TailError,
     },
+}
+
+impl OpenError {
+    /// The same, of a folder that another one is a copy of.
+    pub(crate) fn in_folder(mut self, copy: &Path, folder: &Path) -> Self {
+        let (Self::InUse { path, .. } | Self::Io { path, .. } | Self::Tail { path, .. }) =
+            &mut self;
+        if let Ok(below) = path.strip_prefix(copy) {
+            *path = folder.join(below);
+        }
+        self
+    }
 }
 
 /// What sled, or the sync of its file, answers when it fails.
@@ -184,25 +196,35 @@ pub enum ReadError {
     Tail(#[from] TailError),
 }
 
-/// Why the tlog does not answer.
+/// Why the transparency log does not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum TlogError {
     /// Its tree can't be had.
-    #[error("the tlog can't be had: {0}")]
+    #[error("the transparency log can't be had: {0}")]
     Unavailable(String),
     /// Nothing is signed yet.
     #[error(
-        "the tlog has not begun: the sidecar does not know yet whose volume it runs on; try again later"
+        "the transparency log has not begun: the sidecar does not know yet whose volume it runs on; try again later"
     )]
     NotBegun,
     /// The tree does not reach that far.
-    #[error("the tlog has {size} entries")]
+    #[error("the transparency log has {size} entries")]
     Absent {
         /// How many entries it has.
         size: u64,
     },
+    /// No checkpoint covers the record yet.
+    #[error(
+        "the last signed checkpoint covers {size} records, and this is record {seq}: ask a running sidecar, which signs one"
+    )]
+    Unsigned {
+        /// The record.
+        seq: Seq,
+        /// Size of the tree that was signed last.
+        size: u64,
+    },
     /// The entries were pruned.
-    #[error("the tlog's entries below index {minimum} may be pruned, and these are")]
+    #[error("the transparency log's entries below index {minimum} may be pruned, and these are")]
     Pruned {
         /// The minimum index.
         minimum: u64,
@@ -216,11 +238,11 @@ pub enum TlogError {
     /// Nothing can be appended.
     #[error(transparent)]
     Append(#[from] WriteError),
-    /// A file of the tlog could not be read or written.
-    #[error("could not read or write a file of the tlog")]
+    /// A file of the transparency log could not be read or written.
+    #[error("could not read or write a file of the transparency log")]
     File(#[source] io::Error),
     /// The checkpoint could not be written, so nobody sees it.
-    #[error("could not write a checkpoint of the tlog")]
+    #[error("could not write a checkpoint of the transparency log")]
     Write(#[source] io::Error),
     /// The key could not be read or written.
     #[error("could not read or write the key file {}", path.display())]

@@ -65,7 +65,7 @@ pub fn segment(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     }
     drop(segment.read_bloom());
     drop(segment.seqs_like(&segment.meta.head.hash));
-    let mut walk_on = |_| ControlFlow::Continue(());
+    let mut walk_on = |_, _: &[Block]| ControlFlow::Continue(());
     drop(segment.verify(segment.meta.before, &mut walk_on));
     Ok(())
 }
@@ -93,7 +93,7 @@ pub fn version_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A whole version file of so many records.
+/// A whole version file of this number of records.
 ///
 /// # Errors
 /// It can't be written.

@@ -1,4 +1,4 @@
-//! An incarnation of the tlog: as long as everything that was signed is a beginning of the strand, one origin goes on.
+//! An incarnation of the transparency log: as long as everything that was signed is a beginning of the strand, one origin goes on.
 //! When the strand has less, or something else, than was signed, or lies on another volume, nothing is ever signed under
 //! that origin again: the next incarnation has an origin of its own.
 
@@ -43,7 +43,7 @@ pub(crate) enum Compared {
     Other,
 }
 
-/// How the tlog goes on.
+/// How the transparency log goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Nothing was ever signed.
@@ -59,6 +59,11 @@ pub(crate) fn origin(strand: Uuid, number: u64) -> String {
     format!("{ORIGINS}/{strand}/{number}")
 }
 
+/// Whether an origin is one of a strand's.
+pub(crate) fn is_of(origin: &str, strand: Uuid) -> bool {
+    number_of(origin, strand).is_some()
+}
+
 /// The number of a strand's origin.
 fn number_of(origin: &str, strand: Uuid) -> Option<u64> {
     let number = origin
@@ -68,7 +73,7 @@ fn number_of(origin: &str, strand: Uuid) -> Option<u64> {
     (self::origin(strand, number) == origin).then_some(number)
 }
 
-/// How the tlog goes on. `known` is what the ledger says, `claim` the claim of the volume now.
+/// How the transparency log goes on. `known` is what the ledger says, `claim` the claim of the volume now.
 pub(crate) fn next(
     strand: Uuid,
     known: Option<&Incarnation>,

@@ -48,7 +48,7 @@ pub(crate) enum Job {
         found: Quarantined,
         reply: Waiter,
     },
-    /// Begin an incarnation of the tlog, or note what is new of it; the record tells of the one before.
+    /// Begin an incarnation of the transparency log, or note what is new of it; the record tells of the one before.
     Incarnation {
         incarnation: Incarnation,
         record: Option<Record>,

@@ -1,4 +1,4 @@
-//! What is written of the tlog beside commits: roots when a segment is sealed, and before blocks are unlinked the entries
+//! What is written of the transparency log beside commits: roots when a segment is sealed, and before blocks are unlinked the entries
 //! that proofs may still need.
 
 use std::collections::BTreeSet;
@@ -55,7 +55,7 @@ pub(crate) fn keep_entries(shared: &Shared) -> Result<(), TlogError> {
                 tracing::error!(
                     bundle,
                     error,
-                    "the tlog can't keep the entries of bundle {bundle} that are pruned: proofs that need them can't be made"
+                    "the transparency log can't keep the entries of bundle {bundle} that are pruned: proofs that need them can't be made"
                 );
             }
             Err(error) => return Err(error.into()),
@@ -74,7 +74,7 @@ pub(crate) fn forget_entries(shared: &Shared) {
             tracing::warn!(
                 error,
                 bundle,
-                "could not remove the kept bundle {bundle} of the tlog"
+                "could not remove the kept bundle {bundle} of the transparency log"
             );
         }
     }

@@ -63,6 +63,7 @@ mod tail_run;
 #[cfg(test)]
 mod tests;
 mod tlog;
+mod tree_check;
 mod verify;
 mod versions;
 mod view;
@@ -86,6 +87,6 @@ pub use quarantine::{Quarantined, quarantined_in};
 pub use read::LaneRead;
 pub use retention::RetentionStatus;
 pub use signing::Published;
-pub use store::{Proof, Store, TlogKey, TlogStatus, verify_offline};
+pub use store::{Proof, Store, TlogKey, TlogStatus, prove_offline, root_offline, verify_offline};
 pub use verify::Verdict;
 pub use view::{Footprint, ScrubStatus, View};

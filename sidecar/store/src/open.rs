@@ -57,7 +57,7 @@ pub(crate) struct Opened {
     pub(crate) ledger: Ledger,
     /// What the ledger says.
     pub(crate) summary: Summary,
-    /// The file of the tlog's tree, or why the tree can't be had.
+    /// The file of the transparency log's tree, or why the tree can't be had.
     pub(crate) tree_file: Result<TreeFile, String>,
     /// Why the tail's index was made anew.
     pub(crate) rebuilt: Option<String>,

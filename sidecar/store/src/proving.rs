@@ -1,4 +1,4 @@
-//! Tiles, bundles and proofs of the tlog, for readers. All of it blocks.
+//! Tiles, bundles and proofs of the transparency log, for readers. All of it blocks.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Tiles of the tlog that were made lately.
+//! Tiles of the transparency log that were made lately.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -44,7 +44,7 @@ pub(crate) struct Shared {
     pub(crate) kept: Kept,
     pub(crate) pins: Mutex<Pins>,
     pub(crate) signing: Signing,
-    /// Tiles of the tlog that were made lately.
+    /// Tiles of the transparency log that were made lately.
     pub(crate) recent: Recent,
 }
 

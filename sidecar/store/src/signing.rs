@@ -1,4 +1,4 @@
-//! Checkpoints of the tlog: what is durable is signed, what is signed is written and synced, and only then does anybody
+//! Checkpoints of the transparency log: what is durable is signed, what is signed is written and synced, and only then does anybody
 //! see it. So no checkpoint is ahead of the strand, none is behind one that was seen, and no size has two.
 
 use std::fs;
@@ -46,7 +46,7 @@ pub(crate) struct Signing {
 pub(crate) struct Signer {
     /// What the ledger says.
     pub(crate) incarnation: Option<Incarnation>,
-    /// There is none until the tlog has begun.
+    /// There is none until the transparency log has begun.
     key: Option<SigningKey>,
 }
 
@@ -92,6 +92,21 @@ impl Signing {
         };
         let signed = read().map_or_else(Signed::Unreadable, Signed::Checkpoint);
         Ok((signed, Some(text)))
+    }
+
+    /// The checkpoint that was signed last, for a reader that does not sign.
+    pub(crate) fn last_seen(&self) -> Result<Published, TlogError> {
+        let (signed, text) = self.last().map_err(TlogError::File)?;
+        let note = text.and_then(|text| text.parse().ok());
+        match (signed, note) {
+            (Signed::Checkpoint(checkpoint), Some(note)) => Ok(Published {
+                checkpoint,
+                note,
+                vkey: String::new(),
+                incarnation: 0,
+            }),
+            _ => Err(TlogError::NotBegun),
+        }
     }
 
     /// Signs under an incarnation from now on; what was signed last under it is seen again.

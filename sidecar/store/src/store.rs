@@ -1,6 +1,6 @@
 //! The handle on an open strand, through which everything goes: appending and watching in `handle`, what
-//! lanes, phases and retention ask in `change`, reading in `read`, reading the past in `past`, its tlog in `tlog`, checking in
-//! `verify`.
+//! lanes, phases and retention ask in `change`, reading in `read`, reading the past in `past`, its transparency log in `tlog`,
+//! checking in `verify`.
 
 mod change;
 mod handle;
@@ -10,5 +10,5 @@ mod tlog;
 mod verify;
 
 pub use handle::Store;
-pub use tlog::{Proof, TlogKey, TlogStatus};
+pub use tlog::{Proof, TlogKey, TlogStatus, prove_offline, root_offline};
 pub use verify::verify_offline;

@@ -15,7 +15,7 @@
 //! | recorded phase | phase state, [seq, hash] of its record or nil, phase state before it or nil |
 //! | mark of a lane | record type's code, mark |
 //! | dead letter that is none any more | record type's code, seq |
-//! | incarnation of the tlog | number, UID of the claim or nil |
+//! | incarnation of the transparency log | number, UID of the claim or nil |
 //! | gap | first seq, hash before it, head of the last lost block, found at (ms) |
 //! | anchor | strand id (16 bytes), floor, recorded phase or nil |
 //!

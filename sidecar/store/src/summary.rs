@@ -34,7 +34,7 @@ pub(crate) struct Summary {
     pub(crate) noted: BTreeSet<String>,
     /// What a program must know to read the strand.
     pub(crate) format: Format,
-    /// The tlog's; `None` while nothing was ever signed.
+    /// The transparency log's; `None` while nothing was ever signed.
     pub(crate) incarnation: Option<Incarnation>,
 }
 

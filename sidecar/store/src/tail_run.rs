@@ -37,7 +37,7 @@ pub(crate) struct Unpacked {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TailEntry {
     pub(crate) hash: Hash,
-    /// In the tlog.
+    /// In the transparency log.
     pub(crate) leaf: TreeHash,
     pub(crate) ms: u64,
     pub(crate) record_type: RecordType,

@@ -1,4 +1,4 @@
-//! The strand's tlog: a Merkle tree whose entries are the blocks' headers, index = seq − 1.
+//! The strand's transparency log: a Merkle tree whose entries are the blocks' headers, index = seq − 1.
 //!
 //! Neither entries nor leaf hashes are stored: a frame of a segment holds the blocks, and so their headers. The file
 //! `tree` has the root of each full 256 entries; what is above them is in memory. Of what was pruned, `kept` has the

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use boboyka_strand::{Break, ChainError, Head, run};
+use boboyka_strand::{Block, Break, ChainError, Head, Seq, run};
 
 use crate::binding::{self, Binding};
 use crate::error::causes;
@@ -11,6 +11,7 @@ use crate::read;
 use crate::segment::{Segment, follow_run};
 use crate::shared::Shared;
 use crate::tail_run;
+use crate::tree_check::{TreeCheck, checkpoint_differs};
 
 /// What a check of the chain came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +41,11 @@ pub(crate) fn verify(
     let target = view.head;
     let mut walk = Walk::from(view.floor.head);
     let mut ended = false;
-    let mut progress = |head| {
+    let mut tree = TreeCheck::from(shared, view.floor.head.seq);
+    let mut progress = |head, blocks: &[Block]| {
+        for block in blocks {
+            tree.take(&block.header);
+        }
         let flow = progress(head);
         ended |= flow.is_break();
         flow
@@ -52,15 +57,19 @@ pub(crate) fn verify(
             }
             continue;
         }
+        let mut blocks = Vec::new();
         match verify_next(shared, &walk, &mut progress) {
-            Ok(next) => walk.step_to(next),
+            Ok((next, found)) => {
+                walk.step_to(next);
+                blocks = found;
+            }
             // What was pruned meanwhile need not hold any more: the strand begins behind it.
             Err(_) if walk.at.seq < shared.state().floor().head.seq => {
                 walk.skip_to(shared.state().floor().head);
             }
             Err(error) => return walk.broken(&error),
         }
-        if progress(walk.at).is_break() {
+        if progress(walk.at, &blocks).is_break() {
             break;
         }
     }
@@ -75,10 +84,12 @@ pub(crate) fn verify(
     if ended {
         return walk.whole();
     }
-    match floor_holds(shared) {
+    let verdict = match floor_holds(shared) {
         Ok(note) => walk.whole().noting(note),
         Err(why) => walk.unbound(why),
-    }
+    };
+    let found = tree.found().or_else(|| checkpoint_differs(shared));
+    found.map_or(verdict.clone(), |(seq, why)| verdict.failing(seq, why))
 }
 
 /// Whether the floor is the one that the record of its pruning names; a note where an earlier version made no record.
@@ -207,6 +218,15 @@ impl Walk {
 }
 
 impl Verdict {
+    /// The chain holds, and what was signed of it, or its tree, does not.
+    fn failing(self, seq: Seq, why: String) -> Self {
+        Self {
+            ok: false,
+            broken_seq: self.broken_seq.or(Some(seq)),
+            ..self.noting(Some(why))
+        }
+    }
+
     fn noting(self, note: Option<String>) -> Self {
         let parts: Vec<_> = self.reason.into_iter().chain(note).collect();
         Self {
@@ -225,13 +245,13 @@ fn reason_of(gaps: &[Gap]) -> Option<String> {
     (!ranges.is_empty()).then(|| format!("the records {} are lost; {only}", ranges.join(" and ")))
 }
 
-/// Checks the segment or the run that comes next. A run that was sealed meanwhile is found again in
+/// Checks the segment or the run that comes next, and gives the run's blocks. A run that was sealed meanwhile is found again in
 /// its segment, which is checked as a whole.
 fn verify_next(
     shared: &Shared,
     walk: &Walk,
-    progress: &mut dyn FnMut(Head) -> ControlFlow<()>,
-) -> Result<Head, ChainError> {
+    progress: &mut dyn FnMut(Head, &[Block]) -> ControlFlow<()>,
+) -> Result<(Head, Vec<Block>), ChainError> {
     let at = walk.at;
     let (segment, run) = {
         let state = shared.state();
@@ -242,7 +262,8 @@ fn verify_next(
         )
     };
     if let Some(segment) = segment {
-        return segment.verify(walk.before(&segment), progress);
+        let next = segment.verify(walk.before(&segment), progress)?;
+        return Ok((next, Vec::new()));
     }
     let seq = at.seq + 1;
     let unreadable = |why: String| ChainError {
@@ -255,5 +276,6 @@ fn verify_next(
     })?;
     let unpacked = tail_run::unpack(&run.bytes).map_err(|error| unreadable(causes(&error)))?;
     let found = run::read(&unpacked.run).map_err(|error| unreadable(error.to_string()))?;
-    follow_run(at, &found, unpacked.prefixes.into_iter())
+    let next = follow_run(at, &found, unpacked.prefixes.into_iter())?;
+    Ok((next, found.blocks))
 }

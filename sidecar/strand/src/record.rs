@@ -17,6 +17,7 @@ mod json;
 mod key;
 mod limits;
 mod number;
+mod skip;
 
 pub use error::RecordError;
 pub use field::{field, text_field};

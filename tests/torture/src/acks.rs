@@ -18,6 +18,8 @@ pub(crate) enum Said {
     },
     /// Pruning has left this floor.
     Floor(Seq),
+    /// A checkpoint was published: origin, size and root, with spaces between.
+    Checkpoint(String),
     /// Retention was asked to prune: the floor may rise from here on.
     MayPrune,
 }
@@ -51,12 +53,17 @@ type Reader = fn(&[u8]) -> Option<(Said, usize)>;
 
 /// The first thing said in a text, if it is whole, and where it ends.
 fn first(text: &[u8]) -> Option<(Said, usize)> {
-    const MARKERS: [(&[u8], Reader); 3] = [
+    const MARKERS: [(&[u8], Reader); 4] = [
         (b"\"record_hash\":\"", receipt),
         (b"\"floor\":", |rest| {
             number(rest).map(|(floor, len)| (Said::Floor(floor), len))
         }),
         (b"\"prune\":", |_| Some((Said::MayPrune, 0))),
+        (b"\"checkpoint\":\"", |rest| {
+            let len = find(rest, b"\"")?;
+            let line = String::from_utf8_lossy(rest.get(..len)?).into_owned();
+            Some((Said::Checkpoint(line), len))
+        }),
     ];
     let places = MARKERS.iter().filter_map(|(marker, read)| {
         let begin = find(text, marker)? + marker.len();

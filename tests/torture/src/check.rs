@@ -1,5 +1,7 @@
 //! The check of one state: the real sidecar starts on it and is asked for everything that was promised.
 
+mod signed;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -48,6 +50,10 @@ async fn checked(tools: &Tools, data: &Path, promise: &Promise) -> Result<Outcom
         .map_err(|log| format!("the sidecar does not start: {log}"))?;
     let told = ask(&subject).await?;
     let outcome = compare(&subject, &told, promise).await?;
+    let outcome = match signed::check(&subject, &promise.checkpoints).await? {
+        Some(why) if outcome == Outcome::Whole => Outcome::FalseAlarm(why),
+        _ => outcome,
+    };
     let log = subject.process().log();
     if log.contains("panicked") {
         return Err(format!("a panic: {log}"));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use boboyka_crds::Phase;
-use boboyka_store::{Appended, IdempotencyKey, NewRecord, Options, Store};
+use boboyka_store::{Appended, IdempotencyKey, NewRecord, Options, Store, TlogKey};
 use boboyka_strand::retention::Policy;
 use boboyka_strand::{Record, RecordType};
 use serde_json::{Value, json};
@@ -37,6 +37,8 @@ pub enum Step {
     Phase(u32),
     /// Keeps this many bytes: `prune:20000`.
     Prune(u32),
+    /// Signs a checkpoint of the transparency log: `sign`.
+    Sign,
     /// Ends like a power cut: `kill`.
     Kill,
 }
@@ -58,6 +60,7 @@ impl FromStr for Step {
             "batch" => pair().map(|(records, bytes)| Self::Batch(records, bytes))?,
             "load" => pair().map(|(tasks, each)| Self::Load(tasks, each))?,
             "sealed" => Self::Sealed,
+            "sign" => Self::Sign,
             "phase" => Self::Phase(number()?),
             "prune" => Self::Prune(number()?),
             "kill" => Self::Kill,
@@ -80,6 +83,7 @@ pub async fn drive(data: &Path, steps: &[Step]) -> anyhow::Result<()> {
     let mut driver = Driver {
         segments: store.view().footprint.segments,
         made: store.view().head.seq,
+        signs: false,
         store,
     };
     for step in steps {
@@ -95,6 +99,8 @@ struct Driver {
     made: u64,
     /// How many there were when the driver looked last.
     segments: usize,
+    /// Whether it has begun to sign.
+    signs: bool,
 }
 
 impl Driver {
@@ -129,6 +135,7 @@ impl Driver {
                     self.store.view().floor.head.seq
                 ))?;
             }
+            Step::Sign => self.sign().await?,
             // Nothing runs that would at an ordinary end.
             Step::Kill => std::process::abort(),
         }
@@ -145,6 +152,24 @@ impl Driver {
         }
         self.segments = self.store.view().footprint.segments;
         Ok(())
+    }
+
+    /// Signs as the sidecar does, and says what anybody may see from then on.
+    async fn sign(&mut self) -> anyhow::Result<()> {
+        let (store, begin) = (
+            self.store.clone(),
+            !std::mem::replace(&mut self.signs, true),
+        );
+        let signed = tokio::task::spawn_blocking(move || {
+            if begin {
+                store.begin_tlog(&TlogKey::Own, None, None)?;
+            }
+            store.publish_checkpoint(store.view().head.seq)
+        });
+        let signed = signed.await??;
+        let seen = &signed.checkpoint;
+        let line = format!("{} {} {}", seen.origin(), seen.size(), seen.root());
+        print(&format!("{{\"checkpoint\":\"{line}\"}}\n"))
     }
 
     async fn load(&mut self, tasks: u32, each: u32) -> anyhow::Result<()> {

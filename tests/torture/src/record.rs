@@ -70,6 +70,9 @@ pub struct Promise {
     pub floor_max: Seq,
     /// At least this floor was acknowledged.
     pub floor_min: Seq,
+    /// Published checkpoints: origin, size and root, with spaces between.
+    #[serde(default)]
+    pub checkpoints: Vec<String>,
 }
 
 /// What was recorded.
@@ -113,6 +116,7 @@ impl Recording {
             match said {
                 Said::Receipt { seq, hash } => promise.acked.push((*seq, hash.clone())),
                 Said::MayPrune => pruning = true,
+                Said::Checkpoint(line) => promise.checkpoints.push(line.clone()),
                 Said::Floor(seq) => {
                     pruning = false;
                     promise.floor_min = *seq;
@@ -126,7 +130,7 @@ impl Recording {
             promise.floor_max = after
                 .find_map(|(_, said)| match said {
                     Said::Floor(seq) => Some(*seq),
-                    Said::Receipt { .. } | Said::MayPrune => None,
+                    Said::Receipt { .. } | Said::MayPrune | Said::Checkpoint(_) => None,
                 })
                 .unwrap_or(Seq::MAX);
         }

@@ -92,6 +92,19 @@ impl Subject {
             .await
     }
 
+    /// Gets text: status and body.
+    pub(crate) async fn text(&self, path: &str) -> Result<(u16, String), String> {
+        let request = self.client.get(format!("http://{}{path}", self.listen));
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| format!("no answer: {error:?}"))?;
+        let status = answer.status().as_u16();
+        let text = answer.text().await;
+        text.map(|text| (status, text))
+            .map_err(|error| format!("half an answer: {error:?}"))
+    }
+
     /// Appends a record: status and body.
     pub(crate) async fn ingest(&self, n: u64) -> Result<(u16, Value), String> {
         let data = json!({"agent_id": "a", "event": "e", "n": n});

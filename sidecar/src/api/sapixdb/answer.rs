@@ -9,6 +9,8 @@ use super::wire::RecordsJson;
 use crate::api::error::ApiError;
 use crate::api::unreadable;
 
+/// The most records of an answer.
+pub(super) const LIMIT_MAX: usize = 1_000;
 /// Length of the records of an answer as `MessagePack`, unless its first record is longer.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
 

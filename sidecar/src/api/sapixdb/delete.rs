@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use boboyka_store::IdempotencyKey;
+use boboyka_store::{IdempotencyKey, KEY_MAX_BYTES};
 use boboyka_strand::record::{DELETED_TAG, text_field};
 use boboyka_strand::{Block, Flags, Hash, Record, RecordType};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::answer::text;
-use super::query::LIMIT_MAX;
+use super::answer::{LIMIT_MAX, text};
 use super::read::find;
 use super::scope::{Named, Scope, is_record};
 use super::search::Search;
@@ -85,9 +84,9 @@ pub(super) async fn restore(
     Ok(axum::Json(restored).into_response())
 }
 
-/// A key that no caller can send: a header has no control characters.
+/// A key that no caller can send: it is longer than theirs may be.
 fn once(what: &str, hash: &Hash) -> IdempotencyKey {
-    IdempotencyKey::new(&format!("\u{1}{what} {hash}"))
+    IdempotencyKey::new(&format!("{what:KEY_MAX_BYTES$} {hash}"))
 }
 
 fn conflict(why: &str) -> ApiError {

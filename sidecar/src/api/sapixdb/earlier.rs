@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use boboyka_store::Appended;
-use boboyka_strand::{Block, Hash};
+use boboyka_strand::{Block, Hash, RecordType};
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -15,9 +15,10 @@ use serde_json::{Map, Value};
 use super::answer::{Gathered, text};
 use super::matches::Filter;
 use super::moment::Moment;
-use super::query::{Wanted, current, newest, parsed};
+use super::query::parsed;
 use super::read::find;
 use super::scope::Scope;
+use super::select::{Wanted, current, newest};
 use super::wire::DataJson;
 use super::write::append;
 use crate::api::body::{self, Media};
@@ -75,14 +76,6 @@ fn date(ms: u64) -> String {
     Timestamp::from_millisecond(ms).map_or_else(|_| String::new(), |time| time.to_string())
 }
 
-fn scope_of(collection: &str) -> Result<Scope, ApiError> {
-    let scope = Scope::named(collection);
-    if let Scope::Collection(_) = scope {
-        scope.record("{}")?;
-    }
-    Ok(scope)
-}
-
 /// Appends a record.
 pub(super) async fn write(
     State(api): State<Arc<Api>>,
@@ -98,7 +91,7 @@ pub(super) async fn write(
         let must = "the body must be {\"collection\": …, \"data\": {…}}";
         ApiError::malformed(format!("{must}: {error}"))
     })?;
-    let scope = scope_of(&posted.collection)?;
+    let scope = Scope::checked(&posted.collection)?;
     let record = scope.record(posted.data.get())?;
     let Appended {
         hash,
@@ -153,7 +146,7 @@ pub(super) async fn query(
     request: Request,
 ) -> Result<Response, ApiError> {
     let asked: QueryBody = parsed(&api, request, "a query").await?;
-    let scope = scope_of(&asked.collection)?;
+    let scope = Scope::checked(&asked.collection)?;
     if asked.offset.is_some_and(|offset| offset > 0) {
         return Err(ApiError::parameter(
             "offset",
@@ -166,27 +159,20 @@ pub(super) async fn query(
         .map(|(name, value)| Filter::new(name, value))
         .collect();
     paged::searched(api, move |api| {
-        let key = scope
-            .record_type()
-            .and_then(boboyka_strand::RecordType::key);
-        let records = if let Some(key) = key.filter(|_| asked.latest) {
-            latest(api, &scope, key, &wanted)?
+        let key = scope.record_type().and_then(RecordType::key);
+        let (records, missing) = if let Some(key) = key.filter(|_| asked.latest) {
+            let mut records = Gathered::at_most(wanted.limit);
+            let missing = current(api, &scope, key, &wanted, |block| records.take(block))?;
+            (records, missing)
         } else {
             let found = newest(api, &scope, &wanted)?;
-            unreadable::log_missing(&found.missing);
-            found.records
+            (found.records, found.missing)
         };
+        unreadable::log_missing(&missing);
         let results = records.blocks.iter().map(RecordJson::from).collect();
         text(&ResultsJson { results })
     })
     .await
-}
-
-fn latest(api: &Api, scope: &Scope, key: &str, wanted: &Wanted) -> Result<Gathered, ApiError> {
-    let mut records = Gathered::at_most(wanted.limit);
-    let missing = current(api, scope, key, wanted, |block| records.take(block))?;
-    unreadable::log_missing(&missing);
-    Ok(records)
 }
 
 #[cfg(test)]

@@ -31,13 +31,26 @@ impl Scope {
         }
     }
 
+    /// The same for a name that a caller sent.
+    ///
+    /// # Errors
+    /// No record can have it.
+    pub(super) fn checked(name: &str) -> Result<Self, RecordError> {
+        let scope = Self::named(name);
+        if let Self::Collection(_) = scope {
+            scope.record("{}")?;
+        }
+        Ok(scope)
+    }
+
     /// The name of what a block belongs to. A tombstone belongs where its record does.
     pub(super) fn of(block: &Block) -> &str {
         let kind = block.header.record_type;
-        let collection = text_field(&block.payload, COLLECTION_TAG);
-        collection
-            .filter(|_| kind == RecordType::Document)
-            .unwrap_or(kind.name())
+        let collection = match kind.table() {
+            None => text_field(&block.payload, COLLECTION_TAG),
+            Some(_) => None,
+        };
+        collection.unwrap_or(kind.name())
     }
 
     /// The record type of all its records, notes about them excepted.
@@ -91,11 +104,6 @@ impl<S: Send + Sync> FromRequestParts<S> for Named {
         let path = path.map_err(|_| ApiError::parameter("name", "must be UTF-8"))?;
         let name = path.0.into_iter().find(|(key, _)| key == "name");
         let (_, name) = name.ok_or_else(ApiError::internal)?;
-        // What can't be a collection's name can't have records either; the caller learns why.
-        let scope = Scope::named(&name);
-        if matches!(scope, Scope::Collection(_)) {
-            scope.record("{}")?;
-        }
-        Ok(Self(scope))
+        Ok(Self(Scope::checked(&name)?))
     }
 }

@@ -10,7 +10,7 @@ use super::scope::Scope;
 use crate::api::error::{ApiError, Code};
 
 /// Records that one request reads at most: about a second's work.
-pub(super) const READ_MAX: usize = 500_000;
+pub(crate) const READ_MAX: usize = if cfg!(test) { 2_000 } else { 500_000 };
 const PAGE_RECORDS: usize = 512;
 const PAGE_BYTES: usize = 1024 * 1024;
 

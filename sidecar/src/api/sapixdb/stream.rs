@@ -53,7 +53,8 @@ pub(super) async fn of_agents(
     parameters.only(&["agents", "since", "filter"])?;
     let names = parameters.get("agents").unwrap_or_default().split(',');
     let names = names.map(str::trim).filter(|name| !name.is_empty());
-    let mut scopes: Vec<Scope> = names.map(Scope::named).collect();
+    let scopes: Result<Vec<Scope>, _> = names.map(Scope::checked).collect();
+    let mut scopes = scopes?;
     if scopes.is_empty() {
         scopes.push(Scope::All);
     }

@@ -8,8 +8,7 @@ use axum::response::Response;
 use boboyka_store::{ForwardQuery, Missing, Store};
 use boboyka_strand::{Block, Hlc, Seq};
 
-use super::answer::Gathered;
-use super::query::LIMIT_MAX;
+use super::answer::{Gathered, LIMIT_MAX};
 use super::scope::{Named, Scope, is_record};
 use super::search::{READ_MAX, too_long};
 use crate::api::error::ApiError;

@@ -1,7 +1,7 @@
 //! The past in JSON: states, histories, counts, and the head that each was computed at.
 
 use boboyka_store::Version;
-use boboyka_strand::{Flags, Hash, Head, PayloadJson, RecordType, Seq};
+use boboyka_strand::{Hash, Head, PayloadJson, RecordType, Seq};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -33,14 +33,14 @@ pub(crate) struct VersionJson<'a> {
     seq: Seq,
     ingested_at_ms: u64,
     record_id: Uuid,
-    /// Whether the record takes the state back.
+    /// Whether the record had been taken back.
     tombstone: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<PayloadJson<'a>>,
 }
 
 impl<'a> VersionJson<'a> {
-    pub(crate) fn new(version: &'a Version, with_data: bool) -> Self {
+    pub(crate) fn new(version: &'a Version, tombstone: bool, with_data: bool) -> Self {
         let (block, header) = (&version.block, &version.block.header);
         Self {
             key: None,
@@ -48,15 +48,15 @@ impl<'a> VersionJson<'a> {
             seq: header.seq,
             ingested_at_ms: header.timestamp_hlc.ms(),
             record_id: header.record_id,
-            tombstone: header.flags.contains(Flags::TOMBSTONE),
+            tombstone,
             data: with_data.then_some(PayloadJson(&block.payload)),
         }
     }
 
-    pub(crate) fn with_key(version: &'a Version, with_data: bool) -> Self {
+    pub(crate) fn with_key(version: &'a Version, tombstone: bool, with_data: bool) -> Self {
         Self {
             key: Some(&version.key),
-            ..Self::new(version, with_data)
+            ..Self::new(version, tombstone, with_data)
         }
     }
 }

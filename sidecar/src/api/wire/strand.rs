@@ -1,6 +1,6 @@
 //! The strand in JSON: how it stands, what a check of it came to.
 
-use boboyka_store::{Gap, RetentionStatus, ScrubStatus, Store, Verdict, View};
+use boboyka_store::{Gap, RetentionStatus, ScrubStatus, Store, TlogStatus, Verdict, View};
 use boboyka_strand::retention::Blocker;
 use boboyka_strand::{Hash, Head, PerType, RecordType, Seq};
 use serde::ser::SerializeMap;
@@ -18,10 +18,25 @@ pub(crate) struct Status {
     pub(crate) event_counts: EventCounts,
     pub(crate) total_events: u64,
     pub(crate) strand: StrandStatus,
+    pub(crate) log: LogStatus,
     pub(crate) mirror: Vec<LaneJson>,
     pub(crate) retention: RetentionJson,
     pub(crate) clock: ClockJson,
     pub(crate) version: &'static str,
+}
+
+/// How the strand's transparency log stands.
+#[derive(Serialize)]
+pub(crate) struct LogStatus {
+    /// Null until a checkpoint is signed.
+    origin: Option<String>,
+    incarnation: Option<u64>,
+    /// Of the newest checkpoint.
+    size: Option<u64>,
+    /// Entries below, and tiles of level 0 over them, may be missing.
+    minimum_index: u64,
+    /// Why there is no log.
+    unavailable: Option<String>,
 }
 
 /// The strand's time beside this machine's.
@@ -159,6 +174,19 @@ impl StrandStatus {
             gaps: store.gaps().into_iter().map(GapJson::from).collect(),
             scrub: view.scrub.into(),
             tail_rebuilt: store.tail_rebuilt().map(ToOwned::to_owned),
+        }
+    }
+}
+
+impl From<TlogStatus> for LogStatus {
+    fn from(status: TlogStatus) -> Self {
+        let newest = status.published.as_deref();
+        Self {
+            origin: newest.map(|newest| newest.checkpoint.origin().to_owned()),
+            incarnation: newest.map(|newest| newest.incarnation),
+            size: newest.map(|newest| newest.checkpoint.size()),
+            minimum_index: status.minimum_index,
+            unavailable: status.unavailable,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use boboyka_strand::Seq;
+use boboyka_strand::{Block, Seq};
 
 use super::chain::Chain;
 use crate::change::Change;
@@ -78,7 +78,7 @@ fn adopt(
         if found.meta.before.seq != before.seq || found.meta.before.hash != before.hash {
             return Err(format!("it does not follow seq {}", before.seq));
         }
-        let mut walk_on = |_| ControlFlow::Continue(());
+        let mut walk_on = |_, _: &[Block]| ControlFlow::Continue(());
         found
             .verify(before, &mut walk_on)
             .map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! The tlog's tree at opening; also what it needs of pruned blocks whose files a crash left.
+//! The transparency log's tree at opening; also what it needs of pruned blocks whose files a crash left.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::tlog::{
     FOLDER, Grown, Holders, Kept, Pins, TILE, Tree, TreeFile, build, entries_to_keep, tile_of,
 };
 
-/// The tree and its file, or why it can't be had: then the strand is served without its tlog.
+/// The tree and its file, or why it can't be had: then the strand is served without its transparency log.
 pub(super) fn grow_tree(
     data_dir: &Path,
     strand: Uuid,
@@ -41,7 +41,7 @@ pub(super) fn grow_tree(
             let why = causes(&error);
             tracing::error!(
                 why,
-                "the strand's tlog can't be had ({why}): no checkpoint is signed until a start finds what is missing"
+                "the strand's transparency log can't be had ({why}): no checkpoint is signed until a start finds what is missing"
             );
             Ok((None, Err(why)))
         }
@@ -67,7 +67,7 @@ fn keep_below(holders: &Holders, kept: &Kept, pins: &Pins) {
             tracing::error!(
                 error,
                 bundle,
-                "the tlog can't keep the pruned entries of bundle {bundle}"
+                "the transparency log can't keep the pruned entries of bundle {bundle}"
             );
         }
     }

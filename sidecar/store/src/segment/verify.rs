@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt as _;
 
-use boboyka_strand::{Break, ChainError, Hash, Head, run};
+use boboyka_strand::{Block, Break, ChainError, Hash, Head, run};
 
 use super::follow::follow;
-use super::format::{DIGEST_CONTEXT, Segment, TRAILER_LEN};
+use super::format::{DIGEST_CONTEXT, END_MAGIC, Segment, TRAILER_LEN};
 use super::read::OpenSegment;
 use super::search::begins;
 use crate::error::{ReadError, causes};
@@ -16,8 +17,8 @@ use crate::error::{ReadError, causes};
 const AFTER_DIGESTED: u64 = TRAILER_LEN - 8;
 
 impl Segment {
-    /// Follows the chain through the segment from `before`. `progress` is called after every frame and may
-    /// end the walk.
+    /// Follows the chain through the segment from `before`. `progress` is called after every frame, with
+    /// its blocks, and may end the walk.
     ///
     /// # Errors
     /// The first seq that does not hold. A digest that differs although every block holds names
@@ -25,7 +26,7 @@ impl Segment {
     pub(crate) fn verify(
         &self,
         before: Head,
-        progress: &mut dyn FnMut(Head) -> ControlFlow<()>,
+        progress: &mut dyn FnMut(Head, &[Block]) -> ControlFlow<()>,
     ) -> Result<Head, ChainError> {
         let first = self.meta.first_seq();
         let open = self.open().map_err(|error| broken_at(first, error))?;
@@ -46,7 +47,7 @@ impl Segment {
                 // The index tells which block it was.
                 Err(error) => return Err(differs.unwrap_or(error)),
             };
-            if progress(at).is_break() {
+            if progress(at, &run.blocks).is_break() {
                 return differs.map_or(Ok(at), Err);
             }
         }
@@ -73,7 +74,27 @@ impl Segment {
                 reason: Break::Unreadable(why),
             });
         }
+        if !self
+            .ends_well(&open.file)
+            .map_err(|error| broken_at(first, self.io(error)))?
+        {
+            let why = "the blocks hold, but the file's end is damaged".to_owned();
+            return Err(ChainError {
+                seq: first,
+                reason: Break::Unreadable(why),
+            });
+        }
         Ok(at)
+    }
+
+    /// Whether digest and magic stand at the file's end, and nothing behind them: no digest covers them.
+    fn ends_well(&self, file: &File) -> io::Result<bool> {
+        let len = usize::try_from(AFTER_DIGESTED).unwrap_or(usize::MAX);
+        let mut end = vec![0; len];
+        file.read_exact_at(&mut end, self.digested_len())?;
+        let (digest, magic) = end.split_at(Hash::LEN);
+        let whole = digest == self.digest.as_bytes() && magic == END_MAGIC;
+        Ok(whole && file.metadata()?.len() == self.file_len)
     }
 
     /// The digest over the file as it is.

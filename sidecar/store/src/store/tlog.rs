@@ -1,4 +1,4 @@
-//! The strand's tlog: beginning it, signing, tiles and proofs. All of it blocks.
+//! The strand's transparency log: beginning it, signing, tiles and proofs. All of it blocks.
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
@@ -9,7 +9,8 @@ use boboyka_tlog::{Bundle, SigningKey, Tile, TreeHash};
 use tokio::sync::{oneshot, watch};
 
 use super::handle::Store;
-use crate::error::{TlogError, WriteError, causes};
+use super::verify::on_copy;
+use crate::error::{OpenError, TlogError, WriteError, causes};
 use crate::incarnation::{self, Compared, Incarnation, Next, Signed};
 use crate::job::Job;
 use crate::proving;
@@ -34,7 +35,7 @@ impl TlogKey {
     }
 }
 
-/// The proof that a record is in the tlog.
+/// The proof that a record is in the transparency log.
 #[derive(Debug)]
 pub struct Proof {
     /// The record's block.
@@ -45,7 +46,7 @@ pub struct Proof {
     pub size: u64,
 }
 
-/// How the tlog stands.
+/// How the transparency log stands.
 #[derive(Debug)]
 pub struct TlogStatus {
     /// The newest checkpoint; `None` until one is signed.
@@ -117,7 +118,7 @@ impl Store {
             tracing::error!(
                 origin,
                 why,
-                "the strand's tlog goes on under the new origin {origin}: {why}"
+                "the strand's transparency log goes on under the new origin {origin}: {why}"
             );
             incarnation::record(&origin, old, why)
         });
@@ -149,7 +150,7 @@ impl Store {
     /// Signs what is durable, unless a checkpoint of at least `size` entries is published. Answers when nobody can unsee it.
     ///
     /// # Errors
-    /// The tlog has not begun, is smaller than that, or the checkpoint can't be written.
+    /// The transparency log has not begun, is smaller than that, or the checkpoint can't be written.
     pub fn publish_checkpoint(&self, size: u64) -> Result<Arc<Published>, TlogError> {
         if let Some(newest) = self
             .checkpoint()
@@ -163,7 +164,7 @@ impl Store {
     fn sign(&self, signer: &Signer, size: u64) -> Result<Arc<Published>, TlogError> {
         let newest = self.checkpoint();
         if let Some(newest) = newest.filter(|newest| size > 0 && newest.checkpoint.size() >= size) {
-            // Whoever held the lock before has signed enough.
+            // The holder of the lock before has signed enough.
             return Ok(newest);
         }
         if self.shared.poison.is_set() {
@@ -190,7 +191,7 @@ impl Store {
         self.shared.signing.published()
     }
 
-    /// How the tlog stands.
+    /// How the transparency log stands.
     pub fn tlog_status(&self) -> TlogStatus {
         TlogStatus {
             published: self.checkpoint(),
@@ -244,7 +245,7 @@ impl Store {
         proving::root(&self.shared, size)
     }
 
-    /// The proof that the record with this hash is in the tlog, under a published checkpoint; one is signed if need be.
+    /// The proof that the record with this hash is in the transparency log, under a published checkpoint; one is signed if need be.
     /// `None` when there is no such record.
     ///
     /// # Errors
@@ -258,4 +259,38 @@ impl Store {
         let size = published.checkpoint.size();
         Ok(Some(Proof { seq, bundle, size }))
     }
+}
+
+/// The proof that a record of a strand that no process has open is in the transparency log, under the checkpoint that was
+/// signed last. The data folder is only read. `None` when there is no such record.
+///
+/// # Errors
+/// The strand can't be opened. Within, why the record can't be proven.
+pub fn prove_offline(
+    data_dir: &Path,
+    hash: &Hash,
+) -> Result<Result<Option<Proof>, TlogError>, OpenError> {
+    on_copy(data_dir, |store, _| {
+        let Some((seq, header)) = proving::header(&store.shared, hash)? else {
+            return Ok(None);
+        };
+        let published = store.shared.signing.last_seen()?;
+        if published.checkpoint.size() < seq {
+            return Err(TlogError::Unsigned {
+                seq,
+                size: published.checkpoint.size(),
+            });
+        }
+        let bundle = proving::inclusion(&store.shared, seq, &header, &published)?;
+        let size = published.checkpoint.size();
+        Ok(Some(Proof { seq, bundle, size }))
+    })
+}
+
+/// The root of the first `size` entries of a strand that no process has open. The data folder is only read.
+///
+/// # Errors
+/// The strand can't be opened. Within, why the root can't be told: the strand is shorter, or pruned there.
+pub fn root_offline(data_dir: &Path, size: u64) -> Result<Result<TreeHash, TlogError>, OpenError> {
+    on_copy(data_dir, |store, _| store.tlog_root(size))
 }

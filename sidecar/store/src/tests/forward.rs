@@ -82,7 +82,7 @@ async fn a_place_is_found_by_time_and_by_count() {
         let hlc = blocks[at].header.timestamp_hlc;
         let place = store.place_before(hlc);
         let begins = blocks.iter().find(|block| block.header.seq > place);
-        assert!(place as usize <= at + 1);
+        assert!(place <= at as u64 + 1);
         assert!(begins.is_none_or(|block| block.header.seq <= at as u64 + 2));
         for kind in [None, Some(RecordType::AuditLog)] {
             let of_type = blocks
@@ -121,8 +121,8 @@ async fn what_is_damaged_or_pruned_is_named_and_passed() {
     file.write_all_at(&zeros, 24).unwrap();
     let head = store.view().head.seq;
     let (blocks, missing) = walk(&store, query(0));
-    let held: Vec<Seq> = (1..first).chain(last + 1..=head).collect();
-    assert_eq!(seqs(&blocks), held);
+    let expected: Vec<Seq> = (1..first).chain(last + 1..=head).collect();
+    assert_eq!(seqs(&blocks), expected);
     let told = missing
         .iter()
         .flat_map(|gone| gone.first_seq..=gone.last_seq);

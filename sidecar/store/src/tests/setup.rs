@@ -23,7 +23,7 @@ pub(super) fn opened(dir: &Path) -> Store {
     Store::open(options(dir)).unwrap()
 }
 
-/// A strand of `records` records, and some more until it has `segments` segments.
+/// A strand of this number of records, and some more until it has this number of segments.
 pub(super) async fn filled(dir: &Path, records: u64, segments: usize) -> Store {
     let store = opened(dir);
     fill(&store, 0, records).await;

@@ -1,4 +1,4 @@
-//! The tlog of a strand: its tree, its tiles, its proofs, its checkpoints.
+//! The transparency log of a strand: its tree, its tiles, its proofs, its checkpoints.
 
 use boboyka_tlog::proof::{verify_consistency, verify_inclusion};
 use boboyka_tlog::tile::{Entries, bundles, tiles};
@@ -21,7 +21,7 @@ pub(super) fn root_of(leaves: &[TreeHash]) -> TreeHash {
     range.root()
 }
 
-/// Begins the tlog with the strand's own key, from a thread that may block.
+/// Begins the transparency log with the strand's own key, from a thread that may block.
 pub(super) async fn begin(store: &Store, claim: Option<&'static str>) -> Result<(), TlogError> {
     let store = store.clone();
     let begun = tokio::task::spawn_blocking(move || store.begin_tlog(&TlogKey::Own, claim, None));

@@ -1,4 +1,4 @@
-//! What crashes, damage and restored volumes leave of the tlog: no checkpoint that was published is ever contradicted.
+//! What crashes, damage and restored volumes leave of the transparency log: no checkpoint that was published is ever contradicted.
 
 use super::tlog::{begin, incarnations, leaves, origin, root_of, size_and_root};
 use super::*;

@@ -1,4 +1,4 @@
-//! What of the tlog stays when blocks go.
+//! What of the transparency log stays when blocks go.
 
 use boboyka_tlog::proof::verify_consistency;
 use boboyka_tlog::tile::{Entries, bundles, tiles};

@@ -132,7 +132,7 @@ fn leaves(
         Err(ReadError::Pruned { floor }) if holders.unknown_to < floor => {
             tracing::error!(
                 floor,
-                "the tree lacks what was pruned up to seq {floor}: the tlog has empty entries there"
+                "the tree lacks what was pruned up to seq {floor}: the transparency log has empty entries there"
             );
             holders.unknown_to = floor;
             Ok(holders.leaves(kept, first..=last)?)

@@ -1,10 +1,10 @@
-//! An entry of the tlog.
+//! An entry of the transparency log.
 
 use boboyka_strand::Block;
 use boboyka_strand::block::HEADER_LEN;
 use boboyka_tlog::TreeHash;
 
-/// An entry of the tlog.
+/// An entry of the transparency log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
     /// A block's header.

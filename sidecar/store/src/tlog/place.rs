@@ -6,7 +6,7 @@ use boboyka_strand::{Header, Seq};
 use boboyka_tlog::TreeHash;
 use boboyka_tlog::tile::WIDTH;
 
-/// The folder in the data folder with all that belongs to the tlog.
+/// The folder in the data folder with all that belongs to the transparency log.
 pub(crate) const FOLDER: &str = "tlog";
 /// Entries below one hash of the first level.
 pub(crate) const TILE: u64 = WIDTH as u64;

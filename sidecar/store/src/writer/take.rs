@@ -109,7 +109,7 @@ impl Writer {
     }
 }
 
-/// Takes the incarnation of the tlog into the commit, with the record of why it begins.
+/// Takes the incarnation of the transparency log into the commit, with the record of why it begins.
 fn take_incarnation(
     commit: &mut Commit,
     incarnation: Incarnation,

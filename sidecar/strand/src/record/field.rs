@@ -1,10 +1,13 @@
 //! One field out of a payload, without decoding what comes after it.
 
 use std::fmt;
+use std::str;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
+
+use super::skip;
 
 /// The value of a field at the top of a payload; `None` when the payload has no such field.
 pub fn field(payload: &[u8], name: &str) -> Option<Value> {
@@ -13,7 +16,17 @@ pub fn field(payload: &[u8], name: &str) -> Option<Value> {
 
 /// The same for a field whose value is text.
 pub fn text_field<'a>(payload: &'a [u8], name: &str) -> Option<&'a str> {
-    find(payload, name)
+    let (mut rest, wanted) = (payload, name.as_bytes());
+    for _ in 0..skip::map(&mut rest)? {
+        let key = skip::text(&mut rest)?;
+        // Keys are in order: behind it, it does not come any more.
+        if key >= wanted {
+            let is_here = key == wanted;
+            return is_here.then(|| str::from_utf8(skip::text(&mut rest)?).ok())?;
+        }
+        skip::value(&mut rest)?;
+    }
+    None
 }
 
 fn find<'a, T: Deserialize<'a>>(payload: &'a [u8], name: &str) -> Option<T> {

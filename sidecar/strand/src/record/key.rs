@@ -23,6 +23,11 @@ mod tests {
                 Some("b/1"),
             ),
             (
+                RecordType::ProjectBuild,
+                r#"{"a":-1,"aa":-200,"ab":1.5,"ac":70000,"ad":5000000000,"ae":null,"af":false,"ag":{"h":[[],{}]},"ah":1e300,"build_id":"b","project_id":"p","status":"queued"}"#,
+                Some("b"),
+            ),
+            (
                 RecordType::BuildQueueItem,
                 r#"{"queue_id":"q ü","project_id":"p","status":"done"}"#,
                 Some("q ü"),
@@ -43,5 +48,21 @@ mod tests {
         }
         assert_eq!(key_of(RecordType::AgentHealth, b""), None);
         assert_eq!(key_of(RecordType::AgentHealth, &[0xff; 20]), None);
+    }
+
+    #[test]
+    fn the_key_stands_behind_values_of_any_length_and_is_not_found_in_a_part() {
+        for len in [15, 16, 31, 32, 255, 256, 70_000] {
+            let (long, many) = ("x".repeat(len), "0,".repeat(len));
+            let data = format!(
+                r#"{{"a":[{many}1],"aa":"{long}","agent_id":"{long}","status":"healthy"}}"#
+            );
+            let record = Record::from_json(RecordType::AgentHealth, &data).unwrap();
+            let payload = record.payload();
+            assert_eq!(key_of(RecordType::AgentHealth, payload), Some(&*long));
+            for end in [0, 1, 5, payload.len() / 3] {
+                assert_eq!(key_of(RecordType::AgentHealth, &payload[..end]), None);
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The operator's shell as processes beside a real API server: who leads, whom the API server trusts, who may be there.
 
 mod admission;
+mod before;
 mod drains;
 mod idle;
 mod installed;

@@ -8,10 +8,6 @@ use boboyka_cluster::{Cluster, TestNamespace, wait_for};
 use boboyka_crds::{BoboykaIntegration, BoboykaStrand};
 use boboyka_tests::process::GUARD;
 use boboyka_tests::supabase::Supabase;
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::http1::SendRequest;
-use hyper_util::rt::TokioIo;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::api::events::v1::Event;
@@ -24,8 +20,6 @@ use crate::product::condition;
 
 /// How long the cluster may take for anything, on a busy machine.
 pub(crate) const LIMIT: Duration = GUARD;
-/// How long an agent waits for an answer: the connection to a pod that was deleted may hang.
-const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// The label of pods that belong to the integration of these tests.
 pub(crate) const LABEL: &str = "boboyka.sapixdb.com/integration";
@@ -289,41 +283,6 @@ impl Agents {
 pub(crate) fn record(build: &str) -> Value {
     json!({"record_type": "project_build", "data":
         {"project_id": "p", "build_id": build, "status": "running", "agent_id": "a"}})
-}
-
-/// A connection to the sidecar of a pod, as its app has it.
-pub(crate) struct Caller(SendRequest<Full<Bytes>>);
-
-impl Caller {
-    /// Connects.
-    pub(crate) async fn to(namespace: &TestNamespace, pod: &str) -> anyhow::Result<Self> {
-        let stream = namespace.port_forward(pod, 7475).await?;
-        let (caller, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(async move {
-            let _ = connection.await;
-        });
-        Ok(Self(caller))
-    }
-
-    /// Asks; the answer's status and JSON.
-    pub(crate) async fn ask(
-        &mut self,
-        method: &str,
-        path: &str,
-        body: &str,
-    ) -> anyhow::Result<(u16, Value)> {
-        let request = hyper::Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "localhost:7475")
-            .header("content-type", "application/json")
-            .body(Full::new(Bytes::from(body.to_owned())))?;
-        let answer = tokio::time::timeout(ANSWER_LIMIT, self.0.send_request(request)).await??;
-        let status = answer.status().as_u16();
-        let bytes = answer.into_body().collect().await?.to_bytes();
-        Ok((status, serde_json::from_slice(&bytes).unwrap_or_default()))
-    }
 }
 
 fn is_ready(pod: &Pod) -> bool {

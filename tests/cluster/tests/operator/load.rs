@@ -1,6 +1,6 @@
 //! Agents that post all the time, and remember what was acknowledged.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use kube::api::ListParams;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::agents::{Caller, LABEL, LIMIT, record};
+use crate::agents::{LABEL, LIMIT, record};
+use crate::caller::Caller;
 
 /// Between two posts of one agent.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -20,7 +21,8 @@ const LOOK: Duration = Duration::from_millis(300);
 
 #[derive(Default)]
 struct State {
-    acknowledged: HashSet<String>,
+    /// The hash and the seq of every record.
+    acknowledged: HashMap<String, u64>,
     /// Pods that are posted to.
     busy: HashSet<String>,
     posted: u64,
@@ -61,8 +63,8 @@ impl Load {
         .unwrap();
     }
 
-    /// Ends when every request under way is answered or failed; the hashes of all that was acknowledged.
-    pub(crate) async fn end(self) -> HashSet<String> {
+    /// Ends when every request under way is answered or failed; the hash and the seq of all that was acknowledged.
+    pub(crate) async fn end(self) -> HashMap<String, u64> {
         self.end.send_replace(true);
         self.manager.await.unwrap();
         std::mem::take(&mut self.state.lock().unwrap().acknowledged)
@@ -119,7 +121,8 @@ async fn post_all_the_time(
             match caller.ask("POST", "/v1/boboyka/ingest", &body).await {
                 Ok((200, receipt)) => {
                     let hash = receipt["record_hash"].as_str().unwrap().to_owned();
-                    state.lock().unwrap().acknowledged.insert(hash);
+                    let seq = receipt["seq"].as_u64().unwrap();
+                    state.lock().unwrap().acknowledged.insert(hash, seq);
                 }
                 Ok(_) => {}
                 Err(_) => break,

@@ -8,6 +8,8 @@
 )]
 
 mod agents;
+mod before;
+mod caller;
 mod faults;
 mod load;
 mod path;

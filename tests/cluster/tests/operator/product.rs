@@ -1,6 +1,6 @@
 //! A cluster with the product installed as a platform team does it: by the charts.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -51,14 +51,25 @@ async fn start(values: &[&str]) -> Cluster {
 
 /// Installs, or upgrades with other values, as `make deploy` does.
 pub(crate) fn deploy(cluster: &Cluster, values: &[&str]) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/deploy.sh");
-    let mut command = Command::new(script);
-    command.env("KUBECONFIG", cluster.kubeconfig());
+    deploy_charts(cluster, &root().join("charts"), values);
+}
+
+/// The same with the charts of another folder.
+pub(crate) fn deploy_charts(cluster: &Cluster, charts: &Path, values: &[&str]) {
+    let mut command = Command::new(root().join("tools/deploy.sh"));
+    command
+        .env("KUBECONFIG", cluster.kubeconfig())
+        .env("BOBOYKA_CHARTS", charts);
     for value in values {
         command.args(["--set", value]);
     }
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}\n{}", pods_of(cluster));
+}
+
+/// The checkout.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 fn pods_of(cluster: &Cluster) -> String {

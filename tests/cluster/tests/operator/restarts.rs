@@ -63,7 +63,7 @@ fn pods_restarted_at_random_under_load_lose_no_acknowledged_record() {
             LIMIT,
             || async {
                 let mirrored = agents.mirrored();
-                Ok(acknowledged.iter().all(|hash| mirrored.contains(hash)))
+                Ok(acknowledged.keys().all(|hash| mirrored.contains(hash)))
             },
         )
         .await

@@ -5,7 +5,7 @@ use crate::table::Harm;
 use crate::torture::{State, Torture};
 
 /// What comes before, and the run that is killed.
-const SCRIPTS: [(&str, &str, &str, &str); 4] = [
+const SCRIPTS: [(&str, &str, &str, &str); 6] = [
     (
         "first start",
         "killed while a strand is made",
@@ -23,6 +23,18 @@ const SCRIPTS: [(&str, &str, &str, &str); 4] = [
         "killed while it seals",
         "batch:280x60 singles:3",
         "batch:350x60 sealed singles:2",
+    ),
+    (
+        "first signature",
+        "killed while it begins to sign",
+        "singles:3",
+        "sign singles:1 sign",
+    ),
+    (
+        "signing",
+        "killed while it signs, seals and prunes",
+        "singles:3 sign batch:350x200 sealed sign",
+        "sign batch:350x200 sealed sign prune:40000 sign singles:2 sign",
     ),
     (
         "pruning",

@@ -47,6 +47,14 @@ pub(super) fn scripts() -> Vec<(&'static str, Vec<Run>)> {
             ],
         ),
         (
+            "sign",
+            vec![
+                Run::of("singles:2 sign singles:3 sign batch:350x60 sealed sign singles:2 kill"),
+                Run::of("sign batch:350x200 sealed sign prune:40000 sign singles:3 kill"),
+                Run::of("singles:1 sign singles:2 sign"),
+            ],
+        ),
+        (
             "clock",
             vec![
                 Run::of("singles:5 batch:50x60").with("TORTURE_CLOCK_S", 3 * 86_400),

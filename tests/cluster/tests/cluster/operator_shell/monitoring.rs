@@ -43,9 +43,11 @@ impl Prometheus {
         };
         // A rate needs two scrapes.
         prometheus
-            .holds("count(count_over_time(up[1h]) >= 2) == 2")
+            .holds("two scrapes", "count(count_over_time(up[1h]) >= 2) == 2")
             .await;
-        prometheus.holds("count(up == 1) == 2").await;
+        prometheus
+            .holds("both programs", "count(up == 1) == 2")
+            .await;
         prometheus
     }
 
@@ -70,8 +72,9 @@ impl Prometheus {
         Some(data["result"].as_array().unwrap().clone())
     }
 
-    async fn holds(&self, expression: &str) {
-        wait_for(expression, LIMIT, || async {
+    /// Waits until an expression has a result.
+    async fn holds(&self, what: &str, expression: &str) {
+        wait_for(&format!("{what}: {expression}"), LIMIT, || async {
             Ok(self
                 .query(expression)
                 .await
@@ -173,8 +176,7 @@ fn a_prometheus_scrapes_both_programs_and_every_panel_shows_something() {
         let panels = panels(&dashboard(&rendered));
         assert!(panels.len() > 30, "{panels:#?}");
         for (title, expression) in &panels {
-            let found = prometheus.query(expression).await.unwrap();
-            assert!(!found.is_empty(), "{title} is empty: {expression}");
+            prometheus.holds(title, expression).await;
         }
         let groups = prometheus.get("rules").await.unwrap();
         let groups = groups["groups"].as_array().unwrap();

@@ -100,14 +100,13 @@ fn of_two_integrations_that_select_one_workload_the_older_keeps_it() {
             template.labels.unwrap().remove(names::INTEGRATION_LABEL)
         };
         assert_eq!(label(&before).as_deref(), Some("older"));
-        for round in 0..5 {
-            for (name, wanted) in [("a-younger", "False/Overlap"), ("older", "True/AsExpected")] {
-                edit(
-                    &installed,
-                    name,
-                    json!({"retention": {"maxAge": format!("{}h", 100 + round)}}),
-                )
-                .await;
+        for round in 0..6 {
+            for (name, wanted) in [("older", "True/AsExpected"), ("a-younger", "False/Overlap")] {
+                let max_age = format!("{}h", 100 + round);
+                // Suspended at the end, it keeps the workload too.
+                let suspend = name == "older" && round == 5;
+                let change = json!({"retention": {"maxAge": max_age}, "suspend": suspend});
+                edit(&installed, name, change).await;
                 condition(&installed, name, "WorkloadsSelected", wanted).await;
             }
         }
