@@ -3,9 +3,11 @@
 import { byId, el } from "./dom.js";
 
 let asking = null;
+let declined = false;
 
 // The key that a person gives, or null. Requests that wait at the same time share one question.
 export function askKey(wasWrong) {
+  if (declined) return Promise.resolve(null);
   asking ??= ask(wasWrong).finally(() => {
     asking = null;
   });
@@ -19,7 +21,7 @@ function ask(wasWrong) {
     const give = (event) => {
       event.preventDefault();
       resolve(input.value.trim() || null);
-      dialog.close();
+      dialog.close("given");
     };
     dialog.replaceChildren(
       el("h2", { id: "key-title" }, "API key"),
@@ -27,7 +29,18 @@ function ask(wasWrong) {
       el("form", { onsubmit: give }, el("label", { for: "key-text" }, "Key "), input,
         el("div", { class: "tools" }, el("button", { type: "submit", class: "first" }, "Use the key"),
           el("button", { type: "button", onclick: () => dialog.close() }, "Cancel"))));
-    dialog.addEventListener("close", () => resolve(null), { once: true });
+    dialog.addEventListener("close", () => {
+      // The button asks again; the page itself does not, or it would do so every two seconds.
+      declined = dialog.returnValue !== "given";
+      const button = byId("give-key");
+      button.hidden = !declined;
+      button.onclick = () => {
+        declined = false;
+        button.hidden = true;
+      };
+      resolve(null);
+    }, { once: true });
+    dialog.returnValue = "";
     dialog.showModal();
     input.focus();
   });

@@ -118,6 +118,10 @@ def test_the_charts_say_their_figures_in_words(sidecar, opened):
 def test_a_sidecar_that_wants_a_key_gets_it_and_the_page_keeps_it_in_memory_only(keyed, opened, shot):
     page = opened(keyed)
     dialog = page.locator("#key")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#verdict")).to_contain_text("the request has no key")
+    expect(dialog).not_to_be_visible()
+    page.get_by_role("button", name="Enter the API key").click()
     dialog.get_by_label("Key").fill("a-wrong-key")
     shot(page, "key")
     page.keyboard.press("Enter")
