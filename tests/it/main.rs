@@ -30,6 +30,7 @@ mod python_fixtures;
 mod refusals;
 mod retention;
 mod secrecy;
+mod tlog;
 mod units;
 mod verifiers;
 mod words;
