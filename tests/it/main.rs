@@ -33,6 +33,7 @@ mod refusals;
 mod retention;
 mod secrecy;
 mod stream;
+mod tlog;
 mod units;
 mod verifiers;
 mod words;
