@@ -1,9 +1,12 @@
 //! Steps, gates, and what is said while one is closed.
 
-use boboyka_crds::Phase::{CutOver, DualWrite, MigrateInternals};
 use k8s_openapi::jiff::Timestamp;
 
 use super::*;
+use crate::phase::Phase::{CutOver, DualWrite, MigrateInternals};
+use crate::strand::Boundary;
+
+type Evidence = super::Evidence<&'static str>;
 
 fn strand(name: &str) -> Evidence {
     Evidence {
@@ -44,8 +47,8 @@ fn blocked(standing: &Standing) -> Vec<&str> {
     closed.map(|gate| gate.name.as_str()).collect()
 }
 
-fn broken() -> Option<ChainProblem> {
-    Some(ChainProblem::Broken("no".to_owned()))
+fn broken() -> Option<&'static str> {
+    Some("a segment does not verify")
 }
 
 #[test]
@@ -170,14 +173,17 @@ fn nothing_changes_while_suspended() {
         suspended: true,
         ..ask(MigrateInternals, 2)
     };
-    let standing = decide(request, &status(DualWrite), &[], &now());
+    let standing = decide::<String>(request, &status(DualWrite), &[], &now());
     assert_eq!((standing.phase, standing.transition), (DualWrite, None));
 }
 
 #[test]
 fn a_new_integration_begins_with_what_it_asks_for_but_not_ahead_of_strands_that_are_there() {
     let none = IntegrationStatus::default();
-    assert_eq!(decide(ask(CutOver, 1), &none, &[], &now()).phase, CutOver);
+    assert_eq!(
+        decide::<String>(ask(CutOver, 1), &none, &[], &now()).phase,
+        CutOver
+    );
     let found = decide(ask(CutOver, 1), &none, &[strand("a")], &now());
     assert_eq!(
         found.phase, MigrateInternals,
