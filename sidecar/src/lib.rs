@@ -7,6 +7,7 @@ mod api;
 mod cluster;
 pub mod command;
 pub mod config;
+mod file;
 mod health;
 pub mod integration;
 pub mod log;

@@ -1,4 +1,4 @@
-//! The command line: serve; verify a strand offline, wait for a sidecar, drain a strand.
+//! The command line: serve; show and change the phase, verify a strand offline, wait for a sidecar, drain a strand.
 
 use std::io::{Write as _, stdout};
 use std::ops::ControlFlow;
@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use boboyka_sidecar::config::{Cli, Command, Serve};
+use boboyka_sidecar::config::{Cli, Command, PhaseOptions, Serve};
 use boboyka_sidecar::{ListenAddress, RunError, command, log};
 use boboyka_store::{causes, verify_offline};
 use clap::Parser;
@@ -19,6 +19,7 @@ fn main() -> ExitCode {
     let code = match cli.command {
         None => ended(serve(cli.serve)),
         Some(Command::Drain(strand)) => ended(within_runtime(command::drain(strand))),
+        Some(Command::Phase(options)) => phase(&options),
         Some(Command::Verify { data_dir }) => verify(&data_dir),
         Some(Command::Wait { observe, timeout }) => wait(&observe, timeout),
     };
@@ -71,6 +72,17 @@ fn wait(observe: &ListenAddress, timeout: Duration) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::say(&format!("boboyka-sidecar wait: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn phase(options: &PhaseOptions) -> ExitCode {
+    match command::phase(options, say) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            log::say(&format!("boboyka-sidecar phase: {}", causes(&error)));
             ExitCode::FAILURE
         }
     }

@@ -31,6 +31,12 @@ pub enum RunError {
     /// The environment names only a part of its place in a cluster.
     #[error("the environment is incomplete")]
     Membership(#[from] config::HalfMember),
+    /// Both a cluster and a file say what to do.
+    #[error(
+        "this sidecar has its integration from its cluster: leave --integration and {} away",
+        config::INTEGRATION_FILE
+    )]
+    TwoIntegrations,
     /// A signal ended it before it had mirrored everything.
     #[error(
         "a signal ended the sidecar before it had mirrored everything; start it again to go on"
@@ -51,6 +57,10 @@ pub enum RunError {
 
 /// What the sidecar has to do with others, by flags and environment.
 pub(crate) fn outside(strand: &Strand) -> Result<Outside, RunError> {
+    let membership = config::membership()?;
+    if membership.is_some() && strand.integration.is_some() {
+        return Err(RunError::TwoIntegrations);
+    }
     let tables = standalone::tables(strand.mirror_tables.as_deref());
     let supabase = match &tables {
         Ok(_) => standalone::supabase(strand.supabase_dir.as_deref()),
@@ -60,7 +70,8 @@ pub(crate) fn outside(strand: &Strand) -> Result<Outside, RunError> {
     Ok(Outside {
         supabase,
         tables: tables.unwrap_or_default(),
-        membership: config::membership()?,
+        membership,
+        file: strand.integration.clone(),
     })
 }
 
@@ -89,7 +100,11 @@ pub(crate) async fn serve_health(
     shutdown: &CancellationToken,
 ) -> Result<Arc<Api>, RunError> {
     let listeners = listen(&strand.observe).await?;
-    let api = Arc::new(Api::new(store.clone(), upkeep.mirror.clone()));
+    let api = Arc::new(Api::new(
+        store.clone(),
+        upkeep.mirror.clone(),
+        upkeep.standing.clone(),
+    ));
     let router = health::router(Arc::clone(&api));
     upkeep.spawn(server::serve(
         listeners,

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use boboyka_mirror::Mirror;
 use boboyka_store::Store;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::body::Bodies;
 use super::requests::Requests;
+use crate::file::Standing;
 
 /// Verifications at a time: each computes every hash of the strand.
 const VERIFICATIONS_MAX: usize = 2;
@@ -27,12 +28,18 @@ pub(crate) struct Api {
     /// A page without a permit waits for one.
     pub(crate) pages: Arc<Semaphore>,
     pub(crate) pages_made: Arc<Semaphore>,
+    /// How the file of the integration stands, if there is one.
+    pub(crate) standing: Option<watch::Receiver<Arc<Standing>>>,
     /// When the sidecar started, in seconds since 1970.
     pub(crate) started_at: f64,
 }
 
 impl Api {
-    pub(crate) fn new(store: Store, mirror: Mirror) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        mirror: Mirror,
+        standing: Option<watch::Receiver<Arc<Standing>>>,
+    ) -> Self {
         Self {
             store,
             mirror,
@@ -41,6 +48,7 @@ impl Api {
             verifications: Arc::new(Semaphore::new(VERIFICATIONS_MAX)),
             pages: Arc::new(Semaphore::new(PAGES_MAX)),
             pages_made: Arc::new(Semaphore::new(PAGES_MADE_MAX)),
+            standing,
             started_at: since_1970(),
         }
     }

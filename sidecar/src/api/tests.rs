@@ -46,7 +46,7 @@ impl Running {
         };
         let (_, settings) = watch::channel(Settings::default());
         let (mirror, _) = Mirror::start(store.clone(), source, settings, signal);
-        let api = Arc::new(Api::new(store.clone(), mirror));
+        let api = Arc::new(Api::new(store.clone(), mirror, None));
         let router = super::router(Arc::clone(&api));
         Self {
             store,
