@@ -94,10 +94,10 @@ impl IntegrationFile {
 
     /// Where the mirror's credentials come from.
     pub(crate) fn supabase(&self) -> SupabaseSource {
-        match &self.elsewhere.0 {
-            SupabaseSource::Folder(folder) => SupabaseSource::Folder(folder.clone()),
-            _ => SupabaseSource::Told(self.told.subscribe()),
+        if let SupabaseSource::Folder(folder) = &self.elsewhere.0 {
+            return SupabaseSource::Folder(folder.clone());
         }
+        SupabaseSource::Told(self.told.subscribe())
     }
 
     /// How the file stands, for the API.
@@ -146,14 +146,13 @@ impl IntegrationFile {
     fn read(&mut self, text: &Text) {
         self.machine.read(text);
         let path = self.path.display();
-        match self.machine.wrong() {
-            Some(wrong) => self.file_trouble.is(&format!("{path}: {wrong}")),
-            None => {
-                self.file_trouble.over();
-                let phase = self.machine.spec().map(|spec| spec.phase.as_str());
-                let generation = self.machine.generation();
-                tracing::info!(phase, generation, "the sidecar read the integration {path}");
-            }
+        if let Some(wrong) = self.machine.wrong() {
+            self.file_trouble.is(&format!("{path}: {wrong}"));
+        } else {
+            self.file_trouble.over();
+            let phase = self.machine.spec().map(|spec| spec.phase.as_str());
+            let generation = self.machine.generation();
+            tracing::info!(phase, generation, "the sidecar read the integration {path}");
         }
         let unused = self.elsewhere.unused(self.machine.accepted());
         if unused != self.unused && !unused.is_empty() {

@@ -161,7 +161,10 @@ async fn each_gate_blocks_for_its_own_reason_and_names_it() {
     laptop.obeys(2).await;
 
     laptop.sidecar.kill_9();
-    let quarantine = laptop.sidecar.data_dir().join("quarantine/segment-1");
+    let quarantine = laptop
+        .sidecar
+        .data_dir()
+        .join("quarantine/00000000000000000001-damaged");
     fs::create_dir_all(&quarantine).unwrap();
     fs::write(quarantine.join("REASON.txt"), "a segment does not verify").unwrap();
     laptop.sidecar.restart().await;

@@ -47,9 +47,7 @@ fn blocked(standing: &Standing) -> Vec<&str> {
     closed.map(|gate| gate.name.as_str()).collect()
 }
 
-fn broken() -> Option<&'static str> {
-    Some("a segment does not verify")
-}
+const BROKEN: &str = "a segment does not verify";
 
 #[test]
 fn a_step_forward_is_let_through_when_nothing_is_left_to_mirror() {
@@ -72,7 +70,7 @@ fn what_blocks_is_named() {
         ("Reported", |s| s.obeys = None),
         ("Drained", |s| s.backlog = 3),
         ("NoDeadLetters", |s| s.dead_letters = 1),
-        ("ChainIntact", |s| s.problem = broken()),
+        ("ChainIntact", |s| s.problem = Some(BROKEN)),
     ];
     for (gate, spoil) in cases {
         let mut bad = strand("bad");
@@ -148,7 +146,7 @@ fn two_steps_are_taken_one_by_one_and_back_is_at_once() {
     );
     let mut spoiled = strand("a");
     spoiled.backlog = 9;
-    spoiled.problem = broken();
+    spoiled.problem = Some(BROKEN);
     let back = decide(ask(DualWrite, 4), &status(CutOver), &[spoiled], &now());
     assert_eq!((back.phase, back.transition), (DualWrite, None));
 }

@@ -95,11 +95,11 @@ enum Kind {
     Secret,
 }
 
-/// The documents that are not empty, each with its number and its place.
-fn values<'a>(
-    text: &str,
-    places: &'a [Place],
-) -> Result<Vec<(usize, Map<String, Value>, &'a Place)>, Wrong> {
+/// A document: its number, what it says, and where it stands.
+type Document<'a> = (usize, Map<String, Value>, &'a Place);
+
+/// The documents that are not empty.
+fn values<'a>(text: &str, places: &'a [Place]) -> Result<Vec<Document<'a>>, Wrong> {
     let documents = serde_yaml::Deserializer::from_str(text).zip(places);
     let mut values = Vec::new();
     for (number, (document, place)) in documents.enumerate() {
@@ -149,7 +149,7 @@ fn spec(
 ) -> Result<BoboykaIntegrationSpec, Wrong> {
     /// With its path, so that a message of the parser has it too.
     #[derive(serde::Deserialize)]
-    struct Document {
+    struct WithSpec {
         #[serde(default)]
         spec: Option<BoboykaIntegrationSpec>,
     }
@@ -159,7 +159,7 @@ fn spec(
     }
     let document = serde_yaml::Deserializer::from_str(text).nth(number);
     let document = document.ok_or_else(|| Wrong::whole("has no BoboykaIntegration"))?;
-    let read = Document::deserialize(document).map_err(|error| unread(&error, place.line))?;
+    let read = WithSpec::deserialize(document).map_err(|error| unread(&error, place.line))?;
     Ok(read.spec.unwrap_or_default())
 }
 

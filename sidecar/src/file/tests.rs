@@ -183,6 +183,8 @@ fn a_secret_is_read_as_a_cluster_reads_it_and_no_message_repeats_it() {
     assert_eq!(parse(&other).unwrap().unused, ["Secret other"]);
 }
 
+type Spoil = fn(&mut StrandStatus);
+
 fn now() -> Time {
     Time(Timestamp::from_second(1_800_000_000).unwrap())
 }
@@ -237,7 +239,7 @@ fn a_wrong_edit_changes_nothing_and_the_next_right_one_counts() {
 
 #[test]
 fn gates_block_on_a_laptop_as_in_a_cluster() {
-    let spoil: [(&str, fn(&mut StrandStatus)); 3] = [
+    let spoil: [(&str, Spoil); 3] = [
         ("Drained", |strand| strand.backlog = 2),
         ("NoDeadLetters", |strand| strand.dead_letters = 1),
         ("ChainIntact", |strand| {

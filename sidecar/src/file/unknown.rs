@@ -29,7 +29,7 @@ fn is_unknown(schema: &Value, value: &Value, path: &mut Vec<String>) -> bool {
             let schema = schema.get("items").unwrap_or(&ANYTHING);
             items.iter().any(|item| is_unknown(schema, item, path))
         }
-        _ => false,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
 

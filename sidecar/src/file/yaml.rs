@@ -93,14 +93,15 @@ where
     }
 
     fn node(&mut self, event: &Event<'a>, span: Span) -> Result<Place, Wrong> {
-        let (node, end) = match event {
-            Event::Scalar(..) => (Node::Scalar, span.end),
-            Event::MappingStart(style, ..) => {
-                let (fields, end) = self.fields()?;
-                (Node::Mapping(fields, *style == StructureStyle::Flow), end)
-            }
-            Event::SequenceStart(..) => (Node::Other, self.skip_list()?),
-            _ => (Node::Other, span.end),
+        let (node, end) = if let Event::MappingStart(style, ..) = event {
+            let (fields, end) = self.fields()?;
+            (Node::Mapping(fields, *style == StructureStyle::Flow), end)
+        } else if matches!(event, Event::SequenceStart(..)) {
+            (Node::Other, self.skip_list()?)
+        } else if matches!(event, Event::Scalar(..)) {
+            (Node::Scalar, span.end)
+        } else {
+            (Node::Other, span.end)
         };
         Ok(Place {
             line: span.start.line(),
