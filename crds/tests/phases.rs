@@ -1,5 +1,11 @@
 //! Random requests, reports, delays and crashes against the machine of phases. `PHASE_STEPS` sets how many (10 000).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics says where"
+)]
+
 use boboyka_crds::phases::{Evidence, Report, Request, Standing, decide};
 use boboyka_crds::{Boundary, IntegrationStatus, Phase};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
