@@ -8,8 +8,8 @@ CARGO ?= cargo
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: toolchain ## Builds the sidecar and runs it on localhost:7475, its strand in ./boboyka-data.
-	$(CARGO) run --release -p boboyka-sidecar
+run: toolchain ## Builds the sidecar and runs it on localhost:7475 with examples/integration.yaml, its strand in ./boboyka-data.
+	$(CARGO) run --release -p boboyka-sidecar -- --integration examples/integration.yaml
 
 run-with-supabase: provision build ## Does the same beside a local Supabase (Postgres and PostgREST), which is discarded at the end.
 	target/debug/local-supabase
@@ -65,6 +65,7 @@ upgrade: provision provision-cluster test-images ## Upgrades the product from th
 ROUNDS ?= 1
 SEED ?= 1
 torture: toolchain ## Cuts the power, fails disks, damages files and kills, and starts the sidecar on what is left; ROUNDS, SEED; half an hour.
+	PHASE_STEPS=1000000 $(CARGO) test -q -p boboyka-crds --test phases
 	$(CARGO) build -p boboyka-sidecar -p boboyka-torture
 	$(CARGO) run -q -p boboyka-torture -- run --rounds $(ROUNDS) --seed $(SEED)
 

@@ -1,13 +1,15 @@
 //! The custom resources: `BoboykaIntegration`, which a platform team writes, and `BoboykaStrand`, which the operator and
 //! one sidecar write.
 //!
-//! A ground crate: types, rules and names, without a client, a runtime or a clock. [`rules`] contains each validation rule
+//! A ground crate: types, rules and names, without a client, a runtime or a clock. [`phases`] decides which
+//! phase is in force. [`rules`] contains each validation rule
 //! once, as CEL for the API server and as Rust for the operator. `crdgen` generates the YAML in `yaml/` from this crate.
 
 mod definition;
 mod integration;
 pub mod names;
 mod phase;
+pub mod phases;
 pub mod quantity;
 pub mod rules;
 mod strand;

@@ -2,9 +2,9 @@
 //! its message.
 //!
 //! The API server checks the CEL expressions when it stores an integration. The operator checks the same rules again in
-//! Rust, because an integration may be older than a rule. Some rules exist as CEL only: those that compare an integration
-//! with its previous version, which the API server alone has, and those that a stored integration may break and still
-//! work. One table of fixtures tests both sides.
+//! Rust, because an integration may be older than a rule. Those that compare an
+//! integration with its previous version are for the API server and for a sidecar without a cluster. Some rules exist as CEL
+//! only: those that a stored integration may break and still work. One table of fixtures tests both sides.
 
 mod change;
 mod pattern;
@@ -35,16 +35,27 @@ pub struct Violation {
     pub message: String,
 }
 
+impl Violation {
+    fn of(rule: &Rule) -> Self {
+        Self {
+            field: rule.field.to_owned(),
+            message: rule.message.to_owned(),
+        }
+    }
+}
+
 /// Checks an integration that is stored, and returns every rule that keeps it from working.
 pub fn check(name: &str, spec: &BoboykaIntegrationSpec) -> Vec<Violation> {
     let subject = Subject { name, spec };
     let broken = all().filter(|rule| rule.is_kept.is_some_and(|is_kept| !is_kept(&subject)));
-    broken
-        .map(|rule| Violation {
-            field: rule.field.to_owned(),
-            message: rule.message.to_owned(),
-        })
-        .collect()
+    broken.map(Violation::of).collect()
+}
+
+/// Checks a change of an integration, and returns every rule that it breaks. Both specifications are valid by themselves.
+pub fn check_change(from: &BoboykaIntegrationSpec, to: &BoboykaIntegrationSpec) -> Vec<Violation> {
+    let changes = change::RULES.iter();
+    let broken = changes.filter(|change| !(change.is_kept)(from, to));
+    broken.map(|change| Violation::of(&change.rule)).collect()
 }
 
 /// Checks the tables of the mirror alone, for a sidecar that has them without an integration.
@@ -80,9 +91,9 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Rule> {
         storage::RULES,
         selector::RULES,
         sidecar::RULES,
-        change::RULES,
     ];
-    groups.into_iter().flatten()
+    let changes = change::RULES.iter().map(|change| &change.rule);
+    groups.into_iter().flatten().chain(changes)
 }
 
 const NAME: &[Rule] = &[Rule {

@@ -54,6 +54,10 @@ fn a_refused_change_is_one_between_two_valid_specifications() {
         for spec in [from, &fixture.spec] {
             assert_eq!(rules::check("boboyka", spec), [], "{}", fixture.it);
         }
+        let violations = rules::check_change(from, &fixture.spec);
+        let fields = violations.iter().map(|one| one.field.as_str());
+        let expected: Vec<&str> = fixture.refused.as_deref().into_iter().collect();
+        assert_eq!(fields.collect::<Vec<_>>(), expected, "{}", fixture.it);
     }
 }
 

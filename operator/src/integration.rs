@@ -1,5 +1,6 @@
 //! An integration, checked once and with its defaults filled in. Pure. Nothing after this reads the raw specification.
 
+use boboyka_crds::phases::Request;
 use boboyka_crds::rules::{self, Violation};
 use boboyka_crds::{BoboykaIntegration, Phase, Reclaim, SecretReference};
 use k8s_openapi::api::core::v1::ResourceRequirements;
@@ -9,7 +10,6 @@ use kube::{Resource as _, ResourceExt as _};
 use serde_json::json;
 
 use crate::causes::causes;
-use crate::phases::Request;
 
 const SELECTOR_FIELD: &str = "spec.workloadSelector";
 /// The default size of a strand's volume.

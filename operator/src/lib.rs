@@ -21,7 +21,6 @@ mod leading;
 mod lease;
 mod metrics;
 mod objects;
-mod phases;
 mod product;
 pub mod reason;
 mod strands;

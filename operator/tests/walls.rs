@@ -151,7 +151,6 @@ fn what_decides_reads_no_clock() {
         "controller/status/storage.rs",
         "controller/status/tally.rs",
         "controller/status/workloads.rs",
-        "phases.rs",
         "integration.rs",
         "lease/terms.rs",
         "certificates/rotation.rs",

@@ -18,6 +18,7 @@ use tokio::sync::watch::{Receiver, Sender, channel};
 pub(crate) use self::assignment::{Assignment, Claim};
 pub(crate) use self::backoff::Backoff;
 pub(crate) use self::client::reason;
+pub(crate) use self::resource::integration as read;
 
 use crate::config::Membership;
 use crate::integration::Integration;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use boboyka_crds::{names, quantity};
+use boboyka_crds::{Phase, names, quantity};
 use boboyka_strand::Hash;
 use boboyka_tlog::VerifierKey;
 use clap::{Args, Parser, Subcommand};
@@ -74,6 +74,8 @@ pub enum Command {
         #[arg(long)]
         data_dir: Option<PathBuf>,
     },
+    /// Show which phase is in force and what the next one waits for, or ask for another phase.
+    Phase(PhaseOptions),
     /// Mirror the records of a strand that Supabase does not have yet, then exit with 0. Takes no records.
     Drain(Strand),
 }
@@ -122,6 +124,23 @@ pub struct Content {
     pub payload: Option<PathBuf>,
 }
 
+/// What to show or to ask for.
+#[derive(Debug, Args)]
+pub struct PhaseOptions {
+    /// The file of the integration that a sidecar obeys.
+    #[arg(long, env = INTEGRATION_FILE, default_value = "integration.yaml")]
+    pub integration: PathBuf,
+    /// Ask for this phase by an edit of the file, which keeps comments, and wait until it is in force.
+    #[arg(long, value_parser = phase)]
+    pub to: Option<Phase>,
+    /// Show only what keeps the next phase from coming into force. Exits with 1 if anything does.
+    #[arg(long, conflicts_with = "to")]
+    pub why_not: bool,
+    /// How long to wait, such as 60s.
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    pub timeout: Duration,
+}
+
 /// How to serve.
 #[derive(Debug, Args)]
 pub struct Serve {
@@ -165,10 +184,17 @@ pub struct Strand {
     /// strand's transparency log. Read once, at the start.
     #[arg(long, env = "BOBOYKA_WITNESSES")]
     pub witnesses: Option<PathBuf>,
+    /// YAML file with a `BoboykaIntegration`, and perhaps the Secret that it names: the documents that a cluster would
+    /// have. An edit is obeyed at once. The status stands beside it, in `FILE.status.yaml`.
+    #[arg(long, env = INTEGRATION_FILE, conflicts_with = "mirror_tables")]
+    pub integration: Option<PathBuf>,
     /// Refuse records while the disk has less than this many bytes free.
     #[arg(long, env = "BOBOYKA_MIN_FREE_BYTES", default_value_t = 64 * 1024 * 1024)]
     pub min_free_bytes: u64,
 }
+
+/// The variable with the path of an integration's file.
+pub const INTEGRATION_FILE: &str = "BOBOYKA_INTEGRATION_FILE";
 
 /// The variable with Supabase's URL.
 pub const SUPABASE_URL: &str = "BOBOYKA_SUPABASE_URL";
@@ -244,6 +270,12 @@ fn membership_from(
 fn variable(name: &str) -> Option<String> {
     let value = std::env::var(name).ok();
     value.filter(|value| !value.trim().is_empty())
+}
+
+fn phase(text: &str) -> Result<Phase, String> {
+    let all = [Phase::DualWrite, Phase::MigrateInternals, Phase::CutOver];
+    let found = all.into_iter().find(|phase| phase.as_str() == text);
+    found.ok_or_else(|| "must be DualWrite, MigrateInternals or CutOver".to_owned())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -11,6 +11,7 @@ mod cluster;
 pub mod command;
 pub mod config;
 mod cosigning;
+mod file;
 mod health;
 pub mod integration;
 mod last_hour;

@@ -1,4 +1,4 @@
-//! The command line: serve; verify a strand offline, prove a record, wait for a sidecar, drain a strand.
+//! The command line: serve; show and change the phase, verify a strand offline, prove a record, wait for a sidecar, drain a strand.
 
 use std::fmt::Display;
 use std::io::{Write as _, stdout};
@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use boboyka_sidecar::config::{Cli, Command, Serve, Verify};
+use boboyka_sidecar::config::{Cli, Command, PhaseOptions, Serve, Verify};
 use boboyka_sidecar::{ListenAddress, RunError, command, log};
 use boboyka_store::{causes, verify_offline};
 use clap::Parser;
@@ -20,6 +20,7 @@ fn main() -> ExitCode {
     let code = match cli.command {
         None => ended(serve(cli.serve)),
         Some(Command::Drain(strand)) => ended(within_runtime(command::drain(strand))),
+        Some(Command::Phase(options)) => phase(&options),
         Some(Command::Verify(what)) => verify(&what),
         Some(Command::Wait { observe, timeout }) => wait(&observe, timeout),
         Some(Command::Prove {
@@ -136,6 +137,17 @@ fn prove(proof: Result<String, command::ProveError>) -> ExitCode {
         }
         Err(error) => {
             log::say(&format!("boboyka-sidecar prove: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn phase(options: &PhaseOptions) -> ExitCode {
+    match command::phase(options, say) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            log::say(&format!("boboyka-sidecar phase: {}", causes(&error)));
             ExitCode::FAILURE
         }
     }

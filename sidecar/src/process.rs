@@ -42,6 +42,12 @@ pub enum RunError {
     /// The file with the API's key has none.
     #[error("could not read the key of the API (--api-key-file)")]
     ApiKey(#[from] KeyError),
+    /// Both a cluster and a file say what to do.
+    #[error(
+        "this sidecar has its integration from its cluster: leave --integration and {} away",
+        config::INTEGRATION_FILE
+    )]
+    TwoIntegrations,
     /// A signal ended it before it had mirrored everything.
     #[error(
         "a signal ended the sidecar before it had mirrored everything; start it again to go on"
@@ -62,6 +68,10 @@ pub enum RunError {
 
 /// What the sidecar has to do with others, by flags and environment.
 pub(crate) fn outside(strand: &Strand) -> Result<Outside, RunError> {
+    let membership = config::membership()?;
+    if membership.is_some() && strand.integration.is_some() {
+        return Err(RunError::TwoIntegrations);
+    }
     let tables = standalone::tables(strand.mirror_tables.as_deref());
     let supabase = match &tables {
         Ok(_) => standalone::supabase(strand.supabase_dir.as_deref()),
@@ -75,7 +85,8 @@ pub(crate) fn outside(strand: &Strand) -> Result<Outside, RunError> {
         key,
         witnesses: witnesses(strand)?,
         tables: tables.unwrap_or_default(),
-        membership: config::membership()?,
+        membership,
+        file: strand.integration.clone(),
     })
 }
 
@@ -125,6 +136,7 @@ pub(crate) async fn serve_health(
         access,
         end,
         upkeep.cosigned.clone(),
+        upkeep.standing.clone(),
     ));
     let router = health::router(Arc::clone(&api));
     upkeep.spawn(server::serve(

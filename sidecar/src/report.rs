@@ -31,6 +31,23 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// How long a report may take.
 const SEND_MAX: Duration = Duration::from_secs(10);
 
+impl Source {
+    /// The status now, of a strand without a cluster. `before` are the conditions that were said last.
+    pub(crate) fn status_now(
+        &mut self,
+        running: bool,
+        has_supabase: bool,
+        before: &[Condition],
+    ) -> StrandStatus {
+        let snapshot = self.look_now(running, has_supabase, None);
+        let status = status::status(&snapshot, "", None, Timestamp::now(), before);
+        StrandStatus {
+            pod_uid: None,
+            ..status
+        }
+    }
+}
+
 /// Reports until the signal, and once more at the end.
 pub(crate) struct Reporter {
     cluster: Cluster,

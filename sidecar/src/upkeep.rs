@@ -1,7 +1,9 @@
-//! What goes on beside the API: the mirror, the phase, retention, and in a cluster the watch and the report. Started
+//! What goes on beside the API: the mirror, the phase, retention, and in a cluster the watch and the report, or the file of the integration. Started
 //! together; one signal ends them all.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use boboyka_cosigning::Cosigned;
@@ -17,6 +19,7 @@ use tracing::Instrument as _;
 use crate::checkpoints::Signing;
 use crate::cluster::Cluster;
 use crate::config::{Membership, Strand};
+use crate::file::{IntegrationFile, Standing};
 use crate::integration::Integration;
 use crate::report::{Reporter, Source};
 use crate::{cosigning, mirroring, phase, prune};
@@ -34,6 +37,8 @@ pub(crate) struct Outside {
     pub(crate) witnesses: Vec<Party>,
     /// Its place in a cluster, if it is in one.
     pub(crate) membership: Option<Membership>,
+    /// The file of its integration, if it has one.
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// All of it, running.
@@ -41,6 +46,8 @@ pub(crate) struct Upkeep {
     pub(crate) mirror: Mirror,
     pub(crate) integration: watch::Receiver<Integration>,
     pub(crate) cosigned: watch::Receiver<Cosigned>,
+    /// How the file of the integration stands, if there is one.
+    pub(crate) standing: Option<watch::Receiver<Arc<Standing>>>,
     store: Store,
     cluster: Option<Cluster>,
     reporter: Option<oneshot::Receiver<Reporter>>,
@@ -75,8 +82,9 @@ impl Upkeep {
         shutdown: &CancellationToken,
     ) -> Self {
         let mut tasks = JoinSet::new();
+        let mut supabase = outside.supabase;
         let (standalone, mut integration) = watch::channel(Integration {
-            has_supabase: !matches!(outside.supabase, SupabaseSource::Absent),
+            has_supabase: !matches!(supabase, SupabaseSource::Absent),
             tables: outside.tables,
             ..Integration::standalone()
         });
@@ -86,12 +94,16 @@ impl Upkeep {
             integration = cluster.integration.clone();
             cluster
         });
+        let file = outside.file.map(|path| {
+            let file = IntegrationFile::open(&path, supabase.clone(), store);
+            (integration, supabase) = (file.integration(), file.supabase());
+            file
+        });
         let (boundary, follower) =
             phase::follow(store.clone(), integration.clone(), shutdown.clone()).await;
         let pruner = prune::start(store.clone(), integration.clone(), shutdown.clone());
         let (settings, forwarder) = mirroring::settings(integration.clone(), shutdown.clone());
-        let (mirror, lanes) =
-            Mirror::start(store.clone(), outside.supabase, settings, shutdown.clone());
+        let (mirror, lanes) = Mirror::start(store.clone(), supabase, settings, shutdown.clone());
         for (task, what) in [
             (lanes, "mirror"),
             (forwarder, "mirror settings"),
@@ -108,14 +120,19 @@ impl Upkeep {
         tasks.spawn(signing.run(shutdown.clone()).in_current_span());
         let (cosigned, asking) = cosigning::start(store, &outside.witnesses, shutdown);
         tasks.spawn(asking.in_current_span());
+        let source = Source::new(
+            store.clone(),
+            mirror.clone(),
+            boundary,
+            strand.data_dir.clone(),
+            takes_records,
+        );
+        let standing = file.as_ref().map(IntegrationFile::standing);
+        if let Some(file) = file {
+            let run = file.run(source.clone(), shutdown.clone());
+            tasks.spawn(run.in_current_span());
+        }
         let reporter = cluster.clone().map(|cluster| {
-            let source = Source::new(
-                store.clone(),
-                mirror.clone(),
-                boundary,
-                strand.data_dir.clone(),
-                takes_records,
-            );
             let (back, at_end) = oneshot::channel();
             let reporter = Reporter::new(cluster, source).run(shutdown.clone());
             let run = async { drop(back.send(reporter.await)) };
@@ -126,6 +143,7 @@ impl Upkeep {
             mirror,
             integration,
             cosigned,
+            standing,
             store: store.clone(),
             cluster,
             reporter,

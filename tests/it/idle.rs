@@ -8,6 +8,7 @@ use boboyka_tests::process::{GUARD, wait_until};
 use boboyka_tests::{Rest, Sidecar, Supabase};
 use serde_json::{Value, json};
 
+use crate::laptop::Laptop;
 use crate::mirror::{converges, health, lane, with_folder};
 
 /// Ticks are for what happens on the way: looking at a folder, a probe; a loop that turns without waiting takes 400. A
@@ -38,6 +39,14 @@ async fn without_supabase_it_rests_fresh_and_with_records() {
     rests(&mut sidecar, "fresh").await;
     sidecar.ingest("agent_health", &health(0)).await;
     rests(&mut sidecar, "with a record").await;
+}
+
+#[tokio::test]
+async fn with_a_file_that_it_obeys_it_rests() {
+    let mut laptop = Laptop::start(None).await;
+    rests(&mut laptop.sidecar, "a file").await;
+    laptop.sidecar.ingest("agent_health", &health(0)).await;
+    rests(&mut laptop.sidecar, "a file and a record").await;
 }
 
 #[tokio::test]

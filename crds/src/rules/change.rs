@@ -1,27 +1,50 @@
-//! The rules that compare an integration with its previous version. Only the API server has both.
+//! The rules that compare an integration with its previous version. The API server has both, and so has a sidecar that
+//! reads its integration from a file; the operator has only the newer one.
 
 use super::rule::Rule;
+use super::storage::{ephemeral, size};
+use crate::integration::BoboykaIntegrationSpec;
+use crate::phase::Phase;
+use crate::quantity::bytes;
 
-pub(super) const RULES: &[Rule] = &[
-    Rule {
-        at: &["spec"],
-        field: "spec.phase",
-        message: "must move forward one step at a time: DualWrite, then MigrateInternals, then CutOver",
-        cel: "!(oldSelf.phase == 'DualWrite' && self.phase == 'CutOver')",
-        is_kept: None,
+/// A rule about a change, and its check in Rust: from a specification to another.
+pub(super) struct ChangeRule {
+    pub(super) rule: Rule,
+    pub(super) is_kept: fn(&BoboykaIntegrationSpec, &BoboykaIntegrationSpec) -> bool,
+}
+
+pub(super) const RULES: &[ChangeRule] = &[
+    ChangeRule {
+        rule: Rule {
+            at: &["spec"],
+            field: "spec.phase",
+            message: "must move forward one step at a time: DualWrite, then MigrateInternals, then CutOver",
+            cel: "!(oldSelf.phase == 'DualWrite' && self.phase == 'CutOver')",
+            is_kept: None,
+        },
+        is_kept: |from, to| (from.phase, to.phase) != (Phase::DualWrite, Phase::CutOver),
     },
-    Rule {
-        at: &["spec"],
-        field: "spec.storage.ephemeral",
-        message: "can't be added or removed after creation: create another integration instead",
-        cel: "(has(self.storage) && has(self.storage.ephemeral)) == (has(oldSelf.storage) && has(oldSelf.storage.ephemeral))",
-        is_kept: None,
+    ChangeRule {
+        rule: Rule {
+            at: &["spec"],
+            field: "spec.storage.ephemeral",
+            message: "can't be added or removed after creation: create another integration instead",
+            cel: "(has(self.storage) && has(self.storage.ephemeral)) == (has(oldSelf.storage) && has(oldSelf.storage.ephemeral))",
+            is_kept: None,
+        },
+        is_kept: |from, to| ephemeral(from).is_some() == ephemeral(to).is_some(),
     },
-    Rule {
-        at: &["spec"],
-        field: "spec.storage.size",
-        message: "can't be decreased, because volumes can't shrink",
-        cel: "!has(self.storage) || !has(self.storage.size) || !has(oldSelf.storage) || !has(oldSelf.storage.size) || !isQuantity(self.storage.size) || !isQuantity(oldSelf.storage.size) || quantity(self.storage.size).compareTo(quantity(oldSelf.storage.size)) >= 0",
-        is_kept: None,
+    ChangeRule {
+        rule: Rule {
+            at: &["spec"],
+            field: "spec.storage.size",
+            message: "can't be decreased, because volumes can't shrink",
+            cel: "!has(self.storage) || !has(self.storage.size) || !has(oldSelf.storage) || !has(oldSelf.storage.size) || !isQuantity(self.storage.size) || !isQuantity(oldSelf.storage.size) || quantity(self.storage.size).compareTo(quantity(oldSelf.storage.size)) >= 0",
+            is_kept: None,
+        },
+        is_kept: |from, to| {
+            let sizes = size(from).and_then(bytes).zip(size(to).and_then(bytes));
+            sizes.is_none_or(|(from, to)| to >= from)
+        },
     },
 ];

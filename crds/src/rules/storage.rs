@@ -123,13 +123,13 @@ fn max_size(spec: &BoboykaIntegrationSpec) -> Option<&str> {
         .and_then(|retention| retention.max_size.as_deref())
 }
 
-fn size(spec: &BoboykaIntegrationSpec) -> Option<&str> {
+pub(super) fn size(spec: &BoboykaIntegrationSpec) -> Option<&str> {
     spec.storage
         .as_ref()
         .and_then(|storage| storage.size.as_deref())
 }
 
-fn ephemeral(spec: &BoboykaIntegrationSpec) -> Option<&crate::Ephemeral> {
+pub(super) fn ephemeral(spec: &BoboykaIntegrationSpec) -> Option<&crate::Ephemeral> {
     spec.storage
         .as_ref()
         .and_then(|storage| storage.ephemeral.as_ref())

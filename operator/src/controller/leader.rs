@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use boboyka_crds::{BoboykaIntegration, IntegrationStatus};
+use boboyka_crds::{BoboykaIntegration, IntegrationStatus, phases};
 use kube::Client;
 use kube::runtime::reflector::ObjectRef;
 
@@ -21,7 +21,6 @@ use crate::caches::{Caches, GuardedIntegration, Touched};
 use crate::clock::Moment;
 use crate::integration::{Defaults, validate};
 use crate::metrics::Metrics;
-use crate::phases;
 
 /// An integration is looked at this often even if nothing happens: reports grow old by time alone.
 const LOOK_AGAIN: Duration = Duration::from_secs(15);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use boboyka_crds::{BoboykaStrand, IntegrationStatus};
+use boboyka_crds::{BoboykaStrand, IntegrationStatus, phases};
 use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt as _;
 use kube::core::Selector;
@@ -12,8 +12,10 @@ use super::reports::Reports;
 use super::workload::Workload;
 use crate::caches::{Claim, Pod};
 use crate::clock::Moment;
-use crate::phases::Evidence;
 use crate::strands::witness::{self, ChainProblem};
+
+/// What a strand shows for a change of phase.
+pub(super) type Evidence = phases::Evidence<ChainProblem>;
 
 /// A report older than this many intervals is no sign of life.
 const FRESH_INTERVALS: u64 = 8;

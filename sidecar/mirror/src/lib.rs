@@ -37,6 +37,6 @@ pub use handle::Mirror;
 pub use outcome::Outcome;
 pub use retry::{RetryError, RetryReport};
 pub use settings::Settings;
-pub use source::{KEY_FILE, SourceChanges, SupabaseSource, URL_FILE};
+pub use source::{KEY_FILE, SourceChanges, SupabaseSource, Told, URL_FILE};
 pub use status::{LaneCounters, LaneState, LaneStatus};
 pub use table::{Mode, TableSettings};

@@ -1,5 +1,5 @@
-//! Where the credentials come from: nowhere, the environment (fixed for the process), or a folder with
-//! the files `url` and `key` that is read again every second. A folder without one of them switches
+//! Where the credentials come from: nowhere, the environment (fixed for the process), an owner that may change
+//! them, or a folder with the files `url` and `key` that is read again every second. A folder without one of them switches
 //! the mirror off and says why; it never ends the process.
 
 use std::fs::{self, File};
@@ -45,7 +45,12 @@ pub enum SupabaseSource {
     Fixed(Credentials),
     /// A folder, for example a mounted Secret.
     Folder(PathBuf),
+    /// What its owner says now.
+    Told(watch::Receiver<Told>),
 }
+
+/// What the owner of the credentials says: none, these, or what is wrong with them.
+pub type Told = Result<Option<Credentials>, Arc<str>>;
 
 /// Whether there is a Supabase to mirror to.
 #[derive(Clone, Debug)]
@@ -93,6 +98,7 @@ enum FolderError {
 /// Reads the source once, and keeps reading a folder until the shutdown.
 pub(super) struct SourceWatch {
     folder: Option<PathBuf>,
+    told: Option<watch::Receiver<Told>>,
     last: Option<Result<Credentials, FolderError>>,
     configured: watch::Sender<Configured>,
 }
@@ -100,40 +106,37 @@ pub(super) struct SourceWatch {
 impl SourceWatch {
     /// Reads the source for the first time.
     pub(super) fn new(source: SupabaseSource) -> (Self, watch::Receiver<Configured>) {
-        let (folder, first) = match source {
-            SupabaseSource::Absent => (None, None),
-            SupabaseSource::Wrong(reason) => {
-                tracing::warn!(%reason, "the mirror is off: {reason}");
-                let (configured, receiver) = watch::channel(Configured::Off(Some(reason)));
-                return (
-                    Self {
-                        folder: None,
-                        last: None,
-                        configured,
-                    },
-                    receiver,
-                );
-            }
-            SupabaseSource::Fixed(credentials) => (None, Some(Ok(credentials))),
-            SupabaseSource::Folder(path) => {
-                let first = read_folder(&path);
-                (Some(path), Some(first))
-            }
-        };
         let (configured, receiver) = watch::channel(Configured::Off(None));
         let mut watch = Self {
-            folder,
+            folder: None,
+            told: None,
             last: None,
             configured,
         };
-        if let Some(first) = first {
-            watch.adopt(first);
+        match source {
+            SupabaseSource::Absent => {}
+            SupabaseSource::Wrong(reason) => watch.obey(&Err(reason)),
+            SupabaseSource::Fixed(credentials) => watch.adopt(Ok(credentials)),
+            SupabaseSource::Folder(path) => {
+                watch.adopt(read_folder(&path));
+                watch.folder = Some(path);
+            }
+            SupabaseSource::Told(mut told) => {
+                watch.obey(&told.borrow_and_update());
+                watch.told = Some(told);
+            }
         }
         (watch, receiver)
     }
 
     /// Looks for changes until the shutdown. A thread of its own looks: the runtime wakes for a change only.
     pub(super) async fn run(mut self, shutdown: CancellationToken) {
+        if let Some(told) = self.told.take() {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = self.listen(told) => {}
+            }
+        }
         let Some(folder) = self.folder.take() else {
             return shutdown.cancelled().await;
         };
@@ -147,6 +150,26 @@ impl SourceWatch {
         drop(end);
         // The thread ends with its channel; a panic of it was logged.
         let _ = looking.await;
+    }
+
+    /// Obeys the owner until it has ended.
+    async fn listen(&mut self, mut told: watch::Receiver<Told>) {
+        while told.changed().await.is_ok() {
+            let now = told.borrow_and_update().clone();
+            self.obey(&now);
+        }
+    }
+
+    fn obey(&self, told: &Told) {
+        let configured = match told {
+            Ok(None) => Configured::Off(None),
+            Ok(Some(credentials)) => switch_on(credentials),
+            Err(reason) => {
+                tracing::warn!(%reason, "the mirror is off: {reason}");
+                Configured::Off(Some(Arc::clone(reason)))
+            }
+        };
+        self.configured.send_replace(configured);
     }
 
     fn adopt(&mut self, read: Result<Credentials, FolderError>) {

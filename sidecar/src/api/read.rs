@@ -66,6 +66,7 @@ pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, ApiE
             clock: ClockJson {
                 ahead_ms: view.ahead_ms(now_ms()),
             },
+            integration: api.standing.as_ref().map(|it| (&**it.borrow()).into()),
             version: env!("CARGO_PKG_VERSION"),
         }
     });

@@ -15,6 +15,7 @@ use super::body::Bodies;
 use super::requests::Requests;
 use super::tombstones::Tombstones;
 use super::walks::Walks;
+use crate::file::Standing;
 use crate::last_hour::LastHour;
 
 /// Verifications at a time: each computes every hash of the strand.
@@ -57,6 +58,8 @@ pub(crate) struct Api {
     pub(crate) tlog_reads: Arc<Semaphore>,
     /// What witnesses have made of checkpoints.
     pub(crate) cosigned: watch::Receiver<Cosigned>,
+    /// How the file of the integration stands, if there is one.
+    pub(crate) standing: Option<watch::Receiver<Arc<Standing>>>,
     /// When the sidecar started, in seconds since 1970.
     pub(crate) started_at: f64,
 }
@@ -68,6 +71,7 @@ impl Api {
         access: Access,
         shutdown: CancellationToken,
         cosigned: watch::Receiver<Cosigned>,
+        standing: Option<watch::Receiver<Arc<Standing>>>,
     ) -> Self {
         Self {
             store,
@@ -86,6 +90,7 @@ impl Api {
             shutdown,
             tlog_reads: Arc::new(Semaphore::new(TLOG_READS_MAX)),
             cosigned,
+            standing,
             started_at: since_1970(),
         }
     }

@@ -59,6 +59,7 @@ impl Running {
             Access::Open,
             signal,
             watch::channel(Cosigned::default()).1,
+            None,
         ));
         let router = super::router(Arc::clone(&api));
         Self {

@@ -1,7 +1,8 @@
 //! JSON exactly as the public page prints it: names and their order. What the page does not have
 //! comes after what it has. Types of other crates have their JSON here too, so that no store on a disk
-//! depends on it: the strand in `strand`, the mirror in `mirror`.
+//! depends on it: the strand in `strand`, the mirror in `mirror`, the file of the integration in `integration`.
 
+mod integration;
 mod mirror;
 mod missing;
 mod past;

@@ -22,7 +22,7 @@ const COMPLAINT_MAX: usize = 200;
 
 /// What an integration asks, and what of it can't be read. A phase or a transition that can't be read leaves the one
 /// that is known; a setting that can't be read leaves its default.
-pub(super) fn integration(object: &Value, known: &Integration) -> (Integration, Vec<String>) {
+pub(crate) fn integration(object: &Value, known: &Integration) -> (Integration, Vec<String>) {
     let default = Integration::unknown();
     let mut fields = Fields {
         object,

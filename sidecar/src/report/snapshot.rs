@@ -100,7 +100,12 @@ impl Source {
         Some(snapshot)
     }
 
-    fn look_now(&mut self, running: bool, has_supabase: bool, asked: Option<Seq>) -> Snapshot {
+    pub(super) fn look_now(
+        &mut self,
+        running: bool,
+        has_supabase: bool,
+        asked: Option<Seq>,
+    ) -> Snapshot {
         let disk = self.disk();
         let boundary = *self.boundary.borrow();
         let strand = self.store.view();

@@ -20,6 +20,8 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// The integration, which the user may edit.
+const EXAMPLE: &str = include_str!("../../../examples/integration.yaml");
 const GUARD: &str = include_str!("local-supabase.sh");
 /// The argument of the worker.
 const INSIDE: &str = "--inside";
@@ -131,11 +133,20 @@ async fn inside() -> anyhow::Result<ExitCode> {
     );
     // A kept strand would remember having mirrored to a Supabase that is gone.
     let strand = tempfile::tempdir()?;
+    let file = strand.path().join("integration.yaml");
+    std::fs::write(&file, EXAMPLE)?;
+    println!(
+        "To change the phase, edit {0}, or:  {1} phase --integration {0} --to MigrateInternals",
+        file.display(),
+        sidecar::binary().display()
+    );
     let mut sidecar = Command::new(sidecar::binary())
+        .arg("--integration")
+        .arg(&file)
         .arg("--supabase-dir")
         .arg(supabase.folder())
         .arg("--data-dir")
-        .arg(strand.path())
+        .arg(strand.path().join("data"))
         .spawn()?;
     let ended = tokio::select! {
         told = told_to_end => {

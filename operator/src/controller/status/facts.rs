@@ -1,13 +1,13 @@
 //! What the checks of a status look at. Pure.
 
 use boboyka_crds::BoboykaStrand;
+use boboyka_crds::phases::Standing;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::tally::Tally;
 use crate::controller::apply::Applied;
-use crate::controller::seen::Seen;
+use crate::controller::seen::{Evidence, Seen};
 use crate::integration::Validated;
-use crate::phases::{Evidence, Standing};
 use crate::strands::witness::ChainProblem;
 
 /// What a status is made of. It needs a plan that was applied.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::http::Uri;
 use boboyka_crds::{BoboykaStrand, StrandCounts};
 
-use crate::phases::Evidence;
+use crate::controller::seen::Evidence;
 
 /// The counters of a status.
 #[derive(Clone, Debug, PartialEq)]

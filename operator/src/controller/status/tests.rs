@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
+use boboyka_crds::phases::decide;
 use boboyka_crds::{BoboykaStrand, BoboykaStrandSpec, HeadReference, Holder, Phase, StrandStatus};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
@@ -20,7 +21,6 @@ use crate::controller::reports::Reports;
 use crate::controller::rollout::Rollout;
 use crate::controller::seen::Seen;
 use crate::integration::tests::{integration, validated};
-use crate::phases::decide;
 pub(in crate::controller) use cases::cases;
 
 fn now() -> Time {

@@ -8,6 +8,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
+use super::integration::IntegrationJson;
 use super::mirror::LaneJson;
 
 /// How the integration stands.
@@ -23,6 +24,8 @@ pub(crate) struct Status {
     pub(crate) mirror: Vec<LaneJson>,
     pub(crate) retention: RetentionJson,
     pub(crate) clock: ClockJson,
+    /// How the file of the integration stands; null without one.
+    pub(crate) integration: Option<IntegrationJson>,
     pub(crate) version: &'static str,
 }
 

@@ -1,9 +1,12 @@
 //! Steps, gates, and what is said while one is closed.
 
-use boboyka_crds::Phase::{CutOver, DualWrite, MigrateInternals};
 use k8s_openapi::jiff::Timestamp;
 
 use super::*;
+use crate::phase::Phase::{CutOver, DualWrite, MigrateInternals};
+use crate::strand::Boundary;
+
+type Evidence = super::Evidence<&'static str>;
 
 fn strand(name: &str) -> Evidence {
     Evidence {
@@ -44,9 +47,7 @@ fn blocked(standing: &Standing) -> Vec<&str> {
     closed.map(|gate| gate.name.as_str()).collect()
 }
 
-fn broken() -> ChainProblem {
-    ChainProblem::Broken("no".to_owned())
-}
+const BROKEN: &str = "a segment does not verify";
 
 #[test]
 fn a_step_forward_is_let_through_when_nothing_is_left_to_mirror() {
@@ -69,7 +70,7 @@ fn what_blocks_is_named() {
         ("Reported", |s| s.obeys = None),
         ("Drained", |s| s.backlog = 3),
         ("NoDeadLetters", |s| s.dead_letters = 1),
-        ("ChainIntact", |s| s.problem = Some(broken())),
+        ("ChainIntact", |s| s.problem = Some(BROKEN)),
     ];
     for (gate, spoil) in cases {
         let mut bad = strand("bad");
@@ -145,7 +146,7 @@ fn two_steps_are_taken_one_by_one_and_back_is_at_once() {
     );
     let mut spoiled = strand("a");
     spoiled.backlog = 9;
-    spoiled.problem = Some(broken());
+    spoiled.problem = Some(BROKEN);
     let back = decide(ask(DualWrite, 4), &status(CutOver), &[spoiled], &now());
     assert_eq!((back.phase, back.transition), (DualWrite, None));
 }
@@ -170,14 +171,17 @@ fn nothing_changes_while_suspended() {
         suspended: true,
         ..ask(MigrateInternals, 2)
     };
-    let standing = decide(request, &status(DualWrite), &[], &now());
+    let standing = decide::<String>(request, &status(DualWrite), &[], &now());
     assert_eq!((standing.phase, standing.transition), (DualWrite, None));
 }
 
 #[test]
 fn a_new_integration_begins_with_what_it_asks_for_but_not_ahead_of_strands_that_are_there() {
     let none = IntegrationStatus::default();
-    assert_eq!(decide(ask(CutOver, 1), &none, &[], &now()).phase, CutOver);
+    assert_eq!(
+        decide::<String>(ask(CutOver, 1), &none, &[], &now()).phase,
+        CutOver
+    );
     let found = decide(ask(CutOver, 1), &none, &[strand("a")], &now());
     assert_eq!(
         found.phase, MigrateInternals,

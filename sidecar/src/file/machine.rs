@@ -1,0 +1,128 @@
+//! The integration of one strand without a cluster: which edits count, and which phase is in force. Pure: the phases are
+//! decided by the same code as in the operator.
+
+use boboyka_crds::phases::{self, Evidence, Report, Request};
+use boboyka_crds::{BoboykaIntegrationSpec, IntegrationStatus, Phase, StrandStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::{Value, json};
+
+use super::documents::{self, Documents};
+use super::reader::Text;
+
+/// The name of the strand in messages.
+const STRAND: &str = "this strand";
+
+/// The integration, as the file asked for it and as it is in force.
+#[derive(Debug)]
+pub(super) struct Machine {
+    /// The edit that counts; none before the file was right for the first time.
+    accepted: Option<Documents>,
+    /// What is wrong with the file as it is now.
+    wrong: Option<String>,
+    generation: i64,
+    /// Phase, generation and transition, as they were decided last.
+    decided: IntegrationStatus,
+}
+
+impl Machine {
+    /// `obeyed` is the phase that the strand recorded last, and its generation; `generation` the last one that is known.
+    pub(super) fn new(obeyed: Option<(Phase, i64)>, generation: i64) -> Self {
+        Self {
+            accepted: None,
+            wrong: None,
+            generation,
+            decided: IntegrationStatus {
+                phase: obeyed.map(|(phase, _)| phase),
+                phase_generation: obeyed.map(|(_, generation)| generation),
+                ..IntegrationStatus::default()
+            },
+        }
+    }
+
+    /// Reads the file as it is now. What is wrong changes nothing.
+    pub(super) fn read(&mut self, text: &Text) {
+        let read = text.clone().and_then(|text| self.parse(&text));
+        match read {
+            Err(wrong) => self.wrong = Some(wrong),
+            Ok(documents) => {
+                self.wrong = None;
+                // What an API server counts: changes of the specification.
+                if self.spec() != Some(&documents.spec) {
+                    self.generation += 1;
+                }
+                self.accepted = Some(documents);
+            }
+        }
+    }
+
+    fn parse(&self, text: &str) -> Result<Documents, String> {
+        let read = documents::parse(text).and_then(|documents| {
+            if let Some(before) = &self.accepted {
+                documents.may_follow(before, text)?;
+            }
+            Ok(documents)
+        });
+        read.map_err(|wrong| wrong.to_string())
+    }
+
+    /// Decides which phase is in force, now that the strand is so.
+    pub(super) fn decide(&mut self, strand: &StrandStatus, has_supabase: bool, now: &Time) {
+        let Some(spec) = self.spec() else { return };
+        let request = Request {
+            phase: spec.phase,
+            generation: self.generation,
+            has_supabase,
+            suspended: spec.suspend,
+        };
+        let standing = phases::decide(request, &self.decided, &[evidence(strand)], now);
+        self.decided = IntegrationStatus {
+            phase: Some(standing.phase),
+            phase_generation: Some(standing.generation),
+            transition: standing.transition,
+            ..IntegrationStatus::default()
+        };
+    }
+
+    /// The specification that counts.
+    pub(super) fn spec(&self) -> Option<&BoboykaIntegrationSpec> {
+        self.accepted.as_ref().map(|documents| &documents.spec)
+    }
+
+    pub(super) fn accepted(&self) -> Option<&Documents> {
+        self.accepted.as_ref()
+    }
+
+    pub(super) fn wrong(&self) -> Option<&str> {
+        self.wrong.as_deref()
+    }
+
+    pub(super) fn generation(&self) -> i64 {
+        self.generation
+    }
+
+    /// Phase, generation and transition.
+    pub(super) fn decided(&self) -> &IntegrationStatus {
+        &self.decided
+    }
+
+    /// Specification and status, as a cluster would have them; none before the file was right for the first time.
+    pub(super) fn object(&self) -> Option<Value> {
+        let spec = self.spec()?;
+        // Without a decision, the phase that will be decided on an empty strand: nothing is mirrored before it is known.
+        let status = match self.decided.phase {
+            Some(_) => self.decided.clone(),
+            None => IntegrationStatus {
+                phase: Some(spec.phase),
+                phase_generation: Some(self.generation),
+                ..IntegrationStatus::default()
+            },
+        };
+        Some(json!({"spec": spec, "status": status}))
+    }
+}
+
+fn evidence(strand: &StrandStatus) -> Evidence<String> {
+    let chain = strand.chain.as_ref().filter(|chain| !chain.intact);
+    let problem = chain.map(|chain| chain.reason.clone().unwrap_or_default());
+    Evidence::reported(STRAND, true, Report::Fresh, Some(strand), problem)
+}

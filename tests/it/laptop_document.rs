@@ -1,0 +1,70 @@
+//! The document of the migration, followed by its commands.
+
+use std::fs;
+
+use boboyka_tests::{Sidecar, Supabase};
+use tokio::process::Command;
+
+/// The commands of a document, each with the lines that it prints.
+fn commands(document: &str) -> Vec<(String, Vec<String>)> {
+    let mut commands: Vec<(String, Vec<String>)> = Vec::new();
+    let mut inside = false;
+    for line in document.lines() {
+        match (line.strip_prefix("$ "), line.starts_with("```")) {
+            (_, true) => inside = line == "```console",
+            (Some(command), _) if inside => commands.push((command.to_owned(), Vec::new())),
+            _ if inside => commands.last_mut().unwrap().1.push(line.to_owned()),
+            _ => {}
+        }
+    }
+    commands
+}
+
+/// Runs the commands of `docs/migration.md` beside a sidecar that has the example; what each prints is as it says.
+async fn follow_the_document(arguments: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("integration.yaml");
+    fs::write(&file, include_str!("../../examples/integration.yaml")).unwrap();
+    let arguments = [&["--integration", file.to_str().unwrap()], arguments].concat();
+    let sidecar = Sidecar::start_with(&arguments, &[]).await;
+    let program = boboyka_tests::sidecar::binary();
+    let path = format!(
+        "{}:{}",
+        program.parent().unwrap().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let commands = commands(include_str!("../../docs/migration.md"));
+    assert!(commands.len() > 8, "{commands:?}");
+    for (command, expected) in &commands[1..] {
+        let line = command.replace("localhost:7475", &sidecar.url("").replace("http://", ""));
+        // A busy machine takes longer than a reader would wait.
+        let line = line.replace("phase --to", "phase --timeout 5m --to");
+        // Supabase answers meanwhile, in this runtime.
+        let mut shell = Command::new("sh");
+        let shell = shell.args(["-c", &line]).env("PATH", &path);
+        let output = shell.current_dir(folder.path()).output().await.unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let told = || format!("{line}\n{printed}\n{output:?}\n{}", sidecar.log());
+        assert!(output.status.success(), "{}", told());
+        for line in expected {
+            let parts: Vec<_> = line.split('…').collect();
+            assert!(
+                parts.iter().all(|part| printed.contains(part)),
+                "{line}: {}",
+                told()
+            );
+        }
+        assert_eq!(printed.is_empty(), expected.is_empty(), "{}", told());
+    }
+}
+
+#[tokio::test]
+async fn the_document_of_the_migration_works_without_supabase() {
+    follow_the_document(&[]).await;
+}
+
+#[tokio::test]
+async fn the_document_of_the_migration_works_with_a_supabase() {
+    let supabase = Supabase::start().await;
+    follow_the_document(&["--supabase-dir", supabase.folder().to_str().unwrap()]).await;
+}
