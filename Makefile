@@ -3,7 +3,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-with-supabase toolchain provision provision-cluster build images test-images cluster cluster-down deploy generate test upgrade torture fuzz bench bench-sdk bench-operator lint mutants clean
+.PHONY: help run run-with-supabase toolchain provision provision-cluster provision-browser build images test-images cluster cluster-down deploy generate test upgrade torture fuzz bench bench-sdk bench-operator lint mutants clean
 
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ images: toolchain ## Builds the sidecar's and the operator's image as OCI archiv
 test-images: toolchain
 	$(STATIC) -p boboyka-probe
 
+provision-browser: ## Unpacks Chromium, Playwright and axe-core into the cache.
+	@tools/provision.sh --browser
+
 cluster: provision-cluster test-images ## Starts a Kubernetes with two nodes and the product's images, in the background.
 	@$(CARGO) run -q -p boboyka-cluster -- up
 
@@ -51,7 +54,7 @@ generate: toolchain provision-cluster ## Generates the resources' definitions an
 build: toolchain ## Builds everything for the tests.
 	$(CARGO) build --workspace
 
-test: provision provision-cluster build test-images ## Runs every test and prints how many passed.
+test: provision provision-cluster provision-browser build test-images ## Runs every test and prints how many passed.
 	@tests/run.sh
 
 # A commit whose charts, pods and strands are of the form before today's.

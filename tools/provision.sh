@@ -4,7 +4,9 @@
 #
 #   tools/provision.sh                  PostgreSQL, PostgREST and strace; verifiers of logs
 #   tools/provision.sh --cluster        the programs of a Kubernetes, Prometheus and promtool
-#   tools/provision.sh --where, --where-verifiers, --where-cluster   prints their paths as NAME=VALUE; fails when one is missing
+#   tools/provision.sh --browser        Chromium, Playwright and axe-core
+#   tools/provision.sh --where, --where-verifiers, --where-cluster, --where-browser
+#                                       prints their paths as NAME=VALUE; fails when one is missing
 #   tools/provision.sh --cargo-tool NAME          cargo-deny, cargo-machete or cargo-mutants; prints its path
 #
 # BOBOYKA_CACHE names the cache folder. It may be deleted at any time.
@@ -51,7 +53,7 @@ settle() { # FINISHED_FOLDER NAME
   mv "$1" "$CACHE/$2"
 }
 
-for part in debian postgres go verifiers prometheus kubernetes cargo; do
+for part in debian npm postgres browser go verifiers prometheus kubernetes cargo; do
   # shellcheck source=/dev/null
   . "$HERE/provision/$part.sh"
 done
@@ -65,6 +67,8 @@ case "${1:-}" in
 --cluster) provision_kubernetes ;;
 --where-cluster) where_kubernetes ;;
 --where-verifiers) where_verifiers ;;
+--browser) provision_browser ;;
+--where-browser) where_browser ;;
 --cargo-tool) provision_cargo_tool "${2:-}" ;;
-*) fail "unknown argument '$1'. Known are --where, --where-verifiers, --cluster, --where-cluster, --cargo-tool" ;;
+*) fail "unknown argument '$1'. Known are --where, --where-verifiers, --cluster, --where-cluster, --browser, --where-browser, --cargo-tool" ;;
 esac

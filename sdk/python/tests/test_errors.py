@@ -30,6 +30,7 @@ from sapixdb_boboyka import (
     RecorderFull,
     Retry,
     TooBusy,
+    Unauthorized,
     Unavailable,
     UnexpectedAnswer,
 )
@@ -42,6 +43,7 @@ ERRORS: list[BoboykaError] = [
     AnswerError(403, "forbidden_host", "no"),
     InvalidRecord(422, "missing_field", "event is required", "event"),
     IdempotencyConflict(409, "idempotency_conflict", "no"),
+    Unauthorized(401, "unauthorized", "no", "Authorization"),
     TooBusy(429, "queue_full", "later", retry_after=2.5),
     Unavailable(503, "shutting_down", "no"),
     UnexpectedAnswer("hello"),

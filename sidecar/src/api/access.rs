@@ -15,6 +15,8 @@ const FILE_MAX_BYTES: usize = 4 * 1024;
 
 /// What anybody may ask.
 const OPEN: [&str; 2] = ["/", "/v1/health"];
+/// Where files lie that anybody may have: the panel asks for the key itself.
+const OPEN_FOLDER: &str = "/panel/";
 
 /// A key, as its hash: hashes are compared in a time that tells nothing, and no log can have the key from here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +77,7 @@ fn read_some(path: &Path) -> io::Result<Vec<u8>> {
 pub(crate) enum Access {
     /// Everybody who reaches the API.
     Open,
-    /// Whoever shows the key, as it is now.
+    /// Callers that show the key, as it is now.
     Key(watch::Receiver<ApiKey>),
 }
 
@@ -85,7 +87,8 @@ impl Access {
         let Self::Key(key) = self else {
             return Ok(());
         };
-        if OPEN.contains(&request.uri.path()) {
+        let path = request.uri.path();
+        if OPEN.contains(&path) || path.starts_with(OPEN_FOLDER) {
             return Ok(());
         }
         let shown = single(&request.headers, "Authorization")?;

@@ -43,7 +43,7 @@ pub(super) async fn ingest(
     let Posted { record, key } = parse(&text)?;
     check_same_key(header_key, key.as_deref())?;
     let key = header_key.or(key.as_deref()).map(IdempotencyKey::new);
-    let mut answers = api.store.append(vec![NewRecord { record, key }]).await?;
+    let mut answers = api.append(vec![NewRecord { record, key }]).await?;
     let appended = answers.pop().ok_or_else(ApiError::internal)??;
     let outcome = api.mirror.outcome(appended.record_type, appended.seq).await;
     let mut response = axum::Json(Receipt::new(&appended, outcome.into())).into_response();
@@ -124,11 +124,11 @@ async fn append_all(
         return Ok(Vec::new());
     }
     let appended = match unit {
-        None => api.store.append(good).await?,
+        None => api.append(good).await?,
         Some(key) => {
             let records = good.into_iter().map(|new| new.record).collect();
             let key = IdempotencyKey::new(key);
-            let appended = api.store.append_unit(records, key).await?;
+            let appended = api.append_unit(records, key).await?;
             let whole: Result<Vec<_>, KeyConflict> = appended.into_iter().collect();
             whole?.into_iter().map(Ok).collect()
         }

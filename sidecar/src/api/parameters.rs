@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
-use boboyka_strand::{Hash, RecordType};
+use boboyka_strand::{Hash, RecordType, Seq};
 
 use super::error::{ApiError, Code};
 
@@ -24,6 +24,15 @@ impl Parameters {
     /// The value of a parameter, if the request has it.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
+    }
+
+    /// The record type to filter by, if the request names one.
+    pub(super) fn record_type(&self) -> Result<Option<RecordType>, ApiError> {
+        let known = self.get("record_type").map(|name| {
+            let known: Result<RecordType, _> = name.parse();
+            known.map_err(|error| ApiError::parameter("record_type", &error.to_string()))
+        });
+        known.transpose()
     }
 
     /// How many elements a page has at most.
@@ -128,8 +137,39 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
     }
 }
 
-/// The `record_hash` in the path.
-#[derive(Debug)]
+/// What names a record in the path.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum RecordName {
+    /// Its `record_hash`.
+    Hash(Hash),
+    /// Its position in the strand.
+    Seq(Seq),
+}
+
+impl RecordName {
+    /// The two are never mixed up: a seq has at most 20 digits.
+    fn parse(text: &str) -> Option<Self> {
+        let hash = text.parse().ok().map(Self::Hash);
+        let is_number = text.bytes().all(|digit| digit.is_ascii_digit());
+        hash.or_else(|| text.parse().ok().filter(|_| is_number).map(Self::Seq))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for RecordName {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let path = Path::<String>::from_request_parts(parts, state).await.ok();
+        let name = path.and_then(|Path(text)| Self::parse(&text));
+        name.ok_or_else(|| {
+            let must = "must be a record_hash, 64 hexadecimal digits, or a seq";
+            ApiError::parameter("hash", must)
+        })
+    }
+}
+
+/// A `record_hash` in the path.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct RecordHash(pub(super) Hash);
 
 impl<S: Send + Sync> FromRequestParts<S> for RecordHash {
@@ -137,9 +177,9 @@ impl<S: Send + Sync> FromRequestParts<S> for RecordHash {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let path = Path::<String>::from_request_parts(parts, state).await.ok();
-        let hash = path.and_then(|Path(hash)| hash.parse().ok());
-        hash.map(Self).ok_or_else(|| {
-            ApiError::parameter("hash", "must be a record_hash: 64 hexadecimal digits")
-        })
+        let hash = path.and_then(|Path(text)| text.parse().ok());
+        let must = "must be a record_hash: 64 hexadecimal digits";
+        hash.map(Self)
+            .ok_or_else(|| ApiError::parameter("hash", must))
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use boboyka_crds::Phase;
 use boboyka_store::{PageQuery, now_ms};
@@ -12,13 +13,14 @@ use super::cursor;
 use super::error::ApiError;
 use super::moment;
 use super::paged;
-use super::parameters::{self, PAGE_MAX_BYTES, Parameters, RecordHash};
+use super::parameters::{self, PAGE_MAX_BYTES, Parameters, RecordName};
 use super::state::Api;
 use super::unreadable;
 use super::wire::{
     ClockJson, Event, EventCounts, Events, Greeting, LogStatus, MissingJson, RecordView, Status,
     StrandStatus, lane_statuses,
 };
+use crate::panel;
 
 /// The page's text for phase 1, and one as plain for the others and for a sidecar without Supabase.
 const PHASE_DUAL_WRITE: &str = "Phase 1 — dual-write (SapixDB + Supabase)";
@@ -26,12 +28,19 @@ const PHASE_SAPIXDB_ONLY: &str = "Phase 1 — SapixDB only (Supabase not configu
 const PHASE_MIGRATE: &str = "Phase 2 — migrate internals (SapixDB is the source of truth)";
 const PHASE_CUT_OVER: &str = "Phase 3 — cut over (SapixDB only)";
 
-/// What this is, for whoever finds the port.
-pub(super) async fn greeting() -> axum::Json<Greeting> {
-    axum::Json(Greeting {
-        name: "boboyka-sidecar",
-        version: env!("CARGO_PKG_VERSION"),
-    })
+/// What this is, for whoever finds the port: the panel for a browser, and a line for a program.
+pub(super) async fn front(headers: HeaderMap) -> Response {
+    let kinds = headers.get_all(header::ACCEPT).iter();
+    let is_browser = kinds.filter_map(|kinds| kinds.to_str().ok());
+    let mut response = if { is_browser }.any(|kinds| kinds.contains("text/html")) {
+        panel::front()
+    } else {
+        let (name, version) = ("boboyka-sidecar", env!("CARGO_PKG_VERSION"));
+        axum::Json(Greeting { name, version }).into_response()
+    };
+    let vary = HeaderValue::from_static("accept");
+    response.headers_mut().insert(header::VARY, vary);
+    response
 }
 
 /// How the integration stands.
@@ -125,11 +134,7 @@ impl Asked {
         parameters.only(&KNOWN)?;
         let get = |name: &str| parameters.get(name);
         let limit = parameters.limit()?;
-        let record_type = get("record_type").map(|name| {
-            let known: Result<RecordType, _> = name.parse();
-            known.map_err(|error| ApiError::parameter("record_type", &error.to_string()))
-        });
-        let record_type = record_type.transpose()?;
+        let record_type = parameters.record_type()?;
         let time = |name: &str, default: u64| {
             get(name).map_or(Ok(default), |text| {
                 parameters::milliseconds(text).ok_or_else(|| {
@@ -177,22 +182,33 @@ impl Asked {
 /// One record with its header.
 pub(super) async fn record(
     State(api): State<Arc<Api>>,
-    RecordHash(hash): RecordHash,
+    name: RecordName,
 ) -> Result<Response, ApiError> {
     let found = tokio::task::spawn_blocking(move || -> Result<Response, ApiError> {
-        let block = api.store.block_by_hash(&hash)?.ok_or_else(|| {
-            let floor = api.store.view().floor.head.seq;
-            let message = if floor == 0 {
-                "this strand has no record with that hash".to_owned()
-            } else {
-                format!("this strand, which begins after seq {floor}, has no record with that hash")
-            };
-            ApiError::not_found(message).about("hash")
-        })?;
+        let block = match &name {
+            RecordName::Hash(hash) => api.store.block_by_hash(hash)?,
+            RecordName::Seq(seq) => api.store.block(*seq)?,
+        };
+        let block = block.ok_or_else(|| no_record(&api, name))?;
         let outcome = api
             .mirror
             .outcome_now(block.header.record_type, block.header.seq);
         Ok(axum::Json(RecordView::new(&block, outcome)).into_response())
     });
     found.await.map_err(|_| ApiError::internal())?
+}
+
+fn no_record(api: &Api, name: RecordName) -> ApiError {
+    let view = api.store.view();
+    let message = match (name, view.floor.head.seq) {
+        (RecordName::Seq(_), _) => {
+            let head = view.head.seq;
+            format!("this strand has no record with that seq; its newest is {head}")
+        }
+        (RecordName::Hash(_), 0) => "this strand has no record with that hash".to_owned(),
+        (RecordName::Hash(_), floor) => {
+            format!("this strand, which begins after seq {floor}, has no record with that hash")
+        }
+    };
+    ApiError::not_found(message).about("hash")
 }

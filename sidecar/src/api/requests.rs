@@ -20,12 +20,16 @@ const SECONDS: [f64; 10] = [
 
 /// The routes as they are named in metrics. What is none of them is counted under the last, so that
 /// callers can't make series without end.
-const ROUTES: [&str; 28] = [
+const ROUTES: [&str; 32] = [
+    "/panel/{file}",
     "/v1/boboyka/ingest",
     "/v1/boboyka/ingest/batch",
     "/v1/boboyka/status",
     "/v1/boboyka/events",
     "/v1/boboyka/records/{hash}",
+    "/v1/boboyka/stream",
+    "/v1/boboyka/record-types",
+    "/v1/boboyka/last-hour",
     "/v1/boboyka/counts",
     "/v1/boboyka/state/{record_type}",
     "/v1/boboyka/state/{record_type}/{key}",

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use boboyka_cosigning::Cosigned;
 use boboyka_mirror::Mirror;
-use boboyka_store::Store;
+use boboyka_store::{Appended, IdempotencyKey, KeyConflict, NewRecord, Store, WriteError};
+use boboyka_strand::Record;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::access::Access;
@@ -13,6 +15,7 @@ use super::body::Bodies;
 use super::requests::Requests;
 use super::tombstones::Tombstones;
 use super::walks::Walks;
+use crate::last_hour::LastHour;
 
 /// Verifications at a time: each computes every hash of the strand.
 const VERIFICATIONS_MAX: usize = 2;
@@ -39,6 +42,7 @@ pub(crate) struct Api {
     /// A page without a permit waits for one.
     pub(crate) pages: Arc<Semaphore>,
     pub(crate) pages_made: Arc<Semaphore>,
+    pub(crate) last_hour: LastHour,
     /// A search without a permit waits for one.
     pub(crate) searches: Arc<Semaphore>,
     /// A stream without a permit is refused.
@@ -73,6 +77,7 @@ impl Api {
             verifications: Arc::new(Semaphore::new(VERIFICATIONS_MAX)),
             pages: Arc::new(Semaphore::new(PAGES_MAX)),
             pages_made: Arc::new(Semaphore::new(PAGES_MADE_MAX)),
+            last_hour: LastHour::default(),
             searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             tombstones: Tombstones::default(),
@@ -82,6 +87,37 @@ impl Api {
             tlog_reads: Arc::new(Semaphore::new(TLOG_READS_MAX)),
             cosigned,
             started_at: since_1970(),
+        }
+    }
+
+    /// Appends records, and notes how long that took.
+    pub(crate) async fn append(
+        &self,
+        records: Vec<NewRecord>,
+    ) -> Result<Vec<Result<Appended, KeyConflict>>, WriteError> {
+        let begun = Instant::now();
+        let answers = self.store.append(records).await?;
+        self.note(&answers, begun);
+        Ok(answers)
+    }
+
+    /// The same as one unit under a key.
+    pub(crate) async fn append_unit(
+        &self,
+        records: Vec<Record>,
+        key: IdempotencyKey,
+    ) -> Result<Vec<Result<Appended, KeyConflict>>, WriteError> {
+        let begun = Instant::now();
+        let answers = self.store.append_unit(records, key).await?;
+        self.note(&answers, begun);
+        Ok(answers)
+    }
+
+    fn note(&self, answers: &[Result<Appended, KeyConflict>], begun: Instant) {
+        let new = answers.iter().flatten().filter(|record| !record.replayed);
+        let new = new.count();
+        if new > 0 {
+            self.last_hour.committed(new, begun.elapsed());
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the API says in each phase, and of what retention took.
 
 mod sapixdb;
+mod streams;
 mod tlog;
 
 use std::time::Duration;
@@ -51,12 +52,12 @@ impl Running {
             SupabaseSource::Absent
         };
         let (_, settings) = watch::channel(Settings::default());
-        let (mirror, _) = Mirror::start(store.clone(), source, settings, signal);
+        let (mirror, _) = Mirror::start(store.clone(), source, settings, signal.clone());
         let api = Arc::new(Api::new(
             store.clone(),
             mirror,
             Access::Open,
-            CancellationToken::new(),
+            signal,
             watch::channel(Cosigned::default()).1,
         ));
         let router = super::router(Arc::clone(&api));

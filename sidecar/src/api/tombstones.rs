@@ -28,6 +28,13 @@ pub(super) struct Deletion {
     pub(super) is_restored: bool,
 }
 
+impl Deletion {
+    /// Whether the tombstone is among the records up to a seq.
+    pub(super) fn is_by(&self, seq: Seq) -> bool {
+        self.seq <= seq
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct Tombstones(Mutex<Index>);
 

@@ -20,7 +20,7 @@ struct End {
 }
 
 impl Walks {
-    /// Where the page begins that has so many records before it, if a page ended there.
+    /// Where the page begins that has this number of records before it, if a page ended there.
     pub(super) fn place_of(&self, name: &str, offset: u64) -> Option<Seq> {
         let ends = self.ends();
         let mut found = ends.iter().rev();
@@ -28,7 +28,7 @@ impl Walks {
         Some(end.after)
     }
 
-    /// A page with so many records before its end ended with a seq.
+    /// A page with this number of records before its end ended with a seq.
     pub(super) fn note(&self, name: &str, offset: u64, after: Seq) {
         let mut ends = self.ends();
         ends.retain(|end| end.name != name || end.offset != offset);

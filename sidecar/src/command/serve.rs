@@ -1,5 +1,6 @@
 //! Serving: takes records until a signal to end, then mirrors what it can in the time that is left.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -49,6 +50,7 @@ async fn serve_strand(
     if let Some(key) = key {
         upkeep.spawn(key.follow(shutdown.clone()));
     }
+    upkeep.spawn(api::watch_lag(Arc::clone(&api)));
     upkeep.spawn(server::serve(
         listeners,
         api::router(api),

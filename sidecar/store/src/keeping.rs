@@ -84,10 +84,7 @@ pub(crate) fn forget_entries(shared: &Shared) {
 /// or pinned size cuts.
 fn wanted(shared: &Shared, floor: Seq) -> BTreeSet<u64> {
     let pins = shared.pins.lock().unwrap_or_else(PoisonError::into_inner);
-    let published = shared
-        .signing
-        .newest()
-        .map(|newest| newest.checkpoint.size());
+    let published = shared.signing.last_size();
     let published = published
         .filter(|size| size % TILE > 0)
         .map(|size| size / TILE);

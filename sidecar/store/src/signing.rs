@@ -94,6 +94,17 @@ impl Signing {
         Ok((signed, Some(text)))
     }
 
+    /// The size that was signed last: a start compares its root with the strand, whatever is pruned until then.
+    pub(crate) fn last_size(&self) -> Option<u64> {
+        if let Some(newest) = self.newest() {
+            return Some(newest.checkpoint.size());
+        }
+        match self.last() {
+            Ok((Signed::Checkpoint(last), _)) => Some(last.size()),
+            Ok((Signed::Nothing | Signed::Unreadable(_), _)) | Err(_) => None,
+        }
+    }
+
     /// The checkpoint that was signed last, for a reader that does not sign.
     pub(crate) fn last_seen(&self) -> Result<Published, TlogError> {
         let (signed, text) = self.last().map_err(TlogError::File)?;

@@ -23,4 +23,4 @@ pub use chain::{Break, ChainError, Head};
 pub use hash::Hash;
 pub use hlc::Hlc;
 pub use record::{CallerJson, PayloadJson, Record, RecordError, key_of};
-pub use record_type::{PerType, RecordType};
+pub use record_type::{Field, FieldKind, PerType, RecordType};

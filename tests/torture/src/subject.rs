@@ -154,19 +154,6 @@ impl Subject {
         self.answer(request.body(body)).await
     }
 
-    /// Gets text: status and body.
-    pub(crate) async fn text(&self, path: &str) -> Result<(u16, String), String> {
-        let request = self.client.get(format!("http://{}{path}", self.listen));
-        let answer = request
-            .send()
-            .await
-            .map_err(|error| format!("no answer: {error:?}"))?;
-        let status = answer.status().as_u16();
-        let text = answer.text().await;
-        text.map(|text| (status, text))
-            .map_err(|error| format!("half an answer: {error:?}"))
-    }
-
     async fn answer(&self, request: reqwest::RequestBuilder) -> Result<(u16, Value), String> {
         let answer = request
             .send()

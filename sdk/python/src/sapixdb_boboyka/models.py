@@ -174,7 +174,7 @@ class State:
     """Milliseconds since 1970."""
     record_id: str
     tombstone: bool
-    """Whether the record takes the state back."""
+    """Whether the record was deleted, up to the moment of the answer."""
     data: Json | None
     """The record itself, where it was asked for."""
     head: Head

@@ -44,7 +44,7 @@ impl<'a> Search<'a> {
         self
     }
 
-    /// The caller takes no more than so many, if all are of its type.
+    /// The caller takes no more records than this, if all are of its type.
     pub(super) fn at_most(mut self, limit: usize) -> Self {
         if !matches!(self.scope, Scope::Collection(_)) {
             self.page = limit.clamp(1, PAGE_RECORDS);

@@ -11,6 +11,7 @@ use crate::error::{OpenError, ReadError, causes};
 use crate::files::make_folder;
 use crate::memory::Memory;
 use crate::segment::Segment;
+use crate::signing::Signing;
 use crate::tlog::{
     FOLDER, Grown, Holders, Kept, Pins, TILE, Tree, TreeFile, build, entries_to_keep, tile_of,
 };
@@ -22,7 +23,6 @@ pub(super) fn grow_tree(
     memory: &Memory,
 ) -> Result<(Option<Tree>, Result<TreeFile, String>), OpenError> {
     let folder = data_dir.join(FOLDER);
-    make_folder(&folder)?;
     let kept = Kept::of(data_dir);
     let left = below_floor(&data_dir.join("segments"), memory.floor())?;
     let left = left
@@ -32,13 +32,19 @@ pub(super) fn grow_tree(
     let mut holders = memory.holders(1..=Seq::MAX);
     holders.segments = left.chain(holders.segments).collect();
     let ends = (memory.sealed(), memory.head().seq);
-    match build(&folder, strand, &mut holders, &kept, ends) {
+    // A full disk takes the log away, and not the strand.
+    let built = make_folder(&folder)
+        .map_err(|error| causes(&error))
+        .and_then(|()| {
+            build(&folder, strand, &mut holders, &kept, ends).map_err(|error| causes(&error))
+        });
+    match built {
         Ok(Grown { tree, file }) => {
-            keep_below(&holders, &kept, &Pins::open(data_dir));
+            let signed = Signing::of(data_dir, strand, None).last_size();
+            keep_below(&holders, &kept, &Pins::open(data_dir), signed);
             Ok((Some(tree), Ok(file)))
         }
-        Err(error) => {
-            let why = causes(&error);
+        Err(why) => {
             tracing::error!(
                 why,
                 "the strand's transparency log can't be had ({why}): no checkpoint is signed until a start finds what is missing"
@@ -49,11 +55,14 @@ pub(super) fn grow_tree(
 }
 
 /// Keeps what is needed of the blocks below the floor whose files are still there.
-fn keep_below(holders: &Holders, kept: &Kept, pins: &Pins) {
+fn keep_below(holders: &Holders, kept: &Kept, pins: &Pins, signed: Option<u64>) {
     let floor = holders.floor;
+    let signed = signed.filter(|size| size % TILE > 0);
+    let signed = signed.map(|size| size / TILE);
     let cut = (!floor.is_multiple_of(TILE)).then(|| tile_of(floor));
     let wanted = pins
         .tiles()
+        .chain(signed)
         .chain(cut)
         .filter(|bundle| bundle * TILE < floor);
     for bundle in wanted {

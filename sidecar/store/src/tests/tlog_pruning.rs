@@ -127,3 +127,34 @@ async fn a_crash_before_the_unlink_of_pruned_segments_loses_no_entry_that_is_nee
         store.close();
     }
 }
+
+#[tokio::test]
+async fn a_strand_that_is_pruned_beyond_what_was_signed_before_it_signs_again_keeps_its_origin() {
+    for crash in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = opened(dir.path());
+        fill(&store, 0, 100).await;
+        begin(&store, None).await.unwrap();
+        let signed = size_and_root(&store);
+        close(store);
+        // A process that never gets to sign, as long as it does not know whose volume it is on.
+        let store = filled(dir.path(), 1_300, 2).await;
+        let segments = tempfile::tempdir().unwrap();
+        copy_folder(&dir.path().join("segments"), segments.path());
+        store.prune(EVERYTHING, false).await.unwrap();
+        assert!(store.view().floor.head.seq > 256);
+        close(store);
+        if crash {
+            copy_folder(segments.path(), &dir.path().join("segments"));
+            fs::remove_dir_all(dir.path().join("tlog/kept")).unwrap();
+        }
+        let store = opened(dir.path());
+        begin(&store, None).await.unwrap();
+        let now = store.checkpoint().unwrap();
+        assert_eq!(now.incarnation, 1, "{crash}");
+        let (size, root) = (now.checkpoint.size(), now.checkpoint.root());
+        let proof = store.tlog_consistency(signed.0, size).unwrap();
+        verify_consistency(signed, (size, root), &proof).unwrap();
+        store.close();
+    }
+}

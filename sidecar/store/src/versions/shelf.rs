@@ -137,7 +137,7 @@ impl Versions {
     }
 }
 
-/// Removes a file that nobody looks for any more. One that stays is removed by the next start.
+/// Removes a file that nobody looks for any more. If it stays, the next start removes it.
 fn drop_file(path: &Path) {
     if let Err(error) = fs::remove_file(path) {
         let (file, error) = (path.display().to_string(), error.to_string());
