@@ -5,7 +5,7 @@ use boboyka_tlog::witness::{AddCheckpoint, Answer};
 use boboyka_tlog::{Checkpoint, Note, VerifierKey};
 
 use crate::client::Client;
-use crate::round::Log;
+use crate::log::Log;
 
 /// Requests to a witness for one checkpoint: it may say its size, and another copy of the log may come between.
 const REQUESTS_MAX: usize = 3;

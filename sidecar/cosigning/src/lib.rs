@@ -7,8 +7,10 @@
 
 mod ask;
 mod client;
+mod log;
 mod round;
 
 pub use ask::Fault;
 pub use client::SetupError;
-pub use round::{Cosigned, Cosigner, Log, WitnessStatus};
+pub use log::Log;
+pub use round::{Cosigned, Cosigner, WitnessStatus};

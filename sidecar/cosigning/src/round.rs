@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use boboyka_tlog::policy::Party;
-use boboyka_tlog::{Checkpoint, Note, TreeHash};
+use boboyka_tlog::{Checkpoint, Note};
 use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ask::{self, Fault, Witness};
 use crate::client::{Client, SetupError};
+use crate::log::Log;
 
 /// From one round to the next while the log grows: half of what is promised, so that a round may fail.
 const PERIOD: Duration = Duration::from_secs(30);
@@ -19,28 +20,6 @@ const PERIOD: Duration = Duration::from_secs(30);
 const PAUSE_MIN: Duration = Duration::from_secs(5);
 /// And after this time at last.
 const PAUSE_MAX: Duration = Duration::from_mins(5);
-
-/// The log whose checkpoints are cosigned.
-pub trait Log: Send + Sync + 'static {
-    /// A signed checkpoint as the log has it.
-    type Checkpoint: Send + Sync;
-
-    /// The newest signed checkpoint and whatever comes later; `None` until there is one.
-    fn checkpoints(&self) -> watch::Receiver<Option<Arc<Self::Checkpoint>>>;
-
-    /// The note of a checkpoint.
-    fn note(checkpoint: &Self::Checkpoint) -> &Note;
-
-    /// The consistency proof between two sizes, or why there is none.
-    fn consistency(
-        &self,
-        old: u64,
-        new: u64,
-    ) -> impl Future<Output = Result<Vec<TreeHash>, String>> + Send;
-
-    /// A witness has cosigned this size: the log keeps what a proof from there needs.
-    fn cosigned(&self, witness: &str, size: u64) -> impl Future<Output = ()> + Send;
-}
 
 /// What the witnesses have made of a checkpoint.
 #[derive(Clone, Debug, Default)]
