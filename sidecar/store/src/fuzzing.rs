@@ -93,7 +93,7 @@ pub fn version_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A whole version file of so many records.
+/// A whole version file of this number of records.
 ///
 /// # Errors
 /// It can't be written.

@@ -21,7 +21,7 @@ pub(super) struct Found {
     pub(super) ended: bool,
 }
 
-/// The newest versions of a key, at most so many, none above a seq.
+/// The newest versions of a key, at most this number, none above a seq.
 pub(super) fn versions(
     shared: &Shared,
     key: KeyHash,

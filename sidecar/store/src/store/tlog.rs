@@ -163,7 +163,7 @@ impl Store {
     fn sign(&self, signer: &Signer, size: u64) -> Result<Arc<Published>, TlogError> {
         let newest = self.checkpoint();
         if let Some(newest) = newest.filter(|newest| size > 0 && newest.checkpoint.size() >= size) {
-            // Whoever held the lock before has signed enough.
+            // The caller that held the lock before has signed enough.
             return Ok(newest);
         }
         if self.shared.poison.is_set() {

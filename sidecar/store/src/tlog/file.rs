@@ -109,7 +109,7 @@ impl TreeFile {
         self.file.sync_data()
     }
 
-    /// Takes away what lies behind so many roots.
+    /// Takes away what lies behind this number of roots.
     pub(crate) fn cut(&self, count: u64) -> io::Result<()> {
         if self.file.metadata()?.len() > at(count) {
             self.file.set_len(at(count))?;

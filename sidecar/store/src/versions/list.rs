@@ -49,7 +49,7 @@ impl TailVersions {
         }
     }
 
-    /// The newest versions of a key, at most so many, none above a seq.
+    /// The newest versions of a key, at most this number, none above a seq.
     pub(crate) fn newest_of(&self, key: KeyHash, at_most: Seq, limit: usize) -> Vec<Seq> {
         let open = self.open.iter().rev().copied();
         let parts = self.parts.iter().rev().flat_map(|part| {

@@ -113,7 +113,7 @@ impl Source {
     }
 }
 
-/// The newest versions of a key in a file, at most so many, none above a seq.
+/// The newest versions of a key in a file, at most this number, none above a seq.
 ///
 /// # Errors
 /// A part of the file can't be read, or is damaged.

@@ -39,7 +39,7 @@ pub(super) struct VersionWriter {
 }
 
 impl VersionWriter {
-    /// Begins the file of a range, for at most so many entries.
+    /// Begins the file of a range, for at most this number of entries.
     pub(super) fn create(
         folder: &Path,
         strand: Uuid,
