@@ -6,6 +6,7 @@
 #   tools/provision.sh --cluster        the programs of a Kubernetes, and promtool
 #   tools/provision.sh --where, --where-cluster   prints their paths as NAME=VALUE; fails when one is missing
 #   tools/provision.sh --cargo-tool NAME          cargo-deny, cargo-machete or cargo-mutants; prints its path
+#   tools/provision.sh --arm64                    what builds for arm64; prints its folder
 #
 # BOBOYKA_CACHE names the cache folder. It may be deleted at any time.
 set -euo pipefail
@@ -51,7 +52,7 @@ settle() { # FINISHED_FOLDER NAME
   mv "$1" "$CACHE/$2"
 }
 
-for part in debian postgres go prometheus kubernetes cargo; do
+for part in debian postgres go prometheus kubernetes cargo arm64; do
   # shellcheck source=/dev/null
   . "$HERE/provision/$part.sh"
 done
@@ -62,5 +63,6 @@ case "${1:-}" in
 --cluster) provision_kubernetes ;;
 --where-cluster) where_kubernetes ;;
 --cargo-tool) provision_cargo_tool "${2:-}" ;;
-*) fail "unknown argument '$1'. Known are --where, --cluster, --where-cluster, --cargo-tool" ;;
+--arm64) provision_arm64 ;;
+*) fail "unknown argument '$1'. Known are --where, --cluster, --where-cluster, --cargo-tool, --arm64" ;;
 esac
