@@ -25,12 +25,15 @@ provision-cluster: ## Installs the programs of a Kubernetes into the cache; ten 
 
 # Static programs without paths of the machine that built them. Other flags rebuild every crate, so this build has a
 # target folder of its own.
-STATIC := RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(HOME)=home" \
-  $(CARGO) build --locked --target x86_64-unknown-linux-gnu --target-dir target/static -p boboyka-sidecar -p boboyka-operator
+STATIC_FOR := RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(HOME)=home" \
+  $(CARGO) build --locked --target-dir target/static -p boboyka-sidecar -p boboyka-operator --target
+STATIC := $(STATIC_FOR) x86_64-unknown-linux-gnu
 
-images: toolchain ## Builds the sidecar's and the operator's image as OCI archives in target/images.
+images: toolchain ## Builds the sidecar's and the operator's image, for amd64 and arm64, as OCI archives in target/images.
 	$(STATIC) --release
+	tools/arm64.sh env $(STATIC_FOR) aarch64-unknown-linux-gnu --release
 	$(CARGO) run -q -p boboyka-images
+	BOBOYKA_ARM64_RUN=$$(tools/provision.sh --arm64)/usr/bin/qemu-aarch64-static $(CARGO) test -q -p boboyka-images -- --ignored
 
 test-images: toolchain
 	$(STATIC) -p boboyka-probe

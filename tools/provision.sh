@@ -8,6 +8,7 @@
 #   tools/provision.sh --where, --where-verifiers, --where-cluster, --where-browser
 #                                       prints their paths as NAME=VALUE; fails when one is missing
 #   tools/provision.sh --cargo-tool NAME          cargo-deny, cargo-machete or cargo-mutants; prints its path
+#   tools/provision.sh --arm64                    what builds for arm64; prints its folder
 #
 # BOBOYKA_CACHE names the cache folder. It may be deleted at any time.
 set -euo pipefail
@@ -53,7 +54,7 @@ settle() { # FINISHED_FOLDER NAME
   mv "$1" "$CACHE/$2"
 }
 
-for part in debian npm postgres browser go verifiers prometheus kubernetes cargo; do
+for part in debian npm postgres browser go verifiers prometheus kubernetes cargo arm64; do
   # shellcheck source=/dev/null
   . "$HERE/provision/$part.sh"
 done
@@ -70,5 +71,6 @@ case "${1:-}" in
 --browser) provision_browser ;;
 --where-browser) where_browser ;;
 --cargo-tool) provision_cargo_tool "${2:-}" ;;
-*) fail "unknown argument '$1'. Known are --where, --where-verifiers, --cluster, --where-cluster, --browser, --where-browser, --cargo-tool" ;;
+--arm64) provision_arm64 ;;
+*) fail "unknown argument '$1'. Known are --where, --where-verifiers, --cluster, --where-cluster, --browser, --where-browser, --cargo-tool, --arm64" ;;
 esac

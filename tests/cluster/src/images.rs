@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use boboyka_images::{Image, Profile, product_images};
+use boboyka_images::{Architecture, Image, Profile, product_images};
 
 const PROBE: &str = "boboyka-probe";
 
@@ -18,10 +18,11 @@ pub fn release_images() -> Result<Vec<PathBuf>> {
 }
 
 fn images(profile: Profile) -> Result<Vec<PathBuf>> {
-    let mut archives = product_images(profile)?;
+    let here = Architecture::Amd64;
+    let mut archives = product_images(profile, &[here])?;
     let probe = Image::of_program(
         &format!("localhost/{PROBE}:test"),
-        &profile.programs().join(PROBE),
+        &profile.programs(here).join(PROBE),
     )?;
     archives.push(probe.write(&profile.images().join(format!("{PROBE}.tar")))?);
     Ok(archives)

@@ -1,9 +1,13 @@
-//! Makes container images from static programs, without Docker: one layer in an OCI archive, the same bytes for the
-//! same input, with a bill of materials inside.
+//! Makes container images from static programs, without Docker: one layer for each architecture in an OCI archive, the
+//! same bytes for the same input, with a bill of materials inside.
 
+mod architecture;
+mod blob;
 mod image;
 mod product;
 mod sbom;
 
-pub use image::Image;
+pub use architecture::Architecture;
+pub use blob::File;
+pub use image::{Image, write_all};
 pub use product::{OPERATOR, Profile, Program, SIDECAR, product_image, product_images};

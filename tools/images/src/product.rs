@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::image::Image;
+use crate::architecture::Architecture;
+use crate::image::{Image, write_all};
 use crate::sbom;
 
 /// A program of the product that ships as an image.
@@ -41,14 +42,15 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// The folder with the static programs of this profile.
-    pub fn programs(self) -> PathBuf {
+    /// The folder with the static programs of this profile for a machine.
+    pub fn programs(self, architecture: Architecture) -> PathBuf {
         let profile = match self {
             Self::Debug => "debug",
             Self::Release => "release",
         };
         target()
-            .join("static/x86_64-unknown-linux-gnu")
+            .join("static")
+            .join(architecture.target())
             .join(profile)
     }
 
@@ -65,16 +67,23 @@ fn target() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target"))
 }
 
-/// Writes the archives of both images, and beside each its files as they are, for the Dockerfile to copy.
+/// Writes the archives of both images for these architectures, and beside each its files, for the Dockerfile to copy.
 ///
 /// Returns the archives' paths. Fails when a program is not built or its metadata can't be read.
-pub fn product_images(profile: Profile) -> Result<Vec<PathBuf>> {
+pub fn product_images(profile: Profile, architectures: &[Architecture]) -> Result<Vec<PathBuf>> {
     let folder = profile.images();
     let mut archives = Vec::new();
     for program in [SIDECAR, OPERATOR] {
-        let image = product_image(&program, &profile.programs().join(program.name))?;
-        image.write_files(&folder.join(program.name))?;
-        archives.push(image.write(&folder.join(format!("{}.tar", program.name)))?);
+        let mut images = Vec::new();
+        for architecture in architectures {
+            let file = profile.programs(*architecture).join(program.name);
+            let image = product_image(&program, &file)?;
+            let beside = folder.join(program.name).join(architecture.name());
+            image.write_files(&beside)?;
+            images.push(image);
+        }
+        let archive = folder.join(format!("{}.tar", program.name));
+        archives.push(write_all(&images, &archive)?);
     }
     Ok(archives)
 }

@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use boboyka_images::{OPERATOR, Profile, SIDECAR, product_image, product_images};
+use boboyka_images::{
+    Architecture, OPERATOR, Profile, SIDECAR, product_image, product_images, write_all,
+};
 use serde_json::{Value, json};
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -23,7 +25,7 @@ type Files = BTreeMap<String, Vec<u8>>;
 fn the_same_program_gives_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("boboyka-sidecar");
-    std::fs::write(&program, "a program").unwrap();
+    std::fs::write(&program, program_for(0x3e)).unwrap();
     let write = |name: &str| {
         let place = folder.path().join(name);
         std::fs::read(
@@ -41,6 +43,70 @@ fn the_same_program_gives_the_same_bytes() {
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))
         .unwrap();
     assert_eq!(first, write("second"));
+}
+
+/// The beginning of a program for a machine, by its number in ELF.
+fn program_for(machine: u8) -> Vec<u8> {
+    let mut program = b"\x7fELF".to_vec();
+    program.resize(18, 0);
+    program.extend([machine, 0]);
+    program
+}
+
+#[test]
+fn an_archive_has_a_program_for_each_architecture_under_its_own_name_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("boboyka-sidecar");
+    let image = |machine: u8| {
+        std::fs::write(&program, program_for(machine)).unwrap();
+        product_image(&SIDECAR, &program)
+    };
+    let images = [image(0x3e).unwrap(), image(0xb7).unwrap()];
+    let archive = write_all(&images, &folder.path().join("both.tar")).unwrap();
+    for (architecture, machine) in [("amd64", 0x3e), ("arm64", 0xb7)] {
+        let (config, files) = image_in(&archive, architecture);
+        assert_eq!(config["architecture"], architecture);
+        assert_eq!(files["boboyka-sidecar"], program_for(machine));
+    }
+    let refused = image(0x28).unwrap_err().to_string();
+    assert!(
+        refused.contains("no program for amd64 or arm64"),
+        "{refused}"
+    );
+}
+
+/// After `make images`: what would be published has both.
+#[test]
+#[ignore = "`make images` runs it on what it made"]
+fn the_release_images_run_on_both_architectures() {
+    let emulator = std::env::var("BOBOYKA_ARM64_RUN").unwrap();
+    for (name, architecture) in [SIDECAR.name, OPERATOR.name]
+        .into_iter()
+        .flat_map(|name| Architecture::ALL.map(|architecture| (name, architecture)))
+    {
+        let archive = Profile::Release.images().join(format!("{name}.tar"));
+        let (config, files) = image_in(&archive, architecture.name());
+        assert_eq!(config["architecture"], architecture.name());
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join(name);
+        std::fs::write(&program, &files[name]).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&program, mode).unwrap();
+        let mut command = match architecture {
+            Architecture::Amd64 => Command::new(&program),
+            Architecture::Arm64 => {
+                let mut command = Command::new(&emulator);
+                command.arg(&program);
+                command
+            }
+        };
+        let told = command.arg("--version").output().unwrap();
+        let told = String::from_utf8_lossy(&told.stdout).into_owned();
+        assert!(
+            told.contains(env!("CARGO_PKG_VERSION")),
+            "{name} {architecture:?}: {told}"
+        );
+    }
 }
 
 #[test]
@@ -142,9 +208,9 @@ fn the_dockerfile_declares_what_the_images_declare() {
         );
 
         // It copies what lies beside the archive, so the files are the same too.
-        let copied = format!("--from=build /src/target/images/{name}/ /");
+        let copied = format!("--from=build /src/target/images/{name}/$TARGETARCH/ /");
         assert_eq!(said("COPY ").collect::<Vec<_>>(), [copied.as_str()]);
-        let beside = Profile::Debug.images().join(name);
+        let beside = Profile::Debug.images().join(name).join("amd64");
         for (file, content) in &files {
             assert!(
                 std::fs::read(beside.join(file)).unwrap() == *content,
@@ -161,7 +227,7 @@ fn root() -> PathBuf {
 /// Both images; to make them takes long enough to do it once.
 fn images() -> &'static [PathBuf] {
     static IMAGES: OnceLock<Vec<PathBuf>> = OnceLock::new();
-    IMAGES.get_or_init(|| product_images(Profile::Debug).unwrap())
+    IMAGES.get_or_init(|| product_images(Profile::Debug, &[Architecture::Amd64]).unwrap())
 }
 
 /// An image's configuration and its files.
@@ -169,11 +235,19 @@ fn image_of(name: &str) -> (Value, Files) {
     let images = images();
     let file = format!("{name}.tar");
     let archive = images.iter().find(|place| place.ends_with(&file)).unwrap();
+    image_in(archive, "amd64")
+}
+
+/// The configuration and the files of the image in an archive, for an architecture.
+fn image_in(archive: &Path, architecture: &str) -> (Value, Files) {
     let archive = unpack(&std::fs::read(archive).unwrap());
     let blob =
         |digest: &Value| &archive[&format!("blobs/{}", digest.as_str().unwrap().replace(':', "/"))];
     let index: Value = serde_json::from_slice(&archive["index.json"]).unwrap();
-    let manifest: Value = serde_json::from_slice(blob(&index["manifests"][0]["digest"])).unwrap();
+    let platforms: Value = serde_json::from_slice(blob(&index["manifests"][0]["digest"])).unwrap();
+    let of = |platform: &&Value| platform["platform"]["architecture"] == architecture;
+    let platform = platforms["manifests"].as_array().unwrap().iter().find(of);
+    let manifest: Value = serde_json::from_slice(blob(&platform.unwrap()["digest"])).unwrap();
     let config = serde_json::from_slice(blob(&manifest["config"]["digest"])).unwrap();
     (config, unpack(blob(&manifest["layers"][0]["digest"])))
 }
