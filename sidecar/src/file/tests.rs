@@ -161,7 +161,7 @@ fn a_secret_is_read_as_a_cluster_reads_it_and_no_message_repeats_it() {
             "line 13: stringData.key: ",
         ),
         (
-            "data: {url: topsecret!, key: topsecret!}\n",
+            "data: {url: topsecret!, key: dG9wc2VjcmV0}\n",
             "line 11: data.url: must be a text in base64",
         ),
         (
