@@ -117,9 +117,7 @@ impl Upkeep {
             key: outside.key,
             assignment: cluster.as_ref().map(|cluster| cluster.assignment.clone()),
         };
-        tasks.spawn(signing.run(shutdown.clone()).in_current_span());
-        let (cosigned, asking) = cosigning::start(store, &outside.witnesses, shutdown);
-        tasks.spawn(asking.in_current_span());
+        let cosigned = signed(signing, &outside.witnesses, &mut tasks, shutdown);
         let source = Source::new(
             store.clone(),
             mirror.clone(),
@@ -244,6 +242,19 @@ impl Upkeep {
             reporter.last(report_limit).await;
         }
     }
+}
+
+/// Has checkpoints signed, and cosigned by witnesses.
+fn signed(
+    signing: Signing,
+    witnesses: &[Party],
+    tasks: &mut JoinSet<()>,
+    shutdown: &CancellationToken,
+) -> watch::Receiver<Cosigned> {
+    let (cosigned, asking) = cosigning::start(&signing.store, witnesses, shutdown);
+    tasks.spawn(signing.run(shutdown.clone()).in_current_span());
+    tasks.spawn(asking.in_current_span());
+    cosigned
 }
 
 async fn joined(task: JoinHandle<()>, what: &str) {
