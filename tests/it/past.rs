@@ -1,6 +1,8 @@
 //! The strand as it was: states, histories, lists of keys, counts and events, as of moments.
 
 use boboyka_tests::Sidecar;
+use boboyka_tests::process::{GUARD, wait_until};
+use boboyka_tlog::{Bundle, Checkpoint, TreeHash, VerifierKey};
 use serde_json::{Value, json};
 
 const STATE: &str = "/v1/boboyka/state";
@@ -243,5 +245,35 @@ async fn answers_are_the_same_after_a_kill() {
     sidecar.restart().await;
     for (path, before) in paths.iter().zip(before) {
         assert_eq!(sidecar.get(path).await, before);
+    }
+}
+
+#[tokio::test]
+async fn a_state_and_each_version_of_a_history_bring_their_proofs_when_asked() {
+    let (sidecar, _) = started().await;
+    let has_key = || async { sidecar.try_get("/v1/boboyka/log/vkey").await.0 == 200 };
+    wait_until(GUARD, has_key, || "the log did not begin".to_owned()).await;
+    let vkey = sidecar.get("/v1/boboyka/log/vkey").await;
+    let vkey: VerifierKey = vkey.as_str().unwrap().trim_end().parse().unwrap();
+    let one = format!("{STATE}/project_build/one");
+    let state = sidecar.get(&format!("{one}?proof=true&as_of=seq:4")).await;
+    let history = format!("{HISTORY}/project_build/one?proof=true");
+    let history = sidecar.get(&history).await;
+    let all = format!("{STATE}/project_build?proof=true&limit=100");
+    let all = sidecar.get(&all).await;
+    let versions = history["versions"].as_array().unwrap();
+    let states = all["states"].as_array().unwrap();
+    for version in versions.iter().chain(states).chain([&state]) {
+        let proof: Bundle = version["proof"].as_str().unwrap().parse().unwrap();
+        assert_eq!(proof.index + 1, version["seq"].as_u64().unwrap());
+        let header = proof.extra.as_deref().unwrap();
+        proof.verify(TreeHash::of_leaf(header)).unwrap();
+        Checkpoint::verify(&proof.checkpoint, std::slice::from_ref(&vkey)).unwrap();
+    }
+    assert_eq!(sidecar.get(&one).await["proof"], Value::Null);
+    for (query, field) in [("proof=false", "proof"), ("proof=true&limit=101", "limit")] {
+        let path = format!("{HISTORY}/project_build/one?{query}");
+        let (status, error) = sidecar.try_get(&path).await;
+        assert_eq!((status, &error["field"]), (400, &json!(field)), "{error}");
     }
 }

@@ -19,7 +19,10 @@ use super::wire::{
     CountsJson, EventCounts, HistoryJson, MissingJson, StateJson, StatesJson, VersionJson,
 };
 
-const PAGE: [&str; 4] = ["limit", "cursor", "include", AS_OF];
+const PROOF: &str = "proof";
+const PAGE: [&str; 5] = ["limit", "cursor", "include", AS_OF, PROOF];
+/// Elements of a page with proofs: each takes a look at the tree.
+const PROOFS_MAX: usize = 100;
 
 /// The newest version of a key.
 pub(super) async fn state(
@@ -27,8 +30,12 @@ pub(super) async fn state(
     key: Key,
     parameters: Parameters,
 ) -> Result<Response, ApiError> {
-    parameters.only(&[AS_OF])?;
+    parameters.only(&[AS_OF, PROOF])?;
     let as_of = moment::asked(&parameters)?;
+    let shown = Shown {
+        data: true,
+        proof: with_proof(&parameters)?,
+    };
     paged::answer(api, move |api| {
         let head = api.store.moment(as_of)?;
         let (record_type, key) = (key.record_type, key.key);
@@ -38,7 +45,7 @@ pub(super) async fn state(
         json(&StateJson {
             record_type,
             key: &key,
-            version: VersionJson::new(&version, is_deleted(api, &version, &head)?, true),
+            version: shown.version(api, &version, &head)?,
             head: (&head).into(),
             floor,
             missing: told(missing),
@@ -64,13 +71,9 @@ pub(super) async fn history(
             limit: asked.limit,
             max_payload_bytes: PAGE_MAX_BYTES,
         })?;
-        let versions: Result<_, ApiError> = page
-            .versions
-            .iter()
-            .map(|version| {
-                let is_deleted = is_deleted(api, version, &head)?;
-                Ok(VersionJson::new(version, is_deleted, asked.with_data))
-            })
+        let versions = page.versions.iter();
+        let versions: Result<_, ApiError> = versions
+            .map(|version| asked.shown.version(api, version, &head))
             .collect();
         json(&HistoryJson {
             record_type,
@@ -99,16 +102,12 @@ pub(super) async fn states(
             moment: head,
             after: asked.at.map(|at| at.place),
             limit: asked.limit,
-            payloads: asked.with_data,
+            payloads: asked.shown.data,
             max_payload_bytes: PAGE_MAX_BYTES,
         })?;
-        let states: Result<_, ApiError> = page
-            .versions
-            .iter()
-            .map(|version| {
-                let is_deleted = is_deleted(api, version, &head)?;
-                Ok(VersionJson::with_key(version, is_deleted, asked.with_data))
-            })
+        let states = page.versions.iter();
+        let states: Result<_, ApiError> = states
+            .map(|version| Ok(asked.shown.version(api, version, &head)?.keyed(version)))
             .collect();
         json(&StatesJson {
             record_type,
@@ -141,6 +140,40 @@ pub(super) async fn counts(
         })
     })
     .await
+}
+
+/// What is shown of a version.
+#[derive(Clone, Copy)]
+struct Shown {
+    data: bool,
+    proof: bool,
+}
+
+impl Shown {
+    fn version<'a>(
+        self,
+        api: &Api,
+        version: &'a Version,
+        head: &Head,
+    ) -> Result<VersionJson<'a>, ApiError> {
+        let is_deleted = is_deleted(api, version, head)?;
+        let proof = if self.proof {
+            api.store.prove(&version.block.hash)?
+        } else {
+            None
+        };
+        let shown = VersionJson::new(version, is_deleted, self.data);
+        Ok(shown.proven(proof.map(|proof| proof.bundle.to_string())))
+    }
+}
+
+/// Whether each version brings the proof of its record.
+fn with_proof(parameters: &Parameters) -> Result<bool, ApiError> {
+    match parameters.get(PROOF) {
+        None => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(ApiError::parameter(PROOF, "can only be true")),
+    }
 }
 
 /// Whether a version had been taken back when the head was the newest record.
@@ -198,7 +231,7 @@ struct Asked {
     as_of: AsOf,
     at: Option<At>,
     limit: usize,
-    with_data: bool,
+    shown: Shown,
     /// What a cursor must have been made for.
     filter: String,
 }
@@ -214,11 +247,19 @@ impl Asked {
                 ApiError::parameter("cursor", must)
             })
         });
+        let shown = Shown {
+            data: parameters.with_data()?,
+            proof: with_proof(parameters)?,
+        };
+        let limit = parameters.limit()?;
+        if shown.proof && limit > PROOFS_MAX {
+            return Err(ApiError::parameter("limit", "must be 1 to 100 with proofs"));
+        }
         Ok(Self {
             as_of,
             at: cursor.transpose()?,
-            limit: parameters.limit()?,
-            with_data: parameters.with_data()?,
+            limit,
+            shown,
             filter,
         })
     }

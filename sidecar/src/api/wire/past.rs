@@ -37,6 +37,9 @@ pub(crate) struct VersionJson<'a> {
     tombstone: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<PayloadJson<'a>>,
+    /// A `.tlog-proof`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proof: Option<String>,
 }
 
 impl<'a> VersionJson<'a> {
@@ -50,13 +53,20 @@ impl<'a> VersionJson<'a> {
             record_id: header.record_id,
             tombstone,
             data: with_data.then_some(PayloadJson(&block.payload)),
+            proof: None,
         }
     }
 
-    pub(crate) fn with_key(version: &'a Version, tombstone: bool, with_data: bool) -> Self {
+    /// The same with the `.tlog-proof` of its record.
+    pub(crate) fn proven(self, proof: Option<String>) -> Self {
+        Self { proof, ..self }
+    }
+
+    /// The same with its key.
+    pub(crate) fn keyed(self, version: &'a Version) -> Self {
         Self {
             key: Some(&version.key),
-            ..Self::new(version, tombstone, with_data)
+            ..self
         }
     }
 }
