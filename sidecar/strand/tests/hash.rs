@@ -44,6 +44,6 @@ fn a_header_survives_its_bytes_and_what_is_none_is_refused_for_its_field() {
     };
     assert_eq!(with(0, 2), HeaderError::Version(2));
     assert_eq!(with(1, 16), HeaderError::Flags(16));
-    assert_eq!(with(4, 5), HeaderError::RecordType(5));
+    assert_eq!(with(4, 6), HeaderError::RecordType(6));
     assert_eq!(Header::decode(&bytes[1..]), Err(HeaderError::Length(104)));
 }
