@@ -1,13 +1,20 @@
 //! The open connections, their limit, and which of them are idle. A connection is busy from the head of
 //! a request to the end of its answer, and while the client has yet to read what the server wrote. For a
 //! connection beyond the limit, the one that has been idle longest is closed; a busy one is closed only by a server that
-//! spares none.
+//! spares none, and there each has some time first: else a burst of connections would close a client's before its request
+//! was read.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
+
+/// What a connection has where none is spared: longer than a request and its answer take, and so short that those that
+/// wait to be accepted do not wait for long.
+const GRACE: Duration = Duration::from_millis(200);
 
 /// The server chose the connection to make room, so it begins no further request on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +44,14 @@ pub(super) struct Connections {
 #[derive(Debug, Default)]
 struct Idle {
     turn: u64,
-    by_turn: BTreeMap<u64, CancellationToken>,
+    by_turn: BTreeMap<u64, Waiting>,
+}
+
+/// A connection that may be closed.
+#[derive(Debug)]
+struct Waiting {
+    closed: CancellationToken,
+    since: Instant,
 }
 
 impl Connections {
@@ -57,7 +71,7 @@ impl Connections {
             if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
                 return self.connection(slot);
             }
-            self.close_longest_idle();
+            let grace = self.make_room();
             tokio::select! {
                 slot = Arc::clone(&self.slots).acquire_owned() => {
                     // The semaphore is never closed.
@@ -66,14 +80,28 @@ impl Connections {
                     }
                 }
                 () = became_idle => {}
+                () = sleep(grace.unwrap_or_default()), if grace.is_some() => {}
             }
         }
     }
 
+    /// Closes the connection that has been idle longest, or says when that may be.
+    fn make_room(&self) -> Option<Duration> {
+        if self.spares == Spares::None {
+            let since = self.lock().by_turn.first_entry()?.get().since;
+            let grace = GRACE.saturating_sub(since.elapsed());
+            if !grace.is_zero() {
+                return Some(grace);
+            }
+        }
+        self.close_longest_idle();
+        None
+    }
+
     /// Closes the connection that has been idle longest, if any is idle.
     pub(super) fn close_longest_idle(&self) {
-        if let Some((_, closed)) = self.lock().by_turn.pop_first() {
-            closed.cancel();
+        if let Some((_, longest)) = self.lock().by_turn.pop_first() {
+            longest.closed.cancel();
         }
     }
 
@@ -96,7 +124,8 @@ impl Connections {
 impl Idle {
     fn add(&mut self, closed: CancellationToken) -> u64 {
         self.turn += 1;
-        self.by_turn.insert(self.turn, closed);
+        let since = Instant::now();
+        self.by_turn.insert(self.turn, Waiting { closed, since });
         self.turn
     }
 }
@@ -203,13 +232,19 @@ mod tests {
         assert!(first.begin().is_ok() && fourth.begin().is_ok());
     }
 
-    #[tokio::test]
-    async fn where_none_is_spared_the_oldest_makes_room_although_it_is_busy() {
+    #[tokio::test(start_paused = true)]
+    async fn where_none_is_spared_the_oldest_makes_room_after_some_time_although_it_is_busy() {
         let connections = Connections::new(2, Spares::None);
         let first = connections.admit().await;
         let busy = first.begin().unwrap();
         let second = connections.admit().await;
         let mut admitted = Box::pin(connections.admit());
+        assert!(admitted.as_mut().now_or_never().is_none());
+        assert!(
+            !first.closed.is_cancelled(),
+            "its request may be on its way"
+        );
+        tokio::time::advance(GRACE).await;
         assert!(admitted.as_mut().now_or_never().is_none());
         assert!(first.closed.is_cancelled() && !second.closed.is_cancelled());
         assert_eq!(first.begin().unwrap_err(), Closed);
