@@ -273,7 +273,7 @@ async fn a_state_and_each_version_of_a_history_bring_their_proofs_when_asked() {
     assert_eq!(sidecar.get(&one).await["proof"], Value::Null);
     for (query, field) in [("proof=false", "proof"), ("proof=true&limit=101", "limit")] {
         let path = format!("{HISTORY}/project_build/one?{query}");
-        let (status, error) = sidecar.try_get(&path).await;
-        assert_eq!((status, &error["field"]), (400, &json!(field)), "{error}");
+        let (code, error) = sidecar.try_get(&path).await;
+        assert_eq!((code, &error["field"]), (400, &json!(field)), "{error}");
     }
 }
