@@ -131,15 +131,16 @@ impl IntegrationFile {
         let strand = source.status_now(true, has_supabase, &self.said().1);
         self.machine.decide(&strand, has_supabase, &now);
         self.tell();
-        let status = status::status(&self.machine, strand, &self.said().0, &now);
+        let status = status::status(&self.machine, has_supabase, strand, &self.said().0, &now);
         self.write(status);
     }
 
     /// Says that the sidecar takes no records any more.
     fn last(&mut self, source: &mut Source) {
-        let strand = source.status_now(false, self.has_supabase(), &self.said().1);
+        let has_supabase = self.has_supabase();
+        let strand = source.status_now(false, has_supabase, &self.said().1);
         let now = Time(Timestamp::now());
-        let status = status::status(&self.machine, strand, &self.said().0, &now);
+        let status = status::status(&self.machine, has_supabase, strand, &self.said().0, &now);
         self.write(status);
     }
 

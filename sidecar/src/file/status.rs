@@ -31,9 +31,10 @@ struct Document<S> {
     status: S,
 }
 
-/// The status now; `before` are the conditions that were said last.
+/// The status now; `before` are the conditions that were said last. Without a Supabase nothing waits to be mirrored.
 pub(super) fn status(
     machine: &Machine,
+    has_supabase: bool,
     strand: StrandStatus,
     before: &[Condition],
     now: &Time,
@@ -51,7 +52,7 @@ pub(super) fn status(
         },
         records: strand.records,
         records_by_type: strand.records_by_type.clone(),
-        backlog: strand.backlog,
+        backlog: if has_supabase { strand.backlog } else { 0 },
         dead_letters: strand.dead_letters,
         supabase_url: strand.supabase_url.clone(),
         conditions: conditions(machine, &strand, before, now),

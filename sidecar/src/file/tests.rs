@@ -206,6 +206,17 @@ fn read(machine: &mut Machine, spec: &str) {
 }
 
 #[test]
+fn nothing_waits_to_be_mirrored_where_there_is_no_supabase() {
+    let machine = Machine::new(Some((Phase::DualWrite, 1)), 1);
+    let mut waiting = strand(Phase::DualWrite);
+    waiting.backlog = 3;
+    for (has_supabase, backlog) in [(true, 3), (false, 0)] {
+        let file = status(&machine, has_supabase, waiting.clone(), &[], &now());
+        assert_eq!(file.integration().backlog, backlog);
+    }
+}
+
+#[test]
 fn a_wrong_edit_changes_nothing_and_the_next_right_one_counts() {
     let mut machine = Machine::new(Some((Phase::DualWrite, 4)), 4);
     read(&mut machine, "  phase: DualWrite\n");
@@ -222,7 +233,7 @@ fn a_wrong_edit_changes_nothing_and_the_next_right_one_counts() {
             (machine.decided().phase, machine.generation()),
             (Some(Phase::DualWrite), 5)
         );
-        let file = status(&machine, strand(Phase::DualWrite), &[], &now());
+        let file = status(&machine, true, strand(Phase::DualWrite), &[], &now());
         let stalled = file
             .conditions()
             .0
