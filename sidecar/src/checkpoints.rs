@@ -39,7 +39,7 @@ impl Signing {
         loop {
             let claim = claim_of(self.assignment.as_mut()).await;
             let (signer, key) = (store.clone(), std::sync::Arc::clone(&key));
-            let begin = move || signer.begin_tlog(&key, claim.as_deref(), None);
+            let begin = move || signer.begin_tlog(&key, claim.as_deref());
             let ended = match blocking(begin).await {
                 Ok(()) => grow(&store, self.assignment.as_mut(), &mut trouble).await,
                 Err(error) => Err(error),

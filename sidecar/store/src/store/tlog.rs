@@ -59,17 +59,11 @@ pub struct TlogStatus {
 
 impl Store {
     /// Begins to sign checkpoints, or goes on. Where the strand does not hold what was signed, or `claim`, the UID of the
-    /// volume's claim in a cluster, is another one than before, or `distrust` gives a reason, a new incarnation begins, and
-    /// the strand records it.
+    /// volume's claim in a cluster, is another one than before, a new incarnation begins, and the strand records it.
     ///
     /// # Errors
     /// The key can't be had, the tree can't be had, or nothing can be written. Nothing is signed then.
-    pub fn begin_tlog(
-        &self,
-        key: &TlogKey,
-        claim: Option<&str>,
-        distrust: Option<&str>,
-    ) -> Result<(), TlogError> {
+    pub fn begin_tlog(&self, key: &TlogKey, claim: Option<&str>) -> Result<(), TlogError> {
         let shared = &self.shared;
         let own;
         let key = match key {
@@ -84,14 +78,13 @@ impl Store {
         let compared = self.compare(&last)?;
         let known = signer.incarnation.clone();
         let next = incarnation::next(shared.strand, known.as_ref(), &last, compared, claim);
-        let (number, why) = match (next, distrust) {
-            (Next::First, _) => {
+        let (number, why) = match next {
+            Next::First => {
                 shared.signing.write_first(key)?;
                 (1, None)
             }
-            (Next::GoOn(number), None) => (number, None),
-            (Next::GoOn(number), Some(why)) => (number + 1, Some(why.to_owned())),
-            (Next::Anew(number, why), _) => (number, Some(why)),
+            Next::GoOn(number) => (number, None),
+            Next::Anew(number, why) => (number, Some(why)),
         };
         let claim = claim.map(str::to_owned);
         let claim = claim.or_else(|| known.as_ref().and_then(|known| known.claim.clone()));

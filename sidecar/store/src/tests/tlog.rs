@@ -24,7 +24,7 @@ pub(super) fn root_of(leaves: &[TreeHash]) -> TreeHash {
 /// Begins the transparency log with the strand's own key, from a thread that may block.
 pub(super) async fn begin(store: &Store, claim: Option<&'static str>) -> Result<(), TlogError> {
     let store = store.clone();
-    let begun = tokio::task::spawn_blocking(move || store.begin_tlog(&TlogKey::Own, claim, None));
+    let begun = tokio::task::spawn_blocking(move || store.begin_tlog(&TlogKey::Own, claim));
     begun.await.unwrap()
 }
 
@@ -215,7 +215,7 @@ async fn the_key_is_made_once_and_is_nobodys_to_read_and_one_that_is_given_signs
         boboyka_tlog::SigningKey::from_seed("any.example", boboyka_tlog::key::Kind::Log, [7; 32]);
     fs::write(&given, key.unwrap().to_secret_text()).unwrap();
     let (other, key) = (store.clone(), TlogKey::read(&given).unwrap());
-    let begun = tokio::task::spawn_blocking(move || other.begin_tlog(&key, None, None));
+    let begun = tokio::task::spawn_blocking(move || other.begin_tlog(&key, None));
     begun.await.unwrap().unwrap();
     let now = store.checkpoint().unwrap();
     assert_eq!((now.checkpoint.size(), now.checkpoint.root()), (size, root));
