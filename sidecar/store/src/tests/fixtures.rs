@@ -1,11 +1,16 @@
 //! Strands that earlier versions wrote: pruned, sealed, with a tail, marks, dead letters and a change of phase. The
-//! second one, of the first version with a journal, and the third one, of the first that records its prunings, come
-//! without the index of their tails.
+//! second one, of the first version with a journal, the third one, of the first that records its prunings, and the
+//! fourth one, of the first with documents and a transparency log, come without the index of their tails.
 
-use boboyka_strand::{PayloadJson, PerType, Seq};
+use boboyka_strand::record::{DELETED_TAG, RESTORED_TAG, text_field};
+use boboyka_strand::{Flags, PayloadJson, PerType, Seq};
 use serde_json::{Value, json};
 
+use super::tlog::{begin, incarnations, origin};
 use super::*;
+use crate::format::Format;
+use crate::incarnation::Incarnation;
+use crate::ledger::Ledger;
 
 /// A copy of the first version's strand, as it was closed.
 fn copy() -> tempfile::TempDir {
@@ -57,9 +62,11 @@ fn lane(store: &Store, lane: RecordType) -> Value {
     })
 }
 
-/// What earlier versions counted: they had no documents.
-fn of_lanes(counts: PerType<u64>) -> [u64; 4] {
-    RecordType::MIRRORED.map(|lane| counts[lane])
+/// Four numbers, and a fifth where there are documents, which earlier versions did not have.
+fn told(counts: PerType<u64>) -> Vec<u64> {
+    let lanes = RecordType::MIRRORED.map(|lane| counts[lane]);
+    let documents = Some(counts[RecordType::Document]).filter(|documents| *documents > 0);
+    lanes.into_iter().chain(documents).collect()
 }
 
 /// The same of a strand that is open.
@@ -72,15 +79,15 @@ fn found(store: &Store) -> Value {
         "floor": {
             "seq": floor.head.seq,
             "hash": floor.head.hash,
-            "counts": of_lanes(floor.counts),
-            "unmirrored": of_lanes(floor.unmirrored),
+            "counts": told(floor.counts),
+            "unmirrored": told(floor.unmirrored),
         },
-        "counts": of_lanes(view.counts),
+        "counts": told(view.counts),
         "phase": {
             "phase": phase.phase,
             "generation": phase.generation,
             "mirror_until": phase.mirror_until,
-            "counts": of_lanes(phase.counts),
+            "counts": told(phase.counts),
         },
         "pruned_unmirrored": view.retention.pruned_unmirrored,
         "segments": view.footprint.segments,
@@ -189,6 +196,40 @@ async fn a_strand_with_a_journal_opens_with_all_that_it_held_and_goes_on() {
 #[tokio::test]
 async fn a_strand_with_a_bound_floor_opens_with_all_that_it_held_and_goes_on() {
     assert_eq!(goes_on("strand-v3").await, None);
+}
+
+#[tokio::test]
+async fn a_strand_with_documents_and_a_second_incarnation_opens_with_all_that_it_held_and_goes_on()
+{
+    assert_eq!(goes_on("strand-v4").await, None);
+    let dir = copy_of("strand-v4");
+    let summary = Ledger::read(dir.path()).page.unwrap().summary().unwrap();
+    assert_eq!(summary.format, Format::Documents);
+    let store = opened(dir.path());
+    let incarnation = store.shared.signing.lock().incarnation.clone();
+    let claim = Some("second".to_owned());
+    assert_eq!(incarnation, Some(Incarnation { number: 2, claim }));
+
+    let head = store.view().head.seq;
+    let last = (head - 3..=head).map(|seq| store.block(seq).unwrap().unwrap());
+    let [document, tombstone, again, restoration] = last.collect::<Vec<_>>().try_into().unwrap();
+    let named = |block: &Block, tag| text_field(&block.payload, tag).map(str::to_owned);
+    let hash = Some(document.hash.to_string());
+    assert_eq!(tombstone.header.flags, Flags::TOMBSTONE);
+    assert_eq!(named(&tombstone, DELETED_TAG), hash);
+    assert_eq!(restoration.header.flags, Flags::MUTATION);
+    assert_eq!(named(&restoration, RESTORED_TAG), hash);
+    assert_eq!(again.payload, document.payload);
+    assert_eq!(store.block_by_hash(&document.hash).unwrap(), Some(document));
+
+    begin(&store, Some("second")).await.unwrap();
+    assert!(origin(&store).ends_with("/2"), "{}", origin(&store));
+    let begun = incarnations(&store);
+    assert_eq!(begun.len(), 1);
+    begin(&store, Some("third")).await.unwrap();
+    assert!(origin(&store).ends_with("/3"), "{}", origin(&store));
+    assert_eq!(incarnations(&store)[0], begun[0]);
+    store.close();
 }
 
 /// Opening a strand of the first version was cut short after it wrote the journal and before it wrote the ledger, or

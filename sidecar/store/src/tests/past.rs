@@ -158,8 +158,8 @@ fn by_walking(store: &Store, kind: RecordType) -> std::collections::BTreeMap<Str
 }
 
 #[tokio::test]
-async fn a_strand_of_an_earlier_version_gets_its_version_files_at_the_first_start() {
-    for name in ["strand-v1", "strand-v2", "strand-v3"] {
+async fn a_strand_of_an_earlier_version_has_its_version_files_from_the_first_start_on() {
+    for name in ["strand-v1", "strand-v2", "strand-v3", "strand-v4"] {
         let dir = fixtures::copy_of(name);
         for _ in 0..2 {
             let store = opened(dir.path());
