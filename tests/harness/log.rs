@@ -98,7 +98,7 @@ impl Log {
         }
     }
 
-    /// Writes tiles, bundles of entries and the newest checkpoint, as a log serves them below its prefix.
+    /// Writes tiles, entries and the newest checkpoint, as a log serves them below its prefix.
     pub fn publish(&self, folder: &Path) {
         for tile in tile::tiles(self.size()) {
             let Ok(hashes) = proof::Tiles::tile(&mut Tiles(self), tile);
@@ -109,7 +109,7 @@ impl Log {
                 .collect();
             write(folder, &tile.to_string(), &bytes);
         }
-        for entries in tile::bundles(self.size()) {
+        for entries in tile::entries(self.size()) {
             let first = entries.index * u64::from(tile::WIDTH);
             let each = (first..first + u64::from(entries.width)).flat_map(|index| {
                 let header = self.header(index);

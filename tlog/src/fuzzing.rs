@@ -46,7 +46,7 @@ pub fn key(bytes: &[u8]) {
     round::<VerifierKey>(bytes);
 }
 
-/// The path of a tile or of a bundle of entries.
+/// The path of a tile or of entries.
 pub fn path(bytes: &[u8]) {
     let place = std::str::from_utf8(bytes)
         .ok()

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::decimal;
 
-/// Hashes in a full tile, and entries in a full bundle.
+/// Hashes in a full tile, and entries below a full tile of level 0.
 pub const WIDTH: u16 = 256;
 /// Height of a full tile: 2^8 is [`WIDTH`].
 pub const HEIGHT: u32 = 8;
@@ -23,7 +23,7 @@ pub struct Tile {
     pub width: u16,
 }
 
-/// The place of a bundle: 256 entries, or the last ones, each behind its length in two bytes, big-endian.
+/// The place of the entries below a tile of level 0, each behind its length in two bytes, big-endian: tlog-tiles' entry bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Entries {
     /// From 0.
@@ -41,7 +41,7 @@ pub enum Place {
     Entries(Entries),
 }
 
-/// A path that names no tile and no bundle.
+/// A path that names no tile and no entries.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PathError {
     /// It does not begin with `tile/`, or lacks a part.
@@ -79,8 +79,8 @@ pub fn tiles(size: u64) -> impl Iterator<Item = Tile> {
     })
 }
 
-/// Every bundle of entries of the tree of a size.
-pub fn bundles(size: u64) -> impl Iterator<Item = Entries> {
+/// The entries of the tree of a size, tile by tile.
+pub fn entries(size: u64) -> impl Iterator<Item = Entries> {
     (0..)
         .map(move |index| Entries {
             index,
@@ -107,7 +107,7 @@ impl Tile {
 }
 
 impl Place {
-    /// The tile or bundle of a path below a log's prefix, such as `tile/0/x001/234/067.p/5`.
+    /// The tile or entries of a path below a log's prefix, such as `tile/0/x001/234/067.p/5`.
     ///
     /// # Errors
     /// When the path names none, or in another spelling.

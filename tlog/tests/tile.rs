@@ -103,7 +103,7 @@ fn a_tree_has_the_tiles_that_its_size_fills() {
         (0, vec![1])
     );
     assert_eq!(
-        tile::bundles(513)
+        tile::entries(513)
             .map(|entries| entries.width)
             .collect::<Vec<_>>(),
         [256, 256, 1]

@@ -45,7 +45,7 @@ pub(super) async fn vkey(State(api): State<Arc<Api>>) -> Result<Response, ApiErr
     ))
 }
 
-/// A tile or a bundle.
+/// A tile, or the entries of one.
 pub(super) async fn tile(
     State(api): State<Arc<Api>>,
     Path(path): Path<String>,

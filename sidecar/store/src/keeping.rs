@@ -8,14 +8,14 @@ use boboyka_strand::Seq;
 
 use crate::error::{ReadError, TlogError, causes};
 use crate::shared::Shared;
-use crate::tlog::{TILE, entries_to_keep, tile_of};
+use crate::tlog::{self, TILE};
 
 /// Writes the roots of the tiles that end in segments, up to a seq.
 pub(crate) fn write_roots(shared: &Shared, sealed: Seq) -> Result<(), TlogError> {
     let Ok(file) = &shared.tree_file else {
         return Ok(());
     };
-    let unwritten = shared.state().tree().map(crate::tlog::Tree::unwritten);
+    let unwritten = shared.state().tree().map(tlog::Tree::unwritten);
     let Some((first, roots)) = unwritten else {
         return Ok(());
     };
@@ -41,24 +41,17 @@ pub(crate) fn keep_entries(shared: &Shared) -> Result<(), TlogError> {
     write_roots(shared, sealed)?;
     let mut holders = shared.state().holders(1..=floor);
     holders.unknown_to = file.unknown_to();
-    for bundle in wanted(shared, floor) {
-        match entries_to_keep(&holders, &shared.kept, bundle) {
-            Ok(entries) if shared.kept.read(bundle) == entries => {}
-            Ok(entries) => shared
-                .kept
-                .keep(bundle, &entries)
-                .map_err(TlogError::File)?,
-            // It went before somebody pinned it.
-            Err(ReadError::Pruned { .. }) => {}
-            Err(error @ (ReadError::Damaged { .. } | ReadError::Io { .. })) => {
+    for tile in needed_tiles(shared, floor) {
+        match tlog::keep(&holders, &shared.kept, tile) {
+            Err(TlogError::Read(error @ (ReadError::Damaged { .. } | ReadError::Io { .. }))) => {
                 let error = causes(&error);
                 tracing::error!(
-                    bundle,
+                    tile,
                     error,
-                    "the transparency log can't keep the entries of bundle {bundle} that are pruned: proofs that need them can't be made"
+                    "the transparency log can't keep the entries of tile {tile} that are pruned: proofs that need them can't be made"
                 );
             }
-            Err(error) => return Err(error.into()),
+            kept => kept?,
         }
     }
     Ok(())
@@ -66,29 +59,21 @@ pub(crate) fn keep_entries(shared: &Shared) -> Result<(), TlogError> {
 
 /// Keeps no longer what no proof needs.
 pub(crate) fn forget_entries(shared: &Shared) {
-    let wanted = wanted(shared, shared.state().floor().head.seq);
-    let kept = shared.kept.bundles();
-    for bundle in kept.into_iter().filter(|bundle| !wanted.contains(bundle)) {
-        if let Err(error) = shared.kept.remove(bundle) {
+    let needed = needed_tiles(shared, shared.state().floor().head.seq);
+    let kept = shared.kept.tiles();
+    for tile in kept.into_iter().filter(|tile| !needed.contains(tile)) {
+        if let Err(error) = shared.kept.remove(tile) {
             let error = causes(&error);
             tracing::warn!(
                 error,
-                bundle,
-                "could not remove the kept bundle {bundle} of the transparency log"
+                tile,
+                "could not remove the kept entries of tile {tile} of the transparency log"
             );
         }
     }
 }
 
-/// The bundles that reach below the floor and are still needed: the one that the floor cuts, and those that a published
-/// or pinned size cuts.
-fn wanted(shared: &Shared, floor: Seq) -> BTreeSet<u64> {
+fn needed_tiles(shared: &Shared, floor: Seq) -> BTreeSet<u64> {
     let pins = shared.pins.lock().unwrap_or_else(PoisonError::into_inner);
-    let published = shared.signing.last_size();
-    let published = published
-        .filter(|size| size % TILE > 0)
-        .map(|size| size / TILE);
-    let cut = (!floor.is_multiple_of(TILE)).then(|| tile_of(floor));
-    let all = pins.tiles().chain(published).chain(cut);
-    all.filter(|bundle| bundle * TILE < floor).collect()
+    pins.needed_tiles(shared.signing.last_size(), floor)
 }

@@ -1,4 +1,4 @@
-//! Tiles, bundles and proofs of the transparency log, for readers. All of it blocks.
+//! Tiles, entries and proofs of the transparency log, for readers. All of it blocks.
 
 use std::sync::Arc;
 
@@ -28,8 +28,8 @@ pub(crate) fn tile(shared: &Shared, tile: Tile) -> Result<Vec<TreeHash>, TlogErr
     hashes(shared, tile)
 }
 
-/// A bundle as it is served: each entry behind its length.
-pub(crate) fn bundle(shared: &Shared, entries: Entries) -> Result<Vec<u8>, TlogError> {
+/// The entries of a tile as they are served: each behind its length.
+pub(crate) fn entries(shared: &Shared, entries: Entries) -> Result<Vec<u8>, TlogError> {
     above_minimum(shared, entries.index)?;
     let last = entries.index * TILE + u64::from(entries.width);
     exists(shared, last)?;
@@ -83,8 +83,8 @@ pub(crate) fn header(shared: &Shared, hash: &Hash) -> Result<Option<(Seq, Vec<u8
 }
 
 fn kept_header(kept: &Kept, hash: &Hash) -> Option<(Seq, Vec<u8>)> {
-    kept.bundles().into_iter().find_map(|bundle| {
-        let mut entries = seqs_of(bundle).zip(kept.read(bundle));
+    kept.tiles().into_iter().find_map(|tile| {
+        let mut entries = seqs_of(tile).zip(kept.read(tile));
         let (seq, entry) = entries.find(|(_, entry)| Hash::of_header(entry.bytes()) == *hash)?;
         Some((seq, entry.bytes().to_vec()))
     })

@@ -14,7 +14,7 @@ mod place;
 mod tiles;
 mod tree;
 
-pub(crate) use build::{Grown, build, entries_to_keep};
+pub(crate) use build::{Grown, build, keep};
 pub(crate) use entry::Entry;
 pub(crate) use file::TreeFile;
 pub(crate) use holders::Holders;

@@ -7,14 +7,12 @@ use boboyka_strand::Seq;
 use uuid::Uuid;
 
 use super::catalogue::below_floor;
-use crate::error::{OpenError, ReadError, causes};
+use crate::error::{OpenError, causes};
 use crate::files::make_folder;
 use crate::memory::Memory;
 use crate::segment::Segment;
 use crate::signing::Signing;
-use crate::tlog::{
-    FOLDER, Grown, Holders, Kept, Pins, TILE, Tree, TreeFile, build, entries_to_keep, tile_of,
-};
+use crate::tlog::{self, FOLDER, Grown, Holders, Kept, Pins, Tree, TreeFile, build};
 
 /// The tree and its file, or why it can't be had: then the strand is served without its transparency log.
 pub(super) fn grow_tree(
@@ -56,27 +54,13 @@ pub(super) fn grow_tree(
 
 /// Keeps what is needed of the blocks below the floor whose files are still there.
 fn keep_below(holders: &Holders, kept: &Kept, pins: &Pins, signed: Option<u64>) {
-    let floor = holders.floor;
-    let signed = signed.filter(|size| size % TILE > 0);
-    let signed = signed.map(|size| size / TILE);
-    let cut = (!floor.is_multiple_of(TILE)).then(|| tile_of(floor));
-    let wanted = pins
-        .tiles()
-        .chain(signed)
-        .chain(cut)
-        .filter(|bundle| bundle * TILE < floor);
-    for bundle in wanted {
-        let keep = || match entries_to_keep(holders, kept, bundle) {
-            Ok(entries) if kept.read(bundle) == entries => Ok(()),
-            Ok(entries) => kept.keep(bundle, &entries).map_err(|error| causes(&error)),
-            Err(ReadError::Pruned { .. }) => Ok(()),
-            Err(error) => Err(causes(&error)),
-        };
-        if let Err(error) = keep() {
+    for tile in pins.needed_tiles(signed, holders.floor) {
+        if let Err(error) = tlog::keep(holders, kept, tile) {
+            let error = causes(&error);
             tracing::error!(
                 error,
-                bundle,
-                "the transparency log can't keep the pruned entries of bundle {bundle}"
+                tile,
+                "the transparency log can't keep the pruned entries of tile {tile}: proofs that need them can't be made"
             );
         }
     }

@@ -214,12 +214,12 @@ impl Store {
         proving::tile(&self.shared, tile)
     }
 
-    /// A bundle of entries: each header behind its length in two bytes.
+    /// The entries of a tile of level 0: each header behind its length in two bytes.
     ///
     /// # Errors
     /// The same as for a tile.
     pub fn tlog_entries(&self, entries: Entries) -> Result<Vec<u8>, TlogError> {
-        proving::bundle(&self.shared, entries)
+        proving::entries(&self.shared, entries)
     }
 
     /// The proof that the tree of one size begins with that of another.

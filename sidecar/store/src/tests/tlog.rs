@@ -1,7 +1,7 @@
 //! The transparency log of a strand: its tree, its tiles, its proofs, its checkpoints.
 
 use boboyka_tlog::proof::{verify_consistency, verify_inclusion};
-use boboyka_tlog::tile::{Entries, bundles, tiles};
+use boboyka_tlog::tile::{self, Entries, tiles};
 use boboyka_tlog::{CompactRange, Note, Tile, TreeHash, VerifierKey};
 
 use super::*;
@@ -96,12 +96,12 @@ async fn tiles_and_bundles_of_every_size_are_those_of_the_headers() {
                 "{tile}"
             );
         }
-        for bundle in bundles(size) {
-            let bytes = store.tlog_entries(bundle).unwrap();
-            assert_eq!(bytes.len(), 107 * usize::from(bundle.width));
+        for entries in tile::entries(size) {
+            let bytes = store.tlog_entries(entries).unwrap();
+            assert_eq!(bytes.len(), 107 * usize::from(entries.width));
             let (entry, _) = bytes.split_at(107);
             assert_eq!(entry[..2], [0, 105]);
-            let first = usize::try_from(bundle.index * 256).unwrap();
+            let first = usize::try_from(entries.index * 256).unwrap();
             assert_eq!(TreeHash::of_leaf(&entry[2..]), all[first]);
         }
     }

@@ -1,14 +1,14 @@
 //! What of the transparency log stays when blocks go.
 
 use boboyka_tlog::proof::verify_consistency;
-use boboyka_tlog::tile::{Entries, bundles, tiles};
+use boboyka_tlog::tile::{self, Entries, tiles};
 
 use super::pruning::{EVERYTHING, strand_in};
 use super::tlog::{begin, leaves, root_of, size_and_root};
 use super::*;
 
 #[tokio::test]
-async fn after_pruning_every_proof_of_what_is_held_can_be_made_and_the_bundle_that_the_floor_cuts_is_whole()
+async fn after_pruning_every_proof_of_what_is_held_can_be_made_and_the_tile_that_the_floor_cuts_is_whole()
  {
     let dir = tempfile::tempdir().unwrap();
     let mut store = strand_in(dir.path(), Phase::DualWrite).await;
@@ -40,9 +40,9 @@ async fn after_pruning_every_proof_of_what_is_held_can_be_made_and_the_bundle_th
                 assert_eq!(found.unwrap().len(), usize::from(tile.width), "{tile}");
             }
         }
-        for bundle in bundles(size).filter(|bundle| (bundle.index + 1) * 256 > minimum) {
-            let entries = store.tlog_entries(bundle).unwrap();
-            assert_eq!(entries.len(), 107 * usize::from(bundle.width));
+        for entries in tile::entries(size).filter(|entries| (entries.index + 1) * 256 > minimum) {
+            let bytes = store.tlog_entries(entries).unwrap();
+            assert_eq!(bytes.len(), 107 * usize::from(entries.width));
         }
         let proof = store.prove(&straddling.hash).unwrap().unwrap();
         proof
@@ -84,7 +84,7 @@ async fn from_a_pinned_size_consistency_is_shown_after_any_pruning() {
     fill(&store, 0, 800).await;
     wait_for_segments(&store, 1).await;
     store.prune(EVERYTHING, false).await.unwrap();
-    assert!(!store.shared.kept.bundles().contains(&0));
+    assert!(!store.shared.kept.tiles().contains(&0));
     store.close();
 }
 
@@ -119,11 +119,11 @@ async fn a_crash_before_the_unlink_of_pruned_segments_loses_no_entry_that_is_nee
         begin(&store, None).await.unwrap();
         assert_eq!(size_and_root(&store), (size, root));
         assert_eq!(store.tlog_status().minimum_index, minimum);
-        let bundle = Entries {
+        let entries = Entries {
             index: minimum / 256,
             width: 1,
         };
-        assert_eq!(store.tlog_entries(bundle).unwrap().len(), 107);
+        assert_eq!(store.tlog_entries(entries).unwrap().len(), 107);
         store.close();
     }
 }

@@ -8,13 +8,12 @@ use boboyka_strand::Seq;
 use boboyka_tlog::TreeHash;
 use uuid::Uuid;
 
-use super::entry::Entry;
 use super::file::TreeFile;
 use super::holders::Holders;
 use super::kept::Kept;
 use super::place::{TILE, seqs_of};
 use super::tree::Tree;
-use crate::error::ReadError;
+use crate::error::{ReadError, TlogError};
 
 /// Tiles that are read at once.
 const TILES_AT_ONCE: u64 = 64;
@@ -159,12 +158,16 @@ fn bring_in_line(
     file.cut(roots.len() as u64)
 }
 
-/// The entries to keep of a bundle before what holds them is unlinked: those up to the floor.
-pub(crate) fn entries_to_keep(
-    holders: &Holders,
-    kept: &Kept,
-    bundle: u64,
-) -> Result<Vec<Entry>, ReadError> {
-    let (first, last) = seqs_of(bundle).into_inner();
-    holders.entries(kept, first..=last.min(holders.floor))
+/// Keeps the entries of a tile up to the floor, before what holds them is unlinked.
+pub(crate) fn keep(holders: &Holders, kept: &Kept, tile: u64) -> Result<(), TlogError> {
+    let (first, last) = seqs_of(tile).into_inner();
+    let entries = match holders.entries(kept, first..=last.min(holders.floor)) {
+        // They went before somebody pinned the size.
+        Err(ReadError::Pruned { .. }) => return Ok(()),
+        entries => entries?,
+    };
+    if kept.read(tile) == entries {
+        return Ok(());
+    }
+    kept.keep(tile, &entries).map_err(TlogError::File)
 }

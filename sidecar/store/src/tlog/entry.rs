@@ -26,7 +26,7 @@ impl Entry {
         }
     }
 
-    /// As it stands in a bundle: behind its length.
+    /// As it stands among others: behind its length.
     pub(crate) fn encoded(&self) -> Vec<u8> {
         let bytes = self.bytes();
         let len = u16::try_from(bytes.len()).unwrap_or(u16::MAX);

@@ -120,9 +120,9 @@ impl Holders {
         last: Seq,
         entries: &mut Vec<Entry>,
     ) -> Result<(), ReadError> {
-        let bundle = tile_of(next);
-        let (first, end) = seqs_of(bundle).into_inner();
-        let found = kept.read(bundle);
+        let tile = tile_of(next);
+        let (first, end) = seqs_of(tile).into_inner();
+        let found = kept.read(tile);
         let begin = usize::try_from(next - first).unwrap_or(usize::MAX);
         let more = found
             .into_iter()

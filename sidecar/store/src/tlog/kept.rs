@@ -1,6 +1,6 @@
-//! Entries of pruned blocks that proofs may still need: a file for each bundle, `tlog/kept/<index, 20 digits>.entries`.
+//! Entries of pruned blocks that proofs may still need: a file for each tile, `tlog/kept/<index, 20 digits>.entries`.
 //!
-//! The file holds the bundle's entries up to the floor, each behind its length in two bytes, and the first 8 bytes of the
+//! The file holds the tile's entries up to the floor, each behind its length in two bytes, and the first 8 bytes of the
 //! BLAKE3 of index (u64) and all that. It is synced before the blocks are unlinked.
 
 use std::fs;
@@ -15,7 +15,7 @@ use crate::files;
 const EXTENSION: &str = "entries";
 const CHECK_LEN: usize = 8;
 
-/// The kept bundles of one data folder.
+/// What is kept in one data folder.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
     folder: PathBuf,
@@ -28,9 +28,9 @@ impl Kept {
         }
     }
 
-    /// Keeps the first entries of a bundle, in the place of what there is of it.
-    pub(crate) fn keep(&self, bundle: u64, entries: &[Entry]) -> io::Result<()> {
-        let mut bytes = bundle.to_be_bytes().to_vec();
+    /// Keeps the first entries of a tile, in the place of what there is of it.
+    pub(crate) fn keep(&self, tile: u64, entries: &[Entry]) -> io::Result<()> {
+        let mut bytes = tile.to_be_bytes().to_vec();
         for entry in entries {
             bytes.extend(entry.encoded());
         }
@@ -41,49 +41,49 @@ impl Kept {
             self.folder.parent().map_or(Ok(()), files::sync_names)?;
         }
         let content = bytes.get(8..).unwrap_or_default();
-        files::replace(&self.file_of(bundle), content)
+        files::replace(&self.file_of(tile), content)
     }
 
-    /// The entries that are kept of a bundle, from its first one on; none where the file is damaged.
-    pub(crate) fn read(&self, bundle: u64) -> Vec<Entry> {
-        let bytes = fs::read(self.file_of(bundle)).ok();
+    /// The entries that are kept of a tile, from its first one on; none where the file is damaged.
+    pub(crate) fn read(&self, tile: u64) -> Vec<Entry> {
+        let bytes = fs::read(self.file_of(tile)).ok();
         bytes
-            .and_then(|bytes| decode(bundle, &bytes))
+            .and_then(|bytes| decode(tile, &bytes))
             .unwrap_or_default()
     }
 
-    /// The bundles of which something is kept, in order.
-    pub(crate) fn bundles(&self) -> Vec<u64> {
+    /// The tiles of which something is kept, in order.
+    pub(crate) fn tiles(&self) -> Vec<u64> {
         let Ok(entries) = fs::read_dir(&self.folder) else {
             return Vec::new();
         };
-        let bundle = |path: PathBuf| {
+        let tile = |path: PathBuf| {
             let is_kept = path.extension().is_some_and(|end| end == EXTENSION);
             is_kept
                 .then(|| path.file_stem()?.to_str()?.parse().ok())
                 .flatten()
         };
-        let mut bundles: Vec<u64> = entries
+        let mut tiles: Vec<u64> = entries
             .flatten()
-            .filter_map(|entry| bundle(entry.path()))
+            .filter_map(|entry| tile(entry.path()))
             .collect();
-        bundles.sort_unstable();
-        bundles
+        tiles.sort_unstable();
+        tiles
     }
 
-    /// Keeps a bundle no longer.
-    pub(crate) fn remove(&self, bundle: u64) -> io::Result<()> {
-        fs::remove_file(self.file_of(bundle))
+    /// Keeps what is kept of a tile no longer.
+    pub(crate) fn remove(&self, tile: u64) -> io::Result<()> {
+        fs::remove_file(self.file_of(tile))
     }
 
-    fn file_of(&self, bundle: u64) -> PathBuf {
-        self.folder.join(format!("{bundle:020}.{EXTENSION}"))
+    fn file_of(&self, tile: u64) -> PathBuf {
+        self.folder.join(format!("{tile:020}.{EXTENSION}"))
     }
 }
 
-fn decode(bundle: u64, bytes: &[u8]) -> Option<Vec<Entry>> {
+fn decode(tile: u64, bytes: &[u8]) -> Option<Vec<Entry>> {
     let (content, check) = bytes.split_last_chunk::<CHECK_LEN>()?;
-    let mut checked = bundle.to_be_bytes().to_vec();
+    let mut checked = tile.to_be_bytes().to_vec();
     checked.extend(content);
     if *check != checksum::<CHECK_LEN>(&checked) {
         return None;
@@ -106,7 +106,7 @@ mod tests {
     fn entries_are_kept_and_a_damaged_file_keeps_none() {
         let folder = tempfile::tempdir().unwrap();
         let kept = Kept::of(folder.path());
-        assert_eq!((kept.bundles(), kept.read(7)), (vec![], vec![]));
+        assert_eq!((kept.tiles(), kept.read(7)), (vec![], vec![]));
         let entries = [
             Entry::Unknown,
             Entry::Header([7; 105]),
@@ -115,7 +115,7 @@ mod tests {
         kept.keep(7, &entries[..2]).unwrap();
         kept.keep(7, &entries).unwrap();
         kept.keep(12, &entries).unwrap();
-        assert_eq!(kept.bundles(), [7, 12]);
+        assert_eq!(kept.tiles(), [7, 12]);
         assert_eq!(kept.read(7), entries);
         let path = folder.path().join("tlog/kept/00000000000000000007.entries");
         let whole = std::fs::read(&path).unwrap();
@@ -125,7 +125,7 @@ mod tests {
             std::fs::write(&path, bytes).unwrap();
             assert_eq!(kept.read(7), [], "{place}");
         }
-        // A bundle says which one it is.
+        // A file says which tile's it is.
         std::fs::copy(
             folder.path().join("tlog/kept/00000000000000000012.entries"),
             &path,
@@ -133,6 +133,6 @@ mod tests {
         .unwrap();
         assert_eq!(kept.read(7), []);
         kept.remove(7).unwrap();
-        assert_eq!(kept.bundles(), [12]);
+        assert_eq!(kept.tiles(), [12]);
     }
 }

@@ -1,10 +1,12 @@
 //! Sizes of the tree from which somebody will ask for a consistency proof: the file `tlog/pins`, a line `SIZE NAME` each.
 //! The tile that such a size cuts outlives its blocks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use boboyka_strand::Seq;
 
 use super::place::{FOLDER, TILE};
 use crate::files;
@@ -45,9 +47,12 @@ impl Pins {
         Ok(())
     }
 
-    /// The tiles of level 0 that pinned sizes cut, in order of the sizes' names.
-    pub(crate) fn tiles(&self) -> impl Iterator<Item = u64> {
-        let cut = self.sizes.values().filter(|size| **size % TILE > 0);
-        cut.map(|size| size / TILE)
+    /// The tiles of level 0 that reach below the floor and are still needed: the one that the floor cuts, and those that a
+    /// pinned size or the size of the last checkpoint cuts.
+    pub(crate) fn needed_tiles(&self, signed: Option<u64>, floor: Seq) -> BTreeSet<u64> {
+        let sizes = self.sizes.values().copied().chain(signed).chain([floor]);
+        let cut = sizes.filter(|size| !size.is_multiple_of(TILE));
+        let tiles = cut.map(|size| size / TILE);
+        tiles.filter(|tile| tile * TILE < floor).collect()
     }
 }

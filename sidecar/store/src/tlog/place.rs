@@ -11,12 +11,12 @@ pub(crate) const FOLDER: &str = "tlog";
 /// Entries below one hash of the first level.
 pub(crate) const TILE: u64 = WIDTH as u64;
 
-/// The tile of level 0, or the bundle, that holds an entry.
+/// The tile of level 0 that an entry belongs to.
 pub(crate) const fn tile_of(seq: Seq) -> u64 {
     seq.saturating_sub(1) / TILE
 }
 
-/// The seqs of a tile of level 0, or of a bundle.
+/// The seqs of a tile of level 0.
 pub(crate) const fn seqs_of(tile: u64) -> RangeInclusive<Seq> {
     let first = tile * TILE + 1;
     first..=first + (TILE - 1)
