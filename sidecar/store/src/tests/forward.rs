@@ -1,7 +1,5 @@
 //! Reading on: whatever the steps' bounds, each block comes once, in order, and what can't be read is named.
 
-use std::os::unix::fs::FileExt as _;
-
 use boboyka_strand::Hlc;
 
 use super::pruning::{EVERYTHING, ends};
@@ -111,14 +109,8 @@ async fn a_place_is_found_by_time_and_by_count() {
 async fn what_is_damaged_or_pruned_is_named_and_passed() {
     let dir = tempfile::tempdir().unwrap();
     let store = filled(dir.path(), 3_000, 4).await;
-    let damaged = store.shared.state().memory().segments()[2].clone();
+    let damaged = with_zeroed_frames(&store, 2);
     let (first, last) = (damaged.meta.first_seq(), damaged.meta.head.seq);
-    let file = fs::File::options()
-        .write(true)
-        .open(damaged.path())
-        .unwrap();
-    let zeros = vec![0; usize::try_from(damaged.meta.frames_end).unwrap() - 24];
-    file.write_all_at(&zeros, 24).unwrap();
     let head = store.view().head.seq;
     let (blocks, missing) = walk(&store, query(0));
     let expected: Vec<Seq> = (1..first).chain(last + 1..=head).collect();

@@ -1,7 +1,5 @@
 //! Pages: their bounds, and what they say of a part that can't be read.
 
-use std::os::unix::fs::FileExt as _;
-
 use super::*;
 use crate::clock::now_ms;
 use crate::page::{Missing, Page};
@@ -62,14 +60,8 @@ async fn a_page_ends_at_its_bytes_and_the_next_one_goes_on_there() {
 async fn the_walk_goes_on_behind_a_damaged_segment_and_names_what_is_missing() {
     let dir = tempfile::tempdir().unwrap();
     let store = filled(dir.path(), 3_000, 4).await;
-    let damaged = store.shared.state().memory().segments()[1].clone();
+    let damaged = with_zeroed_frames(&store, 1);
     let (first, last) = (damaged.meta.first_seq(), damaged.meta.head.seq);
-    let file = fs::File::options()
-        .write(true)
-        .open(damaged.path())
-        .unwrap();
-    let zeros = vec![0; usize::try_from(damaged.meta.frames_end).unwrap() - 24];
-    file.write_all_at(&zeros, 24).unwrap();
     let pages = walk(&store, everything(&store));
     let head = store.view().head.seq;
     let expected: Vec<Seq> = (1..first).chain(last + 1..=head).rev().collect();

@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use boboyka_strand::{Hash, Record, RecordType, Seq};
 
 use crate::journal::frame::{ALIGN, unchecked_head};
+use crate::segment::Segment;
 use crate::*;
 
 pub(super) fn options(dir: &Path) -> Options {
@@ -54,6 +57,18 @@ pub(super) fn frames_in(bytes: &[u8]) -> Vec<(usize, Seq)> {
     let begins = (0..bytes.len()).step_by(ALIGN);
     let found = begins.filter_map(|at| Some((at, unchecked_head(&bytes[at..])?.0.first)));
     found.filter(|(_, first)| *first > 0).collect()
+}
+
+/// The segment at this place, whose frames are zeros from now on.
+pub(super) fn with_zeroed_frames(store: &Store, at: usize) -> Arc<Segment> {
+    let segment = Arc::clone(&store.shared.state().memory().segments()[at]);
+    let file = fs::File::options()
+        .write(true)
+        .open(segment.path())
+        .unwrap();
+    let zeros = vec![0; usize::try_from(segment.meta.frames_end).unwrap() - 24];
+    file.write_all_at(&zeros, 24).unwrap();
+    segment
 }
 
 pub(super) fn dead_letter(lane: RecordType, seq: Seq) -> DeadLetter {

@@ -1,17 +1,13 @@
 //! Walking a payload without a reader of whole values: each append asks for one of its texts.
 
-#![allow(
+#![expect(
     clippy::wildcard_enum_match_arm,
-    reason = "a map is none of many other markers, and so is a text"
+    reason = "every other marker begins another kind of value"
 )]
 
 use rmp::Marker;
 
 /// How many entries the map has that stands here; the first one is here then.
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "every other marker begins another kind of value"
-)]
 pub(super) fn map(rest: &mut &[u8]) -> Option<u64> {
     match marker(rest)? {
         Marker::FixMap(len) => Some(u64::from(len)),
@@ -22,10 +18,6 @@ pub(super) fn map(rest: &mut &[u8]) -> Option<u64> {
 }
 
 /// Takes a text.
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "every other marker begins another kind of value"
-)]
 pub(super) fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let len = match marker(rest)? {
         Marker::FixStr(len) => u64::from(len),
