@@ -14,12 +14,13 @@ use std::sync::Arc;
 use boboyka_strand::{Block, Hash, Head, RecordType, run};
 use uuid::Uuid;
 
+use crate::change::Change;
 use crate::journal::Identity;
 use crate::journal::entry::{self, Entry};
 use crate::journal::frame::{self, Encoder, FrameHead, Key};
 use crate::ledger::Page;
 use crate::segment::{Footer, Segment};
-use crate::stored::{self, Stored as _};
+use crate::stored::Stored as _;
 use crate::tail_run;
 use crate::versions::{self, KeyHash, Range, Source, VersionFile, newest_of, write_file};
 
@@ -193,7 +194,9 @@ pub fn ledger(bytes: &[u8]) {
     }
 }
 
-/// Values of the catalogue, the floor and the phase.
+/// The value of an entry, whatever its tag.
 pub fn stored(bytes: &[u8]) {
-    stored::read_any(bytes);
+    for tag in 0..=u8::MAX {
+        drop(Change::read(tag, bytes));
+    }
 }

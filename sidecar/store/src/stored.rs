@@ -298,14 +298,5 @@ impl Stored for String {
     }
 }
 
-/// Reads bytes as each kind of value, for fuzzing.
-pub(crate) fn read_any(bytes: &[u8]) {
-    let _ = Floor::from_bytes(bytes);
-    let _ = Binding::from_bytes(bytes);
-    let _ = RecordedPhase::from_bytes(bytes);
-    let _ = DeadLetter::from_bytes(bytes);
-    let _ = Gap::from_bytes(bytes);
-}
-
 #[cfg(test)]
 mod tests;
