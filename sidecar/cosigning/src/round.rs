@@ -94,19 +94,13 @@ impl<L: Log> Cosigner<L> {
             .await
             .is_some()
         {
-            let newest = checkpoints.borrow_and_update().clone();
+            checkpoints.mark_unchanged();
             let begun = Instant::now();
-            let Some(newest) = newest else { continue };
-            let note = L::note(&newest);
-            let Ok(checkpoint) = Checkpoint::of_note(note) else {
+            let Some((newest, checkpoint)) = to_ask::<L>(&checkpoints) else {
                 continue;
             };
-            // Of an empty log there is nothing to witness.
-            if checkpoint.size() == 0 {
-                continue;
-            }
             if stop
-                .run_until_cancelled(self.round(note, &checkpoint))
+                .run_until_cancelled(self.round(L::note(&newest), &checkpoint))
                 .await
                 .is_none()
             {
@@ -123,6 +117,8 @@ impl<L: Log> Cosigner<L> {
     async fn wait(&self, checkpoints: &mut watch::Receiver<Option<Arc<L::Checkpoint>>>) {
         let failed = self.asked.iter().filter(|asked| asked.fault.is_some());
         let retry = failed.map(|asked| asked.not_before).min();
+        // Without a checkpoint to ask for, the time of a retry may be long past.
+        let retry = retry.filter(|_| to_ask::<L>(checkpoints).is_some());
         let retry = async {
             match retry {
                 Some(at) => sleep_until(at).await,
@@ -165,6 +161,15 @@ impl<L: Log> Cosigner<L> {
             published.note = Some(cosigned);
         });
     }
+}
+
+/// The newest checkpoint, if there is something to witness: of an empty log there is nothing.
+fn to_ask<L: Log>(
+    checkpoints: &watch::Receiver<Option<Arc<L::Checkpoint>>>,
+) -> Option<(Arc<L::Checkpoint>, Checkpoint)> {
+    let newest = checkpoints.borrow().clone()?;
+    let checkpoint = Checkpoint::of_note(L::note(&newest)).ok()?;
+    (checkpoint.size() > 0).then_some((newest, checkpoint))
 }
 
 impl Asked {
@@ -248,5 +253,72 @@ impl Asked {
         self.fault = Some(fault);
         self.not_before = Instant::now() + self.pause;
         self.pause = (self.pause * 2).min(PAUSE_MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use boboyka_tlog::key::Kind;
+    use boboyka_tlog::{SigningKey, TreeHash};
+
+    use super::*;
+
+    /// How often a checkpoint was looked at.
+    static LOOKS: AtomicUsize = AtomicUsize::new(0);
+
+    /// A log that can prove nothing.
+    struct Unproven(watch::Receiver<Option<Arc<Note>>>);
+
+    impl Log for Unproven {
+        type Checkpoint = Note;
+
+        fn checkpoints(&self) -> watch::Receiver<Option<Arc<Note>>> {
+            self.0.clone()
+        }
+
+        fn note(checkpoint: &Note) -> &Note {
+            LOOKS.fetch_add(1, Ordering::Relaxed);
+            checkpoint
+        }
+
+        async fn consistency(&self, _: u64, _: u64) -> Result<Vec<TreeHash>, String> {
+            Err("it was pruned".to_owned())
+        }
+
+        async fn cosigned(&self, _: &str, _: u64) {}
+    }
+
+    fn checkpoint(key: &SigningKey, size: u64) -> Arc<Note> {
+        let checkpoint = Checkpoint::new("log.example".to_owned(), size, TreeHash::EMPTY);
+        Arc::new(checkpoint.unwrap().sign(key))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_fault_nothing_turns_while_the_newest_checkpoint_is_none_to_witness() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let key = SigningKey::from_seed("log.example", Kind::Log, [7; 32]).unwrap();
+        let witness = SigningKey::from_seed("witness.example", Kind::Witness, [8; 32]).unwrap();
+        let party = Party {
+            key: witness.verifier().clone(),
+            url: Some("http://localhost".to_owned()),
+        };
+        let (checkpoints, seen) = watch::channel(Some(checkpoint(&key, 1)));
+        let cosigner = Cosigner::new(Unproven(seen), &[party]).unwrap();
+        let mut published = cosigner.watch();
+        let running = tokio::spawn(cosigner.run(CancellationToken::new()));
+        let failed = |cosigned: &Cosigned| cosigned.witnesses.iter().any(|one| one.fault.is_some());
+        published.wait_for(failed).await.unwrap();
+
+        checkpoints.send_replace(Some(checkpoint(&key, 0)));
+        tokio::time::advance(PAUSE_MAX * 2).await;
+        let before = LOOKS.load(Ordering::Relaxed);
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+        let looks = LOOKS.load(Ordering::Relaxed) - before;
+        assert!(looks < 20, "it looked {looks} times at one checkpoint");
+        running.abort();
     }
 }
