@@ -157,7 +157,7 @@ fn newest(store: &Store) -> Result<Arc<Published>, ApiError> {
     })
 }
 
-/// Reads of the transparency log go one behind the other: each holds a frame or two in memory.
+/// Few reads of the transparency log go on at a time: each holds a frame or two in memory.
 async fn reading<T: Send + 'static>(
     api: &Arc<Api>,
     read: impl FnOnce(&Store) -> T + Send + 'static,
