@@ -60,6 +60,11 @@ export async function record(name) {
   return (await request(`/v1/boboyka/records/${encodeURIComponent(name)}`)).text();
 }
 
+// The proof that a record is in the transparency log, as a file.
+export async function proof(hash) {
+  return (await request(`/v1/boboyka/proof/${hash}`)).blob();
+}
+
 export function retry(lane) {
   const query = lane ? `?${new URLSearchParams({ lane })}` : "";
   return json(`/v1/boboyka/mirror/retry${query}`, { method: "POST" });

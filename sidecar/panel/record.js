@@ -1,6 +1,6 @@
 // One record: what it says, what its hash covers, its neighbours, and what became of its row.
 
-import { Refusal, mirror, record } from "./api.js";
+import { Refusal, mirror, proof, record } from "./api.js";
 import { byId, count, el, plain, when } from "./dom.js";
 import { rowState } from "./words.js";
 
@@ -22,10 +22,13 @@ export async function openRecord(name) {
     const letter = await answerOfSupabase(block);
     dialog.replaceChildren(...content(dialog, block, exactData(text), letter));
   } catch (error) {
-    const message = error instanceof Refusal ? error.message : "the sidecar does not answer";
-    dialog.replaceChildren(title(`Record ${name}`), el("p", { class: "note bad" }, message), close(dialog));
+    dialog.replaceChildren(title(`Record ${name}`), el("p", { class: "note bad" }, reason(error)), close(dialog));
   }
   dialog.querySelector("h2").focus();
+}
+
+function reason(error) {
+  return error instanceof Refusal ? error.message : "the sidecar does not answer";
 }
 
 function title(text) {
@@ -57,7 +60,8 @@ function content(dialog, block, data, letter) {
     el("h3", {}, "Header bytes"),
     el("p", { class: "hint" }, "record_hash is the BLAKE3 hash of these bytes."),
     el("code", { class: "long" }, block.header),
-    el("div", { class: "tools" }, ...neighbours(block), close(dialog)),
+    el("p", { id: "proof-error", class: "note bad", role: "alert", hidden: true }),
+    el("div", { class: "tools" }, ...neighbours(block), saveProof(block.record_hash), close(dialog)),
   ].filter(Boolean);
 }
 
@@ -84,6 +88,23 @@ function facts(block) {
 function neighbours(block) {
   const go = (seq, text) => el("button", { type: "button", onclick: () => openRecord(seq) }, text);
   return [block.seq > 1 ? go(block.seq - 1, `Before: ${block.seq - 1}`) : null, go(block.seq + 1, `After: ${block.seq + 1}`)];
+}
+
+// A button and no link, because a link shows no key.
+function saveProof(hash) {
+  const save = async () => {
+    const error = byId("proof-error");
+    try {
+      const href = URL.createObjectURL(await proof(hash));
+      el("a", { href, download: `${hash}.tlog-proof` }).click();
+      setTimeout(() => URL.revokeObjectURL(href), 60_000);
+      error.hidden = true;
+    } catch (failure) {
+      error.textContent = reason(failure);
+      error.hidden = false;
+    }
+  };
+  return el("button", { type: "button", onclick: save }, "Save the proof");
 }
 
 // The data with its numbers as they were sent, where the browser tells them.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use boboyka_tests::process::{GUARD, wait_until};
 use boboyka_tests::{Rest, Sidecar, Supabase};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::laptop::Laptop;
@@ -47,6 +48,26 @@ async fn with_a_file_that_it_obeys_it_rests() {
     rests(&mut laptop.sidecar, "a file").await;
     laptop.sidecar.ingest("agent_health", &health(0)).await;
     rests(&mut laptop.sidecar, "a file and a record").await;
+}
+
+#[tokio::test]
+async fn with_a_key_that_it_asks_for_it_rests_also_while_a_stream_is_silent_and_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let key_file = folder.path().join("key");
+    fs::write(&key_file, "open-sesame").unwrap();
+    let mut sidecar =
+        Sidecar::start_with(&["--api-key-file", key_file.to_str().unwrap()], &[]).await;
+    rests(&mut sidecar, "a key file").await;
+    let mut streams = Vec::new();
+    for path in ["/v1/boboyka/stream", "/v1/stream"] {
+        let request = sidecar.request(Method::GET, path);
+        let mut stream = request.bearer_auth("open-sesame").send().await.unwrap();
+        assert!(stream.chunk().await.unwrap().is_some());
+        streams.push(stream);
+    }
+    rests(&mut sidecar, "silent streams").await;
+    drop(streams);
+    rests(&mut sidecar, "streams that were left").await;
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 """Records in the panel: as they come, in a long list, and one by one."""
 
+import pathlib
 import re
 
 from conftest import ready, row_of, rows, unique
@@ -67,6 +68,28 @@ def test_a_record_opens_with_all_that_its_hash_covers_and_leads_to_its_neighbour
     expect(dialog).to_contain_text(after["record_hash"])
     page.get_by_role("button", name=f"After: {after['seq'] + 1}").click()
     expect(dialog).to_contain_text("has no record with that seq")
+
+
+def test_the_proof_of_a_record_is_saved_as_the_file_that_the_api_gives(sidecar, opened):
+    page = ready(opened(sidecar))
+    receipt = sidecar.ingest("audit_log", {"agent_id": unique(), "event": "proven"})
+    row_of(page, receipt["seq"]).click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save the proof").click()
+    assert download.value.suggested_filename == f"{receipt['record_hash']}.tlog-proof"
+    saved = pathlib.Path(download.value.path()).read_text()
+    assert saved.startswith("c2sp.org/tlog-proof@v1\n")
+    assert f"\nindex {receipt['seq'] - 1}\n" in saved
+
+
+def test_a_proof_that_can_t_be_had_says_why(sidecar, opened):
+    page = ready(opened(sidecar))
+    receipt = sidecar.ingest("audit_log", {"agent_id": unique(), "event": "not proven"})
+    why = {"error": "log unavailable", "code": "log_unavailable", "message": "the log has not begun"}
+    page.route("**/v1/boboyka/proof/*", lambda route: route.fulfill(status=503, json=why))
+    row_of(page, receipt["seq"]).click()
+    page.get_by_role("button", name="Save the proof").click()
+    expect(page.locator("#record").get_by_role("alert")).to_have_text("the log has not begun")
 
 
 def test_the_keyboard_alone_reaches_and_opens_a_record(sidecar, opened):

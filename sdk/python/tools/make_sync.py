@@ -12,7 +12,11 @@ REPLACEMENTS = (
         '"""The asynchronous client."""',
         '"""The synchronous client. Made of the asynchronous one by tools/make_sync.py."""',
     ),
-    ("import AsyncIterator, Iterable, Mapping", "import Iterable, Iterator, Mapping"),
+    (
+        "import AsyncIterator, Awaitable, Callable, Iterable, Mapping",
+        "import Callable, Iterable, Iterator, Mapping",
+    ),
+    ("Awaitable[Page]", "Page"),
     ("AsyncIterator", "Iterator"),
     ("AsyncConnections", "Connections"),
     ("BoboykaClient", "BoboykaSyncClient"),
@@ -20,6 +24,7 @@ REPLACEMENTS = (
     ("__aexit__", "__exit__"),
     ("aclose", "close"),
     ("async def", "def"),
+    ("async for", "for"),
     ("await ", ""),
 )
 

@@ -5,7 +5,8 @@ use std::collections::btree_map::Entry;
 
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
-use boboyka_strand::{Hash, RecordType, Seq};
+use boboyka_store::RecordName;
+use boboyka_strand::RecordType;
 
 use super::error::{ApiError, Code};
 
@@ -137,25 +138,21 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
     }
 }
 
-/// What names a record in the path.
+/// A record in the path: its `record_hash`, or its seq.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum RecordName {
-    /// Its `record_hash`.
-    Hash(Hash),
-    /// Its position in the strand.
-    Seq(Seq),
-}
+pub(super) struct NamedRecord(pub(super) RecordName);
 
-impl RecordName {
+impl NamedRecord {
     /// The two are never mixed up: a seq has at most 20 digits.
     fn parse(text: &str) -> Option<Self> {
-        let hash = text.parse().ok().map(Self::Hash);
+        let hash = text.parse().ok().map(RecordName::Hash);
         let is_number = text.bytes().all(|digit| digit.is_ascii_digit());
-        hash.or_else(|| text.parse().ok().filter(|_| is_number).map(Self::Seq))
+        let seq = || text.parse().ok().filter(|_| is_number);
+        hash.or_else(|| seq().map(RecordName::Seq)).map(Self)
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for RecordName {
+impl<S: Send + Sync> FromRequestParts<S> for NamedRecord {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
@@ -165,21 +162,5 @@ impl<S: Send + Sync> FromRequestParts<S> for RecordName {
             let must = "must be a record_hash, 64 hexadecimal digits, or a seq";
             ApiError::parameter("hash", must)
         })
-    }
-}
-
-/// A `record_hash` in the path.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RecordHash(pub(super) Hash);
-
-impl<S: Send + Sync> FromRequestParts<S> for RecordHash {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let path = Path::<String>::from_request_parts(parts, state).await.ok();
-        let hash = path.and_then(|Path(text)| text.parse().ok());
-        let must = "must be a record_hash: 64 hexadecimal digits";
-        hash.map(Self)
-            .ok_or_else(|| ApiError::parameter("hash", must))
     }
 }

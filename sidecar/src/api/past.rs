@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use boboyka_store::{AsOf, HistoryQuery, Missing, StatesQuery, Version};
+use boboyka_store::{AsOf, HistoryQuery, Missing, RecordName, StatesQuery, Version};
 use boboyka_strand::{Head, RecordType, Seq};
 use serde::Serialize;
 
@@ -158,7 +158,8 @@ impl Shown {
     ) -> Result<VersionJson<'a>, ApiError> {
         let is_deleted = is_deleted(api, version, head)?;
         let proof = if self.proof {
-            api.store.prove(&version.block.hash)?
+            let name = RecordName::Seq(version.block.header.seq);
+            api.store.prove(&name)?
         } else {
             None
         };

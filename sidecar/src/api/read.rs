@@ -6,14 +6,14 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use boboyka_crds::Phase;
-use boboyka_store::{PageQuery, now_ms};
+use boboyka_store::{PageQuery, RecordName, now_ms};
 use boboyka_strand::{Head, RecordType, Seq};
 
 use super::cursor;
 use super::error::ApiError;
 use super::moment;
 use super::paged;
-use super::parameters::{self, PAGE_MAX_BYTES, Parameters, RecordName};
+use super::parameters::{self, NamedRecord, PAGE_MAX_BYTES, Parameters};
 use super::state::Api;
 use super::unreadable;
 use super::wire::{
@@ -183,13 +183,10 @@ impl Asked {
 /// One record with its header.
 pub(super) async fn record(
     State(api): State<Arc<Api>>,
-    name: RecordName,
+    NamedRecord(name): NamedRecord,
 ) -> Result<Response, ApiError> {
     let found = tokio::task::spawn_blocking(move || -> Result<Response, ApiError> {
-        let block = match &name {
-            RecordName::Hash(hash) => api.store.block_by_hash(hash)?,
-            RecordName::Seq(seq) => api.store.block(*seq)?,
-        };
+        let block = api.store.record(&name)?;
         let block = block.ok_or_else(|| no_record(&api, name))?;
         let outcome = api
             .mirror
@@ -199,7 +196,8 @@ pub(super) async fn record(
     found.await.map_err(|_| ApiError::internal())?
 }
 
-fn no_record(api: &Api, name: RecordName) -> ApiError {
+/// The strand has no record of this name.
+pub(super) fn no_record(api: &Api, name: RecordName) -> ApiError {
     let view = api.store.view();
     let message = match (name, view.floor.head.seq) {
         (RecordName::Seq(_), _) => {

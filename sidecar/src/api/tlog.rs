@@ -5,14 +5,15 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use boboyka_store::{Proof, Published, Store, TlogError, causes};
+use boboyka_store::{Proof, Published, RecordName, Store, TlogError, causes};
 use boboyka_strand::Hash;
 use boboyka_tlog::tile::Place;
 use boboyka_tlog::{Checkpoint, Note};
 use serde::Serialize;
 
 use super::error::{ApiError, Code};
-use super::parameters::{Parameters, RecordHash};
+use super::parameters::{NamedRecord, Parameters};
+use super::read::no_record;
 use super::state::Api;
 use super::unreadable;
 
@@ -107,18 +108,17 @@ pub(super) async fn consistency(
 /// The `.tlog-proof` of a record.
 pub(super) async fn proof(
     State(api): State<Arc<Api>>,
-    RecordHash(hash): RecordHash,
+    NamedRecord(name): NamedRecord,
     parameters: Parameters,
 ) -> Result<Response, ApiError> {
     parameters.only(&["cosigned"])?;
     let proof = match parameters.get("cosigned") {
-        None | Some("false") => reading(&api, move |store| store.prove(&hash)).await??,
-        Some("true") => cosigned_proof(&api, hash).await?,
+        None | Some("false") => reading(&api, move |store| store.prove(&name)).await??,
+        Some("true") => cosigned_proof(&api, name).await?,
         Some(_) => return Err(ApiError::parameter("cosigned", "must be true or false")),
     };
-    let proof = proof.ok_or_else(|| {
-        ApiError::not_found("this strand has no record with that hash").about("hash")
-    })?;
+    let proof = proof.ok_or_else(|| no_record(&api, name))?;
+    let hash = Hash::of_header(proof.bundle.extra.as_deref().unwrap_or_default());
     let name = format!("attachment; filename=\"{hash}.tlog-proof\"");
     let mut response = answer(TEXT, SOON, proof.bundle.to_string().into_bytes());
     if let Ok(name) = name.parse() {
@@ -130,11 +130,11 @@ pub(super) async fn proof(
 }
 
 /// The proof under the newest cosigned checkpoint, which does not cover what is newer than it.
-async fn cosigned_proof(api: &Arc<Api>, hash: Hash) -> Result<Option<Proof>, ApiError> {
+async fn cosigned_proof(api: &Arc<Api>, name: RecordName) -> Result<Option<Proof>, ApiError> {
     let note = cosigned_note(api)?;
     let checkpoint = Checkpoint::of_note(&note).map_err(|_| ApiError::internal())?;
     let size = checkpoint.size();
-    let proof = reading(api, move |store| store.prove_under(&hash, size, &note)).await?;
+    let proof = reading(api, move |store| store.prove_under(&name, size, &note)).await?;
     match proof {
         Err(TlogError::Unsigned { seq, size }) => Err(ApiError::not_found(format!(
             "the newest cosigned checkpoint covers {size} records, and this is record {seq}: witnesses are asked again \
@@ -157,7 +157,7 @@ fn newest(store: &Store) -> Result<Arc<Published>, ApiError> {
     })
 }
 
-/// Reads of the transparency log go one behind the other: each holds a frame or two in memory.
+/// Few reads of the transparency log go on at a time: each holds a frame or two in memory.
 async fn reading<T: Send + 'static>(
     api: &Arc<Api>,
     read: impl FnOnce(&Store) -> T + Send + 'static,

@@ -84,7 +84,7 @@ pub use page::{Missing, Page, PageQuery};
 pub use past::{AsOf, Counts, History, HistoryQuery, MomentError, States, StatesQuery, Version};
 pub use phase::PhaseState;
 pub use quarantine::{Quarantined, quarantined_in};
-pub use read::LaneRead;
+pub use read::{LaneRead, RecordName};
 pub use retention::RetentionStatus;
 pub use signing::Published;
 pub use store::{Proof, Store, TlogKey, TlogStatus, prove_offline, root_offline, verify_offline};

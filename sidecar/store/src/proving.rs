@@ -8,9 +8,9 @@ use boboyka_tlog::tile::{Entries, WIDTH};
 use boboyka_tlog::{Bundle, Note, Tile, TreeHash};
 
 use crate::error::{ReadError, TlogError};
-use crate::read;
+use crate::read::{self, RecordName};
 use crate::shared::Shared;
-use crate::tlog::{Entry, Holders, Kept, TILE, TileError, TileReader, TreeFile, seqs_of};
+use crate::tlog::{Entry, Holders, Kept, TILE, TileError, TileReader, TreeFile, seqs_of, tile_of};
 
 /// Below this index, entries, and the tiles of level 0 over them, may be missing.
 pub(crate) fn minimum_index(shared: &Shared) -> u64 {
@@ -70,22 +70,34 @@ pub(crate) fn root(shared: &Shared, size: u64) -> Result<TreeHash, TlogError> {
     proof::root(&(0..size), size, &mut Cached(shared))
 }
 
-/// Seq and header of the block with this hash, also of one that is pruned and whose header is kept.
-pub(crate) fn header(shared: &Shared, hash: &Hash) -> Result<Option<(Seq, Vec<u8>)>, TlogError> {
-    match read::block_by_hash(shared, hash) {
+/// Seq and header of a record, also of one that is pruned and whose header is kept.
+pub(crate) fn header(
+    shared: &Shared,
+    name: &RecordName,
+) -> Result<Option<(Seq, Vec<u8>)>, TlogError> {
+    match read::named(shared, name) {
         Ok(Some(block)) => Ok(Some((block.header.seq, block.header.encode().to_vec()))),
-        Ok(None) => Ok(kept_header(&shared.kept, hash)),
+        Ok(None) => Ok(kept_header(&shared.kept, name)),
         Err(error @ ReadError::Pruned { .. }) => {
-            kept_header(&shared.kept, hash).map_or(Err(error.into()), |found| Ok(Some(found)))
+            kept_header(&shared.kept, name).map_or(Err(error.into()), |found| Ok(Some(found)))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-fn kept_header(kept: &Kept, hash: &Hash) -> Option<(Seq, Vec<u8>)> {
-    kept.tiles().into_iter().find_map(|tile| {
+fn kept_header(kept: &Kept, name: &RecordName) -> Option<(Seq, Vec<u8>)> {
+    let tiles = match name {
+        RecordName::Hash(_) => kept.tiles(),
+        RecordName::Seq(seq) => vec![tile_of(*seq)],
+    };
+    let is_named = |seq: Seq, header: &[u8]| match name {
+        RecordName::Hash(hash) => Hash::of_header(header) == *hash,
+        // A lost record has an empty entry.
+        RecordName::Seq(named) => seq == *named && !header.is_empty(),
+    };
+    tiles.into_iter().find_map(|tile| {
         let mut entries = seqs_of(tile).zip(kept.read(tile));
-        let (seq, entry) = entries.find(|(_, entry)| Hash::of_header(entry.bytes()) == *hash)?;
+        let (seq, entry) = entries.find(|(seq, entry)| is_named(*seq, entry.bytes()))?;
         Some((seq, entry.bytes().to_vec()))
     })
 }

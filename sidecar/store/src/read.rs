@@ -20,6 +20,22 @@ pub struct LaneRead {
 }
 
 /// The block with this hash.
+/// What names a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordName {
+    /// Its hash.
+    Hash(Hash),
+    /// Its position in the strand.
+    Seq(Seq),
+}
+
+pub(crate) fn named(shared: &Shared, name: &RecordName) -> Result<Option<Block>, ReadError> {
+    match name {
+        RecordName::Hash(hash) => block_by_hash(shared, hash),
+        RecordName::Seq(seq) => block(shared, *seq),
+    }
+}
+
 pub(crate) fn block_by_hash(shared: &Shared, hash: &Hash) -> Result<Option<Block>, ReadError> {
     let (run, segments) = {
         let state = shared.state();

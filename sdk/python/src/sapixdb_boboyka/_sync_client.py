@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 import httpx
 
@@ -23,6 +23,8 @@ from .models import (
     State,
     StatesResponse,
 )
+
+Page = TypeVar("Page", EventsResponse, HistoryResponse, StatesResponse)
 
 
 class BoboykaSyncClient:
@@ -259,22 +261,18 @@ class BoboykaSyncClient:
         as_of: AsOf | None = None,
     ) -> Iterator[BoboykaEvent]:
         """Yields every event once, newest first. Events that arrive in the meantime are left out."""
-        cursor: str | None = None
-        while True:
-            page = self.events(
-                page_size,
-                record_type,
-                cursor=cursor,
-                since_ms=since_ms,
-                until_ms=until_ms,
-                include_data=include_data,
-                as_of=as_of,
-            )
+        ask = functools.partial(
+            self.events,
+            page_size,
+            record_type,
+            since_ms=since_ms,
+            until_ms=until_ms,
+            include_data=include_data,
+            as_of=as_of,
+        )
+        for page in _pages(ask):
             for event in page.events:
                 yield event
-            cursor = page.next_cursor
-            if cursor is None:
-                return
 
     def state(self, record_type: str, key: str, *, as_of: AsOf | None = None) -> State | None:
         """Returns the newest record of a build, a queue item or an agent; None if the strand holds none,
@@ -337,20 +335,16 @@ class BoboykaSyncClient:
         page_size: int = 500,
     ) -> Iterator[State]:
         """Yields every build, queue item or agent once, as of the moment of the first page."""
-        cursor: str | None = None
-        while True:
-            page = self.states(
-                record_type,
-                page_size,
-                as_of=as_of,
-                cursor=cursor,
-                include_data=include_data,
-            )
+        ask = functools.partial(
+            self.states,
+            record_type,
+            page_size,
+            as_of=as_of,
+            include_data=include_data,
+        )
+        for page in _pages(ask):
             for state in page.states:
                 yield state
-            cursor = page.next_cursor
-            if cursor is None:
-                return
 
     def iter_history(
         self,
@@ -362,21 +356,17 @@ class BoboykaSyncClient:
         page_size: int = 500,
     ) -> Iterator[State]:
         """Yields every record of a build, a queue item or an agent, newest first."""
-        cursor: str | None = None
-        while True:
-            page = self.history(
-                record_type,
-                key,
-                page_size,
-                as_of=as_of,
-                cursor=cursor,
-                include_data=include_data,
-            )
+        ask = functools.partial(
+            self.history,
+            record_type,
+            key,
+            page_size,
+            as_of=as_of,
+            include_data=include_data,
+        )
+        for page in _pages(ask):
             for version in page.versions:
                 yield version
-            cursor = page.next_cursor
-            if cursor is None:
-                return
 
     def counts(self, *, as_of: AsOf | None = None) -> CountsResponse:
         """Returns the number of records of each type up to a moment, see `state`."""
@@ -431,3 +421,14 @@ class BoboykaSyncClient:
                 _core.check(answer.status_code, answer.content, retry_after)
                 return answer.content
             self._connections.sleep(self._retry.wait(tried, _core.seconds(retry_after)))
+
+
+def _pages(ask: Callable[..., Page]) -> Iterator[Page]:
+    """Every page, each asked for with the cursor of the one before."""
+    cursor: str | None = None
+    while True:
+        page = ask(cursor=cursor)
+        yield page
+        cursor = page.next_cursor
+        if cursor is None:
+            return

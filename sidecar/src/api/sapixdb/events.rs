@@ -9,9 +9,11 @@ use uuid::Uuid;
 use super::delete::taken_back;
 use super::scope::{Scope, is_record};
 use super::wire::DataJson;
+use crate::api::stream::frame;
 
 /// Tells a silent connection from a broken one; the client drops it.
 pub(super) const HEARTBEAT: &str = "event: heartbeat\ndata: {}\n\n";
+const MISSING: &str = "missing";
 
 /// The client's event, and what it does not read.
 #[derive(Serialize)]
@@ -37,7 +39,11 @@ struct MissingEvent<'a> {
 }
 
 /// Adds the event of a block, if there is one. `filter` is a field that a record must have.
-pub(super) fn put(block: &Block, filter: Option<&str>, out: &mut String) -> serde_json::Result<()> {
+pub(super) fn put(
+    block: &Block,
+    filter: Option<&str>,
+    text: &mut Vec<u8>,
+) -> serde_json::Result<()> {
     let original_hash = taken_back(block);
     let event_type = match original_hash {
         Some(_) => "tombstone",
@@ -51,7 +57,7 @@ pub(super) fn put(block: &Block, filter: Option<&str>, out: &mut String) -> serd
     }
     let header = &block.header;
     let hlc = header.timestamp_hlc;
-    let json = serde_json::to_string(&EventJson {
+    let event = EventJson {
         agent_id: Scope::of(block),
         event_type,
         record_id: header.record_id,
@@ -61,28 +67,17 @@ pub(super) fn put(block: &Block, filter: Option<&str>, out: &mut String) -> serd
         timestamp_hlc: hlc.get(),
         seq: header.seq,
         original_hash,
-    })?;
-    let id = hlc.get();
-    out.extend([
-        "id: ",
-        &id.to_string(),
-        "\nevent: ",
-        event_type,
-        "\ndata: ",
-        &json,
-        "\n\n",
-    ]);
-    Ok(())
+    };
+    frame::event(text, event_type, Some(hlc.get()), &event)
 }
 
 /// Adds an event that says what the reader does not get.
-pub(super) fn put_missing(missing: &Missing, out: &mut String) -> serde_json::Result<()> {
-    let json = serde_json::to_string(&MissingEvent {
-        event_type: "missing",
+pub(super) fn put_missing(missing: &Missing, text: &mut Vec<u8>) -> serde_json::Result<()> {
+    let event = MissingEvent {
+        event_type: MISSING,
         first_seq: missing.first_seq,
         last_seq: missing.last_seq,
         why: &missing.why,
-    })?;
-    out.extend(["event: missing\ndata: ", &json, "\n\n"]);
-    Ok(())
+    };
+    frame::event(text, MISSING, None, &event)
 }

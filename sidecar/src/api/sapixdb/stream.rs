@@ -1,35 +1,24 @@
 //! Streams of records as they are written. A stream reads the strand like any other reader, so what it sends is durable,
 //! in order and complete, however slowly it is read.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, header};
-use axum::response::{IntoResponse, Response};
-use boboyka_store::{Forward, ForwardQuery};
-use boboyka_strand::{Head, Hlc, RecordType, Seq};
-use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use boboyka_store::Missing;
+use boboyka_strand::{Block, Hlc, RecordType, Seq};
 
 use super::events::{HEARTBEAT, put, put_missing};
 use super::moment::Moment;
 use super::scope::{Named, Scope};
-use crate::api::error::{ApiError, Code};
+use crate::api::error::ApiError;
 use crate::api::headers;
 use crate::api::parameters::Parameters;
 use crate::api::state::Api;
-use crate::api::unreadable;
+use crate::api::stream::{self, Dialect};
 
-/// How long a stream says nothing at most.
-const SILENCE_MAX: Duration = Duration::from_secs(15);
-/// What a stream reads at a time, and so holds of a reader that is slow.
-const STEP_RECORDS: usize = 256;
-const STEP_BYTES: usize = 256 * 1024;
-const STEP_READ: usize = 4 * 1024;
 /// Comes at once, so that the reader knows that the stream stands.
 const OPENED: &str = ": open\n\n";
 
@@ -68,36 +57,17 @@ fn begin(
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
     let since = since(parameters, headers)?;
-    let permit = Arc::clone(&api.streams).try_acquire_owned();
-    let permit = permit.map_err(|_| {
-        let message = "the sidecar serves as many streams as it can; end one, or retry later";
-        ApiError::new(Code::StreamBusy, message)
-    })?;
-    let head = api.store.watch_head();
     let after = match since {
         Some(since) => api.store.place_before(since),
         None => api.store.view().head.seq,
     };
-    let stream = Stream {
-        head,
-        after,
+    let following = Following {
         since: since.unwrap_or(Hlc::ZERO),
         record_type: only_type(&scopes),
         scopes,
         filter: parameters.get("filter").map(ToOwned::to_owned),
-        ready: VecDeque::from([Bytes::from_static(OPENED.as_bytes())]),
-        api,
-        _permit: permit,
     };
-    let parts = futures_util::stream::unfold(stream, |mut stream| async {
-        let part = stream.next().await?;
-        Some((Ok::<_, Infallible>(part), stream))
-    });
-    let kinds = [
-        (header::CONTENT_TYPE, "text/event-stream"),
-        (header::CACHE_CONTROL, "no-cache"),
-    ];
-    Ok((kinds, Body::from_stream(parts)).into_response())
+    stream::answer(api, following, after)
 }
 
 /// The time after which the reader wants to go on: a reader that comes back names the last event that it got.
@@ -126,80 +96,46 @@ fn only_type(scopes: &[Scope]) -> Option<RecordType> {
     all_documents.then_some(RecordType::Document)
 }
 
-struct Stream {
-    api: Arc<Api>,
-    head: watch::Receiver<Head>,
-    /// Everything up to here was sent.
-    after: Seq,
+/// What the reader asked for.
+struct Following {
     /// Only blocks after this time.
     since: Hlc,
     scopes: Vec<Scope>,
     record_type: Option<RecordType>,
+    /// A field that a record must have.
     filter: Option<String>,
-    ready: VecDeque<Bytes>,
-    _permit: OwnedSemaphorePermit,
 }
 
-impl Stream {
-    /// The next part; `None` when the sidecar ends or can't go on.
-    async fn next(&mut self) -> Option<Bytes> {
-        loop {
-            if let Some(part) = self.ready.pop_front() {
-                return Some(part);
-            }
-            self.head.mark_unchanged();
-            let step = self.step().await?;
-            unreadable::log_missing(&step.missing);
-            let text = self.text(&step).ok()?;
-            self.after = step.reached;
-            if !text.is_empty() {
-                return Some(text.into());
-            }
-            if step.is_at_head {
-                tokio::select! {
-                    changed = self.head.changed() => changed.ok()?,
-                    () = tokio::time::sleep(SILENCE_MAX) => {
-                        return Some(Bytes::from_static(HEARTBEAT.as_bytes()));
-                    }
-                    () = self.api.shutdown.cancelled() => return None,
-                }
-            } else if self.api.shutdown.is_cancelled() {
-                return None;
-            }
-        }
+impl Dialect for Following {
+    /// The connection's own limit holds.
+    const TAKE_LIMIT: Option<Duration> = None;
+
+    fn record_type(&self) -> Option<RecordType> {
+        self.record_type
     }
 
-    async fn step(&self) -> Option<Forward> {
-        let made = Arc::clone(&self.api.pages_made).acquire_owned().await;
-        let store = self.api.store.clone();
-        let query = ForwardQuery {
-            after: self.after,
-            record_type: self.record_type,
-            limit: STEP_RECORDS,
-            max_payload_bytes: STEP_BYTES,
-            max_read: STEP_READ,
-        };
-        let read = tokio::task::spawn_blocking(move || {
-            let _made = made;
-            store.forward(&query)
-        });
-        read.await.ok()
+    fn beginning(&self, _: Seq) -> Vec<u8> {
+        OPENED.into()
     }
 
-    /// The events of what was read, in its order.
-    fn text(&self, step: &Forward) -> serde_json::Result<String> {
-        let mut text = String::new();
-        let mut missing = step.missing.iter().peekable();
-        for block in &step.blocks {
-            while let Some(passed) = missing.next_if(|m| m.first_seq < block.header.seq) {
-                put_missing(passed, &mut text)?;
-            }
-            let is_new = block.header.timestamp_hlc > self.since;
-            if is_new && self.scopes.iter().any(|scope| scope.holds(block)) {
-                put(block, self.filter.as_deref(), &mut text)?;
-            }
+    fn heartbeat(&self, _: Seq) -> Vec<u8> {
+        HEARTBEAT.into()
+    }
+
+    fn block(&self, _: &Api, block: &Block, text: &mut Vec<u8>) -> serde_json::Result<()> {
+        let is_new = block.header.timestamp_hlc > self.since;
+        if is_new && self.scopes.iter().any(|scope| scope.holds(block)) {
+            put(block, self.filter.as_deref(), text)?;
         }
-        missing.try_for_each(|passed| put_missing(passed, &mut text))?;
-        Ok(text)
+        Ok(())
+    }
+
+    fn missing(&self, missing: Missing, text: &mut Vec<u8>) -> serde_json::Result<()> {
+        put_missing(&missing, text)
+    }
+
+    /// The client knows no event for it.
+    fn end(&self, _: &ApiError) -> Option<Vec<u8>> {
+        None
     }
 }

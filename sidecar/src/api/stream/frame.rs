@@ -18,14 +18,14 @@ pub(super) fn heartbeat(passed: Seq) -> Vec<u8> {
     format!(": heartbeat\nid: {passed}\n\n").into_bytes()
 }
 
-/// Adds an event. Its id is the last seq that it tells of; an event without one leaves the reader where it is.
+/// Adds an event. Its id is the place that a reader comes back with; an event without one leaves the reader where it is.
 ///
 /// # Errors
 /// The value can't be written as JSON.
-pub(super) fn event(
+pub(in crate::api) fn event(
     text: &mut Vec<u8>,
     name: &str,
-    id: Option<Seq>,
+    id: Option<u64>,
     data: &impl Serialize,
 ) -> serde_json::Result<()> {
     if let Some(id) = id {

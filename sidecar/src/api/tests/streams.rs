@@ -27,13 +27,37 @@ impl Reader {
 
 impl Running {
     async fn stream(&self, query: &str, last_event_id: &str) -> (u16, Reader) {
-        let request = Request::get(format!("/v1/boboyka/stream{query}"))
+        let path = format!("/v1/boboyka/stream{query}");
+        self.open(&path, last_event_id).await
+    }
+
+    async fn open(&self, path: &str, last_event_id: &str) -> (u16, Reader) {
+        let request = Request::get(path)
             .header("host", "localhost")
             .header("last-event-id", last_event_id);
         let request = request.body(Body::empty()).unwrap();
         let answer = self.router.clone().oneshot(request).await.unwrap();
         let status = answer.status().as_u16();
         (status, Reader(answer.into_body().into_data_stream()))
+    }
+}
+
+impl Running {
+    /// Appends a record before anything else goes on, a paused clock included.
+    fn append_meanwhile(&self) {
+        let store = self.store.clone();
+        let append = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            let record = NewRecord {
+                record: Record::document("orders", "{}").unwrap(),
+                key: None,
+            };
+            runtime
+                .unwrap()
+                .block_on(store.append(vec![record]))
+                .unwrap()
+        };
+        std::thread::spawn(append).join().unwrap();
     }
 }
 
@@ -89,6 +113,24 @@ async fn a_silent_stream_gives_signs_of_life_that_pass_what_was_not_asked_for() 
     // From here on the clock runs to whatever is waited for.
     tokio::time::pause();
     assert_eq!(reader.next().await.unwrap(), ": heartbeat\nid: 1\n\n");
+}
+
+#[tokio::test]
+async fn a_stream_of_a_quiet_collection_in_a_busy_strand_gives_signs_of_life() {
+    let running = Running::start(false);
+    let (_, mut reader) = running.open("/v1/agents/quiet/stream", "").await;
+    assert_eq!(reader.next().await.unwrap(), ": open\n\n");
+    tokio::time::pause();
+    let busy = async {
+        for _ in 0..5 {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            running.append_meanwhile();
+        }
+    };
+    tokio::select! {
+        told = reader.next() => assert_eq!(told.unwrap(), "event: heartbeat\ndata: {}\n\n"),
+        () = busy => panic!("the stream was silent for 50 s"),
+    }
 }
 
 #[tokio::test]

@@ -51,6 +51,8 @@ async fn a_record_is_proven_by_what_the_log_serves_in_its_public_forms() {
     }
     let (status, kind, _, proof) = running.raw(&format!("/v1/boboyka/proof/{hash}")).await;
     assert_eq!((status, kind.as_str()), (200, "text/plain; charset=utf-8"));
+    let by_seq = running.raw("/v1/boboyka/proof/5").await.3;
+    assert_eq!(by_seq, proof);
     let bundle = Bundle::from_bytes(&proof).unwrap();
     let header = bundle.extra.clone().unwrap();
     assert_eq!((bundle.index, header.len()), (4, 105));

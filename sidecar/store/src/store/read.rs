@@ -6,7 +6,7 @@ use super::handle::Store;
 use crate::error::ReadError;
 use crate::forward::{self, Forward, ForwardQuery};
 use crate::page::{self, Page, PageQuery};
-use crate::read::{self, LaneRead};
+use crate::read::{self, LaneRead, RecordName};
 
 impl Store {
     /// The block with this seq.
@@ -15,6 +15,14 @@ impl Store {
     /// When it was pruned, or what holds it can't be read.
     pub fn block(&self, seq: Seq) -> Result<Option<Block>, ReadError> {
         read::block(&self.shared, seq)
+    }
+
+    /// The block of a record.
+    ///
+    /// # Errors
+    /// When it was pruned, as far as that is known, or what holds it can't be read.
+    pub fn record(&self, name: &RecordName) -> Result<Option<Block>, ReadError> {
+        read::named(&self.shared, name)
     }
 
     /// The block with this hash.

@@ -14,6 +14,7 @@ use crate::error::{OpenError, TlogError, WriteError, causes};
 use crate::incarnation::{self, Compared, Incarnation, Next, Signed};
 use crate::job::Job;
 use crate::proving;
+use crate::read::RecordName;
 use crate::signing::{self, Published, Signer};
 
 /// What signs checkpoints.
@@ -238,13 +239,13 @@ impl Store {
         proving::root(&self.shared, size)
     }
 
-    /// The proof that the record with this hash is in the transparency log, under a published checkpoint; one is signed if need be.
+    /// The proof that a record is in the transparency log, under a published checkpoint; one is signed if need be.
     /// `None` when there is no such record.
     ///
     /// # Errors
     /// The record was pruned and its header is not kept, or no checkpoint can be signed.
-    pub fn prove(&self, hash: &Hash) -> Result<Option<Proof>, TlogError> {
-        let Some((seq, header)) = proving::header(&self.shared, hash)? else {
+    pub fn prove(&self, name: &RecordName) -> Result<Option<Proof>, TlogError> {
+        let Some((seq, header)) = proving::header(&self.shared, name)? else {
             return Ok(None);
         };
         let published = self.publish_checkpoint(seq)?;
@@ -259,11 +260,11 @@ impl Store {
     /// The same, and [`TlogError::Unsigned`] when the checkpoint does not cover the record.
     pub fn prove_under(
         &self,
-        hash: &Hash,
+        name: &RecordName,
         size: u64,
         checkpoint: &Note,
     ) -> Result<Option<Proof>, TlogError> {
-        let Some((seq, header)) = proving::header(&self.shared, hash)? else {
+        let Some((seq, header)) = proving::header(&self.shared, name)? else {
             return Ok(None);
         };
         if size < seq {
@@ -284,7 +285,7 @@ pub fn prove_offline(
     hash: &Hash,
 ) -> Result<Result<Option<Proof>, TlogError>, OpenError> {
     on_copy(data_dir, |store, _| {
-        let Some((seq, header)) = proving::header(&store.shared, hash)? else {
+        let Some((seq, header)) = proving::header(&store.shared, &RecordName::Hash(*hash))? else {
             return Ok(None);
         };
         let published = store.shared.signing.last_seen()?;

@@ -64,7 +64,7 @@ async fn every_record_is_proven_under_a_signed_checkpoint_wherever_it_lies() {
         assert_eq!(size_and_root(&store), (head, root_of(&all)));
         for seq in (1..=head).step_by(37).chain([256, 257, head]) {
             let block = store.block(seq).unwrap().unwrap();
-            let proof = store.prove(&block.hash).unwrap().unwrap();
+            let proof = store.prove(&RecordName::Hash(block.hash)).unwrap().unwrap();
             assert_eq!(proof.bundle.extra, Some(block.header.encode().to_vec()));
             let leaf = all[usize::try_from(seq - 1).unwrap()];
             let checkpoint = proof.bundle.verify(leaf).unwrap();
@@ -232,11 +232,16 @@ async fn a_proof_holds_for_its_own_record_alone() {
     let store = filled(dir.path(), 300, 0).await;
     begin(&store, None).await.unwrap();
     let hash = store.block(77).unwrap().unwrap().hash;
-    let proof = store.prove(&hash).unwrap().unwrap();
+    let proof = store.prove(&RecordName::Hash(hash)).unwrap().unwrap();
     let checkpoint = proof.bundle.verify(leaves(&store, 77, 77)[0]).unwrap();
     let other = leaves(&store, 78, 78)[0];
     let (size, root) = (checkpoint.size(), checkpoint.root());
     assert!(verify_inclusion(other, 76, size, root, &proof.bundle.hashes).is_err());
-    assert!(store.prove(&Hash::ZERO).unwrap().is_none());
+    assert!(
+        store
+            .prove(&RecordName::Hash(Hash::ZERO))
+            .unwrap()
+            .is_none()
+    );
     store.close();
 }

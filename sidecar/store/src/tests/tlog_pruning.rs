@@ -44,7 +44,12 @@ async fn after_pruning_every_proof_of_what_is_held_can_be_made_and_the_tile_that
             let bytes = store.tlog_entries(entries).unwrap();
             assert_eq!(bytes.len(), 107 * usize::from(entries.width));
         }
-        let proof = store.prove(&straddling.hash).unwrap().unwrap();
+        let proof = store
+            .prove(&RecordName::Hash(straddling.hash))
+            .unwrap()
+            .unwrap();
+        let by_seq = store.prove(&RecordName::Seq(straddling.header.seq));
+        assert_eq!(by_seq.unwrap().unwrap().bundle, proof.bundle);
         proof
             .bundle
             .verify(all[usize::try_from(straddling.header.seq - 1).unwrap()])
