@@ -3,10 +3,10 @@ SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-with-supabase toolchain provision provision-cluster provision-browser build images test-images cluster cluster-down deploy generate test upgrade torture fuzz bench bench-sdk bench-operator lint mutants clean
+.PHONY: help run run-with-supabase toolchain provision provision-verifiers provision-cluster provision-browser build images test-images cluster cluster-down deploy generate test upgrade torture fuzz bench bench-sdk bench-operator lint mutants clean
 
 help: ## Lists the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: toolchain ## Builds the sidecar and runs it on localhost:7475 with examples/integration.yaml, its strand in ./boboyka-data.
 	$(CARGO) run --release -p boboyka-sidecar -- --integration examples/integration.yaml
@@ -17,11 +17,17 @@ run-with-supabase: provision build ## Does the same beside a local Supabase (Pos
 toolchain: ## Checks for Rust and a C compiler; installs Debian's compiler when it is missing.
 	@tools/toolchain.sh
 
-provision: ## Installs PostgreSQL 15, PostgREST, strace and verifiers of logs into a cache where they are missing.
+provision: ## Installs PostgreSQL 15, PostgREST and strace into a cache where they are missing.
 	@tools/provision.sh
+
+provision-verifiers: ## Builds programs of others that check logs into the cache; some minutes the first time.
+	@tools/provision.sh --verifiers
 
 provision-cluster: ## Installs the programs of a Kubernetes into the cache; ten minutes the first time.
 	@tools/provision.sh --cluster
+
+provision-browser: ## Unpacks Chromium, Playwright and axe-core into the cache.
+	@tools/provision.sh --browser
 
 # Static programs without paths of the machine that built them. Other flags rebuild every crate, so this build has a
 # target folder of its own.
@@ -37,9 +43,6 @@ images: toolchain ## Builds the sidecar's and the operator's image, for amd64 an
 
 test-images: toolchain
 	$(STATIC) -p boboyka-probe
-
-provision-browser: ## Unpacks Chromium, Playwright and axe-core into the cache.
-	@tools/provision.sh --browser
 
 cluster: provision-cluster test-images ## Starts a Kubernetes with two nodes and the product's images, in the background.
 	@$(CARGO) run -q -p boboyka-cluster -- up
@@ -57,7 +60,7 @@ generate: toolchain provision-cluster ## Generates the resources' definitions an
 build: toolchain ## Builds everything for the tests.
 	$(CARGO) build --workspace
 
-test: provision provision-cluster provision-browser build test-images ## Runs every test and prints how many passed.
+test: provision provision-verifiers provision-cluster provision-browser build test-images ## Runs every test and prints how many passed.
 	@tests/run.sh
 
 # A commit whose charts, pods and strands are of the form before today's.

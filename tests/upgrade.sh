@@ -6,10 +6,15 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$PWD/target/upgrade
-commit=$(git rev-parse --quiet --verify "$1^{commit}") || {
-  echo "upgrade.sh: FAILED: commit $1 is not in this clone: run 'git fetch --unshallow', or name another one in BEFORE" >&2
+
+fail() {
+  echo "upgrade.sh: FAILED: $*" >&2
   exit 1
 }
+
+[ $# = 1 ] || fail "name the commit to upgrade from: tests/upgrade.sh COMMIT"
+commit=$(git rev-parse --quiet --verify "$1^{commit}") ||
+  fail "commit $1 is not in this clone: run 'git fetch --unshallow', or name another one in BEFORE"
 
 # The programs of the commit, each with everything in it. What they share with other commits is built once.
 build() {
@@ -23,4 +28,6 @@ build() {
 }
 
 [ "$(cat "$folder/commit" 2>/dev/null)" = "$commit" ] || build
-"${CARGO:-cargo}" test -p boboyka-cluster --test operator -- --ignored --nocapture an_upgrade_under_load
+"${CARGO:-cargo}" test -p boboyka-cluster --test operator -- --ignored --nocapture an_upgrade_under_load | tee "$folder/log"
+# A name that no test has is no failure to cargo.
+grep -q '^test result: ok\. 1 passed' "$folder/log" || fail "the test of the upgrade was not run"

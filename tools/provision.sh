@@ -2,7 +2,8 @@
 # Installs what tests and tools run on into a cache folder. It looks on the system first; what is missing there is
 # unpacked or built in the cache, which needs no root. Tests ask this script for every path.
 #
-#   tools/provision.sh                  PostgreSQL, PostgREST and strace; verifiers of logs
+#   tools/provision.sh                  PostgreSQL, PostgREST and strace
+#   tools/provision.sh --verifiers      verifiers of logs
 #   tools/provision.sh --cluster        the programs of a Kubernetes, Prometheus and promtool
 #   tools/provision.sh --browser        Chromium, Playwright and axe-core
 #   tools/provision.sh --where, --where-verifiers, --where-cluster, --where-browser
@@ -60,10 +61,8 @@ for part in debian npm postgres browser go verifiers prometheus kubernetes cargo
 done
 
 case "${1:-}" in
-'')
-  provision_postgres
-  provision_verifiers
-  ;;
+'') provision_postgres ;;
+--verifiers) provision_verifiers ;;
 --where) where_postgres ;;
 --cluster) provision_kubernetes ;;
 --where-cluster) where_kubernetes ;;
@@ -72,5 +71,5 @@ case "${1:-}" in
 --where-browser) where_browser ;;
 --cargo-tool) provision_cargo_tool "${2:-}" ;;
 --arm64) provision_arm64 ;;
-*) fail "unknown argument '$1'. Known are --where, --where-verifiers, --cluster, --where-cluster, --browser, --where-browser, --cargo-tool, --arm64" ;;
+*) fail "unknown argument '$1'. Known are --where, --verifiers, --where-verifiers, --cluster, --where-cluster, --browser, --where-browser, --cargo-tool, --arm64" ;;
 esac

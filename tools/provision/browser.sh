@@ -68,7 +68,7 @@ where_browser() {
   find_chromium || missing+=(Chromium)
   find_axe || missing+=(axe-core)
   find_playwright || missing+=(Playwright)
-  [ ${#missing[@]} = 0 ] || fail "missing: ${missing[*]}. Run 'tools/provision.sh --browser'"
+  [ ${#missing[@]} = 0 ] || fail "missing: ${missing[*]}. Run 'make provision-browser'"
   printf '%s=%s\n' CACHE "$CACHE" CHROMIUM "$CHROMIUM" CHROMIUM_LIBS "$CHROMIUM_LIBS" CHROMIUM_FONTS "$CHROMIUM_FONTS" AXE "$AXE" \
     BROWSER_PYTHON "$BROWSER_PYTHON"
 }

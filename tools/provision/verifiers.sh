@@ -13,6 +13,6 @@ provision_verifiers() {
 }
 
 where_verifiers() {
-  find_verifiers || fail "a verifier of logs is missing. Run 'make provision'"
+  find_verifiers || fail "a verifier of logs is missing. Run 'make provision-verifiers'"
   printf '%s=%s\n' VERIFIERS_BIN "$VERIFIERS_BIN"
 }

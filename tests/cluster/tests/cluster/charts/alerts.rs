@@ -40,6 +40,11 @@ fn healthy() -> Series {
             "100000x240",
         ),
         (format!("boboyka_quarantined{{{SIDECAR}}}"), "0x240"),
+        (format!("boboyka_lost_records{{{SIDECAR}}}"), "0x240"),
+        (
+            format!("boboyka_scrub_damaged_segments{{{SIDECAR}}}"),
+            "0x240",
+        ),
         (
             format!("boboyka_start_time_seconds{{{SIDECAR}}}"),
             "100x240",
@@ -132,6 +137,20 @@ fn cases() -> Vec<Case> {
         (
             "a strand is damaged",
             format!("boboyka_quarantined{{{SIDECAR}}}"),
+            "1x240",
+            "1m",
+            &["BoboykaStrandChainBroken"],
+        ),
+        (
+            "a strand has lost records",
+            format!("boboyka_lost_records{{{SIDECAR}}}"),
+            "3x240",
+            "1m",
+            &["BoboykaStrandChainBroken"],
+        ),
+        (
+            "the scrub found damage",
+            format!("boboyka_scrub_damaged_segments{{{SIDECAR}}}"),
             "1x240",
             "1m",
             &["BoboykaStrandChainBroken"],
