@@ -13,7 +13,7 @@ use crate::versions::{
     Entry, KeyHash, Merge, Piece, Range, STEP_BYTES, Step, VersionFile, Wanted, write_file,
 };
 
-/// What merging reads and writes in a second at most.
+/// What gathering and merging read and write in a second at most.
 const BYTES_PER_SECOND: u64 = 64 * 1024 * 1024;
 /// The pause after a failure: a disk that refuses one file refuses the next one too.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(10);
@@ -125,7 +125,7 @@ fn gather(shared: &Shared, wanted: Wanted) -> Result<u64, ()> {
         return Ok(0);
     };
     match entries_in(&segment) {
-        Ok(entries) => put_file(shared, range_of(&segment), entries),
+        Ok(entries) => put_file(shared, range_of(&segment), entries).map(|()| segment.file_len),
         Err(error) => {
             let (first, last) = (segment.meta.first_seq(), segment.meta.head.seq);
             let error = causes(&error);
@@ -155,12 +155,12 @@ pub(crate) fn of_sealed(shared: &Shared, segment: &Segment, runs: &[Arc<TailRun>
     }
 }
 
-fn put_file(shared: &Shared, range: Range, entries: Vec<Entry>) -> Result<u64, ()> {
+fn put_file(shared: &Shared, range: Range, entries: Vec<Entry>) -> Result<(), ()> {
     let versions = &shared.versions;
     match write_file(versions.folder(), versions.strand(), range, entries) {
         Ok(file) => {
             versions.put(Piece::File(Arc::new(file)));
-            Ok(0)
+            Ok(())
         }
         Err(error) => {
             let Range { first, last, .. } = range;
