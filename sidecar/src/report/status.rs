@@ -40,6 +40,8 @@ pub(super) fn status(
         lag_ms: number(lanes.iter().map(|lane| lane.lag_ms).max().unwrap_or(0)),
         dead_letters: number(lanes.iter().map(|lane| lane.dead_lettered).sum()),
         chain: Some(snapshot.chain.clone()),
+        foreign_writes: None,
+        foreign_writes_unknown: None,
         phase: strand.phase.map(|state| state.phase),
         phase_generation: strand.phase.map(|state| state.generation),
         boundary: snapshot.boundary.clone(),
@@ -73,6 +75,8 @@ pub(super) fn health(status: &StrandStatus) -> StrandStatus {
             mark: 0,
             backlog: 0,
             dead_letters: 0,
+            parity: None,
+            parity_unknown: None,
         };
     }
     for condition in &mut health.conditions {
@@ -99,6 +103,8 @@ fn lane(lane: &LaneStatus) -> crds::LaneStatus {
         mark: number(lane.mark),
         backlog: number(lane.backlog),
         dead_letters: number(lane.dead_lettered),
+        parity: None,
+        parity_unknown: None,
     }
 }
 
