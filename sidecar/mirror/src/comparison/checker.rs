@@ -18,7 +18,7 @@ use crate::parity::{Difference, Parity};
 use crate::preflight::Shape;
 use crate::settings::Settings;
 use crate::source::Configured;
-use crate::status::LaneView;
+use crate::status::{LaneState, LaneView};
 use crate::supabase::Supabase;
 use crate::table::Layout;
 
@@ -29,7 +29,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 const TABLE_TRUSTED: Duration = Duration::from_mins(5);
 
 /// The first wait after a failure; it doubles up to a minute.
-const FAILED_DELAY: Duration = Duration::from_secs(5);
+const FAILED_DELAY: Duration = Duration::from_secs(1);
 const FAILED_DELAY_MAX: Duration = Duration::from_mins(1);
 
 /// Times a comparison's own time that the task rests after it.
@@ -286,7 +286,7 @@ impl Lane {
             }
             Err(unknown) => {
                 self.table = None;
-                let delay = FAILED_DELAY * 2_u32.pow(self.failures.min(4));
+                let delay = FAILED_DELAY * 2_u32.pow(self.failures.min(6));
                 self.failures += 1;
                 self.not_before = Instant::now() + delay.min(FAILED_DELAY_MAX);
                 self.is_unknown(&unknown.reason.into());
@@ -322,11 +322,7 @@ impl Lane {
         {
             return Ok(Arc::clone(table));
         }
-        let known = {
-            let view = self.view.borrow();
-            let known = view.table_is_known() && view.table == layout.table && !fresh;
-            known.then(|| Shape::clone(&view.shape))
-        };
+        let known = if fresh { None } else { self.known_shape(layout)? };
         let (supabase, layout) = (Arc::clone(supabase), layout.clone());
         let table = Table::look(supabase, layout, known, store.strand_id()).await?;
         let table = Arc::new(table);
@@ -339,6 +335,21 @@ impl Lane {
         }
         self.table = Some((Arc::clone(&table), Instant::now()));
         Ok(table)
+    }
+
+    /// The table as the lane knows it; none when the lane has no reason to look at it.
+    fn known_shape(&self, layout: &Layout) -> Result<Option<Shape>, Unknown> {
+        let view = self.view.borrow();
+        if view.table_is_known() && view.table == layout.table {
+            return Ok(Some(Shape::clone(&view.shape)));
+        }
+        if view.state == LaneState::Closed {
+            return Ok(None);
+        }
+        let reason = view.reason.as_deref();
+        Err(Unknown::because(
+            reason.unwrap_or("the lane has not looked at its table yet").to_owned(),
+        ))
     }
 
     /// Says why nothing is known; nobody needs to wait any more.

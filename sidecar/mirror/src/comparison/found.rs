@@ -308,7 +308,8 @@ async fn documented(supabase: &Supabase, layout: &Layout) -> Result<Vec<TableCol
         format: String,
         default: Option<serde_json::Value>,
     }
-    let answer = supabase.description(&layout.table).await?;
+    let answer = supabase.description(&layout.table).await;
+    let answer = answer.map_err(|failure| Unknown::because(failure.message))?;
     let missing = || {
         Unknown::because(format!(
             "supabase does not describe the columns of table {}: run schema.sql, whose functions do",
