@@ -82,6 +82,15 @@ struct DigestAnswer {
     low: String,
 }
 
+/// What the database counts of rows that no strand wrote.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ForeignAnswer {
+    pub(crate) since_ms: u64,
+    pub(crate) rows: u64,
+    pub(crate) newest_at_ms: Option<u64>,
+    pub(crate) sample: Vec<String>,
+}
+
 impl Table {
     /// Looks at a table, whose shape the lane may know already.
     pub(crate) async fn look(
@@ -212,6 +221,40 @@ impl Table {
         };
         let states: Option<HashMap<usize, State>> = rows.into_iter().map(state).collect();
         states.ok_or_else(|| self.not_understood())
+    }
+
+    /// The rows that no strand wrote since the mirror began; also those of any strand but this one, if `all_but_own`.
+    pub(crate) async fn foreign_rows(
+        &self,
+        all_but_own: bool,
+        sample: u32,
+    ) -> Result<ForeignAnswer, Unknown> {
+        if !self.has_functions {
+            return Err(Unknown::because(
+                "counting rows that no strand wrote needs the functions of schema.sql: run it"
+                    .to_owned(),
+            ));
+        }
+        let arguments = json!({
+            "p_table": self.layout.table, "p_strands": all_but_own.then_some([self.strand]),
+            "p_layout": self.layout_json(), "p_sample": sample,
+        });
+        let function = "boboyka_foreign_rows";
+        let answer = self.supabase.call(&self.layout.table, function, &arguments);
+        let answer =
+            answer.await.map_err(|failure| {
+                match failure.code.as_str() {
+            "BBK01" => Unknown::because(
+                "the database was restored after the mirror began: empty the table boboyka_moments"
+                    .to_owned(),
+            ),
+            "PGRST202" => Unknown::because(format!(
+                "supabase has no function {function}: run schema.sql"
+            )),
+            _ => failure.into(),
+        }
+            })?;
+        serde_json::from_slice(&answer).map_err(|_| self.not_understood())
     }
 
     /// The same as [`Self::rows`] without the functions: reads the rows themselves.
