@@ -15,25 +15,20 @@ pub fn settings(
     integration: watch::Receiver<Integration>,
     shutdown: CancellationToken,
 ) -> (watch::Receiver<Settings>, JoinHandle<()>) {
-    assigned(&integration, None, &shutdown)
+    assigned(integration, None, shutdown)
 }
 
 /// The same in a cluster, where the strand's resource says whether this sidecar counts foreign writes.
 pub(crate) fn assigned(
-    integration: &watch::Receiver<Integration>,
-    assignment: Option<&watch::Receiver<Assignment>>,
-    shutdown: &CancellationToken,
+    integration: watch::Receiver<Integration>,
+    assignment: Option<watch::Receiver<Assignment>>,
+    shutdown: CancellationToken,
 ) -> (watch::Receiver<Settings>, JoinHandle<()>) {
-    let first = settings_of(&integration.borrow(), foreign_scope(assignment));
+    let first = settings_of(&integration.borrow(), foreign_scope(assignment.as_ref()));
     let (settings, receiver) = watch::channel(first);
     (
         receiver,
-        tokio::spawn(forward(
-            integration.clone(),
-            assignment.cloned(),
-            settings,
-            shutdown.clone(),
-        )),
+        tokio::spawn(forward(integration, assignment, settings, shutdown)),
     )
 }
 

@@ -104,7 +104,7 @@ impl Upkeep {
         let assignment = cluster.as_ref().map(|cluster| cluster.assignment.clone());
         let pruner = prune::start(store.clone(), integration.clone(), shutdown.clone());
         let (settings, forwarder) =
-            mirroring::assigned(&integration, assignment.as_ref(), shutdown);
+            mirroring::assigned(integration.clone(), assignment.clone(), shutdown.clone());
         let (mirror, lanes) = Mirror::start(store.clone(), supabase, settings, shutdown.clone());
         tasks.spawn(joined(lanes, "mirror"));
         tasks.spawn(joined(forwarder, "mirror settings"));

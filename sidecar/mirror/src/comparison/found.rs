@@ -36,6 +36,8 @@ pub(crate) struct Unknown {
     pub(crate) reason: String,
     /// Whether the table may be other than it was thought to be.
     pub(crate) table_differs: bool,
+    /// Whether it may be known in a moment.
+    pub(crate) soon: bool,
 }
 
 impl Unknown {
@@ -43,6 +45,7 @@ impl Unknown {
         Self {
             reason,
             table_differs: false,
+            soon: false,
         }
     }
 }
@@ -52,6 +55,7 @@ impl From<Failure> for Unknown {
         Self {
             table_differs: failure.class != Class::Transient,
             reason: failure.message,
+            soon: false,
         }
     }
 }

@@ -21,8 +21,11 @@ use crate::table::Layout;
 const TABLE_TRUSTED: Duration = Duration::from_mins(5);
 
 /// The first wait after a failure; it doubles up to a minute.
-const FAILED_DELAY: Duration = Duration::from_secs(1);
+const FAILED_DELAY: Duration = Duration::from_secs(5);
 const FAILED_DELAY_MAX: Duration = Duration::from_mins(1);
+
+/// The wait for a lane that is about to look at its table.
+const SOON: Duration = Duration::from_millis(500);
 
 /// A lane to compare.
 pub(crate) struct ComparedLane {
@@ -154,8 +157,9 @@ impl WatchedLane {
             }
             Err(unknown) => {
                 self.table = None;
-                let delay = FAILED_DELAY * 2_u32.pow(self.failures.min(6));
-                self.failures += 1;
+                let delay = FAILED_DELAY * 2_u32.pow(self.failures.min(4));
+                let delay = if unknown.soon { SOON } else { delay };
+                self.failures += u32::from(!unknown.soon);
                 self.not_before = Instant::now() + delay.min(FAILED_DELAY_MAX);
                 self.is_unknown(&unknown.reason.into());
             }
@@ -222,11 +226,11 @@ impl WatchedLane {
             return Ok(None);
         }
         let reason = view.reason.as_deref();
-        Err(Unknown::because(
-            reason
-                .unwrap_or("the lane has not looked at its table yet")
-                .to_owned(),
-        ))
+        let not_yet = "the lane has not looked at its table yet";
+        Err(Unknown {
+            soon: reason.is_none(),
+            ..Unknown::because(reason.unwrap_or(not_yet).to_owned())
+        })
     }
 
     /// Says why nothing is known; nobody needs to wait any more.
