@@ -1,0 +1,54 @@
+//! What the program tells of itself: completions for shells, and its manual page.
+
+use anyhow::Result;
+use clap::CommandFactory as _;
+use clap_complete::Shell;
+
+use crate::cli::Cli;
+use crate::ending::Ending;
+use crate::terminal::Terminal;
+
+/// The name of the program, which kubectl finds by it.
+const PROGRAM: &str = "kubectl-boboyka";
+
+/// Prints the completions of a shell.
+pub(crate) fn completion(terminal: &Terminal, shell: Shell) -> Result<Ending> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), PROGRAM, &mut script);
+    terminal.print(&String::from_utf8(script)?)?;
+    Ok(Ending::Well)
+}
+
+/// Prints the manual page.
+pub(crate) fn page(terminal: &Terminal) -> Result<Ending> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command().name(PROGRAM)).render(&mut page)?;
+    terminal.print(&String::from_utf8(page)?)?;
+    Ok(Ending::Well)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_and_flag_is_told_in_a_sentence() {
+        let mut command = Cli::command();
+        command.build();
+        command.clone().debug_assert();
+        let mut open = vec![command];
+        while let Some(command) = open.pop() {
+            let arguments = command.get_arguments().filter(|one| !one.is_hide_set());
+            for argument in arguments {
+                assert!(
+                    argument.get_help().is_some(),
+                    "{} {}",
+                    command.get_name(),
+                    argument.get_id()
+                );
+            }
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            open.extend(command.get_subcommands().cloned());
+        }
+    }
+}
