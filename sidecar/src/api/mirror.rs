@@ -13,13 +13,15 @@ use uuid::Uuid;
 use super::error::{ApiError, Code};
 use super::parameters::Parameters;
 use super::state::Api;
-use super::wire::{CheckJson, LaneJson, RepairJson, RetryJson, lane_statuses};
+use super::wire::{CheckJson, ForeignJson, LaneJson, RepairJson, RetryJson, lane_statuses};
 
 #[derive(Serialize)]
 struct MirrorStatus {
     enabled: bool,
     supabase_url: Option<String>,
     strand: Uuid,
+    foreign_writes: Option<ForeignJson>,
+    foreign_writes_unknown: Option<String>,
     lanes: Vec<LaneJson>,
 }
 
@@ -27,7 +29,10 @@ struct MirrorStatus {
 pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
     let status = tokio::task::spawn_blocking(move || -> Result<MirrorStatus, ApiError> {
         let view = api.store.view();
+        let foreign = api.mirror.foreign();
         Ok(MirrorStatus {
+            foreign_writes: foreign.known().map(ForeignJson::from),
+            foreign_writes_unknown: foreign.unknown().map(str::to_owned),
             enabled: api.mirror.enabled(&view),
             supabase_url: api.mirror.supabase_url(),
             strand: api.store.strand_id(),
@@ -54,7 +59,9 @@ pub(super) async fn check(
 ) -> Result<Response, ApiError> {
     let lane = lane_of(&parameters)?;
     let complete = api.mirror.check(lane).await.map_err(not_retried)?;
-    Ok(axum::Json(CheckJson::new(complete, lanes(&api, lane))).into_response())
+    let foreign = api.mirror.foreign();
+    let answer = CheckJson::new(complete, &foreign, lanes(&api, lane));
+    Ok(axum::Json(answer).into_response())
 }
 
 /// Sends what differs again.

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use boboyka_mirror::{Difference, LaneParity, LaneStatus, Mode, RepairReport, RetryReport};
+use boboyka_mirror::{
+    Difference, Foreign, ForeignTable, ForeignWrites, LaneParity, LaneStatus, Mode, RepairReport,
+    RetryReport,
+};
 use boboyka_store::DeadLetter;
 use boboyka_strand::{Hash, RecordType, Seq};
 use serde::Serialize;
@@ -72,6 +75,39 @@ pub(crate) struct RetryJson {
     dead_lettered: u64,
 }
 
+/// Rows that no strand wrote.
+#[derive(Serialize)]
+pub(crate) struct ForeignJson {
+    since_ms: u64,
+    checked_at_ms: u64,
+    tables: Vec<ForeignTableJson>,
+}
+
+/// Those of one table.
+#[derive(Serialize)]
+struct ForeignTableJson {
+    table: Arc<str>,
+    rows: u64,
+    newest_at_ms: Option<u64>,
+    sample: Vec<String>,
+}
+
+impl From<&ForeignWrites> for ForeignJson {
+    fn from(writes: &ForeignWrites) -> Self {
+        let table = |table: &ForeignTable| ForeignTableJson {
+            table: Arc::clone(&table.table),
+            rows: table.rows,
+            newest_at_ms: table.newest_at_ms,
+            sample: table.sample.clone(),
+        };
+        Self {
+            since_ms: writes.since_ms,
+            checked_at_ms: writes.checked_at_ms,
+            tables: writes.tables.iter().map(table).collect(),
+        }
+    }
+}
+
 /// What a repair did, and how the lanes' tables compare after it.
 #[derive(Serialize)]
 pub(crate) struct RepairJson {
@@ -99,14 +135,18 @@ impl RepairJson {
 #[derive(Serialize)]
 pub(crate) struct CheckJson {
     complete: bool,
+    foreign_writes: Option<ForeignJson>,
+    foreign_writes_unknown: Option<String>,
     lanes: Vec<LaneJson>,
 }
 
 impl CheckJson {
     /// The answer to a check.
-    pub(crate) fn new(complete: bool, lanes: Vec<LaneStatus>) -> Self {
+    pub(crate) fn new(complete: bool, foreign: &Foreign, lanes: Vec<LaneStatus>) -> Self {
         Self {
             complete,
+            foreign_writes: foreign.known().map(ForeignJson::from),
+            foreign_writes_unknown: foreign.unknown().map(str::to_owned),
             lanes: lane_statuses(lanes),
         }
     }
