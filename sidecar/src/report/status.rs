@@ -1,8 +1,9 @@
 //! A report: from what the sidecar sees of itself to its strand's status. Pure.
 
-use boboyka_crds::{self as crds, HeadReference, StrandStatus};
+use boboyka_crds::{self as crds, Chain, HeadReference, StrandStatus};
 use boboyka_mirror::LaneStatus;
-use boboyka_strand::{Hash, Seq};
+use boboyka_store::View;
+use boboyka_strand::{Hash, RecordType, Seq};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
@@ -39,6 +40,7 @@ pub(super) fn status(
         backlog: number(lanes.iter().map(|lane| lane.backlog).sum()),
         lag_ms: number(lanes.iter().map(|lane| lane.lag_ms).max().unwrap_or(0)),
         dead_letters: number(lanes.iter().map(|lane| lane.dead_lettered).sum()),
+        unmirrored: Some(number(unmirrored(strand))),
         chain: Some(snapshot.chain.clone()),
         foreign_writes: None,
         foreign_writes_unknown: None,
@@ -64,6 +66,12 @@ pub(super) fn health(status: &StrandStatus) -> StrandStatus {
         backlog: 0,
         lag_ms: 0,
         dead_letters: status.dead_letters.min(1),
+        unmirrored: None,
+        chain: status.chain.clone().map(|chain| Chain {
+            scrubbed_to: None,
+            scrubbed_at: None,
+            ..chain
+        }),
         disk_bytes: 0,
         ..status.clone()
     };
@@ -106,6 +114,12 @@ fn lane(lane: &LaneStatus) -> crds::LaneStatus {
         parity: None,
         parity_unknown: None,
     }
+}
+
+/// Records that a return to mirroring would send.
+fn unmirrored(strand: &View) -> u64 {
+    let lanes = RecordType::MIRRORED.into_iter();
+    lanes.map(|lane| strand.unmirrored(lane)).sum()
 }
 
 fn reference(seq: Seq, hash: Hash) -> HeadReference {
