@@ -56,8 +56,9 @@ fn the_api_server_refuses_what_the_table_says_and_names_the_field() {
                     let mut before = api.create(&PostParams::default(), &before).await.unwrap();
                     if let Some(status) = &fixture.status {
                         let status = Patch::Merge(json!({"status": status}));
-                        let patched = api.patch_status(name, &PatchParams::default(), &status);
-                        before = patched.await.unwrap();
+                        let parameters = PatchParams::default();
+                        let patched = api.patch_status(name, &parameters, &status).await;
+                        before = patched.unwrap();
                     }
                     let mut after = asked;
                     after.metadata.resource_version = before.resource_version();
