@@ -10,6 +10,7 @@ use crate::command::events::EventsOptions;
 use crate::command::install::InstallOptions;
 use crate::command::panel::PanelOptions;
 use crate::command::phase::PhaseOptions;
+use crate::command::report::ReportOptions;
 use crate::connection::Connection;
 use crate::target::Which;
 use crate::terminal::Output;
@@ -47,6 +48,8 @@ pub(crate) enum Command {
     Verify(Which),
     /// Lists the newest records of all strands, and follows them.
     Events(EventsOptions),
+    /// Writes one archive for a bug report: objects, conditions, Events, logs, versions; no Secret and no record.
+    Report(ReportOptions),
     /// Lists the records that Supabase rejected, shows them, and sends them again.
     DeadLetters(DeadLettersOptions),
     /// Opens the panel of a pod's sidecar in the browser.

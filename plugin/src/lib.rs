@@ -5,6 +5,7 @@
 
 mod age;
 mod applied;
+mod archive;
 mod backlog;
 mod causes;
 mod checks;
@@ -21,6 +22,7 @@ mod manual;
 mod proof;
 mod reading;
 mod record;
+mod redaction;
 mod refusal;
 mod rejected;
 mod run;

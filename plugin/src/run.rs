@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::causes::causes;
 use crate::cli::{Cli, Command};
 use crate::command::{
-    check, dead_letters, drain, events, install, panel, phase, status, verify, why,
+    check, dead_letters, drain, events, install, panel, phase, report, status, verify, why,
 };
 use crate::ending::Ending;
 use crate::manual;
@@ -44,6 +44,7 @@ async fn answer(cli: Cli) -> Result<Ending> {
         Command::Phase(options) => phase::phase(&open().await?, terminal, options).await,
         Command::Verify(which) => verify::verify(&open().await?, terminal, which).await,
         Command::Events(options) => events::events(&open().await?, terminal, options).await,
+        Command::Report(options) => report::report(&open().await?, terminal, options).await,
         Command::DeadLetters(options) => {
             dead_letters::dead_letters(&open().await?, terminal, options).await
         }
