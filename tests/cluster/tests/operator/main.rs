@@ -14,6 +14,7 @@ mod faults;
 mod load;
 mod path;
 mod phases;
+mod plugin;
 mod product;
 mod restarts;
 mod upgrade;
