@@ -22,7 +22,7 @@ pub use integration::{
 };
 pub use phase::Phase;
 pub use strand::{
-    BoboykaStrand, BoboykaStrandSpec, Boundary, Chain, HeadReference, Holder, LaneStatus, Slot,
-    StrandStatus,
+    BoboykaStrand, BoboykaStrandSpec, Boundary, Chain, ForeignTable, ForeignWrites, HeadReference,
+    Holder, LaneStatus, Parity, Slot, StrandStatus,
 };
 pub use table::{MirrorMode, MirrorTable, RECORD_TYPES};

@@ -67,6 +67,9 @@ pub struct BoboykaStrandSpec {
     /// sequence number: a strand that was set back or rewritten can't return the same hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witnessed: Option<HeadReference>,
+    /// Whether the sidecar of this strand counts foreign writes for the whole integration. The operator chooses one strand.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub counts_foreign_writes: bool,
 }
 
 /// The pods that a strand is reserved for.
@@ -168,6 +171,13 @@ pub struct StrandStatus {
     /// Whether the strand is undamaged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain: Option<Chain>,
+    /// Rows in Supabase that no strand wrote. Absent while that is not known, and where another strand's sidecar counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign_writes: Option<ForeignWrites>,
+    /// Why the sidecar that counts foreign writes does not know them. Absent while it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub foreign_writes_unknown: Option<String>,
     /// Phase that the sidecar obeys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
@@ -221,6 +231,66 @@ pub struct LaneStatus {
     pub backlog: i64,
     /// Number of records that Supabase rejected permanently.
     pub dead_letters: i64,
+    /// How the table differs from the strand. Absent while that is not known, for which `parityUnknown` has the reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parity: Option<Parity>,
+    /// Why it is not known how the table differs from the strand. Absent while it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub parity_unknown: Option<String>,
+}
+
+/// How a table differs from the strand: the result of comparing both, row by row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Parity {
+    /// Sequence number up to which every record of the lane has been compared.
+    pub up_to: i64,
+    /// Every one of these records was compared at this time or later.
+    pub checked_at: Time,
+    /// Number of records that the table should have and has not.
+    #[schemars(range(min = 0))]
+    pub missing: i64,
+    /// Number of rows that have other values than the strand wrote.
+    #[schemars(range(min = 0))]
+    pub changed: i64,
+    /// Number of rows that carry the id of the strand and are none of its records.
+    #[schemars(range(min = 0))]
+    pub extra: i64,
+    /// Number of rows beyond the first of one record.
+    #[schemars(range(min = 0))]
+    pub doubled: i64,
+}
+
+/// Rows in Supabase that no strand wrote: somebody still has a write path of their own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ForeignWrites {
+    /// Rows that were written before this time are not counted: the mirror had not begun.
+    pub since: Time,
+    /// Time at which all tables had been looked at.
+    pub checked_at: Time,
+    /// The tables of the mirror that have such rows. Empty if there are none.
+    #[schemars(length(max = 16))]
+    pub tables: Vec<ForeignTable>,
+}
+
+/// The foreign rows of one table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ForeignTable {
+    /// Name of the table.
+    #[schemars(length(max = 63))]
+    pub table: String,
+    /// Number of foreign rows.
+    #[schemars(range(min = 1))]
+    pub rows: i64,
+    /// The newest of them was written at this time or before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_at: Option<Time>,
+    /// Keys of some of them, newest first, as `COLUMN=VALUE`. Other columns are never shown.
+    #[schemars(length(max = 10), inner(length(max = 128)))]
+    pub sample: Vec<String>,
 }
 
 /// Whether the strand is undamaged.

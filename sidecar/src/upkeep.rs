@@ -112,6 +112,7 @@ impl Upkeep {
         ] {
             tasks.spawn(joined(task, what));
         }
+        tasks.spawn(fresh_evidence(&mirror, &boundary, shutdown));
         let signing = Signing {
             store: store.clone(),
             key: outside.key,
@@ -242,6 +243,32 @@ impl Upkeep {
             reporter.last(report_limit).await;
         }
     }
+}
+
+/// Has the tables compared with the strand when a change of phase is asked for: its gates want fresh evidence.
+fn fresh_evidence(
+    mirror: &Mirror,
+    boundary: &watch::Receiver<Option<phase::TransitionProgress>>,
+    shutdown: &CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let (mirror, mut boundary, shutdown) = (mirror.clone(), boundary.clone(), shutdown.clone());
+    let asking = async move {
+        let mut asked = None;
+        loop {
+            let generation = boundary.borrow_and_update().map(|it| it.generation);
+            if generation.is_some() && generation != asked {
+                mirror.want_check();
+            }
+            asked = generation;
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                changed = boundary.changed() => if changed.is_err() {
+                    return shutdown.cancelled().await;
+                },
+            }
+        }
+    };
+    asking.in_current_span()
 }
 
 /// Has checkpoints signed, and cosigned by witnesses.

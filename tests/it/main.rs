@@ -28,6 +28,7 @@ mod mirror_rows;
 mod observers;
 mod page;
 mod panel;
+mod parity;
 mod past;
 mod phases;
 mod purity;

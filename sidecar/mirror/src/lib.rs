@@ -8,7 +8,9 @@
 
 mod backoff;
 mod breaker;
+mod checking;
 mod classify;
+mod comparison;
 mod credentials;
 mod disposition;
 mod failure;
@@ -18,7 +20,9 @@ mod handle;
 mod lane;
 mod misfit;
 mod outcome;
+mod parity;
 mod preflight;
+mod repair;
 mod request;
 mod retry;
 mod row;
@@ -35,6 +39,8 @@ pub use classify::Class;
 pub use credentials::{Credentials, CredentialsError};
 pub use handle::Mirror;
 pub use outcome::Outcome;
+pub use parity::{Difference, DifferenceKind, LaneParity, Parity};
+pub use repair::RepairReport;
 pub use retry::{RetryError, RetryReport};
 pub use settings::Settings;
 pub use source::{KEY_FILE, SourceChanges, SupabaseSource, Told, URL_FILE};

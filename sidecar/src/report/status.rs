@@ -1,13 +1,16 @@
 //! A report: from what the sidecar sees of itself to its strand's status. Pure.
 
 use boboyka_crds::{self as crds, HeadReference, StrandStatus};
-use boboyka_mirror::LaneStatus;
+use boboyka_mirror::{LaneParity, LaneStatus};
 use boboyka_strand::{Hash, Seq};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
 use super::conditions::conditions;
 use super::snapshot::Snapshot;
+
+/// What the definition of the resource allows for a reason.
+const REASON_MAX: usize = 512;
 
 /// The strand's status, as the sidecar of this pod says it now, of this generation of the strand's specification. `before`
 /// are the conditions that were said last.
@@ -40,6 +43,8 @@ pub(super) fn status(
         lag_ms: number(lanes.iter().map(|lane| lane.lag_ms).max().unwrap_or(0)),
         dead_letters: number(lanes.iter().map(|lane| lane.dead_lettered).sum()),
         chain: Some(snapshot.chain.clone()),
+        foreign_writes: None,
+        foreign_writes_unknown: None,
         phase: strand.phase.map(|state| state.phase),
         phase_generation: strand.phase.map(|state| state.generation),
         boundary: snapshot.boundary.clone(),
@@ -73,6 +78,16 @@ pub(super) fn health(status: &StrandStatus) -> StrandStatus {
             mark: 0,
             backlog: 0,
             dead_letters: 0,
+            // That a table differs is told at once, how much it differs in its turn.
+            parity: lane.parity.take().map(|parity| crds::Parity {
+                up_to: 0,
+                checked_at: Time(Timestamp::UNIX_EPOCH),
+                missing: parity.missing.min(1),
+                changed: parity.changed.min(1),
+                extra: parity.extra.min(1),
+                doubled: parity.doubled.min(1),
+            }),
+            parity_unknown: None,
         };
     }
     for condition in &mut health.conditions {
@@ -99,7 +114,26 @@ fn lane(lane: &LaneStatus) -> crds::LaneStatus {
         mark: number(lane.mark),
         backlog: number(lane.backlog),
         dead_letters: number(lane.dead_lettered),
+        parity: lane.parity.known().map(parity),
+        parity_unknown: lane.parity.unknown().map(bounded),
     }
+}
+
+fn parity(parity: &LaneParity) -> crds::Parity {
+    let at = i64::try_from(parity.checked_at_ms).unwrap_or(i64::MAX);
+    crds::Parity {
+        up_to: number(parity.up_to),
+        checked_at: Time(Timestamp::from_millisecond(at).unwrap_or(Timestamp::UNIX_EPOCH)),
+        missing: number(parity.missing),
+        changed: number(parity.changed),
+        extra: number(parity.extra),
+        doubled: number(parity.doubled),
+    }
+}
+
+/// A reason that fits into the status.
+fn bounded(reason: &str) -> String {
+    reason.chars().take(REASON_MAX).collect()
 }
 
 fn reference(seq: Seq, hash: Hash) -> HeadReference {

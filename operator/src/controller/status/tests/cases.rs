@@ -244,7 +244,7 @@ fn failing() -> IntegrationStatus {
 
 fn changed_secret() -> IntegrationStatus {
     let admitted = |name: &str| Pod {
-        strand: Some(name.to_owned()),
+        strand: Some(name.into()),
         settings: Some("before".into()),
         workload: Some("Deployment/web".into()),
         ..Pod::default()
