@@ -10,6 +10,7 @@ use crate::command::events::EventsOptions;
 use crate::command::install::InstallOptions;
 use crate::command::panel::PanelOptions;
 use crate::command::phase::PhaseOptions;
+use crate::command::repair::RepairOptions;
 use crate::command::report::ReportOptions;
 use crate::connection::Connection;
 use crate::target::Which;
@@ -52,6 +53,8 @@ pub(crate) enum Command {
     Report(ReportOptions),
     /// Lists the records that Supabase rejected, shows them, and sends them again.
     DeadLetters(DeadLettersOptions),
+    /// Compares Supabase's tables with the strands, and sends again what differs.
+    Repair(RepairOptions),
     /// Opens the panel of a pod's sidecar in the browser.
     Panel(PanelOptions),
     /// Wakes the lanes of the mirror, and waits until Supabase has every record.

@@ -19,6 +19,7 @@ mod fleet_text;
 mod gates;
 mod manifest;
 mod manual;
+mod parity;
 mod proof;
 mod reading;
 mod record;

@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::causes::causes;
 use crate::cli::{Cli, Command};
 use crate::command::{
-    check, dead_letters, drain, events, install, panel, phase, report, status, verify, why,
+    check, dead_letters, drain, events, install, panel, phase, repair, report, status, verify, why,
 };
 use crate::ending::Ending;
 use crate::manual;
@@ -48,6 +48,7 @@ async fn answer(cli: Cli) -> Result<Ending> {
         Command::DeadLetters(options) => {
             dead_letters::dead_letters(&open().await?, terminal, options).await
         }
+        Command::Repair(options) => repair::repair(&open().await?, terminal, options).await,
         Command::Panel(options) => panel::panel(&open().await?, terminal, options).await,
         Command::Drain(options) => drain::drain(&open().await?, terminal, options).await,
         Command::Install(options) if options.print => install::print(terminal),

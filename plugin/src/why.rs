@@ -204,6 +204,8 @@ fn as_reported(case: &Case, pod: &Pod, now: Timestamp) -> Option<Finding> {
         | State::Silent
         | State::MirrorStopped
         | State::DeadLetters
+        | State::Differs
+        | State::ForeignWrites
         | State::Behind
         | State::Starting
         | State::Draining => Some(Finding::odd(what, next)),

@@ -1,6 +1,6 @@
 //! In which state a strand is, why, and what to do next. Pure.
 
-use boboyka_crds::{BoboykaStrand, Chain, HeadReference, LaneStatus, names};
+use boboyka_crds::{BoboykaStrand, Chain, HeadReference, LaneStatus, Parity, names};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 
@@ -44,6 +44,8 @@ impl Subject<'_> {
             .or_else(|| self.not_ready())
             .or_else(|| self.stopped())
             .or_else(|| self.dead_letters())
+            .or_else(|| self.differs())
+            .or_else(|| self.foreign_writes())
             .or_else(|| self.behind());
         found.unwrap_or_else(|| {
             let state = if self.strand.spec.holder.is_some() {
@@ -179,6 +181,41 @@ impl Subject<'_> {
         format!("kubectl boboyka dead-letters -n {}", self.namespace)
     }
 
+    fn differs(&self) -> Option<Judgement> {
+        let lanes = self.strand.report()?.lanes.iter();
+        let told = lanes.filter_map(|lane| {
+            Some(format!(
+                "{}: {}",
+                lane.record_type,
+                differences(lane.parity.as_ref()?)?
+            ))
+        });
+        let told: Vec<String> = told.collect();
+        let why = format!("its rows in Supabase differ; {}", told.join("; "));
+        let next = format!(
+            "kubectl boboyka repair --strand {} -n {}",
+            self.strand.name_any(),
+            self.namespace
+        );
+        (!told.is_empty()).then_some((State::Differs, why, next))
+    }
+
+    fn foreign_writes(&self) -> Option<Judgement> {
+        let found = self.strand.report()?.foreign_writes.as_ref()?;
+        let tables = found
+            .tables
+            .iter()
+            .map(|one| format!("{} in {}", one.rows, one.table));
+        let tables: Vec<String> = tables.collect();
+        let why = format!(
+            "Supabase has rows that no strand wrote: {}",
+            tables.join(", ")
+        );
+        let next = "find who still writes to these tables: the next phase waits for that to end"
+            .to_owned();
+        (!tables.is_empty()).then_some((State::ForeignWrites, why, next))
+    }
+
     fn behind(&self) -> Option<Judgement> {
         let report = self.strand.report()?;
         let is_drained_by_a_job = self
@@ -223,6 +260,21 @@ impl Subject<'_> {
         let lanes = &self.strand.report()?.lanes;
         lanes.iter().find(|lane| states.contains(&&*lane.state))
     }
+}
+
+/// What differs, in words; `None` when nothing does.
+fn differences(parity: &Parity) -> Option<String> {
+    let kinds = [
+        (parity.missing, "missing"),
+        (parity.changed, "changed"),
+        (parity.extra, "extra"),
+        (parity.doubled, "doubled"),
+    ];
+    let found = kinds.iter().filter(|(count, _)| *count > 0);
+    let found: Vec<String> = found
+        .map(|(count, kind)| format!("{count} {kind}"))
+        .collect();
+    (!found.is_empty()).then(|| found.join(", "))
 }
 
 fn about(lane: &LaneStatus) -> String {

@@ -15,6 +15,10 @@ pub(crate) enum State {
     MirrorStopped,
     /// Supabase rejected records permanently.
     DeadLetters,
+    /// Supabase has other rows than the strand says.
+    Differs,
+    /// Supabase has rows that no strand wrote.
+    ForeignWrites,
     /// Records wait for Supabase.
     Behind,
     /// The pod starts.
@@ -30,7 +34,7 @@ pub(crate) enum State {
 impl State {
     /// Whether somebody has to act.
     pub(crate) fn is_wrong(self) -> bool {
-        self <= Self::DeadLetters
+        self <= Self::Differs
     }
 
     /// Whether there is anything to say about it.

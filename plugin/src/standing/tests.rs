@@ -88,6 +88,33 @@ fn each_state_says_why_and_what_to_do_next() {
 }
 
 #[test]
+fn rows_that_differ_and_rows_of_others_are_told_by_lane_and_table() {
+    let at = "2026-01-01T11:00:00Z";
+    let mut differing = lane("mirroring");
+    differing["parity"] =
+        json!({"upTo": 7, "checkedAt": at, "missing": 2, "changed": 0, "extra": 1, "doubled": 0});
+    assert_eq!(
+        told(&holder(), &json!({"lanes": [differing.clone()]})),
+        "Differs | its rows in Supabase differ; audit_log: 2 missing, 1 extra | \
+         kubectl boboyka repair --strand boboyka-a1 -n agents"
+    );
+    differing["parity"] =
+        json!({"upTo": 7, "checkedAt": at, "missing": 0, "changed": 0, "extra": 0, "doubled": 0});
+    assert_eq!(
+        told(&holder(), &json!({"lanes": [differing]})),
+        "Ready |  | "
+    );
+    let foreign = json!({"since": at, "checkedAt": at, "tables": [{"table": "builds", "rows": 3, "sample": ["build_id=x"]}]});
+    let written = told(&holder(), &json!({"foreignWrites": foreign}));
+    assert!(
+        written
+            .starts_with("ForeignWrites | Supabase has rows that no strand wrote: 3 in builds |"),
+        "{written}"
+    );
+    assert!(!written.contains("build_id"), "a key is a part of a record");
+}
+
+#[test]
 fn a_strand_without_a_pod_is_free_or_drains() {
     assert_eq!(told(&Value::Null, &json!({})), "Free |  | ");
     assert!(

@@ -71,9 +71,30 @@ fn dead_letters_are_listed_shown_and_sent_again_and_a_drain_waits_for_them_not()
             desk.ends(0, "kubectl boboyka drain")
                 .starts_with("drained: no record waits")
         );
+        what_differs_is_sent_again(&desk, &agents).await;
         a_pod_that_is_refused_is_told(&desk, &agents).await;
         follow_tells_each_record_once(&desk, &agents, &pod).await;
     });
+}
+
+async fn what_differs_is_sent_again(desk: &Desk, agents: &Agents) {
+    let compare = "kubectl boboyka repair --dry-run";
+    assert!(
+        desk.ends(0, compare)
+            .contains("Supabase has what the strands say")
+    );
+    agents
+        .supabase
+        .sql("delete from project_builds where build_id = 'bld_good'");
+    let lanes = desk.json(1, compare)["lanes"].clone();
+    let of = |lane: &&Value| lane["record_type"] == "project_build";
+    let builds = lanes.as_array().unwrap().iter().find(of).unwrap();
+    assert_eq!(builds["parity"]["missing"], 1, "{builds}");
+    assert_eq!(
+        desk.json(0, "kubectl boboyka repair")["repaired"]["sent"],
+        1
+    );
+    agents.wait_for_row("bld_good").await;
 }
 
 async fn a_pod_that_is_refused_is_told(desk: &Desk, agents: &Agents) {
