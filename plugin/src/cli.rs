@@ -18,7 +18,7 @@ use crate::terminal::Output;
 
 /// Looks after Boboyka's integrations in a cluster.
 #[derive(Clone, Debug, Parser)]
-#[command(version, bin_name = "kubectl boboyka", disable_help_subcommand = true, after_help = ENDINGS)]
+#[command(name = "kubectl-boboyka", version, bin_name = "kubectl boboyka", disable_help_subcommand = true, after_help = ENDINGS)]
 pub struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

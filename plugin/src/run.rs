@@ -25,6 +25,7 @@ pub fn run(cli: Cli) -> ExitCode {
         .and_then(|runtime| runtime.block_on(answer(cli)));
     match ended {
         Ok(ending) => ending.into(),
+        Err(error) if is_broken_pipe(&error) => Ending::Well.into(),
         Err(error) => {
             Terminal::progress("");
             let error: &(dyn std::error::Error + 'static) = error.as_ref();
@@ -32,6 +33,12 @@ pub fn run(cli: Cli) -> ExitCode {
             Ending::Unanswered.into()
         }
     }
+}
+
+/// A reader that has gone away, such as `head`, has what it wanted.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let error: Option<&std::io::Error> = error.downcast_ref();
+    error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 async fn answer(cli: Cli) -> Result<Ending> {

@@ -7,26 +7,12 @@ mod rights;
 use std::path::Path;
 use std::process::Command;
 
+use boboyka_tests::document::commands;
 use serde_json::json;
 
 use self::desk::Desk;
 use crate::agents::Agents;
 use crate::product::{cluster, root, run};
-
-/// The commands of a document, each with the lines that it prints.
-fn commands(document: &str) -> Vec<(String, Vec<String>)> {
-    let mut commands: Vec<(String, Vec<String>)> = Vec::new();
-    let mut inside = false;
-    for line in document.lines() {
-        match (line.strip_prefix("$ "), line.starts_with("```")) {
-            (_, true) => inside = line == "```console",
-            (Some(command), _) if inside => commands.push((command.to_owned(), Vec::new())),
-            _ if inside => commands.last_mut().unwrap().1.push(line.to_owned()),
-            _ => {}
-        }
-    }
-    commands
-}
 
 #[test]
 fn the_document_of_the_command_works() {
