@@ -3,7 +3,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-with-supabase toolchain provision provision-verifiers provision-cluster provision-browser build images plugin test-images cluster cluster-down deploy generate test upgrade torture fuzz bench bench-sdk bench-operator lint mutants clean
+.PHONY: help run run-with-supabase toolchain provision provision-verifiers provision-cluster provision-browser build images plugin krew test-images cluster cluster-down deploy generate test upgrade torture fuzz bench bench-sdk bench-operator lint mutants clean
 
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,11 @@ plugin: toolchain ## Builds kubectl-boboyka as a static program in target/plugin
 	mkdir -p target/plugin
 	cp target/static/x86_64-unknown-linux-gnu/release/kubectl-boboyka target/plugin/
 	ln -sf kubectl-boboyka target/plugin/boboyka
+
+PLUGIN_URL ?= https://example.com/boboyka
+krew: plugin ## Packs kubectl-boboyka for amd64 and arm64 with a manifest for krew; PLUGIN_URL is where the archives will be.
+	tools/arm64.sh env $(STATIC_BUILD) -p boboyka-plugin --target aarch64-unknown-linux-gnu --release
+	tools/krew.sh $(PLUGIN_URL)
 
 test-images: toolchain
 	$(STATIC) -p boboyka-probe

@@ -10,13 +10,15 @@ use crate::command::events::EventsOptions;
 use crate::command::install::InstallOptions;
 use crate::command::panel::PanelOptions;
 use crate::command::phase::PhaseOptions;
+use crate::command::repair::RepairOptions;
+use crate::command::report::ReportOptions;
 use crate::connection::Connection;
 use crate::target::Which;
 use crate::terminal::Output;
 
 /// Looks after Boboyka's integrations in a cluster.
 #[derive(Clone, Debug, Parser)]
-#[command(version, bin_name = "kubectl boboyka", disable_help_subcommand = true, after_help = ENDINGS)]
+#[command(name = "kubectl-boboyka", version, bin_name = "kubectl boboyka", disable_help_subcommand = true, after_help = ENDINGS)]
 pub struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -47,8 +49,12 @@ pub(crate) enum Command {
     Verify(Which),
     /// Lists the newest records of all strands, and follows them.
     Events(EventsOptions),
+    /// Writes one archive for a bug report: objects, conditions, Events, logs, versions; no Secret and no record.
+    Report(ReportOptions),
     /// Lists the records that Supabase rejected, shows them, and sends them again.
     DeadLetters(DeadLettersOptions),
+    /// Compares Supabase's tables with the strands, and sends again what differs.
+    Repair(RepairOptions),
     /// Opens the panel of a pod's sidecar in the browser.
     Panel(PanelOptions),
     /// Wakes the lanes of the mirror, and waits until Supabase has every record.

@@ -7,6 +7,8 @@ pub(crate) mod events;
 pub(crate) mod install;
 pub(crate) mod panel;
 pub(crate) mod phase;
+pub(crate) mod repair;
+pub(crate) mod report;
 pub(crate) mod status;
 pub(crate) mod verify;
 pub(crate) mod why;

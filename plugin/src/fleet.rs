@@ -90,19 +90,13 @@ pub(crate) fn standings(
     strands: &[BoboykaStrand],
     now: Timestamp,
 ) -> Vec<Standing> {
-    let intervals: BTreeMap<_, _> = integrations
+    let by_name: BTreeMap<_, _> = integrations
         .iter()
-        .map(|one| {
-            let interval = one
-                .status
-                .as_ref()
-                .and_then(|status| status.report_interval_seconds);
-            ((one.namespace(), one.name_any()), interval)
-        })
+        .map(|one| ((one.namespace(), one.name_any()), one))
         .collect();
     let of = |strand: &BoboykaStrand| {
         let key = (strand.namespace(), strand.spec.integration.clone());
-        standing(strand, intervals.get(&key).copied().flatten(), now)
+        standing(strand, by_name.get(&key).copied(), now)
     };
     strands.iter().map(of).collect()
 }

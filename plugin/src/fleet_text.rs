@@ -129,6 +129,8 @@ pub(crate) fn look(state: State) -> Look {
         | State::Silent
         | State::MirrorStopped
         | State::DeadLetters
+        | State::Differs
+        | State::ForeignWrites
         | State::Behind
         | State::Starting
         | State::Draining => Look::Odd,

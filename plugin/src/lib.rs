@@ -5,6 +5,7 @@
 
 mod age;
 mod applied;
+mod archive;
 mod backlog;
 mod causes;
 mod checks;
@@ -18,9 +19,11 @@ mod fleet_text;
 mod gates;
 mod manifest;
 mod manual;
+mod parity;
 mod proof;
 mod reading;
 mod record;
+mod redaction;
 mod refusal;
 mod rejected;
 mod run;

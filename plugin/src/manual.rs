@@ -32,6 +32,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_manifest_for_krew_names_this_program() {
+        let manifest: serde_json::Value =
+            serde_yaml::from_str(include_str!("../krew.yaml")).unwrap();
+        let platforms = manifest["spec"]["platforms"].as_array().unwrap();
+        for (platform, arch) in platforms.iter().zip(["amd64", "arm64"]) {
+            assert_eq!(platform["bin"], PROGRAM);
+            assert_eq!(platform["selector"]["matchLabels"]["arch"], arch);
+            assert_eq!(platform["sha256"], format!("@SHA256_{arch}@"));
+        }
+        assert_eq!(
+            (platforms.len(), &manifest["metadata"]["name"]),
+            (2, &"boboyka".into())
+        );
+    }
+
+    #[test]
     fn every_command_and_flag_is_told_in_a_sentence() {
         let mut command = Cli::command();
         command.build();

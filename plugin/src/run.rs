@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::causes::causes;
 use crate::cli::{Cli, Command};
 use crate::command::{
-    check, dead_letters, drain, events, install, panel, phase, status, verify, why,
+    check, dead_letters, drain, events, install, panel, phase, repair, report, status, verify, why,
 };
 use crate::ending::Ending;
 use crate::manual;
@@ -25,6 +25,7 @@ pub fn run(cli: Cli) -> ExitCode {
         .and_then(|runtime| runtime.block_on(answer(cli)));
     match ended {
         Ok(ending) => ending.into(),
+        Err(error) if is_broken_pipe(&error) => Ending::Well.into(),
         Err(error) => {
             Terminal::progress("");
             let error: &(dyn std::error::Error + 'static) = error.as_ref();
@@ -32,6 +33,12 @@ pub fn run(cli: Cli) -> ExitCode {
             Ending::Unanswered.into()
         }
     }
+}
+
+/// A reader that has gone away, such as `head`, has what it wanted.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let error: Option<&std::io::Error> = error.downcast_ref();
+    error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 async fn answer(cli: Cli) -> Result<Ending> {
@@ -44,9 +51,11 @@ async fn answer(cli: Cli) -> Result<Ending> {
         Command::Phase(options) => phase::phase(&open().await?, terminal, options).await,
         Command::Verify(which) => verify::verify(&open().await?, terminal, which).await,
         Command::Events(options) => events::events(&open().await?, terminal, options).await,
+        Command::Report(options) => report::report(&open().await?, terminal, options).await,
         Command::DeadLetters(options) => {
             dead_letters::dead_letters(&open().await?, terminal, options).await
         }
+        Command::Repair(options) => repair::repair(&open().await?, terminal, options).await,
         Command::Panel(options) => panel::panel(&open().await?, terminal, options).await,
         Command::Drain(options) => drain::drain(&open().await?, terminal, options).await,
         Command::Install(options) if options.print => install::print(terminal),

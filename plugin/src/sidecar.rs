@@ -1,5 +1,7 @@
 //! The API of a sidecar, which listens on its pod's loopback: through the API server and the kubelet to the port.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -18,6 +20,8 @@ use crate::refusal::Asked;
 
 /// The port of the API.
 pub(crate) const PORT: u16 = 7475;
+/// How long a sidecar may say nothing while it answers. A comparison of tables takes a minute.
+const SILENCE: Duration = Duration::from_mins(2);
 /// The longest line of an answer.
 const LINE_MAX: usize = 8 << 20;
 
@@ -78,7 +82,8 @@ impl Sidecar {
         method: &str,
         path: &str,
     ) -> Result<T> {
-        let body = self.ask(method, path).await?.collect().await;
+        let body = self.ask(method, path).await?.collect();
+        let body = in_time(body, &self.broke(path)).await?;
         let bytes = body.with_context(|| self.broke(path))?.to_bytes();
         serde_json::from_slice(&bytes).with_context(|| {
             format!(
@@ -104,7 +109,8 @@ impl Sidecar {
             .uri(path)
             .header("host", format!("localhost:{PORT}"))
             .body(Full::new(Bytes::new()))?;
-        let answer = match self.sender.send_request(request).await {
+        let sent = self.sender.send_request(request);
+        let answer = match in_time(sent, &self.broke(path)).await? {
             Ok(answer) => answer,
             Err(error) => return Err(self.unreachable(error).await),
         };
@@ -112,7 +118,8 @@ impl Sidecar {
         if status.is_success() {
             return Ok(answer.into_body());
         }
-        let bytes = answer.into_body().collect().await?.to_bytes();
+        let body = in_time(answer.into_body().collect(), &self.broke(path)).await?;
+        let bytes = body?.to_bytes();
         match serde_json::from_slice::<Told>(&bytes) {
             Ok(told) => bail!(
                 "the sidecar of pod {} answers {path} with {}: {}",
@@ -133,7 +140,7 @@ impl Sidecar {
             Some(told) => told.await,
             None => None,
         };
-        let what = format!("can't reach the sidecar of pod {}", self.pod);
+        let what = format!("could not reach the sidecar of pod {}", self.pod);
         match told {
             Some(told) => anyhow::anyhow!("{what}: {}", told.trim()),
             None => anyhow::Error::new(error).context(what),
@@ -142,10 +149,16 @@ impl Sidecar {
 
     fn broke(&self, path: &str) -> String {
         format!(
-            "the connection to the sidecar of pod {} broke while it answered {path}",
+            "the sidecar of pod {} did not answer {path} to the end",
             self.pod
         )
     }
+}
+
+/// Waits for a part of an answer.
+async fn in_time<T>(part: impl Future<Output = T>, of: &str) -> Result<T> {
+    let part = tokio::time::timeout(SILENCE, part).await;
+    part.map_err(|_| anyhow::anyhow!("{of}: it said nothing for {} s", SILENCE.as_secs()))
 }
 
 /// The lines of an answer.
@@ -171,7 +184,7 @@ impl Lines {
             if self.bytes.len() > LINE_MAX {
                 bail!("{}: a line is longer than {LINE_MAX} bytes", self.of);
             }
-            match self.body.frame().await {
+            match in_time(self.body.frame(), &self.of).await? {
                 Some(frame) => {
                     let frame = frame.with_context(|| self.of.clone())?;
                     self.bytes

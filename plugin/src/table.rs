@@ -110,11 +110,46 @@ impl Table {
         let header = Some(header).filter(|cells| !cells.is_empty());
         let rows: Vec<&Vec<Cell>> = header.iter().chain(&self.rows).collect();
         let widths = widths(&rows);
+        if width.is_some_and(|width| self.is_too_wide(&widths, width)) {
+            return self
+                .rows
+                .iter()
+                .map(|row| self.stacked(row, width))
+                .collect();
+        }
         let mut text = String::new();
         for row in rows {
             self.line(row, &widths, width, &mut text);
         }
         text
+    }
+
+    /// Whether not even the short columns have room beside each other.
+    fn is_too_wide(&self, widths: &[usize], width: usize) -> bool {
+        let begin = self.indent + widths.iter().map(|wide| wide + GAP).sum::<usize>();
+        let last = self.rows.iter().filter_map(|row| row.last());
+        let last = last.map(|cell| length(&cell.text)).max().unwrap_or(0);
+        !self.header.is_empty()
+            && begin + last.min(LAST_MIN) > width
+            && (begin > width || last <= LAST_MIN)
+    }
+
+    /// A row as a line with its first cell, and the others below it with their headers.
+    fn stacked(&self, row: &[Cell], width: Option<usize>) -> String {
+        let mut cells = row.iter().zip(&self.header);
+        let first = cells
+            .next()
+            .map(|(cell, _)| cell.look.paint(&cell.text))
+            .unwrap_or_default();
+        let others = cells.filter(|(cell, _)| !cell.text.is_empty());
+        let others: Vec<String> = others
+            .map(|(cell, header)| format!("{header} {}", cell.text))
+            .collect();
+        let indent = " ".repeat(self.indent);
+        format!(
+            "{indent}{first}\n{}",
+            paragraph(&others.join(", "), self.indent + INDENT, width)
+        )
     }
 
     fn line(&self, row: &[Cell], widths: &[usize], width: Option<usize>, text: &mut String) {
@@ -218,6 +253,23 @@ mod tests {
              boboyka-a1  Silent  its sidecar has not reported for 5m;\n\
              \x20                   look at the log of the pod\n\
              b           Ready\n"
+        );
+    }
+
+    #[test]
+    fn columns_without_room_beside_each_other_go_below_each_other() {
+        let mut table = Table::new(&["INTEGRATION", "PHASE", "READY", "LAG"]);
+        let name = "agents-of-the-whole-company/boboyka-production-europe";
+        table.row([name, "MigrateInternals", "False", "12m"].map(Cell::from));
+        assert_eq!(
+            table.render(Some(80)),
+            format!("{name}\n    PHASE MigrateInternals, READY False, LAG 12m\n")
+        );
+        assert_eq!(
+            table.render(Some(90)).lines().count(),
+            2,
+            "{}",
+            table.render(Some(90))
         );
     }
 

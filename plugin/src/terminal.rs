@@ -98,14 +98,11 @@ impl Terminal {
         }
     }
 
-    /// Prints a text as it is. A reader that has gone away, such as `head`, is no error.
+    /// Prints a text as it is.
     pub(crate) fn print(&self, text: &str) -> Result<()> {
         let mut out = AutoStream::new(stdout().lock(), self.choice);
-        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-        match written {
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-            other => Ok(other?),
-        }
+        out.write_all(text.as_bytes())?;
+        Ok(out.flush()?)
     }
 
     /// Tells the person something that is not part of the answer.

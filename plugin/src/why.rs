@@ -189,15 +189,7 @@ fn as_reported(case: &Case, pod: &Pod, now: Timestamp) -> Option<Finding> {
     if uid != pod.metadata.uid.as_ref() {
         return None;
     }
-    let status = case
-        .integration
-        .as_ref()
-        .and_then(|one| one.status.as_ref());
-    let standing = standing(
-        strand,
-        status.and_then(|status| status.report_interval_seconds),
-        now,
-    );
+    let standing = standing(strand, case.integration.as_ref(), now);
     // The command to run next would be this one.
     let next = Some(standing.next)
         .filter(|next| !next.contains("boboyka why"))
@@ -212,6 +204,8 @@ fn as_reported(case: &Case, pod: &Pod, now: Timestamp) -> Option<Finding> {
         | State::Silent
         | State::MirrorStopped
         | State::DeadLetters
+        | State::Differs
+        | State::ForeignWrites
         | State::Behind
         | State::Starting
         | State::Draining => Some(Finding::odd(what, next)),

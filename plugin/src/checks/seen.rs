@@ -10,7 +10,7 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
-use crate::refusal::Read;
+use crate::refusal::{Read, Refusal};
 
 /// Everything that was read.
 #[derive(Clone, Debug)]
@@ -42,6 +42,13 @@ pub(crate) struct Seen {
     /// The pods with the label of an integration.
     pub(crate) pods: Read<Vec<Pod>>,
     pub(crate) now: Timestamp,
+}
+
+impl Seen {
+    /// Whether the product is not installed.
+    pub(crate) fn is_absent(&self) -> bool {
+        self.definitions.as_ref().is_err_and(Refusal::is_missing)
+    }
 }
 
 /// A labelled pod that the API server was asked to create without keeping it.

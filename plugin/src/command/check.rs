@@ -57,8 +57,8 @@ pub(crate) async fn check(
     terminal: &Terminal,
     options: &CheckOptions,
 ) -> Result<Ending> {
-    let seen = Box::pin(look(reader, options)).await;
-    let is_absent = seen.definitions.as_ref().is_err_and(Refusal::is_missing);
+    let seen = Box::pin(look(reader, &options.operator_namespace)).await;
+    let is_absent = seen.is_absent();
     let before = options.before || is_absent;
     let checks = checks::run(&seen, before);
     terminal.show(
@@ -79,7 +79,8 @@ pub(crate) async fn check(
     Ok(Ending::found(checks::count(&checks, Outcome::Failed) > 0))
 }
 
-async fn look(reader: &Reader, options: &CheckOptions) -> Seen {
+/// Reads everything that the checks look at; `home` is the operator's namespace, if the webhook configuration can't be read.
+pub(crate) async fn look(reader: &Reader, home: &str) -> Seen {
     let version = version(reader).await;
     let webhook = reader
         .get_whole::<MutatingWebhookConfiguration>(names::WEBHOOK)
@@ -88,7 +89,7 @@ async fn look(reader: &Reader, options: &CheckOptions) -> Seen {
         .as_ref()
         .ok()
         .and_then(home_of)
-        .unwrap_or_else(|| options.operator_namespace.clone());
+        .unwrap_or_else(|| home.to_owned());
     let (nodes, classes, rights, definitions) = tokio::join!(
         reader.list_whole(),
         reader.list_whole(),

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
+use boboyka_crds::RECORD_TYPES;
 use clap::Subcommand;
+use clap::builder::PossibleValuesParser;
 use futures_util::{StreamExt as _, stream};
 use k8s_openapi::jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -46,7 +48,7 @@ enum What {
         #[command(flatten)]
         which: Which,
         /// Only the lane of this record type.
-        #[arg(long, value_name = "TYPE")]
+        #[arg(long, value_name = "TYPE", value_parser = PossibleValuesParser::new(RECORD_TYPES))]
         lane: Option<String>,
     },
 }

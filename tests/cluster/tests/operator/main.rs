@@ -15,6 +15,7 @@ mod load;
 mod migration;
 mod path;
 mod phases;
+mod plugin;
 mod product;
 mod restarts;
 mod upgrade;
