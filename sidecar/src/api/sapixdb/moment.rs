@@ -2,6 +2,7 @@
 
 use boboyka_strand::Hlc;
 use k8s_openapi::jiff::Timestamp;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
 /// Everything up to here was there.
@@ -18,6 +19,23 @@ impl Moment {
         let ms = u64::try_from(ms).ok()?;
         // All records of that millisecond were there at its end.
         Some(Self(Hlc::new(Hlc::from_ms(ms).get() | 0xffff)))
+    }
+}
+
+impl JsonSchema for Moment {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Moment".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A `timestamp_hlc`, also as text, or a date and time as in RFC 3339, from 1970 on.",
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": u64::MAX},
+                {"type": "string", "pattern": "^[0-9]{1,19}$"},
+                {"type": "string", "format": "date-time"},
+            ],
+        })
     }
 }
 

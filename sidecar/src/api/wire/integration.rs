@@ -1,12 +1,14 @@
 //! The file of the integration in JSON.
 
 use boboyka_crds::{Gate, Phase, Transition};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::file::Standing;
 
 /// How the file of the integration stands.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Integration")]
 pub(crate) struct IntegrationJson {
     file: String,
     generation: i64,
@@ -16,7 +18,8 @@ pub(crate) struct IntegrationJson {
 }
 
 /// A change of phase that waits for its gates.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Transition")]
 struct TransitionJson {
     from: Phase,
     to: Phase,

@@ -2,16 +2,23 @@
 
 use std::sync::Arc;
 
-use boboyka_mirror::{Difference, LaneParity, LaneStatus, Mode, RepairReport, RetryReport};
+use crate::api::schema::{HashText, Kind};
+use boboyka_mirror::{
+    Difference, DifferenceKind, LaneParity, LaneState, LaneStatus, Mode, RepairReport, RetryReport,
+};
 use boboyka_store::DeadLetter;
 use boboyka_strand::{Hash, RecordType, Seq};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A lane.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Lane")]
 pub(crate) struct LaneJson {
+    #[schemars(with = "Kind")]
     record_type: RecordType,
     table: Arc<str>,
+    #[schemars(extend("enum" = LaneState::ALL.map(LaneState::name)))]
     state: &'static str,
     reason: Option<String>,
     mark: Seq,
@@ -23,6 +30,7 @@ pub(crate) struct LaneJson {
     retry_in_ms: Option<u64>,
     lost_columns: Vec<Arc<str>>,
     idempotent: bool,
+    #[schemars(extend("enum" = [Mode::Append.name(), Mode::Latest.name(), null]))]
     mode: Option<&'static str>,
     key: Vec<Arc<str>>,
     guarded: bool,
@@ -33,7 +41,8 @@ pub(crate) struct LaneJson {
 }
 
 /// How a lane's table differs from the strand.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Parity")]
 struct ParityJson {
     up_to: Seq,
     checked_at_ms: u64,
@@ -46,17 +55,22 @@ struct ParityJson {
 }
 
 /// A record or row that differs.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Difference")]
 struct DifferenceJson {
     seq: Seq,
+    #[schemars(extend("enum" = DifferenceKind::ALL.map(DifferenceKind::name)))]
     kind: &'static str,
 }
 
 /// A dead letter of a lane.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DeadLetter")]
 struct DeadLetterJson {
+    #[schemars(with = "Kind")]
     record_type: RecordType,
     seq: Seq,
+    #[schemars(with = "HashText")]
     record_hash: Hash,
     code: String,
     message: String,
@@ -65,7 +79,8 @@ struct DeadLetterJson {
 }
 
 /// What a retry did.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Retry")]
 pub(crate) struct RetryJson {
     retried: u64,
     mirrored: u64,
@@ -73,7 +88,8 @@ pub(crate) struct RetryJson {
 }
 
 /// What a repair did, and how the lanes' tables compare after it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Repair")]
 pub(crate) struct RepairJson {
     found: u64,
     sent: u64,
@@ -96,7 +112,8 @@ impl RepairJson {
 }
 
 /// Whether everything was compared, and what was found.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Check")]
 pub(crate) struct CheckJson {
     complete: bool,
     lanes: Vec<LaneJson>,
