@@ -16,6 +16,7 @@ mod search;
 mod select;
 mod stream;
 mod walk;
+mod whole;
 mod wire;
 mod write;
 

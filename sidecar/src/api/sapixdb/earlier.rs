@@ -20,6 +20,7 @@ use super::query::parsed;
 use super::read::find;
 use super::scope::Scope;
 use super::select::{Wanted, current, newest};
+use super::whole;
 use super::wire::DataJson;
 use super::write::append;
 use crate::api::body::{self, Media};
@@ -147,9 +148,11 @@ pub(super) struct QueryBody {
     #[serde(default)]
     filter: Map<String, Value>,
     #[schemars(range(min = 1, max = 1000))]
+    #[serde(default, deserialize_with = "whole::count")]
     limit: Option<usize>,
     /// Refused, except 0.
     #[schemars(range(max = 0))]
+    #[serde(default, deserialize_with = "whole::count")]
     offset: Option<usize>,
 }
 

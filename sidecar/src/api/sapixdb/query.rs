@@ -16,6 +16,7 @@ use super::scope::{Named, Scope};
 use super::search::Search;
 use super::select::{Wanted, current, limit_of, newest};
 use super::walk;
+use super::whole;
 use super::wire::{CountJson, RecordsJson};
 use crate::api::body::{self, Media};
 use crate::api::error::ApiError;
@@ -34,11 +35,13 @@ pub(super) enum Query {
     /// The newest records, newest first.
     Latest {
         #[schemars(range(min = 1, max = 1000))]
+        #[serde(default, deserialize_with = "whole::count")]
         limit: Option<usize>,
     },
     /// The newest that a filter admits, newest first.
     Scan {
         #[schemars(range(min = 1, max = 1000))]
+        #[serde(default, deserialize_with = "whole::count")]
         limit: Option<usize>,
         filter: Option<Filter>,
         timestamp_hlc: Option<Moment>,
@@ -47,12 +50,14 @@ pub(super) enum Query {
     AsOf {
         timestamp_hlc: Moment,
         #[schemars(range(min = 1, max = 1000))]
+        #[serde(default, deserialize_with = "whole::count")]
         limit: Option<usize>,
     },
     /// The newest record of each value of a field, newest first, without those that were deleted.
     Current {
         key: String,
         #[schemars(range(min = 1, max = 1000))]
+        #[serde(default, deserialize_with = "whole::count")]
         limit: Option<usize>,
         filter: Option<Filter>,
         timestamp_hlc: Option<Moment>,
@@ -72,6 +77,7 @@ pub(super) enum Query {
         from_ts: Moment,
         to_ts: Moment,
         #[schemars(range(min = 1, max = 1000))]
+        #[serde(default, deserialize_with = "whole::count")]
         limit: Option<usize>,
     },
 }

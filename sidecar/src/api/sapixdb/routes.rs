@@ -60,7 +60,7 @@ impl Operation {
 
     /// It streams.
     fn streams(self) -> Self {
-        let moment = json!({"anyOf": [whole(0), {"type": "string", "format": "date-time"}]});
+        let moment = named("Moment");
         let says = "Begins with the first record after this `timestamp_hlc`, or date.";
         self.answers(
             "the events, until the client closes the connection",

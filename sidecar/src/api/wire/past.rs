@@ -32,9 +32,6 @@ impl From<&Head> for HeadJson {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Version")]
 pub(crate) struct VersionJson<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "String")]
-    key: Option<&'a str>,
     #[schemars(with = "HashText")]
     record_hash: Hash,
     seq: Seq,
@@ -56,7 +53,6 @@ impl<'a> VersionJson<'a> {
     pub(crate) fn new(version: &'a Version, tombstone: bool, with_data: bool) -> Self {
         let (block, header) = (&version.block, &version.block.header);
         Self {
-            key: None,
             record_hash: block.hash,
             seq: header.seq,
             ingested_at_ms: header.timestamp_hlc.ms(),
@@ -73,12 +69,21 @@ impl<'a> VersionJson<'a> {
     }
 
     /// The same with its key.
-    pub(crate) fn keyed(self, version: &'a Version) -> Self {
-        Self {
-            key: Some(&version.key),
-            ..self
+    pub(crate) fn keyed(self, version: &'a Version) -> KeyedJson<'a> {
+        KeyedJson {
+            key: &version.key,
+            version: self,
         }
     }
+}
+
+/// A version with its key.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "KeyedVersion")]
+pub(crate) struct KeyedJson<'a> {
+    key: &'a str,
+    #[serde(flatten)]
+    version: VersionJson<'a>,
 }
 
 /// The state of a key.
@@ -117,7 +122,7 @@ pub(crate) struct HistoryJson<'a> {
 pub(crate) struct StatesJson<'a> {
     #[schemars(with = "Kind")]
     pub(crate) record_type: RecordType,
-    pub(crate) states: Vec<VersionJson<'a>>,
+    pub(crate) states: Vec<KeyedJson<'a>>,
     pub(crate) next_cursor: Option<String>,
     pub(crate) head: HeadJson,
     pub(crate) floor: Seq,
