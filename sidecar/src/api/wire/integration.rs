@@ -1,12 +1,14 @@
 //! The file of the integration in JSON.
 
 use boboyka_crds::{Change, Finalized, Gate, Phase, Soak, TakenForce, Transition};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::file::Standing;
 
 /// How the file of the integration stands.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Integration")]
 pub(crate) struct IntegrationJson {
     file: String,
     generation: i64,
@@ -18,7 +20,8 @@ pub(crate) struct IntegrationJson {
 }
 
 /// A change of phase, or the end of the migration, that waits for its gates.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Transition")]
 struct TransitionJson {
     from: Phase,
     to: Phase,
@@ -32,14 +35,16 @@ struct TransitionJson {
 }
 
 /// How long the gates have held.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Soak")]
 struct SoakJson {
     held_seconds: i64,
     since: Option<String>,
 }
 
 /// The last change of the phase.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LastChange")]
 struct ChangeJson {
     from: Phase,
     to: Phase,
@@ -52,7 +57,8 @@ struct ChangeJson {
 }
 
 /// The end of the migration.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "End")]
 struct EndJson {
     generation: i64,
     at: String,
