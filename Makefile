@@ -3,7 +3,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-with-supabase toolchain provision provision-verifiers provision-cluster provision-browser build images test-images cluster cluster-down deploy generate test upgrade torture fuzz bench bench-sdk bench-operator lint mutants clean
+.PHONY: help run run-with-supabase toolchain provision provision-verifiers provision-cluster provision-browser build images plugin krew test-images cluster cluster-down deploy generate test upgrade torture fuzz bench bench-sdk bench-operator lint mutants clean
 
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,8 +31,9 @@ provision-browser: ## Unpacks Chromium, Playwright and axe-core into the cache.
 
 # Static programs without paths of the machine that built them. Other flags rebuild every crate, so this build has a
 # target folder of its own.
-STATIC_FOR := RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(HOME)=home" \
-  $(CARGO) build --locked --target-dir target/static -p boboyka-sidecar -p boboyka-operator --target
+STATIC_BUILD := RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=$(CURDIR)=. --remap-path-prefix=$(HOME)=home" \
+  $(CARGO) build --locked --target-dir target/static
+STATIC_FOR := $(STATIC_BUILD) -p boboyka-sidecar -p boboyka-operator --target
 STATIC := $(STATIC_FOR) x86_64-unknown-linux-gnu
 
 images: toolchain ## Builds the sidecar's and the operator's image, for amd64 and arm64, as OCI archives in target/images.
@@ -40,6 +41,17 @@ images: toolchain ## Builds the sidecar's and the operator's image, for amd64 an
 	tools/arm64.sh env $(STATIC_FOR) aarch64-unknown-linux-gnu --release
 	$(CARGO) run -q -p boboyka-images
 	BOBOYKA_ARM64_RUN=$$(tools/provision.sh --arm64)/usr/bin/qemu-aarch64-static $(CARGO) test -q -p boboyka-images -- --ignored
+
+plugin: toolchain ## Builds kubectl-boboyka as a static program in target/plugin.
+	$(STATIC_BUILD) -p boboyka-plugin --target x86_64-unknown-linux-gnu --release
+	mkdir -p target/plugin
+	cp target/static/x86_64-unknown-linux-gnu/release/kubectl-boboyka target/plugin/
+	ln -sf kubectl-boboyka target/plugin/boboyka
+
+PLUGIN_URL ?= https://example.com/boboyka
+krew: plugin ## Packs kubectl-boboyka for amd64 and arm64 with a manifest for krew; PLUGIN_URL is where the archives will be.
+	tools/arm64.sh env $(STATIC_BUILD) -p boboyka-plugin --target aarch64-unknown-linux-gnu --release
+	tools/krew.sh $(PLUGIN_URL)
 
 test-images: toolchain
 	$(STATIC) -p boboyka-probe
@@ -53,7 +65,8 @@ cluster-down: ## Stops the cluster.
 deploy: provision-cluster ## Installs the operator into the cluster of `make cluster`, or of KUBECONFIG, and prints the next step.
 	@tools/deploy.sh
 
-generate: toolchain provision-cluster ## Generates the resources' definitions and charts/install.yaml from the source.
+generate: toolchain provision-cluster ## Generates docs/openapi.json, the resources' definitions and charts/install.yaml from the source.
+	$(CARGO) run -q -p boboyka-sidecar --example openapi docs/openapi.json
 	$(CARGO) run -q -p boboyka-crds --bin crdgen -- crds/yaml
 	tools/generate.sh
 

@@ -10,6 +10,7 @@ mod kinds;
 mod pod;
 mod topology;
 mod watch;
+mod words;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub(crate) use pod::Pod;
 pub(crate) use topology::{Node, Topology};
 pub(crate) use watch::Scope;
 use watch::{keep, keep_read, slim_meta, slim_workload};
+use words::Words;
 
 /// Pods that have ended look deleted: what they held is free.
 const LIVE_PODS: &str = "status.phase!=Succeeded,status.phase!=Failed";
@@ -167,7 +169,12 @@ impl Caches {
 
 fn keep_strands(scope: &Scope, tasks: &mut JoinSet<()>, changes: &Changes) -> Kept<BoboykaStrand> {
     let changes = changes.clone();
-    let read = |one: DeserializeGuard<BoboykaStrand>| one.0.ok();
+    let read = |one: DeserializeGuard<BoboykaStrand>| {
+        let mut strand = one.0.ok()?;
+        // Nobody reads them; there are as many as strands.
+        (strand.metadata.labels, strand.metadata.annotations) = (None, None);
+        Some(strand)
+    };
     let note = move |change: Changed<BoboykaStrand>, namespace: &str| {
         let (Changed::There(strand) | Changed::Gone(strand)) = change;
         changes.touch_soon(reference(namespace, &strand.spec.integration));
@@ -180,7 +187,8 @@ fn keep_pods(scope: &Scope, tasks: &mut JoinSet<()>, changes: &Changes) -> Kept<
     let config = watcher::Config::default()
         .labels(names::INTEGRATION_LABEL)
         .fields(LIVE_PODS);
-    let read = |one: Meta<v1::Pod>| Some(Pod::of(one.metadata));
+    let words = Words::default();
+    let read = move |one: Meta<v1::Pod>| Some(Pod::of(one.metadata, &words));
     let note = move |change: Changed<Pod>, namespace: &str| {
         if let Changed::Gone(pod) = &change {
             changes.note_gone(&pod.uid);
@@ -194,12 +202,11 @@ fn keep_pods(scope: &Scope, tasks: &mut JoinSet<()>, changes: &Changes) -> Kept<
 fn keep_claims(scope: &Scope, tasks: &mut JoinSet<()>, changes: &Changes) -> Kept<Claim> {
     let changes = changes.clone();
     let config = watcher::Config::default().labels(names::STRAND_LABEL);
-    let read = |one: PersistentVolumeClaim| Some(Claim::of(one));
+    let words = Words::default();
+    let read = move |one: PersistentVolumeClaim| Some(Claim::of(one, &words));
     let note = move |change: Changed<Claim>, namespace: &str| {
         let (Changed::There(claim) | Changed::Gone(claim)) = change;
-        let labels = claim.meta.labels.as_ref();
-        let label = labels.and_then(|labels| labels.get(names::INTEGRATION_LABEL));
-        changes.touch(reference(namespace, label.map_or("", String::as_str)));
+        changes.touch(reference(namespace, &claim.integration));
     };
     keep_read(scope, config, tasks, read, note)
 }

@@ -11,6 +11,7 @@
 )]
 
 mod client;
+pub mod document;
 pub mod edge;
 pub mod log;
 pub mod process;

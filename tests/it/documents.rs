@@ -3,24 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use boboyka_tests::document::commands;
 use boboyka_tests::process::{GUARD, wait_until};
 use boboyka_tests::{Sidecar, Supabase};
 use tokio::process::Command;
-
-/// The commands of a document, each with the lines that it prints.
-fn commands(document: &str) -> Vec<(String, Vec<String>)> {
-    let mut commands: Vec<(String, Vec<String>)> = Vec::new();
-    let mut inside = false;
-    for line in document.lines() {
-        match (line.strip_prefix("$ "), line.starts_with("```")) {
-            (_, true) => inside = line == "```console",
-            (Some(command), _) if inside => commands.push((command.to_owned(), Vec::new())),
-            _ if inside => commands.last_mut().unwrap().1.push(line.to_owned()),
-            _ => {}
-        }
-    }
-    commands
-}
 
 /// Runs commands beside a sidecar; what each prints is as the document says.
 async fn follow(commands: &[(String, Vec<String>)], sidecar: &Sidecar, folder: &Path) {

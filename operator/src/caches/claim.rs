@@ -1,10 +1,13 @@
 //! A claim on a strand's volume as the caches keep it.
 
-use boboyka_crds::quantity;
+use std::sync::Arc;
+
+use boboyka_crds::{names, quantity};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::watch::slim_meta;
+use super::words::Words;
 
 /// Kubernetes writes here the node whose pod a volume is being made for.
 const NODE_ANNOTATION: &str = "volume.kubernetes.io/selected-node";
@@ -12,7 +15,11 @@ const NODE_ANNOTATION: &str = "volume.kubernetes.io/selected-node";
 /// A claim on a strand's volume.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Claim {
-    /// Its metadata, with the product's own labels and annotations only.
+    /// Its integration.
+    pub(crate) integration: Arc<str>,
+    /// Its strand.
+    pub(crate) strand: Option<Box<str>>,
+    /// Its metadata, with the product's own annotations only.
     pub(crate) meta: ObjectMeta,
     /// Its phase: `Pending`, `Bound` or `Lost`.
     pub(crate) phase: Option<Box<str>>,
@@ -41,13 +48,20 @@ impl Claim {
     }
 
     /// What is kept of a claim.
-    pub(super) fn of(claim: PersistentVolumeClaim) -> Self {
+    pub(super) fn of(claim: PersistentVolumeClaim, words: &Words) -> Self {
         let requested = claim.spec.as_ref().and_then(requested_bytes);
         let mut meta = claim.metadata;
         let annotations = meta.annotations.as_mut();
         let node = annotations.and_then(|all| all.remove(NODE_ANNOTATION));
         slim_meta(&mut meta);
+        let mut labels = meta.labels.take().unwrap_or_default();
         Self {
+            integration: words.share(
+                labels
+                    .get(names::INTEGRATION_LABEL)
+                    .map_or("", String::as_str),
+            ),
+            strand: labels.remove(names::STRAND_LABEL).map(Into::into),
             meta,
             requested,
             phase: claim.status.and_then(|status| status.phase).map(Into::into),

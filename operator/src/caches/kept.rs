@@ -19,7 +19,7 @@ struct Inner<T> {
 }
 
 struct State<T> {
-    namespaces: HashMap<String, BTreeMap<String, Entry<T>>>,
+    namespaces: HashMap<String, BTreeMap<Box<str>, Entry<T>>>,
     /// Counts the lists that were begun: objects that the newest list did not have are gone.
     list: u64,
 }
@@ -119,7 +119,7 @@ impl<T> Kept<T> {
                             one: Arc::clone(&one),
                         };
                         let of_namespace = state.namespaces.entry(namespace.clone()).or_default();
-                        of_namespace.insert(name, entry);
+                        of_namespace.insert(name.into(), entry);
                         vec![(namespace, Changed::There(one))]
                     }
                     None => state.remove(namespace, &name),

@@ -31,8 +31,10 @@ pub(super) fn observe(caches: &Caches, integration: &BoboykaIntegration) -> Seen
         strands: caches.strands_of(&namespace, &name),
         pods: caches
             .pods
-            .select(&namespace, |pod| pod.integration == name),
-        claims: caches.claims.select(&namespace, |claim| ours(&claim.meta)),
+            .select(&namespace, |pod| *pod.integration == *name),
+        claims: caches
+            .claims
+            .select(&namespace, |claim| *claim.integration == *name),
         drains: caches.drains.state_filter(|job| ours(&job.metadata)),
         workloads: workloads.into_iter().map(|(_, one)| one).collect(),
         rivals: rivals(caches, integration),

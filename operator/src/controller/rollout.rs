@@ -47,7 +47,7 @@ pub(super) fn next(validated: &Validated, seen: &Seen, now: &Time) -> Rollout {
     let pods = seen.pods.iter().map(|pod| &**pod);
     let sidecars = pods.filter(|pod| pod.image.is_some() && !pod.terminating && !pod.drains);
     let (current, mut behind): (Vec<&Pod>, Vec<&Pod>) =
-        sidecars.partition(|pod| pod.image.as_deref() == Some(&validated.image));
+        sidecars.partition(|pod| pod.image.as_deref() == Some(validated.image.as_str()));
     let left = behind.len();
     if left > 0 && validated.suspended {
         return Rollout::Suspended { left };
@@ -85,9 +85,9 @@ mod tests {
         Pod {
             name: name.to_owned(),
             uid: format!("u-{name}"),
-            strand: Some(name.to_owned()),
+            strand: Some(name.into()),
             token: Some("t".to_owned()),
-            image: Some(image.to_owned()),
+            image: Some(image.into()),
             updating_since: since.map(at),
             ..Pod::default()
         }

@@ -296,6 +296,53 @@ with multiprocessing.get_context("fork").Pool(2) as pool:
     assert numbers(sidecar) == list(range(500))
 
 
+def test_a_child_ends_on_a_sigterm_that_does_not_interrupt_its_main_thread(sidecar: Sidecar) -> None:
+    run(
+        """
+recorder = Recorder()
+def terminate(main):
+    # As if the signal had come just before the main thread began to wait: another thread gets it.
+    while sys._current_frames()[main].f_code.co_name != "work":
+        time.sleep(0.01)
+    time.sleep(0.2)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+def work():
+    [recorder.record("audit_log", audit(n)) for n in range(500)]
+    threading.Thread(target=terminate, args=[threading.get_ident()]).start()
+    multiprocessing.Semaphore(0).acquire()
+child = multiprocessing.get_context("fork").Process(target=work)
+child.start()
+child.join(60)
+assert child.exitcode == -signal.SIGTERM, child.exitcode
+""",
+        sidecar,
+    )
+    assert numbers(sidecar) == list(range(500))
+
+
+def test_a_forked_child_does_not_end_its_parent_by_a_signal_of_its_own(sidecar: Sidecar) -> None:
+    run(
+        """
+recorder = Recorder()
+def work():
+    recorder.record("audit_log", audit(0))
+    if (grandchild := os.fork()) == 0:
+        # Python notes the signal without a descriptor to write it to, and the process waits for its end.
+        signal.raise_signal(signal.SIGTERM)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(grandchild, 0)[1]) == -signal.SIGTERM
+    time.sleep(0.5)
+    recorder.record("audit_log", audit(1))
+child = multiprocessing.get_context("fork").Process(target=work)
+child.start()
+child.join(60)
+assert child.exitcode == 0, child.exitcode
+""",
+        sidecar,
+    )
+    assert numbers(sidecar) == [0, 1]
+
+
 def test_a_child_says_how_many_records_it_could_not_write(sidecar: Sidecar) -> None:
     sidecar.kill_9()
     _, errors = run(

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use boboyka_mirror::{LaneStatus, RetryError};
 use boboyka_strand::RecordType;
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -14,11 +15,14 @@ use super::error::{ApiError, Code};
 use super::parameters::Parameters;
 use super::state::Api;
 use super::wire::{CheckJson, ForeignJson, LaneJson, RepairJson, RetryJson, lane_statuses};
+use crate::api::schema::Id;
 
-#[derive(Serialize)]
-struct MirrorStatus {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Mirror")]
+pub(super) struct MirrorStatus {
     enabled: bool,
     supabase_url: Option<String>,
+    #[schemars(with = "Id")]
     strand: Uuid,
     foreign_writes: Option<ForeignJson>,
     foreign_writes_unknown: Option<String>,

@@ -1,8 +1,9 @@
 //! A report: from what the sidecar sees of itself to its strand's status. Pure.
 
-use boboyka_crds::{self as crds, HeadReference, StrandStatus};
+use boboyka_crds::{self as crds, Chain, HeadReference, StrandStatus};
 use boboyka_mirror::{ForeignTable, ForeignWrites, LaneParity, LaneStatus};
-use boboyka_strand::{Hash, Seq};
+use boboyka_store::View;
+use boboyka_strand::{Hash, RecordType, Seq};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
@@ -42,6 +43,7 @@ pub(super) fn status(
         backlog: number(lanes.iter().map(|lane| lane.backlog).sum()),
         lag_ms: number(lanes.iter().map(|lane| lane.lag_ms).max().unwrap_or(0)),
         dead_letters: number(lanes.iter().map(|lane| lane.dead_lettered).sum()),
+        unmirrored: Some(number(unmirrored(strand))),
         chain: Some(snapshot.chain.clone()),
         foreign_writes: snapshot.foreign.known().map(foreign_writes),
         foreign_writes_unknown: snapshot.foreign.unknown().map(bounded),
@@ -67,6 +69,12 @@ pub(super) fn health(status: &StrandStatus) -> StrandStatus {
         backlog: 0,
         lag_ms: 0,
         dead_letters: status.dead_letters.min(1),
+        unmirrored: None,
+        chain: status.chain.clone().map(|chain| Chain {
+            scrubbed_to: None,
+            scrubbed_at: None,
+            ..chain
+        }),
         disk_bytes: 0,
         ..status.clone()
     };
@@ -163,6 +171,12 @@ fn time(ms: u64) -> Time {
 /// A reason that fits into the status.
 fn bounded(reason: &str) -> String {
     reason.chars().take(REASON_MAX).collect()
+}
+
+/// Records that a return to mirroring would send.
+fn unmirrored(strand: &View) -> u64 {
+    let lanes = RecordType::MIRRORED.into_iter();
+    lanes.map(|lane| strand.unmirrored(lane)).sum()
 }
 
 fn reference(seq: Seq, hash: Hash) -> HeadReference {

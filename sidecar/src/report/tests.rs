@@ -78,7 +78,7 @@ fn snapshot() -> Snapshot {
             .into(),
         chain: Chain {
             intact: true,
-            reason: None,
+            ..Chain::default()
         },
         boundary: Some(Boundary {
             generation: 3,
@@ -178,8 +178,8 @@ fn ahead(ms: u64) -> Snapshot {
 fn damaged() -> Snapshot {
     let mut snapshot = snapshot();
     snapshot.chain = Chain {
-        intact: false,
         reason: Some("why".to_owned()),
+        ..Chain::default()
     };
     snapshot
 }

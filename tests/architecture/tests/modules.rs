@@ -13,7 +13,7 @@ use boboyka_architecture::{Arrow, graph};
 use serde_json::Value;
 
 /// The crates that the product is divided into; their walls are what Cargo forbids.
-const PRODUCT: [&str; 8] = [
+const PRODUCT: [&str; 9] = [
     "boboyka-crds",
     "boboyka-tlog",
     "boboyka-strand",
@@ -22,6 +22,7 @@ const PRODUCT: [&str; 8] = [
     "boboyka-cosigning",
     "boboyka-sidecar",
     "boboyka-operator",
+    "boboyka-plugin",
 ];
 
 #[test]

@@ -59,11 +59,10 @@ pub(super) fn small(situation: &Situation<'_>) -> Vec<String> {
 pub(super) fn missing_strands(situation: &Situation<'_>) -> Vec<BoboykaStrand> {
     let strands = situation.seen.strands.iter();
     let known: HashSet<String> = strands.map(|one| one.name_any()).collect();
-    let claimed: HashSet<&String> = live(situation).map(|(_, strand)| strand).collect();
+    let claimed: HashSet<&str> = live(situation).map(|(_, strand)| strand).collect();
     // A claim knows more of its strand than a pod.
     let carried = situation.carriers().filter(|(strand, pod)| {
-        let strand = (*strand).to_owned();
-        !known.contains(&strand) && !claimed.contains(&strand) && !pod.terminating && !pod.drains
+        !known.contains(*strand) && !claimed.contains(*strand) && !pod.terminating && !pod.drains
     });
     let mut missing: Vec<_> = carried
         .filter_map(|(strand, pod)| strand_of_pod(situation, strand, pod))
@@ -89,10 +88,10 @@ fn strand_of_pod(situation: &Situation<'_>, strand: &str, pod: &Pod) -> Option<B
 }
 
 /// Claims that are not being deleted, each with its strand.
-fn live<'a>(situation: &Situation<'a>) -> impl Iterator<Item = (&'a ObjectMeta, &'a String)> {
-    let claims = situation.seen.claims.iter().map(|claim| &claim.meta);
-    let live = claims.filter(|claim| claim.deletion_timestamp.is_none());
-    live.filter_map(|claim| Some((claim, claim.labels.as_ref()?.get(names::STRAND_LABEL)?)))
+fn live<'a>(situation: &Situation<'a>) -> impl Iterator<Item = (&'a ObjectMeta, &'a str)> {
+    let claims = situation.seen.claims.iter();
+    let live = claims.filter(|claim| claim.meta.deletion_timestamp.is_none());
+    live.filter_map(|claim| Some((&claim.meta, claim.strand.as_deref()?)))
 }
 
 /// A strand as its claim describes it, held by the pod that carries it, if one does.

@@ -58,7 +58,7 @@ fn pod(token: &str) -> Pod {
     Pod {
         name: "p".to_owned(),
         uid: "u".to_owned(),
-        strand: Some("boboyka-0".to_owned()),
+        strand: Some("boboyka-0".into()),
         token: Some(token.to_owned()),
         ..Pod::default()
     }
@@ -68,7 +68,6 @@ fn claim() -> Claim {
     let meta = ObjectMeta {
         name: Some(names::claim_of("boboyka-0")),
         uid: Some("c-1".to_owned()),
-        labels: Some([(names::STRAND_LABEL.to_owned(), "boboyka-0".to_owned())].into()),
         annotations: Some(
             [(
                 names::SLOT_ANNOTATION.to_owned(),
@@ -80,6 +79,7 @@ fn claim() -> Claim {
         ..ObjectMeta::default()
     };
     Claim {
+        strand: Some("boboyka-0".into()),
         meta,
         ..Claim::default()
     }

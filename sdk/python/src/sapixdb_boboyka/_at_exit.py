@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import signal
 import sys
 import threading
+import time
 from typing import Any
 
 from ._process import PerProcess
@@ -27,6 +29,8 @@ def _begin() -> set[Queue]:
 
 _open = PerProcess(_begin)
 _ending = False
+# Where Python writes the numbers of signals for `_wake_main`; -1 for nowhere.
+_wakeup = -1
 
 
 def watch(queue: Queue) -> None:
@@ -62,11 +66,18 @@ def close_all() -> None:
 def _hook_child() -> None:
     """A child of `multiprocessing`, or of Celery's copy of it, ends without Python's exit functions; it runs
     the finalizers of its own library instead."""
+    if util := _library_of_child():
+        util.Finalize(None, close_all, exitpriority=0)
+
+
+def _library_of_child() -> Any:
+    """The `util` module of the library that made this process; none if this is no such child."""
     for library in ("multiprocessing", "billiard"):
         process: Any = sys.modules.get(f"{library}.process")
         util: Any = sys.modules.get(f"{library}.util")
         if process and util and process.current_process().name != "MainProcess":
-            util.Finalize(None, close_all, exitpriority=0)
+            return util
+    return None
 
 
 def handle_sigterm() -> None:
@@ -76,13 +87,59 @@ def handle_sigterm() -> None:
     """
     if threading.current_thread() is not threading.main_thread():
         return
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        return
     try:
-        signal.signal(signal.SIGTERM, _on_sigterm)
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, _on_sigterm)
+        if signal.getsignal(signal.SIGTERM) is _on_sigterm and _library_of_child() and _wakeup == -1:
+            _watch_sigterm()
     except ValueError:
         # A subinterpreter's main thread; signals belong to the main interpreter.
         _log.debug("no handler of SIGTERM can be installed here")
+
+
+def _watch_sigterm() -> None:
+    """Has a thread wake the main thread for a SIGTERM that it missed, where no event loop has the wakeup
+    descriptor.
+
+    Python runs a handler between two instructions of the main thread. A signal that comes just before this
+    thread waits, as a pool's worker does for its next task, does not end the wait; and a parent that waits
+    for its child sends no second one.
+    """
+    global _wakeup
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    earlier = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    if earlier != -1:
+        signal.set_wakeup_fd(earlier)
+        os.close(reader)
+        os.close(writer)
+        return
+    _wakeup = writer
+    threading.Thread(target=_wake_main, args=(reader,), name="boboyka-sigterm", daemon=True).start()
+
+
+def _wake_main(reader: int) -> None:
+    while signal.SIGTERM not in os.read(reader, 64) or not _handles_sigterm():
+        pass
+    # First, because the second SIGTERM ends the process at once if its handler runs already.
+    close_all()
+    while main := threading.main_thread().ident:
+        signal.pthread_kill(main, signal.SIGTERM)
+        time.sleep(0.1)
+
+
+def _handles_sigterm() -> bool:
+    """Whether the handler is ours; when it runs, it has put the default in its place."""
+    return signal.getsignal(signal.SIGTERM) in (_on_sigterm, signal.SIG_DFL)
+
+
+def _forget_wakeup() -> None:
+    """In a forked child: its own signal must not wake its parent. From Python 3.12 on asyncio does it."""
+    global _wakeup
+    current = signal.set_wakeup_fd(-1)
+    if current != _wakeup:
+        signal.set_wakeup_fd(current)
+    _wakeup = -1
 
 
 def _on_sigterm(*_: object) -> None:
@@ -96,4 +153,7 @@ def _on_sigterm(*_: object) -> None:
         sys.exit(128 + signal.SIGTERM)
 
 
+# Windows has no fork.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_wakeup)
 atexit.register(close_all)

@@ -2,19 +2,24 @@
 
 use std::sync::Arc;
 
+use crate::api::schema::{HashText, Kind};
 use boboyka_mirror::{
-    Difference, Foreign, ForeignTable, ForeignWrites, LaneParity, LaneStatus, Mode, RepairReport,
-    RetryReport,
+    Difference, DifferenceKind, Foreign, ForeignTable, ForeignWrites, LaneParity, LaneState,
+    LaneStatus, Mode, RepairReport, RetryReport,
 };
 use boboyka_store::DeadLetter;
 use boboyka_strand::{Hash, RecordType, Seq};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A lane.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Lane")]
 pub(crate) struct LaneJson {
+    #[schemars(with = "Kind")]
     record_type: RecordType,
     table: Arc<str>,
+    #[schemars(extend("enum" = LaneState::ALL.map(LaneState::name)))]
     state: &'static str,
     reason: Option<String>,
     mark: Seq,
@@ -26,6 +31,7 @@ pub(crate) struct LaneJson {
     retry_in_ms: Option<u64>,
     lost_columns: Vec<Arc<str>>,
     idempotent: bool,
+    #[schemars(extend("enum" = [Mode::Append.name(), Mode::Latest.name(), null]))]
     mode: Option<&'static str>,
     key: Vec<Arc<str>>,
     guarded: bool,
@@ -36,7 +42,8 @@ pub(crate) struct LaneJson {
 }
 
 /// How a lane's table differs from the strand.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Parity")]
 struct ParityJson {
     up_to: Seq,
     checked_at_ms: u64,
@@ -49,17 +56,22 @@ struct ParityJson {
 }
 
 /// A record or row that differs.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Difference")]
 struct DifferenceJson {
     seq: Seq,
+    #[schemars(extend("enum" = DifferenceKind::ALL.map(DifferenceKind::name)))]
     kind: &'static str,
 }
 
 /// A dead letter of a lane.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DeadLetter")]
 struct DeadLetterJson {
+    #[schemars(with = "Kind")]
     record_type: RecordType,
     seq: Seq,
+    #[schemars(with = "HashText")]
     record_hash: Hash,
     code: String,
     message: String,
@@ -68,7 +80,8 @@ struct DeadLetterJson {
 }
 
 /// What a retry did.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Retry")]
 pub(crate) struct RetryJson {
     retried: u64,
     mirrored: u64,
@@ -76,7 +89,8 @@ pub(crate) struct RetryJson {
 }
 
 /// Rows that no strand wrote.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ForeignWrites")]
 pub(crate) struct ForeignJson {
     since_ms: u64,
     checked_at_ms: u64,
@@ -84,7 +98,8 @@ pub(crate) struct ForeignJson {
 }
 
 /// Those of one table.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ForeignTable")]
 struct ForeignTableJson {
     table: Arc<str>,
     rows: u64,
@@ -109,7 +124,8 @@ impl From<&ForeignWrites> for ForeignJson {
 }
 
 /// What a repair did, and how the lanes' tables compare after it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Repair")]
 pub(crate) struct RepairJson {
     found: u64,
     sent: u64,
@@ -132,7 +148,8 @@ impl RepairJson {
 }
 
 /// Whether everything was compared, and what was found.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Check")]
 pub(crate) struct CheckJson {
     complete: bool,
     foreign_writes: Option<ForeignJson>,

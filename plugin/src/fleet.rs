@@ -1,0 +1,141 @@
+//! The fleet at a glance, from integrations and strands. Pure.
+
+use std::collections::BTreeMap;
+
+use boboyka_crds::{BoboykaIntegration, BoboykaStrand, IntegrationStatus, Phase, Transition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt as _;
+use serde::Serialize;
+
+use crate::standing::{Standing, State, standing};
+
+/// How many of the worst strands are shown.
+const WORST: usize = 5;
+
+/// The fleet at a glance.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Fleet {
+    pub(crate) integrations: Vec<Integration>,
+    /// The number of strands in each state.
+    pub(crate) states: BTreeMap<State, usize>,
+    /// The worst strands, at most five.
+    pub(crate) worst: Vec<Standing>,
+}
+
+/// One integration.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Integration {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    /// The phase in force.
+    pub(crate) phase: Option<Phase>,
+    /// The phase that the specification asks for.
+    pub(crate) requested: Phase,
+    /// Whether it is ready; absent until the operator has seen it.
+    pub(crate) ready: Option<bool>,
+    /// Why it is, or is not.
+    pub(crate) message: String,
+    pub(crate) suspended: bool,
+    /// Whether the operator has processed the newest specification.
+    pub(crate) current: bool,
+    /// Ready strands / strands that a pod holds.
+    pub(crate) strands: String,
+    pub(crate) records: i64,
+    pub(crate) backlog: i64,
+    pub(crate) lag: Option<String>,
+    pub(crate) dead_letters: i64,
+    pub(crate) supabase_url: Option<String>,
+    /// The phase change that waits, with its gates.
+    pub(crate) transition: Option<Transition>,
+    pub(crate) conditions: Vec<Condition>,
+}
+
+impl Fleet {
+    /// Looks at all of them.
+    pub(crate) fn new(
+        integrations: &[BoboykaIntegration],
+        strands: &[BoboykaStrand],
+        now: Timestamp,
+    ) -> Self {
+        let mut standings = standings(integrations, strands, now);
+        let mut states = BTreeMap::new();
+        for one in &standings {
+            *states.entry(one.state).or_default() += 1;
+        }
+        standings.retain(|one| one.state.is_worth_a_look());
+        standings
+            .sort_by(|a, b| (a.state, -a.backlog, &a.name).cmp(&(b.state, -b.backlog, &b.name)));
+        standings.truncate(WORST);
+        Self {
+            integrations: integrations.iter().map(Integration::new).collect(),
+            states,
+            worst: standings,
+        }
+    }
+
+    /// Whether somebody has to act.
+    pub(crate) fn is_wrong(&self) -> bool {
+        let mut states = self.states.keys();
+        self.integrations.iter().any(|one| one.ready != Some(true))
+            || states.any(|state| state.is_wrong())
+    }
+}
+
+/// How every strand stands.
+pub(crate) fn standings(
+    integrations: &[BoboykaIntegration],
+    strands: &[BoboykaStrand],
+    now: Timestamp,
+) -> Vec<Standing> {
+    let by_name: BTreeMap<_, _> = integrations
+        .iter()
+        .map(|one| ((one.namespace(), one.name_any()), one))
+        .collect();
+    let of = |strand: &BoboykaStrand| {
+        let key = (strand.namespace(), strand.spec.integration.clone());
+        standing(strand, by_name.get(&key).copied(), now)
+    };
+    strands.iter().map(of).collect()
+}
+
+impl Integration {
+    /// Looks at one.
+    pub(crate) fn new(integration: &BoboykaIntegration) -> Self {
+        let none = IntegrationStatus::default();
+        let status = integration.status.as_ref().unwrap_or(&none);
+        let ready = status.conditions.iter().find(|one| one.type_ == "Ready");
+        Self {
+            namespace: integration.namespace().unwrap_or_default(),
+            name: integration.name_any(),
+            phase: status.phase,
+            requested: integration.spec.phase,
+            ready: ready.map(|one| one.status == "True"),
+            message: ready.map_or_else(
+                || "no operator has seen it yet: kubectl boboyka check".to_owned(),
+                |one| one.message.clone(),
+            ),
+            suspended: integration.spec.suspend,
+            current: status.observed_generation == integration.metadata.generation,
+            strands: status
+                .strands
+                .summary
+                .clone()
+                .unwrap_or_else(|| "0/0".to_owned()),
+            records: status.records,
+            backlog: status.backlog,
+            lag: status.lag.clone(),
+            dead_letters: status.dead_letters,
+            supabase_url: status.supabase_url.clone(),
+            transition: status.transition.clone(),
+            conditions: status.conditions.clone(),
+        }
+    }
+
+    /// Namespace and name.
+    pub(crate) fn full_name(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+}

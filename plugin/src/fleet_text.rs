@@ -1,0 +1,246 @@
+//! The fleet as people read it. Pure.
+
+use k8s_openapi::jiff::Timestamp;
+
+use crate::fleet::{Fleet, Integration};
+use crate::gates;
+use crate::standing::{Standing, State};
+use crate::table::{Cell, Look, Table, paragraph};
+
+/// Writes the fleet.
+pub(crate) fn text(fleet: &Fleet, now: Timestamp, width: Option<usize>) -> String {
+    if fleet.integrations.is_empty() && fleet.states.is_empty() {
+        return paragraph(
+            "There is no BoboykaIntegration here. Look elsewhere with -n or -A, or create one: see `Run on Kubernetes` in the README.",
+            0,
+            width,
+        );
+    }
+    let mut text = integrations(fleet).render(width);
+    for one in &fleet.integrations {
+        text += &remarks(one, width);
+        if let Some(transition) = &one.transition {
+            text += "\n";
+            text += &gates::text(&one.full_name(), transition, now, width);
+        }
+    }
+    text += "\n";
+    text += &counts(fleet);
+    if !fleet.worst.is_empty() {
+        text += "\n";
+        text += &worst(&fleet.worst, width);
+    }
+    text
+}
+
+fn integrations(fleet: &Fleet) -> Table {
+    let header = [
+        "INTEGRATION",
+        "PHASE",
+        "READY",
+        "STRANDS",
+        "RECORDS",
+        "BACKLOG",
+        "LAG",
+    ];
+    let mut table = Table::new(&header);
+    for one in &fleet.integrations {
+        table.row([
+            Cell::from(one.full_name()),
+            Cell::from(one.phase.map_or("-", |phase| phase.as_str())),
+            ready(one.ready),
+            Cell::from(&one.strands),
+            Cell::from(one.records.to_string()),
+            Cell::from(one.backlog.to_string()),
+            Cell::from(one.lag.as_deref().unwrap_or("-")),
+        ]);
+    }
+    table
+}
+
+fn ready(ready: Option<bool>) -> Cell {
+    match ready {
+        Some(true) => Cell::new("True", Look::Good),
+        Some(false) => Cell::new("False", Look::Bad),
+        None => Cell::new("Unknown", Look::Odd),
+    }
+}
+
+/// What is worth a sentence about an integration.
+fn remarks(one: &Integration, width: Option<usize>) -> String {
+    let mut sentences = Vec::new();
+    if one.ready != Some(true) && one.transition.is_none() {
+        sentences.push(one.message.clone());
+    }
+    if one.suspended {
+        sentences.push("it is suspended: the operator changes nothing (spec.suspend)".to_owned());
+    }
+    if !one.current && one.ready.is_some() {
+        sentences.push("the operator has not processed its newest specification yet".to_owned());
+    }
+    let sentences = sentences.iter();
+    sentences
+        .map(|sentence| paragraph(&format!("{}: {sentence}", one.name), 2, width))
+        .collect()
+}
+
+fn counts(fleet: &Fleet) -> String {
+    let counts = fleet
+        .states
+        .iter()
+        .map(|(state, count)| look(*state).paint(&format!("{count} {state:?}")));
+    let counts: Vec<String> = counts.collect();
+    if counts.is_empty() {
+        return "Strands: none\n".to_owned();
+    }
+    format!("Strands: {}\n", counts.join(", "))
+}
+
+fn worst(worst: &[Standing], width: Option<usize>) -> String {
+    let mut text = String::new();
+    for one in worst {
+        let mut table = Table::new(&[]);
+        table.row([
+            Cell::new(&format!("{:?}", one.state), look(one.state)),
+            Cell::from(format!("{}/{}", one.namespace, one.name)),
+            Cell::from(
+                one.pod
+                    .as_ref()
+                    .map_or_else(String::new, |pod| format!("pod {pod}")),
+            ),
+        ]);
+        text += &table.render(width);
+        text += &paragraph(&one.why, 2, width);
+        if !one.next.is_empty() {
+            text += &paragraph(&format!("next: {}", one.next), 2, width);
+        }
+    }
+    text
+}
+
+/// How a state looks.
+pub(crate) fn look(state: State) -> Look {
+    match state {
+        State::Ready => Look::Good,
+        State::Free => Look::Faint,
+        state if state.is_wrong() => Look::Bad,
+        State::Damaged
+        | State::NotReady
+        | State::Silent
+        | State::MirrorStopped
+        | State::DeadLetters
+        | State::Differs
+        | State::ForeignWrites
+        | State::Behind
+        | State::Starting
+        | State::Draining => Look::Odd,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use boboyka_crds::{BoboykaIntegration, BoboykaStrand};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-01-01T12:00:00Z".parse().unwrap()
+    }
+
+    fn integration(status: &Value) -> BoboykaIntegration {
+        serde_json::from_value(json!({
+            "apiVersion": "boboyka.sapixdb.com/v1alpha1", "kind": "BoboykaIntegration",
+            "metadata": {"name": "boboyka", "namespace": "agents", "generation": 2},
+            "spec": {"phase": "MigrateInternals"}, "status": status,
+        }))
+        .unwrap()
+    }
+
+    fn strand(name: &str, reported: &str, ready: bool) -> BoboykaStrand {
+        serde_json::from_value(json!({
+            "apiVersion": "boboyka.sapixdb.com/v1alpha1", "kind": "BoboykaStrand",
+            "metadata": {"name": name, "namespace": "agents"},
+            "spec": {"integration": "boboyka", "holder":
+                {"token": "t", "podName": format!("pod-of-{name}"), "podUid": "u", "since": "2026-01-01T11:00:00Z"}},
+            "status": {"podUid": "u", "reportedAt": reported, "ready": ready, "lanes": []},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_fleet_fits_on_80_columns_and_names_the_worst_with_the_next_step() {
+        let integration = integration(&json!({
+            "observedGeneration": 2, "phase": "DualWrite", "records": 1042, "backlog": 12, "lag": "4s",
+            "strands": {"total": 3, "held": 3, "ready": 1, "summary": "1/3"},
+            "conditions": [{"type": "Ready", "status": "False", "reason": "PhaseGateClosed", "message": "waits",
+                "lastTransitionTime": "2026-01-01T11:00:00Z"}],
+            "transition": {"from": "DualWrite", "to": "MigrateInternals", "generation": 2, "since": "2026-01-01T11:55:00Z",
+                "gates": [
+                    {"name": "Reported", "passed": true, "message": "every running sidecar has reported"},
+                    {"name": "OfTomorrow", "passed": false, "message":
+                        "boboyka-a1 (12 records wait; audit_log: Supabase does not answer), boboyka-b2 (never counted)"},
+                ]},
+        }));
+        let strands = [
+            strand("boboyka-a1", "2026-01-01T11:59:55Z", true),
+            strand("boboyka-b2", "2026-01-01T11:50:00Z", true),
+            strand("boboyka-c3", "2026-01-01T11:59:55Z", false),
+        ];
+        let fleet = Fleet::new(&[integration], &strands, now());
+        assert!(fleet.is_wrong());
+        let written = anstream::adapter::strip_str(&text(&fleet, now(), Some(80))).to_string();
+        assert_eq!(
+            written,
+            "\
+INTEGRATION     PHASE      READY  STRANDS  RECORDS  BACKLOG  LAG
+agents/boboyka  DualWrite  False  1/3      1042     12       4s
+
+agents/boboyka: MigrateInternals waits since 5m for 1 of 2 gates
+  closed  OfTomorrow  boboyka-a1 (12 records wait; audit_log: Supabase does not
+                      answer), boboyka-b2 (never counted)
+  passed  Reported    every running sidecar has reported
+
+Strands: 1 NotReady, 1 Silent, 1 Ready
+
+NotReady  agents/boboyka-c3  pod pod-of-boboyka-c3
+  its sidecar accepts no records
+  next: kubectl logs pod-of-boboyka-c3 -n agents -c boboyka-sidecar --tail=20
+Silent  agents/boboyka-b2  pod pod-of-boboyka-b2
+  its sidecar has not reported for 10m
+  next: kubectl boboyka why pod-of-boboyka-b2 -n agents
+"
+        );
+    }
+
+    #[test]
+    fn an_integration_that_no_operator_has_seen_says_so() {
+        let fleet = Fleet::new(&[integration(&Value::Null)], &[], now());
+        let written = text(&fleet, now(), None);
+        assert!(fleet.is_wrong());
+        assert!(
+            written.contains("boboyka: no operator has seen it yet: kubectl boboyka check"),
+            "{written}"
+        );
+        assert!(written.ends_with("Strands: none\n"), "{written}");
+    }
+
+    #[test]
+    fn an_empty_namespace_says_where_else_to_look() {
+        let fleet = Fleet::new(&[], &[], now());
+        assert!(!fleet.is_wrong());
+        assert!(text(&fleet, now(), None).contains("-A"));
+    }
+
+    #[test]
+    fn ten_thousand_strands_are_five_lines_of_the_worst() {
+        let strands: Vec<_> = (0..10_000)
+            .map(|n| strand(&format!("s-{n}"), "2026-01-01T11:00:00Z", true))
+            .collect();
+        let fleet = Fleet::new(&[], &strands, now());
+        assert_eq!(
+            (fleet.worst.len(), fleet.states[&State::Silent]),
+            (5, 10_000)
+        );
+    }
+}
