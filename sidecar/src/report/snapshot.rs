@@ -5,13 +5,15 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use boboyka_crds::{Boundary, Chain};
+use boboyka_cosigning::Cosigned;
+use boboyka_crds::{Boundary, Chain, LogReport};
 use boboyka_mirror::{LaneStatus, Mirror};
 use boboyka_store::{Gap, Quarantined, Store, View, causes};
 use boboyka_strand::{Hash, Seq};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::log::{self, Earlier, Witnessing};
 use crate::phase::TransitionProgress;
 
 /// How often the disk is read for a report.
@@ -33,6 +35,10 @@ pub(super) struct Snapshot {
     pub(super) has_supabase: bool,
     pub(super) supabase_url: Option<String>,
     pub(super) disk_bytes: u64,
+    /// How the transparency log stands; `None` until it has begun.
+    pub(super) log: Option<LogReport>,
+    /// What witnesses make of its checkpoints; `None` when there is none to ask.
+    pub(super) witnessed_log: Option<Witnessing>,
 }
 
 /// Where a report's contents come from.
@@ -41,6 +47,8 @@ pub(crate) struct Source {
     store: Store,
     mirror: Mirror,
     boundary: watch::Receiver<Option<TransitionProgress>>,
+    cosigned: watch::Receiver<Cosigned>,
+    earlier: Option<Earlier>,
     data_dir: PathBuf,
     /// Whether this sidecar takes records at all.
     takes_records: bool,
@@ -69,6 +77,7 @@ impl Source {
         store: Store,
         mirror: Mirror,
         boundary: watch::Receiver<Option<TransitionProgress>>,
+        cosigned: watch::Receiver<Cosigned>,
         data_dir: PathBuf,
         takes_records: bool,
     ) -> Self {
@@ -76,6 +85,8 @@ impl Source {
             store,
             mirror,
             boundary,
+            cosigned,
+            earlier: None,
             data_dir,
             takes_records,
             disk: None,
@@ -108,6 +119,7 @@ impl Source {
     ) -> Snapshot {
         let disk = self.disk();
         let boundary = *self.boundary.borrow();
+        let cosigned = self.cosigned.borrow().clone();
         let strand = self.store.view();
         Snapshot {
             ready: running && self.takes_records && !self.store.is_poisoned(),
@@ -125,6 +137,8 @@ impl Source {
             has_supabase,
             supabase_url: self.mirror.supabase_url(),
             disk_bytes: disk.bytes,
+            log: log::report(&self.store, &cosigned, &mut self.earlier),
+            witnessed_log: log::witnessing(&cosigned),
             strand,
         }
     }

@@ -40,6 +40,7 @@ pub(super) fn status(
         lag_ms: number(lanes.iter().map(|lane| lane.lag_ms).max().unwrap_or(0)),
         dead_letters: number(lanes.iter().map(|lane| lane.dead_lettered).sum()),
         chain: Some(snapshot.chain.clone()),
+        log: snapshot.log.clone(),
         phase: strand.phase.map(|state| state.phase),
         phase_generation: strand.phase.map(|state| state.generation),
         boundary: snapshot.boundary.clone(),
@@ -65,6 +66,9 @@ pub(super) fn health(status: &StrandStatus) -> StrandStatus {
         disk_bytes: 0,
         ..status.clone()
     };
+    if let Some(log) = &mut health.log {
+        (log.size, log.cosigned_size) = (0, log.cosigned_size.min(1));
+    }
     for lane in &mut health.lanes {
         *lane = crds::LaneStatus {
             record_type: std::mem::take(&mut lane.record_type),

@@ -10,6 +10,7 @@ mod reconcile;
 mod replica;
 mod strangers;
 mod topology;
+mod witness;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
