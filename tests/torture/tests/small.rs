@@ -3,7 +3,15 @@
 use std::path::Path;
 
 use boboyka_torture::Tools;
+use boboyka_torture::tamper::tamper;
 use boboyka_torture::torture::{Size, Torture};
+
+#[test]
+fn every_tampering_that_somebody_can_tell_is_told_and_nothing_else_is() {
+    let table = tamper(900, 1);
+    assert_eq!(table.count(), 900);
+    assert_eq!((table.missed(), table.alarms()), (0, 0), "\n{table}");
+}
 
 #[tokio::test]
 async fn nothing_acknowledged_is_lost_and_nothing_is_called_damage_that_is_none() {
