@@ -3,6 +3,7 @@
 
 mod attack;
 mod detect;
+mod disk;
 mod strand;
 mod table;
 
@@ -10,6 +11,7 @@ use fastrand::Rng;
 
 use self::attack::Attack;
 use self::detect::detect;
+pub use self::disk::tamper_disk;
 use self::strand::{Histories, Life};
 pub use self::table::Tampered;
 

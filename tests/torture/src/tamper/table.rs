@@ -60,6 +60,15 @@ impl Tampered {
     }
 }
 
+/// What it means that nothing told, where that is no miss.
+fn unseen_is(what: &str) -> &'static str {
+    if what.starts_with("on the disk") {
+        "nothing that was recorded is changed"
+    } else {
+        "nobody can tell"
+    }
+}
+
 impl fmt::Display for Tampered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
@@ -72,7 +81,7 @@ impl fmt::Display for Tampered {
             let missed = if row.can_be_seen {
                 row.unseen.to_string()
             } else {
-                format!("(nobody can tell: {})", row.unseen)
+                format!("({}: {})", unseen_is(what), row.unseen)
             };
             let (chain, checkpoint, witness) = (row.chain, row.checkpoint, row.witness);
             writeln!(

@@ -7,7 +7,7 @@ use std::path::Path;
 use boboyka_cluster::wait_for;
 use boboyka_crds::{BoboykaIntegration, BoboykaStrand, ContradictionKind, names};
 use boboyka_tests::process::{GUARD, free_address, wait_until};
-use boboyka_tests::verifiers::add_checkpoint;
+use boboyka_tests::verifiers::{Litewitness, WITNESS_KEY, add_checkpoint};
 use boboyka_tests::{Log, Sidecar, client};
 use boboyka_tlog::witness::{Answer, monitoring_path};
 use boboyka_tlog::{Checkpoint, Note, Policy};
@@ -261,6 +261,44 @@ impl Witnesses {
     }
 }
 
+#[test]
+fn a_witness_elsewhere_cosigns_beside_the_operator_and_the_quorum_wants_both() {
+    run(async {
+        let installed = Installed::new().await;
+        let witnesses = Witnesses::new();
+        let (_replica, _) = witnesses.operated(&installed).await;
+        let sidecar = sidecar(&installed).await;
+        ingest(&sidecar, 2).await;
+        let alone = cosigned(&sidecar, "/1", 2).await;
+        let log = vkey(&sidecar).await;
+        let elsewhere = Litewitness::start(&[&log]).await;
+        let one = json!({"name": "w1", "vkey": WITNESS_KEY, "url": elsewhere.url("")});
+        let patch = Patch::Merge(json!({"spec": {"audit": {"witnesses": [one]}}}));
+        let api = installed.namespace.api::<BoboykaIntegration>();
+        let parameters = PatchParams::default();
+        api.patch("boboyka", &parameters, &patch).await.unwrap();
+        ingest(&sidecar, 1).await;
+        let by_both = || async {
+            let note = cosigned(&sidecar, "/1", 2).await;
+            let accepts: Policy = policy(&installed, &log).await.parse().unwrap();
+            accepts.witnesses.len() == 2 && accepts.verify(&note).is_ok()
+        };
+        wait_until(GUARD, by_both, || sidecar.log()).await;
+        let accepts: Policy = policy(&installed, &log).await.parse().unwrap();
+        assert!(
+            accepts.verify(&alone).is_err(),
+            "the operator alone is no quorum"
+        );
+        condition(
+            &installed,
+            "boboyka",
+            "CheckpointsCosigned",
+            "True/Cosigned",
+        )
+        .await;
+    });
+}
+
 /// A strand whose sidecar reports a log.
 async fn reported(installed: &Installed, log: &Log, origin: &str) {
     let api = installed.namespace.api::<BoboykaStrand>();
@@ -382,15 +420,41 @@ fn whoever_asks_gets_one_root_for_one_size_of_two_replicas_and_after_restarts() 
             .delete("boboyka-0", &DeleteParams::default())
             .await
             .unwrap();
-        let (_third, three) = witnesses.replica(&installed, "third");
+        let (third, three) = witnesses.replica(&installed, "third");
         serves(&three).await;
         assert_eq!(cosigns(&three, loser, 0, 40).await.1, Answer::LastSize(30));
         assert_eq!(cosigns(&three, loser, 30, 40).await.0, 422);
         assert_eq!(cosigns(&three, winner, 30, 40).await.0, 200);
         let memory = memories(&installed).await;
         assert_eq!(memory.len(), 1, "{memory:?}");
+        tell_the_cost(&third, &three, winner).await;
         assert!(memory[STRAND].starts_with("1 40 "), "{memory:?}");
     });
+}
+
+/// Prints what requests that need no write cost.
+async fn tell_the_cost(replica: &Replica, url: &str, log: &Log) {
+    let before = cpu_ticks(replica.pid());
+    for _ in 0..500 {
+        assert_eq!(cosigns(url, log, 40, 40).await.0, 200);
+    }
+    let ticks = cpu_ticks(replica.pid()) - before;
+    say!("500 requests to the witness took {ticks} ticks of 10 ms in this build");
+}
+
+/// What a process has taken of the CPU.
+fn cpu_ticks(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    fields[11..13]
+        .iter()
+        .map(|one| one.parse::<u64>().unwrap())
+        .sum()
 }
 
 /// What all `ConfigMap`s remember, by strand.
@@ -420,7 +484,7 @@ fn an_edit_of_the_integration_changes_who_is_asked() {
             json!({"witnesses": [{"name": "w1", "vkey": "nonsense", "url": "https://w.example"}]});
         let refused = edit(wrong).await.unwrap_err().to_string();
         assert!(refused.contains("spec.audit.witnesses[].vkey"), "{refused}");
-        let key = boboyka_tests::verifiers::WITNESS_KEY;
+        let key = WITNESS_KEY;
         let one = json!({"name": "w1", "vkey": key, "url": "http://127.0.0.1:1"});
         edit(json!({"witnesses": [one], "quorum": "any"}))
             .await
