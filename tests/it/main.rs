@@ -41,4 +41,5 @@ mod stream;
 mod tlog;
 mod units;
 mod verifiers;
+mod witnesses;
 mod words;

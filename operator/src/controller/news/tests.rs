@@ -73,6 +73,7 @@ fn every_condition_that_is_true_again_makes_an_event() {
             | ConditionType::SupabaseReachable
             | ConditionType::RetentionEnforced
             | ConditionType::ClockInStep
+            | ConditionType::CheckpointsCosigned
             | ConditionType::StorageDurable
             | ConditionType::WorkloadsSelected
             | ConditionType::SidecarsUpToDate => {
