@@ -5,8 +5,8 @@
 //! read, before the cosignature leaves: so no size gets two roots, however many replicas there are and whenever they end. They
 //! outlive the strands' resources, and a write of one holds many strands.
 //!
-//! `memory`, `origin` and `judge` are pure. `shard` writes one of the `ConfigMap`s, which `map` is; `requests` and `server` speak HTTP,
-//! `strands` knows what sidecars report.
+//! `memory`, `origin` and `judge` are pure. `shard` writes one of the `ConfigMap`s, which `map` is; `requests` and `server`
+//! speak HTTP, `strands` knows what sidecars report.
 
 mod judge;
 mod map;

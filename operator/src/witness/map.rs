@@ -227,3 +227,66 @@ impl Read {
         read
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use axum::http::{Method, Request, Response};
+    use boboyka_tlog::TreeHash;
+    use kube::client::Body;
+
+    use super::super::memory::tests::{STRAND, cosigned};
+    use super::*;
+
+    /// A map whose API server has it in version 7 and answers writes with this status.
+    fn map(status: u16) -> Map {
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let is_read = request.method() == Method::GET;
+            let (status, body) = if is_read || status == 200 {
+                let found = json!({"metadata": {"name": "m", "resourceVersion": "7"}, "data": {"nonsense": "x"}});
+                (200, found)
+            } else {
+                (
+                    status,
+                    json!({"kind": "Status", "code": status, "message": "no", "reason": "no", "status": "Failure"}),
+                )
+            };
+            let answer = Response::builder().status(status);
+            let answer = answer.body(Body::from(body.to_string().into_bytes()));
+            std::future::ready(Ok::<_, Infallible>(answer.unwrap()))
+        });
+        Map::new(Client::new(service, "system"), "system", 3)
+    }
+
+    fn work() -> BTreeMap<Uuid, Memory> {
+        let memory = Memory(vec![cosigned(1, 5, TreeHash::of_leaf(b"a"))]);
+        BTreeMap::from([(STRAND, memory)])
+    }
+
+    #[tokio::test]
+    async fn a_write_that_may_not_have_happened_is_read_before_anything_is_decided() {
+        for (status, outdated) in [(409, true), (500, false), (403, false)] {
+            let mut map = map(status);
+            assert!(map.memory(STRAND).is_err(), "nothing was read yet");
+            map.refresh(Duration::ZERO).await.unwrap();
+            assert_eq!(map.memory(STRAND), Ok(None));
+            let written = map.write(&work(), &[]).await;
+            if outdated {
+                assert!(matches!(written, Ok(Written::Outdated)));
+                assert_eq!(map.memory(STRAND), Ok(None), "nothing was remembered");
+            } else {
+                let why = written.err().unwrap();
+                assert!(
+                    why.contains("could not write ConfigMap boboyka-operator-witness-3"),
+                    "{why}"
+                );
+                assert!(map.memory(STRAND).is_err(), "what is there is unknown");
+            }
+        }
+        let mut map = map(200);
+        map.refresh(Duration::ZERO).await.unwrap();
+        assert!(matches!(map.write(&work(), &[]).await, Ok(Written::Done)));
+        assert_eq!(map.memory(STRAND), Ok(work().get(&STRAND)));
+    }
+}
