@@ -65,7 +65,8 @@ cluster-down: ## Stops the cluster.
 deploy: provision-cluster ## Installs the operator into the cluster of `make cluster`, or of KUBECONFIG, and prints the next step.
 	@tools/deploy.sh
 
-generate: toolchain provision-cluster ## Generates the resources' definitions and charts/install.yaml from the source.
+generate: toolchain provision-cluster ## Generates docs/openapi.json, the resources' definitions and charts/install.yaml from the source.
+	$(CARGO) run -q -p boboyka-sidecar --example openapi docs/openapi.json
 	$(CARGO) run -q -p boboyka-crds --bin crdgen -- crds/yaml
 	tools/generate.sh
 

@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ResourceRequirements;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::migration::{Change, Finalized, Migration, TakenForce, Transition};
 use crate::phase::Phase;
 use crate::table::MirrorTable;
 
@@ -58,9 +59,15 @@ pub struct BoboykaIntegrationSpec {
     /// When to prune the oldest records of a strand. Without it, strands keep every record.
     ///
     /// Records that wait to be mirrored are never pruned. Before `CutOver`, dead letters and records that a return to
-    /// `DualWrite` would mirror are kept as well.
+    /// `DualWrite` would mirror are kept as well; with `migration`, they are kept until the migration is finalized.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Retention>,
+    /// How the migration moves from phase to phase. With it, even if it is empty, a step forward also waits until the scrub has
+    /// read every chain again, until Supabase is known to have what the strands hold, and until nobody else writes to its
+    /// tables. Without it, a step waits for the gates `Reported`, `Drained`, `NoDeadLetters` and `ChainIntact` as the sidecars
+    /// report them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migration: Option<Migration>,
     /// Where the strands are stored. Default: for each strand, one persistent volume claim of `10Gi` with the cluster's
     /// default storage class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -268,6 +275,18 @@ pub struct IntegrationStatus {
     /// The phase change that waits for its gates. Absent when none waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transition: Option<Transition>,
+    /// The last force of gates, and the generation that it counts for. Absent while `spec.migration.force` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub force: Option<TakenForce>,
+    /// The last change of the phase, with who requested it and the gates as they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_change: Option<Change>,
+    /// The end of the migration. While it is there, no other phase can come into force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finalized: Option<Finalized>,
+    /// Number of records that a return to `DualWrite` would mirror. Retention keeps them as long as there is a way back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmirrored: Option<i64>,
     /// Conditions of the integration. `Ready` summarises the others. `Reconciling` (work is in progress) and `Stalled` (the
     /// operator can't proceed without help) are present only while they are true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -299,41 +318,6 @@ pub struct IntegrationStatus {
     /// cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report_interval_seconds: Option<i32>,
-}
-
-/// A phase change that waits for its gates.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Transition {
-    /// Phase in force.
-    pub from: Phase,
-    /// The next phase.
-    pub to: Phase,
-    /// Generation of the specification that requested the change. Each strand reports its boundary for this generation.
-    pub generation: i64,
-    /// Time at which the operator began to wait.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<Time>,
-    /// The gates of the change. The phase changes when every gate has passed. Going back has no gates.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub gates: Vec<Gate>,
-}
-
-/// A check that a phase change must pass.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Gate {
-    /// Name of the gate.
-    ///
-    /// - `Reported`: every running sidecar has reported recently and obeys the phase in force.
-    /// - `Drained`: Supabase has every record up to the boundary of each strand.
-    /// - `NoDeadLetters`: Supabase has rejected no record.
-    /// - `ChainIntact`: no strand is damaged, rewritten or set back.
-    pub name: String,
-    /// Whether the gate has passed.
-    pub passed: bool,
-    /// The evidence: the state that was found, or the strands that block the change.
-    pub message: String,
 }
 
 /// Number of strands, by state.

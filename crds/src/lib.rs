@@ -7,6 +7,7 @@
 
 mod definition;
 mod integration;
+mod migration;
 pub mod names;
 mod phase;
 pub mod phases;
@@ -17,8 +18,11 @@ mod table;
 
 pub use definition::{definitions, to_yaml};
 pub use integration::{
-    BoboykaIntegration, BoboykaIntegrationSpec, Ephemeral, Gate, IntegrationStatus, Mirror,
-    Reclaim, Retention, SecretReference, Sidecar, Storage, StrandCounts, Supabase, Transition,
+    BoboykaIntegration, BoboykaIntegrationSpec, Ephemeral, IntegrationStatus, Mirror, Reclaim,
+    Retention, SecretReference, Sidecar, Storage, StrandCounts, Supabase,
+};
+pub use migration::{
+    Change, Finalized, Force, Gate, GateName, Migration, Soak, TakenForce, Transition, notice,
 };
 pub use phase::Phase;
 pub use strand::{

@@ -34,6 +34,10 @@ pub const WORKLOAD_ANNOTATION: &str = "boboyka.sapixdb.com/workload";
 /// Annotation of a pod template, by its author: the ways in which others may reach the sidecar, separated by commas:
 /// `hostNetwork`, `shareProcessNamespace` and `hostPort`.
 pub const ALLOW_ANNOTATION: &str = "boboyka.sapixdb.com/allow";
+/// Annotation of an integration: who made this generation of its specification, as `GENERATION USER`. Only admission sets it.
+pub const CHANGED_BY_ANNOTATION: &str = "boboyka.sapixdb.com/changed-by";
+/// The plural of integrations, as requests to the API server spell it.
+pub const INTEGRATIONS: &str = "boboykaintegrations";
 /// Label of a drain Job and of its pod: the name of the strand that the Job drains.
 pub const DRAIN_LABEL: &str = "boboyka.sapixdb.com/drain";
 

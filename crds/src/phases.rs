@@ -1,41 +1,52 @@
 //! Which phase is in force, and which gates keep the next one from coming into force. Pure.
 //! The operator decides so for a fleet, and a sidecar without a cluster for its one strand.
 //!
-//! A step forward is one phase and passes gates; a step backward is at once. A strand's boundary is the head of its last
-//! report if nothing was left to mirror then, else the boundary that its sidecar fixed for this generation. The gates
-//! show that the mirror keeps up. Records that are appended until a sidecar obeys are mirrored too: it fixes the last seq
-//! to mirror in the commit in which it obeys.
+//! A step forward is one phase and passes gates; a step backward is at once. The end of the migration passes the gates of a
+//! step forward, and is final. A strand's boundary is the head of its last report if nothing was left to mirror then, else
+//! the boundary that its sidecar fixed for the generation that requested the step. The gates show that the mirror keeps up.
+//! Records that are appended until a sidecar obeys are mirrored too: it fixes the last seq to mirror in the commit in which
+//! it obeys.
 
 mod evidence;
+mod force;
 mod gates;
+mod proof;
 mod request;
+mod soak;
+mod standing;
+mod step;
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 pub use self::evidence::{Evidence, Report};
+use self::gates::Asked;
 pub use self::request::Request;
-use crate::integration::{IntegrationStatus, Transition};
+use self::soak::Others;
+pub use self::soak::Watch;
+pub use self::standing::{Standing, digest};
+use self::step::Step;
+use crate::integration::IntegrationStatus;
+use crate::migration::{Gate, Soak, Transition, notice};
 use crate::phase::Phase;
 
-/// The phase in force, and what the next one waits for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Standing {
-    /// The phase in force.
-    pub phase: Phase,
-    /// The generation of the integration that brought it into force.
-    pub generation: i64,
-    /// The transition that waits for its gates.
-    pub transition: Option<Transition>,
+/// A moment, as who decides sees it.
+#[derive(Clone, Debug)]
+pub struct Now {
+    /// By the wall clock: it dates what others read.
+    pub time: Time,
+    /// What [`Watch::look`] says: for how long the recorded soak has been watched.
+    pub watched: Option<Duration>,
 }
 
 /// Decides which phase is in force, from the request, the status so far and the strands.
 pub fn decide<P: Display>(
-    request: Request,
+    request: &Request,
     before: &IntegrationStatus,
     strands: &[Evidence<P>],
-    now: &Time,
+    now: &Now,
 ) -> Standing {
     let (phase, generation) = match before.phase {
         Some(phase) => (phase, before.phase_generation.unwrap_or(request.generation)),
@@ -45,36 +56,104 @@ pub fn decide<P: Display>(
         phase,
         generation,
         transition: None,
+        force: force::taken(request, before),
+        last_change: before.last_change.clone(),
+        finalized: before.finalized.clone(),
     };
-    let next = phase.step_to(request.phase).filter(|_| !request.suspended);
-    let Some(next) = next else { return here };
-    let gates = if next > phase {
-        gates::gates(phase, request, strands)
-    } else {
-        Vec::new()
+    if request.suspended || here.finalized.is_some() {
+        return here;
+    }
+    let Some(step) = Step::next(phase, request) else {
+        return here;
     };
-    if gates.iter().all(|gate| gate.passed) {
+    let same = before.transition.as_ref();
+    let same = same.filter(|was| step.is_that_of(was, request));
+    let waits = transition(step, request, same, &here, strands, now);
+    // What can't be undone is said first.
+    let is_said = !step.finalizes || same.is_some();
+    if waits.paused || !is_said || waits.closed().next().is_some() {
         return Standing {
-            phase: next,
-            generation: request.generation,
-            transition: None,
+            transition: Some(waits),
+            ..here
         };
     }
-    let same = before.transition.as_ref();
-    let same = same.filter(|was| was.to == next && was.generation == request.generation);
-    let since = same
-        .and_then(|was| was.since.clone())
-        .unwrap_or_else(|| now.clone());
-    Standing {
-        transition: Some(Transition {
-            from: phase,
-            to: next,
-            generation: request.generation,
-            since: Some(since),
-            gates,
-        }),
-        ..here
+    here.after(waits, now.time.clone())
+}
+
+/// The step, as it waits now.
+fn transition<P: Display>(
+    step: Step,
+    request: &Request,
+    same: Option<&Transition>,
+    here: &Standing,
+    strands: &[Evidence<P>],
+    now: &Now,
+) -> Transition {
+    let since = same.and_then(|was| was.since.clone());
+    let since = since.unwrap_or_else(|| now.time.clone());
+    let asked = Asked {
+        phase: step.from,
+        generation: same.map_or(request.generation, |was| was.generation),
+        has_supabase: request.has_supabase,
+        proven: request.migration.is_some(),
+        ago: Duration::try_from(now.time.0.duration_since(since.0)).unwrap_or_default(),
+        soak: request.soak(),
+    };
+    let mut gates = Vec::new();
+    let mut soak = None;
+    if step.is_gated() {
+        let found = gates::gates(request, &asked, strands);
+        let against: Vec<bool> = found.iter().map(|it| it.is_against).collect();
+        gates = found.into_iter().map(|it| it.gate).collect();
+        force::mark(&mut gates, here.force.as_ref(), request.generation);
+        let others = others(&gates, &against);
+        soak = soaked(&mut gates, others, same, &asked, now);
+        force::mark(&mut gates, here.force.as_ref(), request.generation);
     }
+    let by = same.map_or_else(|| request.by.clone(), |was| was.by.clone());
+    let unmirrored = || strands.iter().map(|strand| strand.unmirrored).sum();
+    Transition {
+        from: step.from,
+        to: step.to,
+        generation: asked.generation,
+        since: Some(since),
+        by,
+        paused: request.is_paused(),
+        finalizes: step.finalizes,
+        notice: step.finalizes.then(|| notice(unmirrored())),
+        soak,
+        gates,
+    }
+}
+
+fn others(gates: &[Gate], against: &[bool]) -> Others {
+    let closed = gates
+        .iter()
+        .zip(against)
+        .filter(|(gate, _)| !gate.is_open());
+    let closed: Vec<bool> = closed.map(|(_, is_against)| *is_against).collect();
+    match closed.contains(&true) {
+        true => Others::Closed,
+        false if closed.is_empty() => Others::Hold,
+        false => Others::Wait,
+    }
+}
+
+/// Adds the gate of the soak, if there is one.
+fn soaked(
+    gates: &mut Vec<Gate>,
+    others: Others,
+    same: Option<&Transition>,
+    asked: &Asked,
+    now: &Now,
+) -> Option<Soak> {
+    if asked.soak.is_zero() {
+        return None;
+    }
+    let recorded = same.and_then(|was| was.soak.as_ref());
+    let soak = soak::next(recorded, others, now.watched, asked.soak, &now.time);
+    gates.push(soak::gate(&soak, asked.soak));
+    Some(soak)
 }
 
 /// The phase in force of an integration without a status: the requested phase or, if strands of an earlier integration

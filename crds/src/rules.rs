@@ -7,6 +7,7 @@
 //! only: those that a stored integration may break and still work. One table of fixtures tests both sides.
 
 mod change;
+mod migration;
 mod pattern;
 mod rule;
 mod selector;
@@ -16,7 +17,7 @@ mod supabase;
 
 use std::collections::BTreeMap;
 
-use crate::integration::BoboykaIntegrationSpec;
+use crate::integration::{BoboykaIntegrationSpec, IntegrationStatus};
 use crate::table::MirrorTable;
 
 pub(crate) use rule::Rule;
@@ -51,10 +52,15 @@ pub fn check(name: &str, spec: &BoboykaIntegrationSpec) -> Vec<Violation> {
     broken.map(Violation::of).collect()
 }
 
-/// Checks a change of an integration, and returns every rule that it breaks. Both specifications are valid by themselves.
-pub fn check_change(from: &BoboykaIntegrationSpec, to: &BoboykaIntegrationSpec) -> Vec<Violation> {
+/// Checks a change of an integration, and returns every rule that it breaks. Both specifications are valid by themselves;
+/// `status` is that of the integration before the change.
+pub fn check_change(
+    from: &BoboykaIntegrationSpec,
+    to: &BoboykaIntegrationSpec,
+    status: &IntegrationStatus,
+) -> Vec<Violation> {
     let changes = change::RULES.iter();
-    let broken = changes.filter(|change| !(change.is_kept)(from, to));
+    let broken = changes.filter(|change| !(change.is_kept)(from, to, status));
     broken.map(|change| Violation::of(&change.rule)).collect()
 }
 
@@ -91,6 +97,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Rule> {
         storage::RULES,
         selector::RULES,
         sidecar::RULES,
+        migration::RULES,
     ];
     let changes = change::RULES.iter().map(|change| &change.rule);
     groups.into_iter().flatten().chain(changes)

@@ -168,6 +168,10 @@ pub struct StrandStatus {
     /// Number of records that Supabase rejected permanently.
     #[serde(default)]
     pub dead_letters: i64,
+    /// Number of records that a return to `DualWrite` would mirror: Supabase does not have them. Absent if the sidecar is older
+    /// than this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmirrored: Option<i64>,
     /// Whether the strand is undamaged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chain: Option<Chain>,
@@ -294,7 +298,7 @@ pub struct ForeignTable {
 }
 
 /// Whether the strand is undamaged.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Chain {
     /// Whether the sidecar knows of no acknowledged record that is lost or altered.
@@ -302,6 +306,13 @@ pub struct Chain {
     /// What is damaged, and the folder that holds the quarantined files. Absent while the strand is intact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Sequence number up to which the scrub has read every record again from the disk, since the sidecar started. Absent until
+    /// it has come to the end once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scrubbed_to: Option<i64>,
+    /// Time at which the scrub last came to the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scrubbed_at: Option<Time>,
 }
 
 /// The boundary of a strand for a phase change: its head when the sidecar first saw the request.

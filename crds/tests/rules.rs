@@ -1,6 +1,6 @@
 //! Holds the Rust side of the rules to the table of fixtures. The cluster tests hold the API server to the same table.
 
-use boboyka_crds::{BoboykaIntegrationSpec, rules};
+use boboyka_crds::{BoboykaIntegrationSpec, IntegrationStatus, rules};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -10,6 +10,8 @@ struct Fixture {
     name: Option<String>,
     from: Option<BoboykaIntegrationSpec>,
     spec: BoboykaIntegrationSpec,
+    #[serde(default)]
+    status: IntegrationStatus,
     refused: Option<String>,
     #[serde(default)]
     stored: Stored,
@@ -54,7 +56,7 @@ fn a_refused_change_is_one_between_two_valid_specifications() {
         for spec in [from, &fixture.spec] {
             assert_eq!(rules::check("boboyka", spec), [], "{}", fixture.it);
         }
-        let violations = rules::check_change(from, &fixture.spec);
+        let violations = rules::check_change(from, &fixture.spec, &fixture.status);
         let fields = violations.iter().map(|one| one.field.as_str());
         let expected: Vec<&str> = fixture.refused.as_deref().into_iter().collect();
         assert_eq!(fields.collect::<Vec<_>>(), expected, "{}", fixture.it);

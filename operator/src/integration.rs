@@ -10,6 +10,7 @@ use kube::{Resource as _, ResourceExt as _};
 use serde_json::json;
 
 use crate::causes::causes;
+use crate::signature;
 
 const SELECTOR_FIELD: &str = "spec.workloadSelector";
 /// The default size of a strand's volume.
@@ -62,7 +63,9 @@ pub(crate) struct Validated {
     pub(crate) generation: i64,
     /// The requested phase.
     pub(crate) phase: Phase,
-    /// The Secret with Supabase's URL and key.
+    /// What it asks of the machine of phases.
+    pub(crate) request: Request,
+    /// The Secret with Supabase's URL and key; none after the end of the migration.
     pub(crate) secret: Option<SecretReference>,
     /// Where strands are kept.
     pub(crate) storage: Storage,
@@ -118,6 +121,13 @@ pub(crate) fn validate(
         Ok(selector) => (selector, None),
         Err(error) => (None, Some(error)),
     };
+    let generation = integration.metadata.generation.unwrap_or_default();
+    let has_ended = integration
+        .status
+        .as_ref()
+        .is_some_and(|status| status.finalized.is_some());
+    let supabase = spec.supabase.as_ref().filter(|_| !has_ended);
+    let secret = supabase.map(|supabase| supabase.secret_ref.clone());
     let storage = spec.storage.clone().unwrap_or_default();
     let sidecar = spec.sidecar.clone().unwrap_or_default();
     Ok(Validated {
@@ -128,12 +138,13 @@ pub(crate) fn validate(
         owner: integration
             .controller_owner_ref(&())
             .ok_or(Invalid::Missing("uid"))?,
-        generation: integration.metadata.generation.unwrap_or_default(),
+        generation,
         phase: spec.phase,
-        secret: spec
-            .supabase
-            .as_ref()
-            .map(|supabase| supabase.secret_ref.clone()),
+        request: Request {
+            has_supabase: secret.is_some(),
+            ..Request::of(spec, generation, signature::author(integration))
+        },
+        secret,
         storage: match storage.ephemeral {
             Some(ephemeral) => Storage::Ephemeral {
                 size_limit: ephemeral
@@ -165,14 +176,9 @@ pub(crate) fn selector_of(integration: &BoboykaIntegration) -> Option<Result<Sel
 }
 
 impl Validated {
-    /// The phase that it requests.
-    pub(crate) fn request(&self) -> Request {
-        Request {
-            phase: self.phase,
-            generation: self.generation,
-            has_supabase: self.secret.is_some(),
-            suspended: self.suspended,
-        }
+    /// What it asks of the machine of phases.
+    pub(crate) fn request(&self) -> &Request {
+        &self.request
     }
 
     /// A hash of what a sidecar gets when its pod is created and keeps until the pod ends: Secret and resources.

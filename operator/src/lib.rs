@@ -23,6 +23,7 @@ mod metrics;
 mod objects;
 mod product;
 pub mod reason;
+mod signature;
 mod strands;
 mod tasks;
 pub mod telemetry;

@@ -74,6 +74,14 @@ words! {
         NotApplied,
         /// A gate keeps the next phase from coming into force.
         PhaseGateClosed,
+        /// The migration is paused while a step waits.
+        MigrationPaused,
+        /// The end of the migration was asked for: what becomes irreversible. Only on Events.
+        MigrationEnds,
+        /// The migration has ended. Only on Events.
+        MigrationFinalized,
+        /// A step was made although gates were closed. Only on Events.
+        GatesForced,
         /// A step towards the requested phase was made, and another follows.
         PhaseAdvancing,
         /// The phase in force changed. Only on Events.

@@ -7,6 +7,8 @@
 mod documents;
 mod edit;
 mod machine;
+mod news;
+mod owner;
 mod reader;
 mod secret;
 mod standing;
@@ -65,14 +67,20 @@ pub(crate) struct IntegrationFile {
 impl IntegrationFile {
     /// Reads the file. `elsewhere` has the credentials when the file has none.
     pub(crate) fn open(path: &Path, elsewhere: SupabaseSource, store: &Store) -> Self {
-        let obeyed = store.view().phase.map(|it| (it.phase, it.generation));
-        let known = status::generation(&status_path(path));
+        let recorded = store.view().phase;
+        let obeyed = recorded.map(|it| (it.phase, it.generation));
+        let before = StatusFile::read(&status_path(path)).ok();
+        let before = before.as_ref().map(StatusFile::integration);
+        let known = before.and_then(|it| it.observed_generation).unwrap_or(0);
         let known = obeyed.map_or(known, |(_, generation)| known.max(generation));
         let (reader, first) = Reader::new(path.to_owned());
+        let mut machine = Machine::new(obeyed, known);
+        let has_ended = recorded.is_some_and(|it| it.finalized);
+        machine.restore(before, has_ended, &Time(Timestamp::now()));
         let mut file = Self {
             path: path.to_owned(),
             reader,
-            machine: Machine::new(obeyed, known),
+            machine,
             elsewhere: Elsewhere(elsewhere),
             integration: watch::channel(Integration::unknown()).0,
             told: watch::channel(Ok(None)).0,
@@ -129,7 +137,13 @@ impl IntegrationFile {
         let now = Time(Timestamp::now());
         let has_supabase = self.has_supabase();
         let strand = source.status_now(true, has_supabase, &self.said().1);
-        self.machine.decide(&strand, has_supabase, &now);
+        let before = self.machine.decided().clone();
+        self.machine
+            .decide(&strand, has_supabase, &now, Instant::now());
+        for line in news::lines(&before, self.machine.decided()) {
+            let path = self.path.display();
+            tracing::warn!("the integration {path}: {line}");
+        }
         self.tell();
         let status = status::status(&self.machine, has_supabase, strand, &self.said().0, &now);
         self.write(status);
@@ -145,7 +159,7 @@ impl IntegrationFile {
     }
 
     fn read(&mut self, text: &Text) {
-        self.machine.read(text);
+        self.machine.read(text, owner::owner(&self.path));
         let path = self.path.display();
         if let Some(wrong) = self.machine.wrong() {
             self.file_trouble.is(&format!("{path}: {wrong}"));
@@ -164,7 +178,8 @@ impl IntegrationFile {
     }
 
     fn has_supabase(&self) -> bool {
-        self.elsewhere.has_supabase(self.machine.accepted())
+        let has_ended = self.machine.decided().finalized.is_some();
+        !has_ended && self.elsewhere.has_supabase(self.machine.accepted())
     }
 
     /// Tells the tasks of the sidecar what counts now.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use boboyka_crds::{MirrorTable, Phase};
+use boboyka_crds::{Change, MirrorTable, Phase};
 
 /// A phase that is in force, and the generation of the integration that brought it about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,13 +34,20 @@ pub struct Pace {
 }
 
 /// What the integration asks of this sidecar.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Integration {
     /// The phase in force. While it is not known, what the strand itself recorded last counts; a strand that recorded
     /// nothing yet mirrors nothing.
     pub in_force: Option<InForce>,
     /// The generation of a change of phase under way, for which the sidecar fixes a boundary.
     pub transition: Option<i64>,
+    /// Whether evidence is wanted for the steps of the migration: the scrub reads up to each boundary, and retention keeps what
+    /// a way back needs until the end.
+    pub has_migration: bool,
+    /// The change that brought the phase into force, and whether the migration has ended.
+    pub change: Option<Box<Change>>,
+    /// Whether there is no way back to an earlier phase.
+    pub finalized: bool,
     /// Whether there is a Supabase to mirror to, so that retention must wait for the mirror.
     pub has_supabase: bool,
     /// How long an ingest waits for its row.
@@ -61,6 +68,9 @@ impl Integration {
         Self {
             in_force: None,
             transition: None,
+            has_migration: false,
+            change: None,
+            finalized: false,
             has_supabase: true,
             ack_timeout: Duration::from_secs(2),
             batch_rows: 500,

@@ -28,8 +28,8 @@ mod standalone;
 mod trouble;
 mod upkeep;
 
-pub use api::KeyError;
 #[doc(hidden)]
 pub use api::fuzzing;
+pub use api::{KeyError, contract};
 pub use process::RunError;
 pub use server::listen::{ListenAddress, ListenAddressError};

@@ -1,11 +1,8 @@
 //! The panel: a page for people, with all its files in the program. It uses the API like any other client, and asks
 //! nothing of any other address.
 
-use axum::Router;
-use axum::extract::Path;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 
 /// A file of the panel.
 struct File {
@@ -73,22 +70,15 @@ const HEADERS: [(HeaderName, &str); 6] = [
 ];
 
 /// The page itself.
-pub(crate) fn front() -> Response {
-    file("index.html")
+pub(crate) const PAGE: &str = "index.html";
+
+/// What the page needs; nothing if the panel has no such file.
+pub(crate) fn file(name: &str) -> Option<Response> {
+    let file = FILES.iter().find(|file| file.name == name)?;
+    Some(answer(file))
 }
 
-/// The route of what the page needs.
-pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    Router::new().route(
-        "/panel/{file}",
-        get(|Path(name): Path<String>| async move { file(&name) }),
-    )
-}
-
-fn file(name: &str) -> Response {
-    let Some(file) = FILES.iter().find(|file| file.name == name) else {
-        return (StatusCode::NOT_FOUND, "the panel has no such file\n").into_response();
-    };
+fn answer(file: &File) -> Response {
     let mut response = file.content.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(file.kind));

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
-use boboyka_store::{Store, View, causes};
+use boboyka_crds::{Change, Phase};
+use boboyka_store::{PhaseChange, PhaseState, Store, View, WriteError, causes};
 use boboyka_strand::Seq;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::integration::Integration;
+use crate::integration::{InForce, Integration};
 use crate::trouble::Trouble;
 
 /// How soon a phase that the store could not take is offered again.
@@ -98,21 +99,52 @@ impl Follower {
         let Some(wanted) = integration.in_force else {
             return true;
         };
-        let obeyed = self.store.view().phase.map(|state| state.phase);
-        if obeyed == Some(wanted.phase) {
-            return true;
-        }
-        match self.store.set_phase(wanted.phase, wanted.generation).await {
-            Ok(_) => {
+        let phase = wanted.phase.as_str();
+        match self.put(wanted, integration).await {
+            Ok(state) if state.phase == wanted.phase => {
                 self.trouble.over();
                 true
             }
+            Ok(_) => {
+                let why =
+                    "the strand recorded the end of the migration, after which no phase changes";
+                self.trouble.is(&format!("{phase}: {why}"));
+                true
+            }
             Err(error) => {
-                let phase = wanted.phase.as_str();
                 self.trouble.is(&format!("{phase}: {}", causes(&error)));
                 false
             }
         }
+    }
+
+    /// The phase that the store obeys after this: first the one in force, then the end of the migration in it.
+    async fn put(
+        &self,
+        wanted: InForce,
+        integration: &Integration,
+    ) -> Result<PhaseState, WriteError> {
+        let change = |finalizes: bool, generation: i64| PhaseChange {
+            phase: wanted.phase,
+            generation,
+            finalizes,
+            how: how(wanted.phase, finalizes, integration),
+        };
+        let obeyed = self.store.view().phase;
+        let state = match obeyed.filter(|state| state.phase == wanted.phase) {
+            Some(state) => state,
+            None => {
+                self.store
+                    .change_phase(change(false, wanted.generation))
+                    .await?
+            }
+        };
+        if !integration.finalized || state.finalized || state.phase != wanted.phase {
+            return Ok(state);
+        }
+        self.store
+            .change_phase(change(true, wanted.generation))
+            .await
     }
 
     /// Fixes, watches or gives up the boundary; whether it is still to be watched.
@@ -122,6 +154,9 @@ impl Follower {
             Some((known, fixed)) if known == generation => (generation, fixed),
             _ => (generation, now),
         });
+        if let Some((_, fixed)) = self.fixed.filter(|_| integration.has_migration) {
+            self.store.scrub_up_to(fixed.head.seq);
+        }
         let boundary = self.fixed.map(|(generation, fixed)| TransitionProgress {
             generation,
             seq: fixed.head.seq,
@@ -136,15 +171,19 @@ impl Follower {
     }
 }
 
+/// How the integration came to a phase, or to the end in it, if it says so.
+fn how(phase: Phase, finalizes: bool, integration: &Integration) -> Option<Box<Change>> {
+    let change = integration.change.clone();
+    change.filter(|change| change.to == phase && change.finalized == finalizes)
+}
+
 #[cfg(test)]
 mod tests {
-    use boboyka_crds::Phase;
     use boboyka_store::{Mark, NewRecord, Options};
     use boboyka_strand::{Record, RecordType};
     use tempfile::TempDir;
 
     use super::*;
-    use crate::integration::InForce;
 
     /// A follower of a store without a mirror.
     struct Following {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use boboyka_store::{Store, causes};
+use boboyka_store::{Needed, Store, causes};
 use boboyka_strand::retention::Policy;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -32,13 +32,13 @@ async fn run(
     let mut asked = Policy::default();
     let mut trouble = Trouble::with("prune the strand");
     loop {
-        let (policy, has_supabase) = {
+        let (policy, needed) = {
             let now = integration.borrow_and_update();
-            (policy_of(&now.retention), now.has_supabase)
+            (policy_of(&now.retention), needed(&now))
         };
         // A policy that was removed goes to the store once more, which then seals nothing early.
         if policy.is_some() || asked != policy {
-            match store.prune(policy, has_supabase).await {
+            match store.prune_beside(needed, policy).await {
                 Ok(()) => {
                     asked = policy;
                     trouble.over();
@@ -54,6 +54,15 @@ async fn run(
             },
             () = tokio::time::sleep(INTERVAL) => {}
         }
+    }
+}
+
+/// What must stay whatever the policy lets go.
+fn needed(integration: &Integration) -> Needed {
+    match integration {
+        it if it.finalized || !it.has_supabase => Needed::Nothing,
+        it if it.has_migration => Needed::WayBack,
+        _ => Needed::Owed,
     }
 }
 

@@ -101,22 +101,20 @@ impl Upkeep {
         });
         let (boundary, follower) =
             phase::follow(store.clone(), integration.clone(), shutdown.clone()).await;
+        let assignment = cluster.as_ref().map(|cluster| cluster.assignment.clone());
         let pruner = prune::start(store.clone(), integration.clone(), shutdown.clone());
-        let (settings, forwarder) = mirroring::settings(integration.clone(), shutdown.clone());
+        let (settings, forwarder) =
+            mirroring::assigned(integration.clone(), assignment.clone(), shutdown.clone());
         let (mirror, lanes) = Mirror::start(store.clone(), supabase, settings, shutdown.clone());
-        for (task, what) in [
-            (lanes, "mirror"),
-            (forwarder, "mirror settings"),
-            (follower, "phase"),
-            (pruner, "retention"),
-        ] {
-            tasks.spawn(joined(task, what));
-        }
+        tasks.spawn(joined(lanes, "mirror"));
+        tasks.spawn(joined(forwarder, "mirror settings"));
+        tasks.spawn(joined(follower, "phase"));
+        tasks.spawn(joined(pruner, "retention"));
         tasks.spawn(fresh_evidence(&mirror, &boundary, shutdown));
         let signing = Signing {
             store: store.clone(),
             key: outside.key,
-            assignment: cluster.as_ref().map(|cluster| cluster.assignment.clone()),
+            assignment,
         };
         let cosigned = signed(signing, &outside.witnesses, &mut tasks, shutdown);
         let source = Source::new(

@@ -179,6 +179,79 @@ begin
   return answer;
 end $$;
 
+-- Moments of the migration, by the count of transactions: the first is when the mirror began, the others when
+-- rows were seen that no strand wrote. Postgres knows of each row which transaction wrote it last, so that a
+-- row from before the mirror is told from one that was written since, without a column for it.
+do $$
+begin
+  create table if not exists public.boboyka_moments (
+    xid xid8 primary key default pg_current_xact_id(),
+    at timestamptz not null default now()
+  );
+  alter table public.boboyka_moments enable row level security;
+  grant select, insert on public.boboyka_moments to service_role;
+exception when others then
+  raise warning 'rows that no strand wrote can not be counted: %. The table public.boboyka_moments needs Postgres 13 or later and the role service_role.', sqlerrm;
+end $$;
+
+-- Counts the rows of a table that were written since the mirror began and not by a strand: without a hash or a
+-- strand, or of a strand that is none of `p_strands` (null: of any strand). The sample has the primary keys of
+-- the newest, and no other column. Runs with the rights of its caller, and writes nothing but a moment.
+create or replace function public.boboyka_foreign_rows(
+  p_table text, p_strands text[], p_layout jsonb, p_sample int
+) returns jsonb language plpgsql volatile security invoker set search_path = '' as $$
+declare
+  -- Has to be first: from now on the age of a row is counted from this transaction.
+  present bigint := pg_current_xact_id()::text::bigint;
+  began bigint; since timestamptz; newest bigint; newest_at timestamptz; known bigint;
+  total bigint; sample jsonb; key text; strange text[] := '{}';
+begin
+  select m.xid::text::bigint, m.at into began, since from public.boboyka_moments m order by m.at, m.xid limit 1;
+  if began is null then
+    insert into public.boboyka_moments default values returning xid::text::bigint, at into began, since;
+  end if;
+  if began > present then
+    raise exception 'the database was restored after the mirror began' using errcode = 'BBK01';
+  end if;
+  select string_agg(format('%L || left(t.%I::text, 60)', a.attname || '=', a.attname), ' || '','' || ' order by a.attnum)
+    into key
+    from pg_catalog.pg_index i join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
+    where i.indrelid = format('public.%I', p_table)::regclass and i.indisprimary;
+  -- The strands of the table, each found by one step in the index on strand and seq.
+  if p_strands is not null then
+    execute format(
+      $sql$with recursive one(strand) as (
+          (select t.%1$I from public.%2$I t where t.%1$I is not null order by t.%1$I limit 1)
+          union all
+          select (select t.%1$I from public.%2$I t where t.%1$I > one.strand order by t.%1$I limit 1) from one
+          where one.strand is not null)
+        select coalesce(array_agg(strand::text), '{}') from one where strand::text <> all ($1)$sql$,
+      p_layout ->> 'strand', p_table
+    ) into strange using p_strands;
+  end if;
+  execute format(
+    $sql$with new as (
+        select $1 - age(t.xmin) as xid, %1$s as key from public.%2$I t
+        where (t.%3$I is null or t.%4$I is null %5$s) and age(t.xmin) between -1000000 and $1 - $2 - 1)
+      select count(*), max(xid),
+        (select jsonb_agg(left(key, 128)) from (select key from new order by xid desc, key limit $4) as picked)
+      from new$sql$,
+    coalesce(key, '''ctid='' || t.ctid::text'), p_table, p_layout ->> 'record_hash', p_layout ->> 'strand',
+    case when strange <> '{}' then format('or t.%I::text = any ($3)', p_layout ->> 'strand') else '' end
+  ) into total, newest, sample using present, began, strange, p_sample;
+  select max(m.xid::text::bigint) into known from public.boboyka_moments m;
+  if newest > known then
+    insert into public.boboyka_moments default values on conflict do nothing;
+  end if;
+  select min(m.at) into newest_at from public.boboyka_moments m where m.xid::text::bigint >= newest;
+  return jsonb_build_object(
+    'since_ms', floor(extract(epoch from since) * 1000)::bigint,
+    'rows', total,
+    'newest_at_ms', case when total > 0 then ceil(extract(epoch from coalesce(newest_at, now())) * 1000)::bigint end,
+    'sample', coalesce(sample, '[]')
+  );
+end $$;
+
 revoke all on function public.boboyka_newest_wins() from public;
 revoke all on function public.boboyka_guard(regclass, text, text, text) from public;
 revoke all on function public.boboyka_has_guard(text) from public;
@@ -187,6 +260,7 @@ revoke all on function public.boboyka_row_digest(jsonb) from public;
 revoke all on function public.boboyka_digest(text, text, bigint, bigint, jsonb) from public;
 revoke all on function public.boboyka_rows(text, text, bigint, bigint, jsonb, bigint) from public;
 revoke all on function public.boboyka_rows_of_keys(text, jsonb, jsonb) from public;
+revoke all on function public.boboyka_foreign_rows(text, text[], jsonb, int) from public;
 
 -- Which tables were there before: those keep their row level security as it is.
 select set_config('boboyka.there', coalesce(string_agg(name, ','), ''), false)
@@ -334,6 +408,7 @@ begin
     grant execute on function public.boboyka_digest(text, text, bigint, bigint, jsonb) to service_role;
     grant execute on function public.boboyka_rows(text, text, bigint, bigint, jsonb, bigint) to service_role;
     grant execute on function public.boboyka_rows_of_keys(text, jsonb, jsonb) to service_role;
+    grant execute on function public.boboyka_foreign_rows(text, text[], jsonb, int) to service_role;
   exception when others then
     raise warning 'service_role gets no rights in the schema public: %. Create the role, or run this file as the owner of the schema.', sqlerrm;
   end;

@@ -19,6 +19,7 @@ mod idle;
 mod inside;
 mod kills;
 mod laptop;
+mod laptop_migration;
 mod laptop_phases;
 mod local_supabase;
 mod mirror;

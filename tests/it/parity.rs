@@ -245,7 +245,7 @@ async fn what_the_lane_has_not_sent_is_not_missing_and_a_dead_letter_is_none_eit
     assert_eq!(counts(&checked(&sidecar, "audit_log").await), [0; 4]);
     // The lane waits for a table that is locked; reads pass.
     let lock = "begin; lock table agent_audit_log in share mode; select pg_sleep(600)";
-    let mut lock = supabase.sql_behind(lock);
+    let lock = supabase.sql_behind(lock);
     let locked =
         || async { supabase.sql("select count(*) from pg_locks where mode = 'ShareLock'") != "0" };
     wait_until(GUARD, locked, || lock.log()).await;
@@ -290,4 +290,247 @@ async fn it_is_found_without_being_asked_and_again_after_a_kill_while_records_co
     wait_until(GUARD, health_lane, || sidecar.log()).await;
     assert_eq!(repaired(&sidecar, "audit_log").await["sent"], 2);
     assert_eq!(counts(&checked(&sidecar, "audit_log").await), [0; 4]);
+}
+
+/// The foreign rows by table, counted now: rows, and the newest keys.
+async fn foreign(sidecar: &Sidecar) -> Vec<(String, u64, Vec<String>)> {
+    let (status, answer) = sidecar.post("/v1/boboyka/mirror/check", "").await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(answer["foreign_writes_unknown"], Value::Null, "{answer}");
+    let tables = answer["foreign_writes"]["tables"]
+        .as_array()
+        .unwrap()
+        .iter();
+    tables
+        .map(|table| {
+            let sample = table["sample"].as_array().unwrap().iter();
+            (
+                table["table"].as_str().unwrap().to_owned(),
+                table["rows"].as_u64().unwrap(),
+                sample.map(|key| key.as_str().unwrap().to_owned()).collect(),
+            )
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn rows_that_somebody_writes_after_the_mirror_began_are_counted_with_their_keys_and_older_ones_are_not()
+ {
+    let supabase = Supabase::start().await;
+    supabase
+        .change_schema(
+            "alter table project_builds alter column payload drop not null, alter column record_hash drop not null, \
+             alter column strand drop not null, alter column seq drop not null, alter column ingested_at_ms drop not null",
+        )
+        .await;
+    supabase.sql("insert into project_builds (build_id, status) select 'old' || n, 'secret' from generate_series(1, 50) n");
+    let mut sidecar = with_folder(&supabase).await;
+    let build =
+        |n: u64| json!({"project_id": "p", "build_id": format!("b{n}"), "status": "queued"});
+    ingest_many(&sidecar, "project_build", (0..20).map(build)).await;
+    drained(&sidecar, "project_build").await;
+    assert_eq!(foreign(&sidecar).await, []);
+    supabase.sql("vacuum (freeze) project_builds");
+    supabase.sql("insert into project_builds (build_id, status) values ('new', 'secret')");
+    supabase.sql("update project_builds set status = 'other' where build_id = 'old7'");
+    let told = foreign(&sidecar).await;
+    let (table, rows, sample) = &told[0];
+    assert_eq!(
+        (told.len(), table.as_str(), *rows),
+        (1, "project_builds", 2),
+        "{told:?}"
+    );
+    // The identity column is the primary key; the update came last.
+    assert_eq!(sample, &["id=7", "id=71"]);
+    let mirror = sidecar.get("/v1/boboyka/mirror").await;
+    let shown = &mirror["foreign_writes"];
+    let (since, newest) = (&shown["since_ms"], &shown["tables"][0]["newest_at_ms"]);
+    assert!(
+        since.as_u64().unwrap() <= newest.as_u64().unwrap(),
+        "{shown}"
+    );
+    assert!(
+        newest.as_u64() <= shown["checked_at_ms"].as_u64(),
+        "{shown}"
+    );
+    assert!(!mirror.to_string().contains("secret") && !sidecar.log().contains("secret"));
+    // The same after a restart, and another strand's rows are none of this integration's.
+    sidecar.terminate();
+    sidecar.restart().await;
+    drained(&sidecar, "project_build").await;
+    let again = || async { foreign_is_known(&sidecar).await };
+    wait_until(GUARD, again, || sidecar.log()).await;
+    assert_eq!(foreign(&sidecar).await, told);
+    let again = sidecar.get("/v1/boboyka/mirror").await;
+    assert_eq!(
+        &again["foreign_writes"]["tables"], &shown["tables"],
+        "the newest stays as old as it is"
+    );
+    let other = with_folder(&supabase).await;
+    other.ingest("agent_health", &health(1)).await;
+    drained(&other, "agent_health").await;
+    let told = foreign(&sidecar).await;
+    let health = told.iter().find(|(table, ..)| table == "agent_health");
+    assert_eq!(health.unwrap().1, 1, "{told:?}");
+}
+
+async fn foreign_is_known(sidecar: &Sidecar) -> bool {
+    !sidecar.get("/v1/boboyka/mirror").await["foreign_writes"].is_null()
+}
+
+#[tokio::test]
+async fn foreign_rows_that_cannot_be_counted_are_unknown_and_not_none() {
+    let mut supabase = Supabase::start().await;
+    let sidecar = with_folder(&supabase).await;
+    let known = || async { foreign_is_known(&sidecar).await };
+    wait_until(GUARD, known, || sidecar.log()).await;
+    supabase
+        .change_schema("drop function boboyka_foreign_rows")
+        .await;
+    let unknown = |answer: &Value| {
+        assert_eq!(answer["foreign_writes"], Value::Null, "{answer}");
+        answer["foreign_writes_unknown"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let (_, answer) = sidecar.post("/v1/boboyka/mirror/check", "").await;
+    let reason = unknown(&answer);
+    assert!(
+        reason.contains("boboyka_foreign_rows: run schema.sql"),
+        "{reason}"
+    );
+    supabase.stop_postgres();
+    let (_, answer) = sidecar.post("/v1/boboyka/mirror/check", "").await;
+    let reason = unknown(&answer);
+    assert!(reason.contains("supabase"), "{reason}");
+}
+
+/// Values that a database and a program may write differently.
+fn odd_values() -> Vec<Value> {
+    let texts = [
+        "",
+        " ",
+        "é",
+        "e\u{301}",
+        "\u{1}\u{8}\u{c}\u{1f}\u{7f}",
+        "\"\\/\n\r\t",
+        "\u{10ffff}",
+        "{\"a\": 1}",
+        "null",
+        "1e5",
+        "-",
+    ];
+    let numbers = [
+        "0",
+        "-0.0",
+        "1.0",
+        "1.50",
+        "0.1",
+        "1e21",
+        "1e-7",
+        "1e300",
+        "5e-324",
+        "9007199254740993",
+        "18446744073709551615",
+        "-9223372036854775808",
+        "123456789.123456789",
+        "2e23",
+        "1.7976931348623157e308",
+        "0.30000000000000004",
+    ];
+    let numbers = numbers.map(|text| serde_json::from_str::<Value>(text).unwrap());
+    let mut values: Vec<Value> = texts.map(Value::from).into();
+    values.extend(numbers);
+    values.extend([
+        json!(null),
+        json!(true),
+        json!([]),
+        json!({}),
+        json!([[], {}, [null]]),
+        json!({"b": 1, "aa": 2, "a": {"z": [1.5, "x"], "é": 0, "zz": "\u{2}"}, "": ""}),
+    ]);
+    values
+}
+
+#[tokio::test]
+async fn whatever_values_records_have_a_table_that_nobody_touched_is_equal() {
+    let supabase = Supabase::start().await;
+    supabase
+        .change_schema(
+            "create type mood as enum ('healthy', 'degraded', 'unhealthy', 'offline'); \
+             alter table agent_health alter column status type mood using status::mood, alter column memory_mb type real, \
+             add column ident uuid, add column exact numeric, add column small smallint, add column flag boolean, \
+             add column old json, add column any_text text, add column at timestamptz, add column rest text default 'unset'",
+        )
+        .await;
+    let folder = tempfile::tempdir().unwrap();
+    let tables = folder.path().join("tables.yaml");
+    let columns = "ident: ident, exact: exact, small: small, flag: flag, old: old, any_text: any_text, at: at, rest: rest";
+    std::fs::write(&tables, format!("agent_health: {{columns: {{{columns}}}}}")).unwrap();
+    let secret = supabase.folder();
+    let arguments = [
+        "--supabase-dir",
+        secret.to_str().unwrap(),
+        "--mirror-tables",
+        tables.to_str().unwrap(),
+    ];
+    let sidecar = Sidecar::start_with(&arguments, &[]).await;
+    let record = |value: Value| json!({"agent_id": "a", "status": "healthy", "odd": value});
+    let mut records: Vec<Value> = odd_values().into_iter().map(record).collect();
+    for value in odd_values() {
+        records
+            .push(json!({"agent_id": "a", "status": "degraded", "old": value, "any_text": value}));
+        if value.is_number() {
+            records.push(
+                json!({"agent_id": "a", "status": "offline", "cpu_pct": value, "exact": value}),
+            );
+        }
+        if let Some(text) = value.as_str() {
+            records.push(json!({"agent_id": text, "status": "offline"}));
+        }
+    }
+    for text in ["0.1", "3.4e38", "16777217", "1e-45"] {
+        let number: Value = serde_json::from_str(text).unwrap();
+        records.push(json!({"agent_id": "a", "status": "healthy", "memory_mb": number}));
+    }
+    records.push(json!({"agent_id": "a", "status": "healthy", "ident": "A0EEBC999C0B4EF8BB6D6BB9BD380A11", "small": -3, "flag": false,
+        "at": "2026-01-01T00:00:00+02:00", "rest": "set"}));
+    let lines: Vec<Value> = records
+        .into_iter()
+        .map(|data| json!({"record_type": "agent_health", "data": data}))
+        .collect();
+    // Numbers that can't be returned exactly are refused, each for itself.
+    let body = Value::from(lines).to_string();
+    sidecar.post("/v1/boboyka/ingest/batch", &body).await;
+    drained(&sidecar, "agent_health").await;
+    let told = checked(&sidecar, "agent_health").await;
+    let mirrored = lane(&sidecar, "agent_health").await["mirrored"]
+        .as_u64()
+        .unwrap();
+    assert!(mirrored > 60, "{told}");
+    assert_eq!(
+        counts(&told),
+        [0; 4],
+        "{told}\n{}",
+        supabase.sql(
+            "select seq, any_text, old, exact, cpu_pct, payload from agent_health order by seq"
+        )
+    );
+    assert_eq!(told["parity"]["unchecked_columns"], json!(["at"]), "{told}");
+    supabase.change_schema(NO_FUNCTIONS).await;
+    let told = checked(&sidecar, "agent_health").await;
+    assert_eq!(counts(&told), [0; 4], "read without the functions: {told}");
+    for (column, value) in [
+        ("ident", "gen_random_uuid()"),
+        ("exact", "1"),
+        ("small", "4"),
+        ("flag", "true"),
+        ("rest", "'other'"),
+        ("agent_id", "'A'"),
+    ] {
+        supabase.sql(&format!("update agent_health set {column} = {value} where seq = (select max(seq) from agent_health)"));
+        let told = checked(&sidecar, "agent_health").await;
+        assert_eq!(counts(&told)[1], 1, "{column}: {told}");
+    }
 }

@@ -1,9 +1,12 @@
 //! What a strand shows for a change of phase. Pure.
 
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
 use crate::phase::Phase;
-use crate::strand::{BoboykaStrand, Boundary, LaneStatus, StrandStatus};
+use crate::strand::{BoboykaStrand, Boundary, ForeignWrites, LaneStatus, StrandStatus};
 
 /// Of an obstacle, which repeats what Supabase answered.
 const OBSTACLE_MAX: usize = 200;
@@ -31,16 +34,32 @@ pub struct Evidence<P> {
     pub held: bool,
     /// What was heard of it.
     pub report: Report,
+    /// How old the last report is, by the clock of who decides; `None` while nobody knows.
+    pub age: Option<Duration>,
+    /// When the last report was made, by the clock of the sidecar.
+    pub reported_at: Option<Time>,
     /// The phase that its sidecar obeys.
     pub obeys: Option<Phase>,
+    /// The seq of its head.
+    pub head: i64,
     /// Records that Supabase does not have yet.
     pub backlog: i64,
     /// Why the first lane with a backlog does not go on, if it says so.
     pub obstacle: Option<String>,
     /// Records that Supabase refuses.
     pub dead_letters: i64,
+    /// Records that a return to `DualWrite` would mirror, if the sidecar says so.
+    pub unmirrored: Option<i64>,
     /// What is wrong with its chain.
     pub problem: Option<P>,
+    /// The seq up to which the scrub has read it again.
+    pub scrubbed_to: Option<i64>,
+    /// Its lanes, with their parity.
+    pub lanes: Vec<LaneStatus>,
+    /// The foreign writes that its sidecar counted for all.
+    pub foreign_writes: Option<ForeignWrites>,
+    /// Why its sidecar could not count them.
+    pub foreign_writes_unknown: Option<String>,
     /// The boundary that its sidecar fixed.
     pub boundary: Option<Boundary>,
 }
@@ -51,25 +70,40 @@ impl<P> Default for Evidence<P> {
             name: String::new(),
             held: false,
             report: Report::Never,
+            age: None,
+            reported_at: None,
             obeys: None,
+            head: 0,
             backlog: 0,
             obstacle: None,
             dead_letters: 0,
+            unmirrored: None,
             problem: None,
+            scrubbed_to: None,
+            lanes: Vec::new(),
+            foreign_writes: None,
+            foreign_writes_unknown: None,
             boundary: None,
         }
     }
 }
 
 impl<P> Evidence<P> {
-    /// Reads a strand's status; the caller judges whether it is `fresh`, and its chain.
-    pub fn of(strand: &BoboykaStrand, fresh: bool, problem: Option<P>) -> Self {
+    /// Reads a strand's status; the caller judges whether it is `fresh`, its `age`, and its chain.
+    pub fn of(
+        strand: &BoboykaStrand,
+        fresh: bool,
+        age: Option<Duration>,
+        problem: Option<P>,
+    ) -> Self {
         let report = if fresh { Report::Fresh } else { Report::Old };
         let held = strand.spec.holder.is_some();
-        Self::reported(&strand.name_any(), held, report, strand.report(), problem)
+        let status = strand.report();
+        let read = Self::reported(&strand.name_any(), held, report, status, problem);
+        Self { age, ..read }
     }
 
-    /// Reads what a sidecar reports, if anything was heard of the strand.
+    /// Reads what a sidecar reports, if anything was heard of the strand. The report is as old as nothing.
     pub fn reported(
         name: &str,
         held: bool,
@@ -88,10 +122,18 @@ impl<P> Evidence<P> {
         };
         Self {
             report,
+            age: Some(Duration::ZERO),
+            reported_at: status.reported_at.clone(),
             obeys: status.phase,
+            head: status.head.as_ref().map_or(0, |head| head.seq),
             backlog: status.backlog,
             obstacle: obstacle(&status.lanes),
             dead_letters: status.dead_letters,
+            unmirrored: status.unmirrored,
+            scrubbed_to: status.chain.as_ref().and_then(|chain| chain.scrubbed_to),
+            lanes: status.lanes.clone(),
+            foreign_writes: status.foreign_writes.clone(),
+            foreign_writes_unknown: status.foreign_writes_unknown.clone(),
             boundary: status.boundary.clone(),
             ..new
         }
@@ -104,9 +146,24 @@ impl<P> Evidence<P> {
 
     /// Whether Supabase has what the strand held when this generation asked for the change.
     pub(super) fn is_drained(&self, generation: i64) -> bool {
-        let fixed = self.boundary.as_ref();
-        let fixed = fixed.filter(|boundary| boundary.generation == generation);
-        self.backlog == 0 || (self.held && fixed.is_some_and(|boundary| boundary.drained))
+        self.backlog == 0 || self.fixed(generation).is_some_and(|it| it.drained)
+    }
+
+    /// The seq up to which the strand must be proven: its boundary or, before that is fixed, its head.
+    pub(super) fn end(&self, generation: i64) -> i64 {
+        self.fixed(generation).map_or(self.head, |it| it.seq)
+    }
+
+    fn fixed(&self, generation: i64) -> Option<&Boundary> {
+        let fixed = self.boundary.as_ref().filter(|_| self.held);
+        fixed.filter(|boundary| boundary.generation == generation)
+    }
+
+    /// How long ago something was that the sidecar dates by its own clock; `None` while nobody knows.
+    pub(super) fn ago(&self, then: &Time) -> Option<Duration> {
+        let reported = self.reported_at.as_ref()?;
+        let before = Duration::try_from(reported.0.duration_since(then.0)).unwrap_or_default();
+        self.age?.checked_add(before)
     }
 }
 

@@ -1,9 +1,14 @@
 //! What an integration asks for.
 
-use crate::phase::Phase;
+use std::time::Duration;
 
-/// The phase that an integration asks for.
-#[derive(Clone, Copy, Debug)]
+use crate::integration::BoboykaIntegrationSpec;
+use crate::migration::Migration;
+use crate::phase::Phase;
+use crate::quantity::duration;
+
+/// What an integration asks of the machine of phases.
+#[derive(Clone, Debug)]
 pub struct Request {
     /// The phase.
     pub phase: Phase,
@@ -13,4 +18,36 @@ pub struct Request {
     pub has_supabase: bool,
     /// Whether nothing may change.
     pub suspended: bool,
+    /// How to move. Without it, a step asks for fewer gates.
+    pub migration: Option<Migration>,
+    /// Who made this generation of the specification, if that is known.
+    pub by: Option<String>,
+}
+
+impl Request {
+    /// What a specification asks for.
+    pub fn of(spec: &BoboykaIntegrationSpec, generation: i64, by: Option<String>) -> Self {
+        Self {
+            phase: spec.phase,
+            generation,
+            has_supabase: spec.supabase.is_some(),
+            suspended: spec.suspend,
+            migration: spec.migration.clone(),
+            by,
+        }
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.migration.as_ref().is_some_and(|it| it.pause)
+    }
+
+    pub(super) fn finalizes(&self) -> bool {
+        self.migration.as_ref().is_some_and(|it| it.finalized)
+    }
+
+    /// How long the gates must hold. What can't be read never ends.
+    pub(super) fn soak(&self) -> Duration {
+        let soak = self.migration.as_ref().map(|it| duration(&it.soak));
+        soak.map_or(Duration::ZERO, |soak| soak.unwrap_or(Duration::MAX))
+    }
 }

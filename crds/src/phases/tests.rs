@@ -1,5 +1,7 @@
 //! Steps, gates, and what is said while one is closed.
 
+mod migration;
+
 use k8s_openapi::jiff::Timestamp;
 
 use super::*;
@@ -24,7 +26,26 @@ fn ask(phase: Phase, generation: i64) -> Request {
         generation,
         has_supabase: true,
         suspended: false,
+        migration: None,
+        by: Some("alice".to_owned()),
     }
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "requests are made where they are used"
+)]
+fn decide<P: Display>(
+    request: Request,
+    before: &IntegrationStatus,
+    strands: &[super::Evidence<P>],
+    time: &Time,
+) -> Standing {
+    let now = Now {
+        time: time.clone(),
+        watched: None,
+    };
+    super::decide(&request, before, strands, &now)
 }
 
 fn status(phase: Phase) -> IntegrationStatus {

@@ -11,6 +11,7 @@ use kube::{Api, Client, ResourceExt as _};
 use super::decision::Decision;
 use super::inject::patch;
 use super::servable::{Unservable, check};
+use super::sign;
 use crate::caches::Caches;
 use crate::causes::causes;
 use crate::integration::{Defaults, Validated, validate};
@@ -46,8 +47,11 @@ impl Decider {
         }
     }
 
-    /// Decides about one pod.
+    /// Decides about one pod, or one change of an integration.
     pub(crate) async fn decide(&self, request: AdmissionRequest<DynamicObject>) -> Decision {
+        if sign::is_integration(&request) {
+            return sign::sign(&request);
+        }
         let Some(pod) = &request.object else {
             return Decision::Skip("the request has no pod".to_owned());
         };

@@ -1,4 +1,4 @@
-//! What happens to a pod at its admission.
+//! What happens to a pod, or to a change of an integration, at its admission.
 
 use std::sync::Arc;
 
@@ -13,6 +13,13 @@ use crate::metrics::Admitted;
 pub(crate) enum Decision {
     /// It is admitted with these changes.
     Inject(json_patch::Patch),
+    /// It is an integration, which is admitted with who changed it, and with warnings for the caller.
+    Sign {
+        /// The change; perhaps none.
+        patch: json_patch::Patch,
+        /// What the caller is to know.
+        warnings: Vec<String>,
+    },
     /// It is admitted unchanged, for this reason.
     Skip(String),
     /// It is refused; whoever created it reads the message.
@@ -24,6 +31,7 @@ impl Decision {
     pub(super) fn outcome(&self) -> Admitted {
         match self {
             Self::Inject(_) => Admitted::Injected,
+            Self::Sign { .. } => Admitted::Signed,
             Self::Skip(_) => Admitted::Skipped,
             Self::Refuse(_) => Admitted::Refused,
         }

@@ -221,7 +221,7 @@ impl IntoResponse for ReviewError {
     }
 }
 
-/// The pod that a review is about, for the log.
+/// The pod or integration that a review is about, for the log.
 struct Subject {
     namespace: String,
     name: String,
@@ -248,6 +248,9 @@ impl Subject {
         match decision {
             Decision::Inject(_) => {
                 tracing::info!(pod = %self, review = self.uid, dry_run = self.dry_run, "injected a sidecar into pod {self}");
+            }
+            Decision::Sign { .. } => {
+                tracing::debug!(integration = %self, review = self.uid, dry_run = self.dry_run, "signed a change of BoboykaIntegration {self}");
             }
             // The decider logs what is worth more than this.
             Decision::Skip(why) | Decision::Refuse(why) => {
@@ -286,6 +289,12 @@ fn encode(
     let mut patched = None;
     match decision {
         Decision::Inject(patch) => patched = Some(STANDARD.encode(serde_json::to_vec(&patch)?)),
+        Decision::Sign { patch, warnings } => {
+            if !patch.is_empty() {
+                patched = Some(STANDARD.encode(serde_json::to_vec(&patch)?));
+            }
+            response.warnings = Some(warnings).filter(|warnings| !warnings.is_empty());
+        }
         Decision::Skip(reason) => {
             response.audit_annotations = [("skipped".to_owned(), reason)].into();
         }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use boboyka_crds::{BoboykaIntegration, IntegrationStatus, phases};
+use boboyka_crds::phases::{self, Now};
+use boboyka_crds::{BoboykaIntegration, IntegrationStatus};
 use kube::Client;
 use kube::runtime::reflector::ObjectRef;
 
@@ -145,7 +146,13 @@ impl Leader {
         let seen = observe(&self.caches, integration);
         memory.note(&seen, &now);
         let evidence = seen.evidence(&before, &memory.reports, &now);
-        let standing = phases::decide(validated.request(), &before, &evidence, &now.time);
+        let watched = memory.watch.look(&before, now.instant);
+        let moment = Now {
+            time: now.time.clone(),
+            watched,
+        };
+        let standing = phases::decide(validated.request(), &before, &evidence, &moment);
+        memory.watch.note(standing.transition.as_ref());
         let grace = self.settings.grace;
         let plan = plan(&Situation::new(&validated, &seen, memory, grace, &now));
         let applied = apply(&self.client, &validated, plan, memory).await;

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use boboyka_crds::HeadReference;
+use boboyka_crds::phases::Watch;
 use kube::ResourceExt as _;
 
 use super::reports::Reports;
@@ -33,6 +34,8 @@ pub(super) struct Memory {
     pub(super) refused: Option<Refused>,
     /// How often in a row Jobs failed to drain a strand, by the strand's name.
     pub(super) drain_failures: HashMap<String, u32>,
+    /// How long the gates of a step have been watched.
+    pub(super) watch: Watch,
     /// When the status was last written.
     pub(super) written: Option<Instant>,
     /// Failures in a row.

@@ -1,9 +1,11 @@
 //! What of a change of status is worth telling: which Events it makes, and whether it can wait. Pure.
 
+mod migration;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use boboyka_crds::{Gate, IntegrationStatus};
+use boboyka_crds::{Gate, IntegrationStatus, Transition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 
@@ -39,6 +41,7 @@ fn is_counters_only(before: &IntegrationStatus, after: &IntegrationStatus) -> bo
         records_by_type: BTreeMap::new(),
         backlog: 0,
         lag: None,
+        unmirrored: None,
         conditions: Vec::new(),
         ..status.clone()
     };
@@ -60,14 +63,27 @@ fn verdicts(status: &IntegrationStatus) -> Vec<(&str, &str, &str)> {
 pub(super) fn events(before: &IntegrationStatus, after: &IntegrationStatus) -> Vec<Event> {
     let phase = phase_changed(before, after);
     let gate = gate_closed(before, after);
+    let migration = migration::events(before, after);
     let conditions = after.conditions.iter();
     let conditions = conditions.filter_map(|one| condition_changed(before, after, one));
-    phase.into_iter().chain(gate).chain(conditions).collect()
+    let migration = migration
+        .map(|(reason, note)| event(EventType::Warning, TRANSITION, reason.as_str(), &note));
+    phase
+        .into_iter()
+        .chain(migration)
+        .chain(gate)
+        .chain(conditions)
+        .collect()
 }
 
 fn phase_changed(before: &IntegrationStatus, after: &IntegrationStatus) -> Option<Event> {
     let (from, to) = (before.phase?, after.phase?);
-    let note = format!("the phase changed from {from} to {to}");
+    let by = after.last_change.as_ref().filter(|change| change.to == to);
+    let by = by.and_then(|change| Some(format!(", requested by {}", change.by.as_ref()?)));
+    let note = format!(
+        "the phase changed from {from} to {to}{}",
+        by.unwrap_or_default()
+    );
     let reason = Reason::PhaseInForce.as_str();
     (from != to).then(|| event(EventType::Normal, TRANSITION, reason, &note))
 }
@@ -80,21 +96,14 @@ fn gate_closed(before: &IntegrationStatus, after: &IntegrationStatus) -> Option<
     if names(closed_gates(before)) == names(closed_gates(after)) {
         return None;
     }
-    let note = format!("{} waits: {}", transition.to, gates_text(after));
+    let note = format!("{} waits: {}", transition.goal(), transition.why());
     let reason = Reason::PhaseGateClosed.as_str();
     Some(event(EventType::Warning, TRANSITION, reason, &note))
 }
 
 fn closed_gates(status: &IntegrationStatus) -> Vec<&Gate> {
     let transition = status.transition.iter();
-    let gates = transition.flat_map(|transition| &transition.gates);
-    gates.filter(|gate| !gate.passed).collect()
-}
-
-fn gates_text(status: &IntegrationStatus) -> String {
-    let gates = closed_gates(status).into_iter();
-    let text = gates.map(|gate| format!("{}: {}", gate.name, gate.message));
-    text.collect::<Vec<_>>().join("; ")
+    transition.flat_map(Transition::closed).collect()
 }
 
 /// The Event about a condition whose status or reason changed, if it is news.
@@ -112,7 +121,9 @@ fn condition_changed(
     // These change with every batch and every roll-out; others tell why.
     let is_passing = is_kind(ConditionType::MirrorCaughtUp) || is_kind(ConditionType::Reconciling);
     // The transition has an Event of its own, and so has the condition that these sum up.
-    let is_told = condition.reason == Reason::PhaseGateClosed.as_str()
+    let is_told = [Reason::PhaseGateClosed, Reason::MigrationPaused]
+        .map(Reason::as_str)
+        .contains(&condition.reason.as_str())
         || is_told_by_another(after, condition);
     let is_good = condition.status == "True" && !is_kind(ConditionType::Stalled);
     // A good beginning is no news.

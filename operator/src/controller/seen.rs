@@ -49,7 +49,12 @@ impl Seen {
         let strands = self.strands.iter();
         let shown = strands.map(|strand| {
             let age = reports.age(&strand.name_any(), now);
-            Evidence::of(strand, is_fresh(strand, before, age), self.problem(strand))
+            Evidence::of(
+                strand,
+                is_fresh(strand, before, age),
+                age,
+                self.problem(strand),
+            )
         });
         shown.collect()
     }

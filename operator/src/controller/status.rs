@@ -66,15 +66,13 @@ pub(super) fn status(facts: &Facts<'_>, before: &IntegrationStatus) -> Integrati
         backlog,
         lag_ms,
         dead_letters,
+        unmirrored,
         supabase_url,
     } = facts.tally.clone();
     // Without Supabase, nothing waits for it.
     let backlog = facts.validated.secret.as_ref().map_or(0, |_| backlog);
-    IntegrationStatus {
+    let mut status = IntegrationStatus {
         observed_generation: Some(facts.validated.generation),
-        phase: Some(facts.standing.phase),
-        phase_generation: Some(facts.standing.generation),
-        transition: facts.standing.transition.clone(),
         strands,
         records,
         records_by_type,
@@ -83,8 +81,12 @@ pub(super) fn status(facts: &Facts<'_>, before: &IntegrationStatus) -> Integrati
         dead_letters,
         supabase_url: supabase_url.filter(|_| facts.validated.secret.is_some()),
         report_interval_seconds: Some(interval(facts.seen.fleet)),
+        unmirrored,
         conditions: conditions(facts, before),
-    }
+        ..IntegrationStatus::default()
+    };
+    facts.standing.write(&mut status);
+    status
 }
 
 fn conditions(

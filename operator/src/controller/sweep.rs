@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use boboyka_crds::Phase;
+use boboyka_crds::{GateName, Phase};
 use kube::ResourceExt as _;
 use kube::runtime::reflector::ObjectRef;
 use tokio::time::{MissedTickBehavior, interval};
@@ -14,7 +14,7 @@ use super::label::label;
 use super::leader::Leader;
 use super::observe::workloads;
 use super::workload::{Workload, selected_by};
-use crate::caches::Caches;
+use crate::caches::{Caches, GuardedIntegration};
 use crate::causes::causes;
 use crate::metrics::{Metrics, StrandState};
 
@@ -64,6 +64,14 @@ fn count(caches: &Caches, metrics: &Metrics) {
     for phase in [Phase::DualWrite, Phase::MigrateInternals, Phase::CutOver] {
         let count = phases.iter().filter(|one| **one == phase).count();
         metrics.set_integrations(phase.as_str(), count);
+    }
+    for gate in GateName::ALL {
+        let waits = |one: &&Arc<GuardedIntegration>| {
+            let integration = one.0.as_ref().ok();
+            let transition = integration.and_then(|it| it.status.as_ref()?.transition.as_ref());
+            transition.is_some_and(|it| it.closed().any(|closed| closed.name == gate.as_str()))
+        };
+        metrics.set_closed_gates(gate.as_str(), integrations.iter().filter(waits).count());
     }
 }
 

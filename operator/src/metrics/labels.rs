@@ -38,6 +38,8 @@ values! {
     Admitted {
         /// The pod was admitted with a sidecar.
         Injected = "injected",
+        /// The change of an integration was admitted, with who made it.
+        Signed = "signed",
         /// The pod was admitted unchanged.
         Skipped = "skipped",
         /// The pod was refused.

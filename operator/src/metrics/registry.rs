@@ -42,6 +42,11 @@ struct State {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Gate {
+    gate: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Phase {
     phase: &'static str,
 }
@@ -58,6 +63,7 @@ pub(crate) struct Metrics {
     leader: Gauge,
     strands: Family<State, Gauge>,
     integrations: Family<Phase, Gauge>,
+    closed_gates: Family<Gate, Gauge>,
     certificate_expiry: Gauge,
 }
 
@@ -75,6 +81,7 @@ impl Default for Metrics {
             leader: Gauge::default(),
             strands: Family::default(),
             integrations: Family::default(),
+            closed_gates: Family::default(),
             certificate_expiry: Gauge::default(),
         };
         metrics.register();
@@ -123,6 +130,11 @@ impl Metrics {
             "integrations",
             "Integrations by phase in force",
             self.integrations.clone(),
+        );
+        registry.register(
+            "closed_gates",
+            "Integrations whose next step waits for this gate",
+            self.closed_gates.clone(),
         );
         registry.register_with_unit(
             "certificate_expiry_timestamp",
@@ -187,6 +199,13 @@ impl Metrics {
     pub(crate) fn set_integrations(&self, phase: &'static str, integrations: usize) {
         self.integrations
             .get_or_create(&Phase { phase })
+            .set(signed(integrations));
+    }
+
+    /// Sets how many integrations wait for a gate.
+    pub(crate) fn set_closed_gates(&self, gate: &'static str, integrations: usize) {
+        self.closed_gates
+            .get_or_create(&Gate { gate })
             .set(signed(integrations));
     }
 

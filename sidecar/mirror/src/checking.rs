@@ -19,13 +19,18 @@ const CHECK_MAX: Duration = Duration::from_mins(1);
 const REPAIR_MAX: Duration = Duration::from_mins(1);
 
 impl Mirror {
-    /// Has everything that is settled compared from now on, in one lane or all, and waits for it for a limited
+    /// Has everything that is settled compared from now on, in one lane or all, for all also foreign rows counted, and waits for it for a limited
     /// time; whether it was done. What was found is in the lanes' parity.
     pub async fn check(&self, lane: Option<RecordType>) -> Result<bool, RetryError> {
         let mut waiting = Vec::new();
         for of in self.chosen(lane)? {
             let (reply, done) = oneshot::channel();
             self.ask(Request::Check(of, reply))?;
+            waiting.push(done);
+        }
+        if lane.is_none() {
+            let (reply, done) = oneshot::channel();
+            self.ask(Request::CountForeign(reply))?;
             waiting.push(done);
         }
         let deadline = Instant::now() + CHECK_MAX;
@@ -46,6 +51,8 @@ impl Mirror {
             // A task that is asked too often compares anyway.
             let _ = self.ask(Request::Check(of, reply));
         }
+        let (reply, _) = oneshot::channel();
+        let _ = self.ask(Request::CountForeign(reply));
     }
 
     /// Sends what is missing in a table again, and what has changed in a table of states; then has it compared.

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::classify::is_final;
 use crate::comparison::{Checker, CheckerSetup, ComparedLane, Request};
+use crate::foreign::Foreign;
 use crate::lane::{Lane, Setup};
 use crate::outcome::Outcome;
 use crate::parity::Parity;
@@ -44,6 +45,7 @@ struct Inner {
     lanes: Vec<LaneHandle>,
     /// To the task that compares the tables with the strand.
     requests: mpsc::Sender<Request>,
+    foreign: watch::Receiver<Foreign>,
 }
 
 /// The outside of a lane.
@@ -107,12 +109,14 @@ impl Mirror {
             }
         });
         let (requests, receiver) = mpsc::channel(REQUESTS);
+        let (foreign_shown, foreign) = watch::channel(Foreign::Unknown("not counted yet".into()));
         let checker = Checker::new(CheckerSetup {
             store: store.clone(),
             settings: settings.clone(),
             configured: configured.clone(),
             requests: receiver,
             lanes: compared,
+            foreign: foreign_shown,
             shutdown: shutdown.clone(),
         });
         tasks.spawn(checker.run());
@@ -123,6 +127,7 @@ impl Mirror {
             configured,
             lanes: lanes.into(),
             requests,
+            foreign,
         }));
         (mirror, tokio::spawn(supervise(tasks)))
     }
@@ -293,6 +298,11 @@ impl Mirror {
             total.dead_lettered += report.dead_lettered;
         }
         Ok(total)
+    }
+
+    /// What is known of rows that no strand wrote.
+    pub fn foreign(&self) -> Foreign {
+        self.0.foreign.borrow().clone()
     }
 
     /// To the task that compares the tables with the strand.

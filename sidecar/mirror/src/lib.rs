@@ -14,6 +14,7 @@ mod comparison;
 mod credentials;
 mod disposition;
 mod failure;
+mod foreign;
 #[doc(hidden)]
 pub mod fuzzing;
 mod handle;
@@ -37,6 +38,7 @@ mod tests;
 pub use backoff::Schedule;
 pub use classify::Class;
 pub use credentials::{Credentials, CredentialsError};
+pub use foreign::{Foreign, ForeignScope, ForeignTable, ForeignWrites};
 pub use handle::Mirror;
 pub use outcome::Outcome;
 pub use parity::{Difference, DifferenceKind, LaneParity, Parity};

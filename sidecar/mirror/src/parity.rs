@@ -18,6 +18,9 @@ pub enum DifferenceKind {
 }
 
 impl DifferenceKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Missing, Self::Changed, Self::Extra, Self::Doubled];
+
     /// The name on the wire.
     pub const fn name(self) -> &'static str {
         match self {

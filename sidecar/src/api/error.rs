@@ -3,10 +3,13 @@
 
 mod code;
 
+use std::borrow::Cow;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use boboyka_store::{KeyConflict, MomentError, ReadError, WriteError, causes};
 use boboyka_strand::RecordError;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 pub(crate) use self::code::Code;
@@ -36,6 +39,27 @@ impl Serialize for ApiError {
             map.serialize_entry("field", field)?;
         }
         map.end()
+    }
+}
+
+impl JsonSchema for ApiError {
+    fn schema_name() -> Cow<'static, str> {
+        "Error".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let codes: Vec<_> = Code::ALL.iter().map(|code| code.parts().1).collect();
+        json_schema!({
+            "type": "object",
+            "description": "Why a request was refused. The sidecar has then written nothing.",
+            "properties": {
+                "error": {"type": "string", "description": "The code in a few words."},
+                "code": {"type": "string", "enum": codes},
+                "message": {"type": "string", "description": "What went wrong and what to do."},
+                "field": {"type": "string", "description": "The field, parameter or header that it is about."},
+            },
+            "required": ["error", "code", "message"],
+        })
     }
 }
 

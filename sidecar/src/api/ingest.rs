@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use boboyka_store::{Appended, IdempotencyKey, KEY_MAX_BYTES, KeyConflict, NewRecord};
 use boboyka_strand::{Record, RecordType};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::body::{self, Media};
@@ -138,9 +139,10 @@ async fn append_all(
 }
 
 /// A line of a batch's answer.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
-enum Answer {
+#[schemars(rename = "BatchAnswer")]
+pub(super) enum Answer {
     Receipt(Receipt),
     Error(ApiError),
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use boboyka_store::now_ms;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::time::sleep;
 
@@ -16,15 +17,17 @@ use crate::last_hour::{Figures, INTERVAL};
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The last hour.
-#[derive(Serialize)]
-struct LastHourJson {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "LastHour")]
+pub(super) struct LastHourJson {
     now_ms: u64,
     interval_ms: u64,
     intervals: Vec<IntervalJson>,
 }
 
 /// What happened in an interval.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Interval")]
 struct IntervalJson {
     start_ms: u64,
     records: u64,

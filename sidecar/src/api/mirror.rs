@@ -7,19 +7,25 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use boboyka_mirror::{LaneStatus, RetryError};
 use boboyka_strand::RecordType;
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::error::{ApiError, Code};
 use super::parameters::Parameters;
 use super::state::Api;
-use super::wire::{CheckJson, LaneJson, RepairJson, RetryJson, lane_statuses};
+use super::wire::{CheckJson, ForeignJson, LaneJson, RepairJson, RetryJson, lane_statuses};
+use crate::api::schema::Id;
 
-#[derive(Serialize)]
-struct MirrorStatus {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Mirror")]
+pub(super) struct MirrorStatus {
     enabled: bool,
     supabase_url: Option<String>,
+    #[schemars(with = "Id")]
     strand: Uuid,
+    foreign_writes: Option<ForeignJson>,
+    foreign_writes_unknown: Option<String>,
     lanes: Vec<LaneJson>,
 }
 
@@ -27,7 +33,10 @@ struct MirrorStatus {
 pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, ApiError> {
     let status = tokio::task::spawn_blocking(move || -> Result<MirrorStatus, ApiError> {
         let view = api.store.view();
+        let foreign = api.mirror.foreign();
         Ok(MirrorStatus {
+            foreign_writes: foreign.known().map(ForeignJson::from),
+            foreign_writes_unknown: foreign.unknown().map(str::to_owned),
             enabled: api.mirror.enabled(&view),
             supabase_url: api.mirror.supabase_url(),
             strand: api.store.strand_id(),
@@ -54,7 +63,9 @@ pub(super) async fn check(
 ) -> Result<Response, ApiError> {
     let lane = lane_of(&parameters)?;
     let complete = api.mirror.check(lane).await.map_err(not_retried)?;
-    Ok(axum::Json(CheckJson::new(complete, lanes(&api, lane))).into_response())
+    let foreign = api.mirror.foreign();
+    let answer = CheckJson::new(complete, &foreign, lanes(&api, lane));
+    Ok(axum::Json(answer).into_response())
 }
 
 /// Sends what differs again.

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use boboyka_crds::Phase;
 use boboyka_store::{PageQuery, RecordName, now_ms};
 use boboyka_strand::{Head, RecordType, Seq};
 
@@ -18,29 +17,29 @@ use super::state::Api;
 use super::unreadable;
 use super::wire::{
     ClockJson, Event, EventCounts, Events, Greeting, LogStatus, MissingJson, RecordView, Status,
-    StrandStatus, lane_statuses,
+    StrandStatus, lane_statuses, phase_text,
 };
 use crate::panel;
 
-/// The page's text for phase 1, and one as plain for the others and for a sidecar without Supabase.
-const PHASE_DUAL_WRITE: &str = "Phase 1 — dual-write (SapixDB + Supabase)";
-const PHASE_SAPIXDB_ONLY: &str = "Phase 1 — SapixDB only (Supabase not configured)";
-const PHASE_MIGRATE: &str = "Phase 2 — migrate internals (SapixDB is the source of truth)";
-const PHASE_CUT_OVER: &str = "Phase 3 — cut over (SapixDB only)";
-
 /// What this is, for whoever finds the port: the panel for a browser, and a line for a program.
-pub(super) async fn front(headers: HeaderMap) -> Response {
+pub(super) async fn front(headers: HeaderMap) -> Result<Response, ApiError> {
     let kinds = headers.get_all(header::ACCEPT).iter();
     let is_browser = kinds.filter_map(|kinds| kinds.to_str().ok());
     let mut response = if { is_browser }.any(|kinds| kinds.contains("text/html")) {
-        panel::front()
+        panel::file(panel::PAGE).ok_or_else(ApiError::internal)?
     } else {
         let (name, version) = ("boboyka-sidecar", env!("CARGO_PKG_VERSION"));
         axum::Json(Greeting { name, version }).into_response()
     };
     let vary = HeaderValue::from_static("accept");
     response.headers_mut().insert(header::VARY, vary);
-    response
+    Ok(response)
+}
+
+/// A file of the panel.
+pub(super) async fn panel_file(Path(name): Path<String>) -> Result<Response, ApiError> {
+    let file = panel::file(&name);
+    file.ok_or_else(|| ApiError::not_found(format!("the panel has no file {name}")).about("file"))
 }
 
 /// How the integration stands.
@@ -49,12 +48,7 @@ pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, ApiE
         let view = api.store.view();
         let phase = view.phase.map(|state| state.phase);
         Status {
-            integration_phase: match phase.unwrap_or_default() {
-                Phase::DualWrite if api.mirror.configured() => PHASE_DUAL_WRITE,
-                Phase::DualWrite => PHASE_SAPIXDB_ONLY,
-                Phase::MigrateInternals => PHASE_MIGRATE,
-                Phase::CutOver => PHASE_CUT_OVER,
-            },
+            integration_phase: phase_text(phase.unwrap_or_default(), api.mirror.configured()),
             dual_write_enabled: api.mirror.enabled(&view),
             supabase_url: api.mirror.supabase_url(),
             event_counts: EventCounts(view.counts),

@@ -2,31 +2,38 @@
 
 use axum::response::{IntoResponse, Response};
 use boboyka_strand::{FieldKind, RecordType};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::error::ApiError;
+use crate::api::schema::{Data, Kind};
 
 /// The record types that are mirrored; what a document says is known to its writer alone.
-#[derive(Serialize)]
-struct RecordTypes {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct RecordTypes {
     record_types: Vec<RecordTypeJson>,
 }
 
 /// A record type.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RecordType")]
 struct RecordTypeJson {
+    #[schemars(with = "Kind")]
     record_type: RecordType,
     table: Option<&'static str>,
     key: Option<&'static str>,
     fields: Vec<FieldJson>,
+    #[schemars(with = "Data")]
     example: Box<RawValue>,
 }
 
 /// A field that a record type knows.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Field")]
 struct FieldJson {
     name: &'static str,
+    #[schemars(extend("enum" = ["text", "one_of", "integer", "number", "object"]))]
     kind: &'static str,
     required: bool,
     one_of: Option<&'static [&'static str]>,

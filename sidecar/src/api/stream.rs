@@ -16,6 +16,8 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use boboyka_store::Missing;
 use boboyka_strand::{Block, RecordType, Seq};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use self::asked::Asked;
 pub(super) use self::open::Dialect;
@@ -24,6 +26,18 @@ use super::error::{ApiError, Code};
 use super::parameters::Parameters;
 use super::state::Api;
 use super::wire::{Event, MissingJson};
+
+/// The data of an event.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum StreamData<'a> {
+    /// Of `record`.
+    Record(Event<'a>),
+    /// Of `missing`.
+    Missing(MissingJson),
+    /// Of `end`.
+    End(ApiError),
+}
 
 /// Follows the strand.
 pub(super) async fn stream(
@@ -77,18 +91,20 @@ impl Dialect for Asked {
         let header = &block.header;
         let outcome = api.mirror.outcome_now(header.record_type, header.seq);
         let event = Event::new(block, outcome, self.with_data);
-        frame::event(text, "record", Some(header.seq), &event)
+        frame::event(text, "record", Some(header.seq), &StreamData::Record(event))
     }
 
     fn missing(&self, missing: Missing, text: &mut Vec<u8>) -> serde_json::Result<()> {
         let last = missing.last_seq;
-        frame::event(text, "missing", Some(last), &MissingJson::from(missing))
+        let event = StreamData::Missing(missing.into());
+        frame::event(text, "missing", Some(last), &event)
     }
 
     /// The last event says why the stream ends.
     fn end(&self, error: &ApiError) -> Option<Vec<u8>> {
         let mut text = Vec::new();
-        frame::event(&mut text, "end", None, error).ok()?;
+        let event = StreamData::End(error.clone());
+        frame::event(&mut text, "end", None, &event).ok()?;
         Some(text)
     }
 }

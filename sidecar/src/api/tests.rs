@@ -1,5 +1,6 @@
 //! What the API says in each phase, and of what retention took.
 
+mod contract;
 mod sapixdb;
 mod streams;
 mod tlog;

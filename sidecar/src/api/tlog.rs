@@ -9,6 +9,7 @@ use boboyka_store::{Proof, Published, RecordName, Store, TlogError, causes};
 use boboyka_strand::Hash;
 use boboyka_tlog::tile::Place;
 use boboyka_tlog::{Checkpoint, Note};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::error::{ApiError, Code};
@@ -71,8 +72,8 @@ pub(super) async fn tile(
 }
 
 /// The proof that the tree of one size begins with that of another.
-#[derive(Serialize)]
-struct Consistency {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Consistency {
     from: u64,
     to: u64,
     hashes: Vec<String>,

@@ -10,8 +10,8 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use boboyka_store::Store;
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::json;
 use tokio::sync::mpsc::{self, OwnedPermit, Receiver, Sender};
 
 use super::error::{ApiError, Code};
@@ -69,15 +69,39 @@ fn check(store: &Store, lines: Lines) {
         }
         if sent.elapsed() >= PROGRESS_INTERVAL {
             sent = Instant::now();
-            let verified = head.seq.saturating_sub(floor);
+            let progress = Progress {
+                verified: head.seq.saturating_sub(floor),
+                total,
+            };
             // A reader too slow for a line of progress misses that line only.
-            let _ = lines.progress.try_send(line(
-                &json!({"progress": {"verified": verified, "total": total}}),
-            ));
+            let line = line(&VerifyLine::Progress { progress });
+            let _ = lines.progress.try_send(line);
         }
         ControlFlow::Continue(())
     });
-    lines.verdict.send(line(&VerdictJson::from(verdict)));
+    lines
+        .verdict
+        .send(line(&VerifyLine::Verdict(verdict.into())));
+}
+
+/// A line of the answer: progress, or the verdict in the last.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum VerifyLine {
+    /// From time to time.
+    Progress {
+        /// How far it is.
+        progress: Progress,
+    },
+    /// The result.
+    Verdict(VerdictJson),
+}
+
+/// How far a check is.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Progress {
+    verified: u64,
+    total: u64,
 }
 
 fn line(value: &impl Serialize) -> Bytes {

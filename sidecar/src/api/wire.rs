@@ -2,29 +2,35 @@
 //! comes after what it has. Types of other crates have their JSON here too, so that no store on a disk
 //! depends on it: the strand in `strand`, the mirror in `mirror`, the file of the integration in `integration`.
 
+mod counts;
 mod integration;
 mod mirror;
 mod missing;
 mod past;
+mod phase;
 mod strand;
 
 use std::borrow::Cow;
 
+use crate::api::schema::{Data, HashText, Id, Kind};
 use boboyka_mirror::Outcome;
 use boboyka_store::Appended;
 use boboyka_strand::{Block, Hash, PayloadJson, RecordType, Seq};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-pub(super) use self::mirror::{CheckJson, LaneJson, RepairJson, RetryJson, lane_statuses};
+pub(super) use self::counts::EventCounts;
+pub(super) use self::mirror::{
+    CheckJson, ForeignJson, LaneJson, RepairJson, RetryJson, lane_statuses,
+};
 pub(super) use self::missing::MissingJson;
 pub(super) use self::past::{
     CountsJson, HeadJson, HistoryJson, StateJson, StatesJson, VersionJson,
 };
-pub(super) use self::strand::{
-    ClockJson, EventCounts, LogStatus, Status, StrandStatus, VerdictJson,
-};
+pub(super) use self::phase::phase_text;
+pub(super) use self::strand::{ClockJson, LogStatus, Status, StrandStatus, VerdictJson};
 
 /// What a caller posts.
 #[derive(Debug, Deserialize)]
@@ -39,14 +45,14 @@ pub(super) struct IngestRequest<'a> {
 }
 
 /// What answers here.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Greeting {
     pub(super) name: &'static str,
     pub(super) version: &'static str,
 }
 
 /// What became of the copy to Supabase.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(super) struct DualWrite {
     pub(super) enabled: bool,
     pub(super) ok: Option<bool>,
@@ -76,14 +82,18 @@ impl From<Outcome> for DualWrite {
 }
 
 /// The answer to a record.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(super) struct Receipt {
+    #[schemars(with = "HashText")]
     record_hash: Hash,
+    #[schemars(with = "Kind")]
     record_type: RecordType,
     ingested_at_ms: u64,
     dual_write: DualWrite,
     seq: Seq,
+    #[schemars(with = "HashText")]
     prev_hash: Hash,
+    #[schemars(with = "Id")]
     record_id: Uuid,
 }
 
@@ -102,15 +112,18 @@ impl Receipt {
 }
 
 /// An element of the events feed.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct Event<'a> {
+    #[schemars(with = "HashText")]
     record_hash: Hash,
+    #[schemars(with = "Kind")]
     record_type: RecordType,
     ingested_at_ms: u64,
     dual_write_ok: Option<bool>,
     dual_write_error: Option<String>,
     seq: Seq,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Data")]
     data: Option<PayloadJson<'a>>,
 }
 
@@ -134,7 +147,7 @@ impl<'a> Event<'a> {
 }
 
 /// A page of the events feed.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[allow(
     clippy::struct_field_names,
     reason = "the field has its name on the public page"
@@ -147,7 +160,7 @@ pub(super) struct Events<'a> {
 }
 
 /// A record with all that its hash covers.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(super) struct RecordView<'a> {
     #[serde(flatten)]
     receipt: Receipt,
@@ -157,9 +170,11 @@ pub(super) struct RecordView<'a> {
     flags: u8,
     schema_version: u16,
     payload_len: u32,
+    #[schemars(with = "HashText")]
     payload_hash: Hash,
     /// The header's bytes in hexadecimal: what `record_hash` is the hash of.
     header: String,
+    #[schemars(with = "Data")]
     data: PayloadJson<'a>,
 }
 

@@ -42,11 +42,23 @@ pub(crate) fn integration(object: &Value, known: &Integration) -> (Integration, 
     let transition = fields
         .get("/status/transition/generation")
         .unwrap_or(known.transition);
+    let change = fields.get("/status/lastChange");
+    let change = change.map_or_else(|Unread| known.change.clone(), |it| it.map(Box::new));
+    // There is no way back from the end, whatever can be read of it.
+    let finalized = known.finalized
+        || object
+            .pointer("/status/finalized")
+            .is_some_and(|it| !it.is_null());
     let rows = fields.get("/spec/supabase/mirror/batchRows").ok().flatten();
     let tables = tables(&mut fields).unwrap_or_else(|Unread| known.tables.clone());
     let read = Integration {
         in_force,
         transition,
+        has_migration: object
+            .pointer("/spec/migration")
+            .is_some_and(|it| !it.is_null()),
+        change,
+        finalized,
         has_supabase: object
             .pointer("/spec/supabase")
             .is_some_and(|it| !it.is_null()),
@@ -89,6 +101,11 @@ pub(super) fn assignment(generation: Option<i64>, object: &Value) -> Assignment 
         claim,
         holder_uid: fields.get("/spec/holder/podUid").ok().flatten(),
         witnessed_seq: fields.get("/spec/witnessed/seq").ok().flatten(),
+        counts_foreign_writes: fields
+            .get("/spec/countsForeignWrites")
+            .ok()
+            .flatten()
+            .unwrap_or(false),
         conditions: fields
             .get("/status/conditions")
             .ok()

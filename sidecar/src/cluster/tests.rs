@@ -47,6 +47,7 @@ fn written() -> Value {
             generation: 5,
             since: None,
             gates: Vec::new(),
+            ..Transition::default()
         }),
         strands: StrandCounts {
             held: 600,

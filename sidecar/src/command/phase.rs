@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use boboyka_crds::{Gate, IntegrationStatus, Phase};
+use boboyka_crds::{Gate, IntegrationStatus, Phase, Transition};
 
 use crate::config::PhaseOptions;
 use crate::file::{EditError, StatusFile, request_phase, status_path};
@@ -113,17 +113,17 @@ fn wait(
     }
 }
 
-fn closed(status: &IntegrationStatus) -> impl Iterator<Item = &Gate> {
-    let transition = status.transition.iter();
-    let gates = transition.flat_map(|transition| &transition.gates);
-    gates.filter(|gate| !gate.passed)
+fn blockers(status: &IntegrationStatus) -> Option<String> {
+    let why = status.transition.as_ref().map(Transition::why);
+    why.filter(|why| !why.is_empty())
 }
 
-fn blockers(status: &IntegrationStatus) -> Option<String> {
-    let closed: Vec<_> = closed(status)
-        .map(|gate| format!("{}: {}", gate.name, gate.message))
-        .collect();
-    (!closed.is_empty()).then(|| closed.join("; "))
+fn state(gate: &Gate) -> &'static str {
+    match (gate.passed, gate.forced) {
+        (true, _) => "passed",
+        (false, true) => "forced",
+        (false, false) => "closed",
+    }
 }
 
 fn show(status: &IntegrationStatus, only_closed: bool, say: &impl Fn(&str)) -> bool {
@@ -133,14 +133,27 @@ fn show(status: &IntegrationStatus, only_closed: bool, say: &impl Fn(&str)) -> b
         say(&format!(
             "{phase} is in force since generation {generation}"
         ));
+        if let Some(end) = &status.finalized {
+            say(&format!("the migration is final since {}", end.at.0));
+        }
         if let Some(transition) = &status.transition {
-            say(&format!("{} waits:", transition.to));
+            say(&format!("{} waits:", transition.goal()));
+        }
+        if let Some(notice) = status.transition.as_ref().and_then(|it| it.notice.as_ref()) {
+            say(&format!("  when it comes, {notice}"));
         }
     }
+    if status.transition.as_ref().is_some_and(|it| it.paused) {
+        say("  paused  spec.migration.pause is true");
+    }
     let gates = status.transition.iter().flat_map(|it| &it.gates);
-    for gate in gates.filter(|gate| !(only_closed && gate.passed)) {
-        let state = if gate.passed { "passed" } else { "closed" };
-        say(&format!("  {state}  {}: {}", gate.name, gate.message));
+    for gate in gates.filter(|gate| !(only_closed && gate.is_open())) {
+        say(&format!(
+            "  {}  {}: {}",
+            state(gate),
+            gate.name,
+            gate.message
+        ));
     }
     let wrong = status.conditions.iter().find(|it| it.type_ == "Stalled");
     if let Some(wrong) = wrong {

@@ -1,7 +1,7 @@
 //! What an integration's file says: one `BoboykaIntegration`, and perhaps the Secret that it refers to. Pure. The rules are
 //! those of the cluster; a message names line and field, and no value of a Secret.
 
-use boboyka_crds::{BoboykaIntegrationSpec, names, rules};
+use boboyka_crds::{BoboykaIntegrationSpec, IntegrationStatus, names, rules};
 use boboyka_mirror::Credentials;
 use serde::Deserialize as _;
 use serde_json::{Map, Value};
@@ -70,12 +70,17 @@ pub(super) fn parse(text: &str) -> Result<Documents, Wrong> {
 }
 
 impl Documents {
-    /// Whether these may follow those.
+    /// Whether these may follow those, while the integration has this status.
     ///
     /// # Errors
     /// The rule about changes that this breaks; `text` is what these were read from.
-    pub(super) fn may_follow(&self, before: &Self, text: &str) -> Result<(), Wrong> {
-        let broken = rules::check_change(&before.spec, &self.spec);
+    pub(super) fn may_follow(
+        &self,
+        before: &Self,
+        status: &IntegrationStatus,
+        text: &str,
+    ) -> Result<(), Wrong> {
+        let broken = rules::check_change(&before.spec, &self.spec, status);
         let Some(broken) = broken.first() else {
             return Ok(());
         };

@@ -1,8 +1,10 @@
 //! The integration of one strand without a cluster: which edits count, and which phase is in force. Pure: the phases are
 //! decided by the same code as in the operator.
 
-use boboyka_crds::phases::{self, Evidence, Report, Request};
-use boboyka_crds::{BoboykaIntegrationSpec, IntegrationStatus, Phase, StrandStatus};
+use std::time::Instant;
+
+use boboyka_crds::phases::{self, Evidence, Now, Report, Request, Watch};
+use boboyka_crds::{BoboykaIntegrationSpec, Finalized, IntegrationStatus, Phase, StrandStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
@@ -20,8 +22,11 @@ pub(super) struct Machine {
     /// What is wrong with the file as it is now.
     wrong: Option<String>,
     generation: i64,
-    /// Phase, generation and transition, as they were decided last.
+    /// Who made the edit that counts.
+    by: Option<String>,
+    /// Phase, generation, transition and what else is decided, as it was decided last.
     decided: IntegrationStatus,
+    watch: Watch,
 }
 
 impl Machine {
@@ -31,6 +36,8 @@ impl Machine {
             accepted: None,
             wrong: None,
             generation,
+            by: None,
+            watch: Watch::default(),
             decided: IntegrationStatus {
                 phase: obeyed.map(|(phase, _)| phase),
                 phase_generation: obeyed.map(|(_, generation)| generation),
@@ -39,8 +46,33 @@ impl Machine {
         }
     }
 
-    /// Reads the file as it is now. What is wrong changes nothing.
-    pub(super) fn read(&mut self, text: &Text) {
+    /// Takes up what an earlier process decided, if it is about the phase that the strand obeys. `finalized` is whether the
+    /// strand recorded the end of the migration, which counts whatever a status says.
+    pub(super) fn restore(
+        &mut self,
+        before: Option<&IntegrationStatus>,
+        finalized: bool,
+        now: &Time,
+    ) {
+        let before = before.filter(|it| it.phase.is_some() && it.phase == self.decided.phase);
+        if let Some(before) = before {
+            self.decided.transition.clone_from(&before.transition);
+            self.decided.force.clone_from(&before.force);
+            self.decided.last_change.clone_from(&before.last_change);
+            self.decided.finalized.clone_from(&before.finalized);
+        }
+        if finalized && self.decided.finalized.is_none() {
+            self.decided.finalized = Some(Finalized {
+                generation: self.decided.phase_generation.unwrap_or_default(),
+                at: now.clone(),
+                by: None,
+                evidence: String::new(),
+            });
+        }
+    }
+
+    /// Reads the file as it is now, and its owner. What is wrong changes nothing.
+    pub(super) fn read(&mut self, text: &Text, owner: Option<String>) {
         let read = text.clone().and_then(|text| self.parse(&text));
         match read {
             Err(wrong) => self.wrong = Some(wrong),
@@ -49,6 +81,7 @@ impl Machine {
                 // What an API server counts: changes of the specification.
                 if self.spec() != Some(&documents.spec) {
                     self.generation += 1;
+                    self.by = owner;
                 }
                 self.accepted = Some(documents);
             }
@@ -57,30 +90,34 @@ impl Machine {
 
     fn parse(&self, text: &str) -> Result<Documents, String> {
         let read = documents::parse(text).and_then(|documents| {
-            if let Some(before) = &self.accepted {
-                documents.may_follow(before, text)?;
-            }
+            let before = self.accepted.as_ref().unwrap_or(&documents);
+            documents.may_follow(before, &self.decided, text)?;
             Ok(documents)
         });
         read.map_err(|wrong| wrong.to_string())
     }
 
     /// Decides which phase is in force, now that the strand is so.
-    pub(super) fn decide(&mut self, strand: &StrandStatus, has_supabase: bool, now: &Time) {
+    /// `moment` is the same time by a clock that never jumps.
+    pub(super) fn decide(
+        &mut self,
+        strand: &StrandStatus,
+        has_supabase: bool,
+        now: &Time,
+        moment: Instant,
+    ) {
         let Some(spec) = self.spec() else { return };
         let request = Request {
-            phase: spec.phase,
-            generation: self.generation,
             has_supabase,
-            suspended: spec.suspend,
+            ..Request::of(spec, self.generation, self.by.clone())
         };
-        let standing = phases::decide(request, &self.decided, &[evidence(strand)], now);
-        self.decided = IntegrationStatus {
-            phase: Some(standing.phase),
-            phase_generation: Some(standing.generation),
-            transition: standing.transition,
-            ..IntegrationStatus::default()
+        let now = Now {
+            time: now.clone(),
+            watched: self.watch.look(&self.decided, moment),
         };
+        let standing = phases::decide(&request, &self.decided, &[evidence(strand)], &now);
+        self.watch.note(standing.transition.as_ref());
+        standing.write(&mut self.decided);
     }
 
     /// The specification that counts.
@@ -100,7 +137,7 @@ impl Machine {
         self.generation
     }
 
-    /// Phase, generation and transition.
+    /// Phase, generation, transition and what else is decided.
     pub(super) fn decided(&self) -> &IntegrationStatus {
         &self.decided
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use boboyka_crds::{Phase, Transition};
+use boboyka_crds::{Change, Finalized, Phase, Transition};
 
 use super::machine::Machine;
 
@@ -19,6 +19,10 @@ pub(crate) struct Standing {
     pub(crate) error: Option<String>,
     /// What waits for its gates.
     pub(crate) transition: Option<Transition>,
+    /// The last change of the phase.
+    pub(crate) last_change: Option<Change>,
+    /// The end of the migration.
+    pub(crate) finalized: Option<Finalized>,
 }
 
 impl Standing {
@@ -29,6 +33,8 @@ impl Standing {
             requested: machine.spec().map(|spec| spec.phase),
             error: machine.wrong().map(ToOwned::to_owned),
             transition: machine.decided().transition.clone(),
+            last_change: machine.decided().last_change.clone(),
+            finalized: machine.decided().finalized.clone(),
         }
     }
 }

@@ -54,6 +54,7 @@ pub(super) fn status(
         records_by_type: strand.records_by_type.clone(),
         backlog: if has_supabase { strand.backlog } else { 0 },
         dead_letters: strand.dead_letters,
+        unmirrored: strand.unmirrored,
         supabase_url: strand.supabase_url.clone(),
         conditions: conditions(machine, &strand, before, now),
         ..machine.decided().clone()
@@ -67,15 +68,6 @@ pub(super) fn status(
 /// The file of the status of an integration's file: `integration.status.yaml` beside `integration.yaml`.
 pub(crate) fn status_path(file: &Path) -> PathBuf {
     file.with_extension("status.yaml")
-}
-
-/// The generation that a status file names; 0 when it is not there or can't be read.
-pub(super) fn generation(path: &Path) -> i64 {
-    let file = StatusFile::read(path);
-    let generation = file
-        .ok()
-        .and_then(|it| it.integration.status.observed_generation);
-    generation.unwrap_or(0)
 }
 
 impl StatusFile {
@@ -131,6 +123,7 @@ impl StatusFile {
             status.observed_generation,
             status.phase,
             status.transition.clone(),
+            (status.force.clone(), status.last_change.clone()),
             status.conditions.clone(),
             self.strand.status.ready,
             self.strand.status.phase,
@@ -169,8 +162,8 @@ fn conditions(
     if let Some(wrong) = machine.wrong() {
         conditions.push(condition("Stalled", true, "InvalidSpec", wrong));
     }
-    if let Some(why) = waits(machine) {
-        conditions.push(condition("Reconciling", true, "PhaseGateClosed", &why));
+    if let Some((reason, why)) = waits(machine) {
+        conditions.push(condition("Reconciling", true, reason, &why));
     }
     for one in &mut conditions {
         let earlier = before.iter().find(|it| it.type_ == one.type_);
@@ -207,13 +200,15 @@ fn ready(machine: &Machine, strand: &StrandStatus) -> Condition {
 }
 
 /// What the next phase waits for.
-fn waits(machine: &Machine) -> Option<String> {
+fn waits(machine: &Machine) -> Option<(&'static str, String)> {
     let transition = machine.decided().transition.as_ref()?;
-    let closed = transition.gates.iter().filter(|gate| !gate.passed);
-    let closed: Vec<_> = closed
-        .map(|gate| format!("{}: {}", gate.name, gate.message))
-        .collect();
-    Some(format!("{} waits: {}", transition.to, closed.join("; ")))
+    let reason = if transition.paused {
+        "MigrationPaused"
+    } else {
+        "PhaseGateClosed"
+    };
+    let why = format!("{} waits: {}", transition.goal(), transition.why());
+    Some((reason, why))
 }
 
 fn condition(kind: &str, is_true: bool, reason: &str, message: &str) -> Condition {

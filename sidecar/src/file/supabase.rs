@@ -15,6 +15,10 @@ impl Elsewhere {
             let wrong = machine.wrong().unwrap_or_default();
             return Err(format!("the file of the integration is wrong: {wrong}").into());
         };
+        // After the end of the migration nothing is mirrored any more.
+        if machine.decided().finalized.is_some() {
+            return Ok(None);
+        }
         match (&accepted.credentials, &self.0) {
             (Some(credentials), _) | (None, SupabaseSource::Fixed(credentials)) => {
                 Ok(Some(credentials.clone()))

@@ -1,6 +1,8 @@
 //! What a file may say, what is wrong with it, and what an edit changes.
 
-use boboyka_crds::{Chain, Phase, StrandStatus, rules};
+use std::time::Instant;
+
+use boboyka_crds::{Chain, IntegrationStatus, Phase, StrandStatus, rules};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
@@ -20,6 +22,8 @@ struct Fixture {
     it: String,
     name: Option<String>,
     from: Option<serde_yaml::Value>,
+    #[serde(default)]
+    status: IntegrationStatus,
     spec: serde_yaml::Value,
     refused: Option<String>,
     stored: Option<String>,
@@ -62,7 +66,7 @@ fn every_rule_of_the_cluster_holds_for_a_file_and_the_field_is_named() {
             None => parse(&text).map(drop),
             Some(from) => {
                 let before = parse(&file(name, from)).unwrap();
-                parse(&text).and_then(|after| after.may_follow(&before, &text))
+                parse(&text).and_then(|after| after.may_follow(&before, &fixture.status, &text))
             }
         };
         match (found, expected) {
@@ -195,14 +199,14 @@ fn strand(phase: Phase) -> StrandStatus {
         phase: Some(phase),
         chain: Some(Chain {
             intact: true,
-            reason: None,
+            ..Chain::default()
         }),
         ..StrandStatus::default()
     }
 }
 
 fn read(machine: &mut Machine, spec: &str) {
-    machine.read(&Ok(with_spec(spec)));
+    machine.read(&Ok(with_spec(spec)), Some("me".to_owned()));
 }
 
 #[test]
@@ -220,15 +224,15 @@ fn nothing_waits_to_be_mirrored_where_there_is_no_supabase() {
 fn a_wrong_edit_changes_nothing_and_the_next_right_one_counts() {
     let mut machine = Machine::new(Some((Phase::DualWrite, 4)), 4);
     read(&mut machine, "  phase: DualWrite\n");
-    machine.decide(&strand(Phase::DualWrite), false, &now());
+    machine.decide(&strand(Phase::DualWrite), false, &now(), Instant::now());
     for bad in [
         Err("it can't be read: entity not found".to_owned()),
         Ok(with_spec("  phase: Later\n")),
         Ok(with_spec("  phase: CutOver\n")),
     ] {
-        machine.read(&bad);
+        machine.read(&bad, None);
         assert!(machine.wrong().is_some(), "{bad:?}");
-        machine.decide(&strand(Phase::DualWrite), false, &now());
+        machine.decide(&strand(Phase::DualWrite), false, &now(), Instant::now());
         assert_eq!(
             (machine.decided().phase, machine.generation()),
             (Some(Phase::DualWrite), 5)
@@ -242,7 +246,7 @@ fn a_wrong_edit_changes_nothing_and_the_next_right_one_counts() {
         assert_eq!(stalled.unwrap().reason, "InvalidSpec");
     }
     read(&mut machine, "  phase: MigrateInternals\n");
-    machine.decide(&strand(Phase::DualWrite), false, &now());
+    machine.decide(&strand(Phase::DualWrite), false, &now(), Instant::now());
     assert_eq!((machine.wrong(), machine.generation()), (None, 6));
     assert_eq!(machine.decided().phase, Some(Phase::MigrateInternals));
     assert_eq!(machine.decided().phase_generation, Some(6));
@@ -255,8 +259,8 @@ fn gates_block_on_a_laptop_as_in_a_cluster() {
         ("NoDeadLetters", |strand| strand.dead_letters = 1),
         ("ChainIntact", |strand| {
             strand.chain = Some(Chain {
-                intact: false,
                 reason: Some("a segment does not verify".to_owned()),
+                ..Chain::default()
             });
         }),
     ];
@@ -268,12 +272,12 @@ fn gates_block_on_a_laptop_as_in_a_cluster() {
         );
         let mut bad = strand(Phase::DualWrite);
         spoil(&mut bad);
-        machine.decide(&bad, true, &now());
+        machine.decide(&bad, true, &now(), Instant::now());
         let waits = machine.decided().transition.clone().unwrap();
         let closed: Vec<_> = waits.gates.iter().filter(|it| !it.passed).collect();
         assert_eq!((closed.len(), closed[0].name.as_str()), (1, gate));
         assert_eq!(machine.decided().phase, Some(Phase::DualWrite));
-        machine.decide(&strand(Phase::DualWrite), true, &now());
+        machine.decide(&strand(Phase::DualWrite), true, &now(), Instant::now());
         assert_eq!(machine.decided().phase, Some(Phase::MigrateInternals));
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use boboyka_mirror::{Class, DifferenceKind, LaneState, LaneStatus, Mirror};
+use boboyka_mirror::{Class, DifferenceKind, Foreign, LaneState, LaneStatus, Mirror};
 use boboyka_store::{Gap, View, now_ms};
 use boboyka_strand::RecordType;
 use prometheus_client::encoding::text::encode;
@@ -57,6 +57,7 @@ impl Collector for ApiCollector {
         let lanes = self.0.mirror.lanes(&view);
         encode_lanes(&lanes, &mut encoder)?;
         encode_parity(&lanes, &mut encoder)?;
+        encode_foreign(&self.0.mirror.foreign(), &lanes, &mut encoder)?;
         encode_counters(&self.0.mirror, &mut encoder)?;
         encode_requests(&self.0.requests, &mut encoder)
     }
@@ -328,6 +329,27 @@ fn encode_parity(
     for (lane, parity) in known {
         let seconds = std::time::Duration::from_millis(parity.checked_at_ms).as_secs_f64();
         ConstGauge::new(seconds).encode(family.encode_family(&[("lane", lane)])?)?;
+    }
+    Ok(())
+}
+
+/// Rows that no strand wrote, by table; no series while that is not known, or another sidecar counts them.
+fn encode_foreign(
+    foreign: &Foreign,
+    lanes: &[LaneStatus],
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), std::fmt::Error> {
+    let gauge = ConstGauge::new(0i64).metric_type();
+    let help = "Rows that no strand wrote since the mirror began";
+    let mut family = encoder.encode_descriptor("mirror_foreign_rows", help, None, gauge)?;
+    let Some(known) = foreign.known() else {
+        return Ok(());
+    };
+    for lane in lanes {
+        let of = known.tables.iter().find(|table| table.table == lane.table);
+        let rows = of.map_or(0, |table| table.rows);
+        let labels = [("lane", lane.record_type.name())];
+        ConstGauge::new(signed(rows)).encode(family.encode_family(&labels)?)?;
     }
     Ok(())
 }

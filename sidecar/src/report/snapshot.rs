@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use boboyka_crds::{Boundary, Chain};
-use boboyka_mirror::{LaneStatus, Mirror};
-use boboyka_store::{Gap, Quarantined, Store, View, causes};
+use boboyka_mirror::{Foreign, LaneStatus, Mirror};
+use boboyka_store::{Gap, Quarantined, ScrubStatus, Store, View, causes};
 use boboyka_strand::{Hash, Seq};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -27,6 +29,8 @@ pub(super) struct Snapshot {
     /// The block that the operator asked for, if the strand has it.
     pub(super) witnessed: Option<(Seq, Hash)>,
     pub(super) lanes: Vec<LaneStatus>,
+    /// Rows that no strand wrote.
+    pub(super) foreign: Foreign,
     pub(super) chain: Chain,
     pub(super) boundary: Option<Boundary>,
     /// Whether the integration names a Supabase.
@@ -62,6 +66,8 @@ struct Disk {
     at: Instant,
     bytes: u64,
     chain: Chain,
+    /// When the scrub had last come to the end.
+    scrubbed_ms: Option<u64>,
 }
 
 impl Source {
@@ -116,6 +122,7 @@ impl Source {
                 .filter(|seq| *seq > strand.floor.head.seq)
                 .and_then(|seq| Some((seq, self.hash_of(seq, strand.head.seq)?))),
             lanes: self.mirror.lanes(&strand),
+            foreign: self.mirror.foreign(),
             chain: disk.chain,
             boundary: boundary.map(|boundary| Boundary {
                 generation: boundary.generation,
@@ -130,18 +137,15 @@ impl Source {
     }
 
     fn disk(&mut self) -> Disk {
-        let fresh = self
-            .disk
-            .take()
-            .filter(|disk| disk.at.elapsed() < DISK_INTERVAL);
+        let scrub = self.store.view().scrub;
+        let fresh = self.disk.take().filter(|disk| {
+            disk.at.elapsed() < DISK_INTERVAL && disk.scrubbed_ms == scrub.last_finished_ms
+        });
         let disk = fresh.unwrap_or_else(|| Disk {
             at: Instant::now(),
             bytes: bytes_on_disk(&self.data_dir),
-            chain: chain(
-                &self.store.quarantined(),
-                &self.store.gaps(),
-                self.store.view().scrub.damaged,
-            ),
+            chain: chain(&self.store.quarantined(), &self.store.gaps(), scrub),
+            scrubbed_ms: scrub.last_finished_ms,
         });
         self.disk = Some(disk.clone());
         disk
@@ -167,7 +171,8 @@ impl Source {
 
 /// A strand is not intact with anything in quarantine, some of which may have been acknowledged, with a gap, or with a
 /// damaged segment.
-fn chain(quarantined: &[Quarantined], gaps: &[Gap], damaged: u64) -> Chain {
+fn chain(quarantined: &[Quarantined], gaps: &[Gap], scrub: ScrubStatus) -> Chain {
+    let damaged = scrub.damaged;
     let reason = quarantined.first().map(|first| match quarantined.len() {
         1 => format!("{} (set aside in {})", first.reason, first.folder),
         more => format!(
@@ -188,9 +193,13 @@ fn chain(quarantined: &[Quarantined], gaps: &[Gap], damaged: u64) -> Chain {
         (damaged > 0).then(|| format!("{damaged} segments are damaged (the journal counts as one)"))
     };
     let reason = reason.or_else(lost).or_else(rotten);
+    let finished = scrub.last_finished_ms;
+    let at = finished.and_then(|ms| Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok());
     Chain {
         intact: reason.is_none(),
         reason,
+        scrubbed_to: at.map(|_| i64::try_from(scrub.checked_to).unwrap_or(i64::MAX)),
+        scrubbed_at: at.map(Time),
     }
 }
 
@@ -209,7 +218,7 @@ fn bytes_on_disk(folder: &Path) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use boboyka_store::Quarantined;
+    use boboyka_store::{Quarantined, ScrubStatus};
 
     use super::{bytes_on_disk, chain};
 
@@ -225,8 +234,15 @@ mod tests {
 
     #[test]
     fn a_chain_of_which_something_was_set_aside_is_not_intact() {
-        assert!(chain(&[], &[], 0).intact);
-        let rotten = chain(&[], &[], 2);
+        assert!(chain(&[], &[], ScrubStatus::default()).intact);
+        let rotten = chain(
+            &[],
+            &[],
+            ScrubStatus {
+                damaged: 2,
+                ..ScrubStatus::default()
+            },
+        );
         assert_eq!(
             rotten.reason.as_deref(),
             Some("2 segments are damaged (the journal counts as one)")
@@ -235,7 +251,11 @@ mod tests {
             folder: folder.to_owned(),
             reason: "a segment does not verify".to_owned(),
         };
-        let broken = chain(&[quarantined("a"), quarantined("b")], &[], 0);
+        let broken = chain(
+            &[quarantined("a"), quarantined("b")],
+            &[],
+            ScrubStatus::default(),
+        );
         assert!(!broken.intact);
         assert_eq!(
             broken.reason.unwrap(),

@@ -1,8 +1,9 @@
 //! A report: from what the sidecar sees of itself to its strand's status. Pure.
 
-use boboyka_crds::{self as crds, HeadReference, StrandStatus};
-use boboyka_mirror::{LaneParity, LaneStatus};
-use boboyka_strand::{Hash, Seq};
+use boboyka_crds::{self as crds, Chain, HeadReference, StrandStatus};
+use boboyka_mirror::{ForeignTable, ForeignWrites, LaneParity, LaneStatus};
+use boboyka_store::View;
+use boboyka_strand::{Hash, RecordType, Seq};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
@@ -42,9 +43,10 @@ pub(super) fn status(
         backlog: number(lanes.iter().map(|lane| lane.backlog).sum()),
         lag_ms: number(lanes.iter().map(|lane| lane.lag_ms).max().unwrap_or(0)),
         dead_letters: number(lanes.iter().map(|lane| lane.dead_lettered).sum()),
+        unmirrored: Some(number(unmirrored(strand))),
         chain: Some(snapshot.chain.clone()),
-        foreign_writes: None,
-        foreign_writes_unknown: None,
+        foreign_writes: snapshot.foreign.known().map(foreign_writes),
+        foreign_writes_unknown: snapshot.foreign.unknown().map(bounded),
         phase: strand.phase.map(|state| state.phase),
         phase_generation: strand.phase.map(|state| state.generation),
         boundary: snapshot.boundary.clone(),
@@ -67,6 +69,12 @@ pub(super) fn health(status: &StrandStatus) -> StrandStatus {
         backlog: 0,
         lag_ms: 0,
         dead_letters: status.dead_letters.min(1),
+        unmirrored: None,
+        chain: status.chain.clone().map(|chain| Chain {
+            scrubbed_to: None,
+            scrubbed_at: None,
+            ..chain
+        }),
         disk_bytes: 0,
         ..status.clone()
     };
@@ -90,6 +98,14 @@ pub(super) fn health(status: &StrandStatus) -> StrandStatus {
             parity_unknown: None,
         };
     }
+    if let Some(foreign) = &mut health.foreign_writes {
+        // That there are some is told at once, how many in its turn.
+        foreign.checked_at = Time(Timestamp::UNIX_EPOCH);
+        for table in &mut foreign.tables {
+            (table.rows, table.newest_at, table.sample) = (1, None, Vec::new());
+        }
+    }
+    health.foreign_writes_unknown = None;
     for condition in &mut health.conditions {
         condition.message = String::new();
         condition.last_transition_time = Time(Timestamp::UNIX_EPOCH);
@@ -120,10 +136,9 @@ fn lane(lane: &LaneStatus) -> crds::LaneStatus {
 }
 
 fn parity(parity: &LaneParity) -> crds::Parity {
-    let at = i64::try_from(parity.checked_at_ms).unwrap_or(i64::MAX);
     crds::Parity {
         up_to: number(parity.up_to),
-        checked_at: Time(Timestamp::from_millisecond(at).unwrap_or(Timestamp::UNIX_EPOCH)),
+        checked_at: time(parity.checked_at_ms),
         missing: number(parity.missing),
         changed: number(parity.changed),
         extra: number(parity.extra),
@@ -131,9 +146,37 @@ fn parity(parity: &LaneParity) -> crds::Parity {
     }
 }
 
+fn foreign_writes(writes: &ForeignWrites) -> crds::ForeignWrites {
+    crds::ForeignWrites {
+        since: time(writes.since_ms),
+        checked_at: time(writes.checked_at_ms),
+        tables: writes.tables.iter().map(foreign_table).collect(),
+    }
+}
+
+fn foreign_table(table: &ForeignTable) -> crds::ForeignTable {
+    crds::ForeignTable {
+        table: table.table.to_string(),
+        rows: number(table.rows),
+        newest_at: table.newest_at_ms.map(time),
+        sample: table.sample.clone(),
+    }
+}
+
+fn time(ms: u64) -> Time {
+    let ms = i64::try_from(ms).unwrap_or(i64::MAX);
+    Time(Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH))
+}
+
 /// A reason that fits into the status.
 fn bounded(reason: &str) -> String {
     reason.chars().take(REASON_MAX).collect()
+}
+
+/// Records that a return to mirroring would send.
+fn unmirrored(strand: &View) -> u64 {
+    let lanes = RecordType::MIRRORED.into_iter();
+    lanes.map(|lane| strand.unmirrored(lane)).sum()
 }
 
 fn reference(seq: Seq, hash: Hash) -> HeadReference {

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use boboyka_crds::{Boundary, Chain, Phase, StrandStatus};
-use boboyka_mirror::{LaneState, LaneStatus, Parity};
+use boboyka_mirror::{Foreign, LaneState, LaneStatus, Parity};
 use boboyka_store::{Floor, Footprint, RetentionStatus, ScrubStatus, View};
 use boboyka_strand::retention::Blocker;
 use boboyka_strand::{Hash, Head, Hlc, PerType, RecordType};
@@ -68,6 +68,7 @@ fn strand() -> View {
 
 fn snapshot() -> Snapshot {
     Snapshot {
+        foreign: Foreign::Elsewhere,
         ready: true,
         strand_id: Uuid::nil(),
         strand: strand(),
@@ -77,7 +78,7 @@ fn snapshot() -> Snapshot {
             .into(),
         chain: Chain {
             intact: true,
-            reason: None,
+            ..Chain::default()
         },
         boundary: Some(Boundary {
             generation: 3,
@@ -177,8 +178,8 @@ fn ahead(ms: u64) -> Snapshot {
 fn damaged() -> Snapshot {
     let mut snapshot = snapshot();
     snapshot.chain = Chain {
-        intact: false,
         reason: Some("why".to_owned()),
+        ..Chain::default()
     };
     snapshot
 }

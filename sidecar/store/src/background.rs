@@ -37,6 +37,7 @@ pub(crate) enum Task {
 pub(crate) fn work(shared: &Shared, tasks: &Receiver<Task>) {
     let (mut scrub, mut gather) = (Scrub::new(&shared.options), Gather::new());
     loop {
+        scrub.wake(shared);
         let pause = gather.pause().unwrap_or(LOOK_INTERVAL);
         match tasks.recv_timeout(pause.min(scrub.pause()).min(LOOK_INTERVAL)) {
             Ok(task) => run(shared, task),

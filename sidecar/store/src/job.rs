@@ -1,6 +1,5 @@
 //! What callers and the background thread ask of the writer.
 
-use boboyka_crds::Phase;
 use boboyka_strand::retention::Policy;
 use boboyka_strand::{Record, RecordType, Seq};
 use tokio::sync::oneshot;
@@ -10,8 +9,9 @@ use crate::error::WriteError;
 use crate::incarnation::Incarnation;
 use crate::key::IdempotencyKey;
 use crate::lane::{DeadLetter, Mark};
-use crate::phase::PhaseState;
+use crate::phase::{PhaseChange, PhaseState};
 use crate::quarantine::Quarantined;
+use crate::retention::Needed;
 use crate::segment::Segment;
 
 /// The answer to an append: one result for each record, in order.
@@ -34,13 +34,12 @@ pub(crate) enum Job {
         reply: Waiter,
     },
     Phase {
-        phase: Phase,
-        generation: i64,
+        change: PhaseChange,
         reply: oneshot::Sender<PhaseReply>,
     },
     Prune {
         policy: Policy,
-        has_supabase: bool,
+        needed: Needed,
         reply: Waiter,
     },
     /// Record in the strand what lies in quarantine, unless that is done.

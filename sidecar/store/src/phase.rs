@@ -4,9 +4,9 @@
 //! Phase and record become durable together or not at all. The phase is put before the record and
 //! names it: a phase whose record the strand does not hold gives way to the phase before.
 
-use boboyka_crds::Phase;
+use boboyka_crds::{Change, Phase};
 use boboyka_strand::{Hash, PerType, Record, RecordError, Seq};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 /// The phase that a strand obeys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,15 +17,52 @@ pub struct PhaseState {
     pub generation: i64,
     /// The last seq that is mirrored; `None` while everything is.
     pub mirror_until: Option<Seq>,
+    /// Whether the migration has ended in it: no other phase can follow.
+    pub finalized: bool,
     /// Records of each type up to there.
     pub(crate) counts: PerType<u64>,
+}
+
+/// A change of phase, and what the strand's record of it says.
+#[derive(Clone, Debug)]
+pub struct PhaseChange {
+    /// The phase.
+    pub phase: Phase,
+    /// The integration's generation that put it into force.
+    pub generation: i64,
+    /// Whether the migration ends with it, in `CutOver`.
+    pub finalizes: bool,
+    /// How the integration came to it, if that is known.
+    pub how: Option<Box<Change>>,
+}
+
+impl PhaseChange {
+    /// The fields that the record has beside the phases, the generation and the boundary.
+    fn evidence(&self) -> Map<String, Value> {
+        let mut fields = Map::new();
+        let Some(how) = &self.how else {
+            return fields;
+        };
+        fields.insert("evidence".to_owned(), how.evidence.clone().into());
+        if let Some(by) = &how.by {
+            fields.insert("by".to_owned(), by.clone().into());
+        }
+        if let Some(force) = &how.force {
+            fields.insert(
+                "force".to_owned(),
+                json!({"gates": force.gates, "reason": force.reason, "by": force.by, "generation": force.generation}),
+            );
+        }
+        fields
+    }
 }
 
 /// A phase with what proves that the strand has recorded it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RecordedPhase {
     pub(crate) state: PhaseState,
-    /// The record of the change; a strand's first phase needs none when it is the one it begins with.
+    /// The record of the change; a strand's first phase needs none when it is the one it begins with. A phase that has one and
+    /// is the same as before is the end of the migration.
     pub(crate) record: Option<(Seq, Hash)>,
     /// What counts while the strand does not hold that record.
     pub(crate) before: Option<PhaseState>,
@@ -44,11 +81,11 @@ impl RecordedPhase {
 /// The state after a change of phase at `head_seq`, where the strand has `counts` records of each type.
 pub(crate) fn next(
     before: Option<PhaseState>,
-    phase: Phase,
-    generation: i64,
+    change: &PhaseChange,
     head_seq: Seq,
     counts: PerType<u64>,
 ) -> PhaseState {
+    let phase = change.phase;
     let (mirror_until, counts) = match before.map(|state| (state.mirror_until, state.counts)) {
         _ if phase.mirrors() => (None, PerType::default()),
         Some((Some(until), counts)) => (Some(until), counts),
@@ -56,8 +93,9 @@ pub(crate) fn next(
     };
     PhaseState {
         phase,
-        generation,
+        generation: change.generation,
         mirror_until,
+        finalized: change.finalizes,
         counts,
     }
 }
@@ -65,15 +103,22 @@ pub(crate) fn next(
 /// The strand's own record of a change of phase.
 pub(crate) fn record(
     from: Phase,
-    to: Phase,
-    generation: i64,
+    change: &PhaseChange,
     boundary_seq: Seq,
 ) -> Result<Record, RecordError> {
-    let metadata = json!({
+    let mut metadata = json!({
         "from": from.as_str(),
-        "to": to.as_str(),
-        "generation": generation,
+        "to": change.phase.as_str(),
+        "generation": change.generation,
         "boundary_seq": boundary_seq,
     });
-    Record::own("phase_changed", &metadata)
+    if let Some(metadata) = metadata.as_object_mut() {
+        metadata.extend(change.evidence());
+    }
+    let event = if change.finalizes {
+        "migration_finalized"
+    } else {
+        "phase_changed"
+    };
+    Record::own(event, &metadata)
 }

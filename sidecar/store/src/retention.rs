@@ -5,6 +5,17 @@ use boboyka_strand::retention::{Blocker, Policy};
 
 use crate::floor::Floor;
 
+/// What of a strand is needed beside what the policy keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needed {
+    /// Nothing: there is no Supabase, or no way back to mirroring.
+    Nothing,
+    /// Before `CutOver` what a way back would mirror, and after it what the mirror still owes.
+    Owed,
+    /// What a way back would mirror, in every phase.
+    WayBack,
+}
+
 /// How retention stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RetentionStatus {

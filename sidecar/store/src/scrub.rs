@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use boboyka_strand::Seq;
@@ -28,6 +29,8 @@ const FIRST_AFTER: Duration = Duration::from_secs(10);
 pub(crate) struct Scrub {
     next: Instant,
     began: Instant,
+    /// The head when this round began.
+    covers: Seq,
     /// Segments up to here were checked in this round.
     after: Seq,
     open: Option<Reading>,
@@ -52,6 +55,7 @@ impl Scrub {
         Self {
             next: now + FIRST_AFTER.min(options.scrub_every),
             began: now,
+            covers: 0,
             after: 0,
             open: None,
             journal: None,
@@ -63,6 +67,15 @@ impl Scrub {
     /// How long until the next step.
     pub(crate) fn pause(&self) -> Duration {
         self.next.saturating_duration_since(Instant::now())
+    }
+
+    /// Begins a round at once if somebody waits for one that reads more than the last whole one did.
+    pub(crate) fn wake(&mut self, shared: &Shared) {
+        let is_between = self.open.is_none() && self.journal.is_none() && self.after == 0;
+        let wanted = shared.scrub_wanted.load(Ordering::Relaxed);
+        if is_between && wanted > shared.state().view().scrub.checked_to {
+            self.next = self.next.min(Instant::now());
+        }
     }
 
     /// Reads the next piece.
@@ -81,6 +94,7 @@ impl Scrub {
     fn open_next(&mut self, shared: &Shared) {
         if self.after == 0 {
             self.began = Instant::now();
+            self.covers = shared.state().view().head.seq;
         }
         let next = {
             let state = shared.state();
@@ -159,12 +173,12 @@ impl Scrub {
         self.damaged = (0, self.damaged.0);
         self.after = 0;
         self.next = self.began + shared.options.scrub_every;
-        self.publish(shared, Some(now_ms()));
+        self.publish(shared, Some((now_ms(), self.covers)));
     }
 
-    fn publish(&self, shared: &Shared, finished_ms: Option<u64>) {
+    fn publish(&self, shared: &Shared, finished: Option<(u64, Seq)>) {
         let (checked_bytes, damaged) = (self.checked_bytes, self.damaged.0.max(self.damaged.1));
-        shared.change(|state| state.scrubbed(finished_ms, checked_bytes, damaged));
+        shared.change(|state| state.scrubbed(finished, checked_bytes, damaged));
     }
 }
 

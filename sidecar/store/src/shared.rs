@@ -1,6 +1,7 @@
 //! What the store's callers and its two threads share.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use boboyka_strand::Head;
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) kept: Kept,
     pub(crate) pins: Mutex<Pins>,
     pub(crate) signing: Signing,
+    /// The scrub is to read every record up to here again.
+    pub(crate) scrub_wanted: AtomicU64,
     /// Tiles of the transparency log that were made lately.
     pub(crate) recent: Recent,
 }

@@ -133,10 +133,17 @@ impl State {
         self.retention.ran(policy, now_ms, blocked_by);
     }
 
-    /// Notes what the scrub came to.
-    pub(crate) fn scrubbed(&mut self, finished_ms: Option<u64>, checked_bytes: u64, damaged: u64) {
+    /// Notes what the scrub came to; `finished` is when a round ended, and the head when it had begun.
+    pub(crate) fn scrubbed(
+        &mut self,
+        finished: Option<(u64, Seq)>,
+        checked_bytes: u64,
+        damaged: u64,
+    ) {
+        let before = self.scrub;
         self.scrub = ScrubStatus {
-            last_finished_ms: finished_ms.or(self.scrub.last_finished_ms),
+            last_finished_ms: finished.map(|(at, _)| at).or(before.last_finished_ms),
+            checked_to: finished.map_or(before.checked_to, |(_, to)| to),
             checked_bytes,
             damaged,
         };

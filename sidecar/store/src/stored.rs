@@ -195,6 +195,7 @@ fn state_of((phase, generation, mirror_until, counts): StateForm) -> Result<Phas
         phase: phase_named(&phase)?,
         generation,
         mirror_until,
+        finalized: false,
         counts: counts.0,
     })
 }
@@ -215,10 +216,13 @@ impl Stored for RecordedPhase {
     }
 
     fn from_form((state, record, before): Self::Form) -> Result<Self, String> {
+        let (mut state, before) = (state_of(state)?, before.map(state_of).transpose()?);
+        let is_same = before.is_some_and(|before| before.phase == state.phase);
+        state.finalized = record.is_some() && is_same;
         Ok(Self {
-            state: state_of(state)?,
+            state,
             record,
-            before: before.map(state_of).transpose()?,
+            before,
         })
     }
 }

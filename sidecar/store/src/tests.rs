@@ -4,6 +4,7 @@ mod binding;
 mod damage;
 mod damaged_segments;
 mod documents;
+mod finalizing;
 mod fixtures;
 mod forward;
 mod index;

@@ -25,6 +25,8 @@ pub struct Footprint {
 pub struct ScrubStatus {
     /// When it last came to the end of the strand, in milliseconds since 1970; `None` before the first time.
     pub last_finished_ms: Option<u64>,
+    /// The head when the round began that ended then: every record up to there was read again.
+    pub checked_to: Seq,
     /// Bytes that it has read since the start.
     pub checked_bytes: u64,
     /// Segments that are damaged or missing, and 1 if the journal lost what is not sealed; in this round, or in the last

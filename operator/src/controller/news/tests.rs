@@ -1,6 +1,6 @@
 //! Which changes make an Event, and which can wait.
 
-use boboyka_crds::{Phase, Transition};
+use boboyka_crds::{Change, Finalized, GateName, Phase, TakenForce};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
@@ -124,6 +124,7 @@ fn waiting(closed: &[&str]) -> IntegrationStatus {
     let gate = |name: &str, passed| Gate {
         name: name.to_owned(),
         passed,
+        forced: false,
         message: format!("about {name}"),
     };
     let mut gates: Vec<Gate> = closed.iter().map(|name| gate(name, false)).collect();
@@ -133,8 +134,8 @@ fn waiting(closed: &[&str]) -> IntegrationStatus {
             from: Phase::DualWrite,
             to: Phase::MigrateInternals,
             generation: 2,
-            since: None,
             gates,
+            ..Transition::default()
         }),
         ..IntegrationStatus::default()
     }
@@ -203,4 +204,73 @@ fn counters_wait_for_their_pace_and_anything_else_does_not() {
         ..before.clone()
     };
     assert_eq!(wait(&before, &phase, since, pace), None);
+}
+
+#[test]
+fn a_pause_a_force_and_the_end_are_told_once_each() {
+    let paused = |paused| {
+        let mut status = waiting(&[]);
+        status.transition.as_mut().unwrap().paused = paused;
+        status
+    };
+    assert_eq!(
+        told(&paused(false), &paused(true)),
+        ["Warning MigrationPaused"]
+    );
+    assert!(told(&paused(true), &paused(true)).is_empty());
+
+    let mut ends = waiting(&[]);
+    ends.transition.as_mut().unwrap().notice = Some("there will be no way back".to_owned());
+    let event = events(&waiting(&[]), &ends).remove(0);
+    assert_eq!(event.reason, "MigrationEnds");
+    assert!(event.note.unwrap().contains("no way back"));
+
+    let gate = Gate {
+        name: "Parity".to_owned(),
+        passed: false,
+        forced: true,
+        message: "1 missing".to_owned(),
+    };
+    let force = TakenForce {
+        generation: 2,
+        gates: vec![GateName::Parity],
+        reason: "known".to_owned(),
+        by: Some("bob".to_owned()),
+    };
+    let changed = IntegrationStatus {
+        phase: Some(Phase::CutOver),
+        last_change: Some(Change {
+            from: Phase::MigrateInternals,
+            to: Phase::CutOver,
+            finalized: false,
+            generation: 2,
+            at: Time(Timestamp::UNIX_EPOCH),
+            by: Some("alice".to_owned()),
+            gates: vec![gate],
+            force: Some(force),
+            evidence: "ab".to_owned(),
+        }),
+        ..IntegrationStatus::default()
+    };
+    let before = IntegrationStatus {
+        phase: Some(Phase::MigrateInternals),
+        ..IntegrationStatus::default()
+    };
+    let events = events(&before, &changed);
+    let notes: Vec<_> = events.iter().filter_map(|it| it.note.as_deref()).collect();
+    assert_eq!(
+        notes,
+        [
+            "the phase changed from MigrateInternals to CutOver, requested by alice",
+            "bob forced CutOver (known) although Parity: 1 missing",
+        ]
+    );
+    let mut ended = changed.clone();
+    ended.finalized = Some(Finalized {
+        generation: 2,
+        at: Time(Timestamp::UNIX_EPOCH),
+        by: Some("alice".to_owned()),
+        evidence: "ab".to_owned(),
+    });
+    assert_eq!(told(&changed, &ended), ["Warning MigrationFinalized"]);
 }

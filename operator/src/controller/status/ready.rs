@@ -68,13 +68,13 @@ fn not_applied(facts: &Facts<'_>) -> Option<Finding> {
 
 fn phase_gate_closed(facts: &Facts<'_>) -> Option<Finding> {
     let transition = facts.standing.transition.as_ref()?;
-    let closed = transition.gates.iter().filter(|gate| !gate.passed);
-    let closed = closed.map(|gate| format!("{}: {}", gate.name, gate.message));
-    let closed: Vec<String> = closed.collect();
-    Some(Finding::no(
-        Reason::PhaseGateClosed,
-        format!("{} waits: {}", transition.to, closed.join("; ")),
-    ))
+    let reason = if transition.paused {
+        Reason::MigrationPaused
+    } else {
+        Reason::PhaseGateClosed
+    };
+    let why = format!("{} waits: {}", transition.goal(), transition.why());
+    Some(Finding::no(reason, why))
 }
 
 fn phase_advancing(facts: &Facts<'_>) -> Option<Finding> {

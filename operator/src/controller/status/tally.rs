@@ -18,6 +18,7 @@ pub(super) struct Tally {
     /// The longest lag of a strand with a backlog.
     pub(super) lag_ms: i64,
     pub(super) dead_letters: i64,
+    pub(super) unmirrored: Option<i64>,
     /// Scheme and host of Supabase, as a sidecar reports them.
     pub(super) supabase_url: Option<String>,
 }
@@ -38,6 +39,7 @@ impl Tally {
             backlog: statuses().map(|status| status.backlog).sum(),
             lag_ms: behind.map(|status| status.lag_ms).max().unwrap_or_default(),
             dead_letters: statuses().map(|status| status.dead_letters).sum(),
+            unmirrored: statuses().map(|status| status.unmirrored).sum(),
             supabase_url: statuses()
                 .rev()
                 .find_map(|status| origin(status.supabase_url.as_deref()?)),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use boboyka_crds::phases::decide;
+use boboyka_crds::phases::{Now, decide};
 use boboyka_crds::{BoboykaStrand, BoboykaStrandSpec, HeadReference, Holder, Phase, StrandStatus};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
@@ -114,7 +114,11 @@ impl Day {
         };
         reports.note(&seen.strands, &moment);
         let evidence = seen.evidence(&self.before, &reports, &moment);
-        let standing = decide(validated.request(), &self.before, &evidence, &now);
+        let moment = Now {
+            time: now.clone(),
+            watched: None,
+        };
+        let standing = decide(validated.request(), &self.before, &evidence, &moment);
         let facts = Facts::new(&validated, &seen, &evidence, &standing, &self.applied, &now);
         status(&facts, &self.before)
     }
@@ -192,7 +196,12 @@ fn no_reason_and_no_condition_is_without_a_case() {
         kinds.insert(kind);
     }
     // Events have it; the sidecars report the others.
-    reasons.insert(Reason::PhaseInForce);
+    reasons.extend([
+        Reason::PhaseInForce,
+        Reason::MigrationEnds,
+        Reason::MigrationFinalized,
+        Reason::GatesForced,
+    ]);
     kinds.extend(REPORTED);
     assert_eq!(reasons, Reason::ALL.iter().copied().collect());
     assert_eq!(kinds, ConditionType::ALL.iter().copied().collect());

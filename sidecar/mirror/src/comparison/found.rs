@@ -36,6 +36,8 @@ pub(crate) struct Unknown {
     pub(crate) reason: String,
     /// Whether the table may be other than it was thought to be.
     pub(crate) table_differs: bool,
+    /// Whether it may be known in a moment.
+    pub(crate) soon: bool,
 }
 
 impl Unknown {
@@ -43,6 +45,7 @@ impl Unknown {
         Self {
             reason,
             table_differs: false,
+            soon: false,
         }
     }
 }
@@ -52,6 +55,7 @@ impl From<Failure> for Unknown {
         Self {
             table_differs: failure.class != Class::Transient,
             reason: failure.message,
+            soon: false,
         }
     }
 }
@@ -80,6 +84,15 @@ struct DigestAnswer {
     rows: u64,
     high: String,
     low: String,
+}
+
+/// What the database counts of rows that no strand wrote.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ForeignAnswer {
+    pub(crate) since_ms: u64,
+    pub(crate) rows: u64,
+    pub(crate) newest_at_ms: Option<u64>,
+    pub(crate) sample: Vec<String>,
 }
 
 impl Table {
@@ -214,6 +227,40 @@ impl Table {
         states.ok_or_else(|| self.not_understood())
     }
 
+    /// The rows that no strand wrote since the mirror began; also those of any strand but this one, if `all_but_own`.
+    pub(crate) async fn foreign_rows(
+        &self,
+        all_but_own: bool,
+        sample: u32,
+    ) -> Result<ForeignAnswer, Unknown> {
+        if !self.has_functions {
+            return Err(Unknown::because(
+                "counting rows that no strand wrote needs the functions of schema.sql: run it"
+                    .to_owned(),
+            ));
+        }
+        let arguments = json!({
+            "p_table": self.layout.table, "p_strands": all_but_own.then_some([self.strand]),
+            "p_layout": self.layout_json(), "p_sample": sample,
+        });
+        let function = "boboyka_foreign_rows";
+        let answer = self.supabase.call(&self.layout.table, function, &arguments);
+        let answer =
+            answer.await.map_err(|failure| {
+                match failure.code.as_str() {
+            "BBK01" => Unknown::because(
+                "the database was restored after the mirror began: empty the table boboyka_moments"
+                    .to_owned(),
+            ),
+            "PGRST202" => Unknown::because(format!(
+                "supabase has no function {function}: run schema.sql"
+            )),
+            _ => failure.into(),
+        }
+            })?;
+        serde_json::from_slice(&answer).map_err(|_| self.not_understood())
+    }
+
     /// The same as [`Self::rows`] without the functions: reads the rows themselves.
     async fn read(&self, from: Seq, to: Seq) -> Result<Vec<Found>, Unknown> {
         let own = &self.layout.own;
@@ -308,7 +355,8 @@ async fn documented(supabase: &Supabase, layout: &Layout) -> Result<Vec<TableCol
         format: String,
         default: Option<serde_json::Value>,
     }
-    let answer = supabase.description(&layout.table).await?;
+    let answer = supabase.description(&layout.table).await;
+    let answer = answer.map_err(|failure| Unknown::because(failure.message))?;
     let missing = || {
         Unknown::because(format!(
             "supabase does not describe the columns of table {}: run schema.sql, whose functions do",

@@ -77,16 +77,14 @@ impl Kind {
     /// How a value reads; the same for two values that a column of this kind can't tell apart.
     pub(crate) fn reading(self, value: &RawValue) -> Result<String, serde_json::Error> {
         let text = value.get();
-        if self == Self::Json {
-            let mut out = String::new();
-            write_json(&mut out, text)?;
-            return Ok(out);
-        }
-        // What is no string is stored as it was written.
-        let plain: Cow<'_, str> = if text.starts_with('"') {
+        // PostgREST turns rows into `jsonb` before it fills absent columns with their defaults, so that is how a value
+        // reads that is no string and comes into a column of text.
+        let plain: Cow<'_, str> = if self != Self::Json && text.starts_with('"') {
             serde_json::from_str::<String>(text)?.into()
         } else {
-            text.into()
+            let mut out = String::new();
+            write_json(&mut out, text)?;
+            out.into()
         };
         Ok(match self {
             Self::Numeric => numeric(&plain),
@@ -271,6 +269,7 @@ mod tests {
             reading(Kind::Integer, "\"05\"")
         );
         assert_eq!(reading(Kind::Text, "1.50"), "1.50");
+        assert_eq!(reading(Kind::Text, "[1e2,{}]"), "[100, {}]");
         assert_eq!(reading(Kind::Text, r#""a\"b""#), "a\"b");
         assert_eq!(
             reading(Kind::Uuid, r#""A0EEBC999C0B4EF8BB6D6BB9BD380A11""#),

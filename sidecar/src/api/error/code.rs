@@ -12,10 +12,11 @@ macro_rules! codes {
         }
 
         impl Code {
-            #[cfg(test)]
-            pub(super) const ALL: &[Self] = &[$(Self::$name,)*];
+            /// All of them, in the order of their names here.
+            pub(in crate::api) const ALL: &[Self] = &[$(Self::$name,)*];
 
-            pub(super) const fn parts(self) -> (StatusCode, &'static str, &'static str) {
+            /// The status, the code on the wire, the same in a few words.
+            pub(in crate::api) const fn parts(self) -> (StatusCode, &'static str, &'static str) {
                 match self {
                     $(Self::$name => (StatusCode::$status, $code, $error),)*
                 }

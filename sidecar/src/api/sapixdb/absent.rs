@@ -9,7 +9,7 @@ pub(super) async fn blobs() -> ApiError {
 }
 
 pub(super) async fn graph() -> ApiError {
-    refusal("a graph: write the edges as records of a collection")
+    refusal("graph: write the edges as records of a collection")
 }
 
 pub(super) async fn admin() -> ApiError {

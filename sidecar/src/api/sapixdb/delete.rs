@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use boboyka_store::{IdempotencyKey, KEY_MAX_BYTES};
 use boboyka_strand::record::{DELETED_TAG, text_field};
 use boboyka_strand::{Block, Flags, Hash, Record, RecordType};
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -19,14 +20,17 @@ use super::wire::RecordJson;
 use super::write::append;
 use crate::api::error::{ApiError, Code};
 use crate::api::paged;
+use crate::api::schema::{HashText, Id};
 use crate::api::state::Api;
 use crate::api::tombstones::Deletion;
 use crate::api::unreadable;
 use crate::api::wire::MissingJson;
 
-#[derive(Serialize)]
-struct DeletedJson {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SapixdbDeleted")]
+pub(super) struct DeletedJson {
     deleted: bool,
+    #[schemars(with = "HashText")]
     original_hash: Hash,
 }
 
@@ -49,11 +53,15 @@ pub(super) async fn delete(
     Ok(axum::Json(deleted).into_response())
 }
 
-#[derive(Serialize)]
-struct RestoredJson {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SapixdbRestored")]
+pub(super) struct RestoredJson {
     restored: bool,
+    #[schemars(with = "HashText")]
     original_hash: Hash,
+    #[schemars(with = "HashText")]
     new_content_hash: Hash,
+    #[schemars(with = "Id")]
     new_record_id: Uuid,
 }
 
@@ -115,16 +123,20 @@ async fn look_up(
     found.await.map_err(|_| ApiError::internal())?
 }
 
-#[derive(Serialize)]
-struct ListJson<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SapixdbDeletedList")]
+pub(super) struct ListJson<'a> {
     records: Vec<TombstoneJson<'a>>,
     missing: Vec<MissingJson>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SapixdbTombstone")]
 struct TombstoneJson<'a> {
+    #[schemars(with = "Id")]
     tombstone_record_id: Uuid,
     tombstone_ts_ms: u64,
+    #[schemars(with = "HashText")]
     original_hash: Hash,
     /// Nothing when it can't be read any more.
     original_record: Option<RecordJson<'a>>,

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use boboyka_store::Appended;
 use boboyka_strand::{Block, Hash, RecordType};
 use k8s_openapi::jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -19,41 +20,55 @@ use super::query::parsed;
 use super::read::find;
 use super::scope::Scope;
 use super::select::{Wanted, current, newest};
+use super::whole;
 use super::wire::DataJson;
 use super::write::append;
 use crate::api::body::{self, Media};
 use crate::api::error::ApiError;
 use crate::api::ingest::INGEST_MAX_BYTES;
 use crate::api::paged;
+use crate::api::schema::{Collection, Data, Document, HashText};
 use crate::api::state::Api;
 use crate::api::unreadable;
 
 /// Records that an answer has if the caller does not say how many.
 const LIMIT_DEFAULT: usize = 100;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct WriteBody<'a> {
+#[schemars(rename = "EarlierWrite")]
+pub(super) struct WriteBody<'a> {
+    #[schemars(with = "Collection")]
     collection: String,
+    #[schemars(with = "Document")]
     #[serde(borrow)]
     data: &'a RawValue,
 }
 
-#[derive(Serialize)]
-struct WrittenJson<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "EarlierWritten")]
+pub(super) struct WrittenJson<'a> {
+    #[schemars(with = "HashText")]
     id: Hash,
+    #[schemars(with = "HashText")]
     hash: Hash,
+    #[schemars(with = "HashText")]
     prev_hash: Hash,
     timestamp: String,
     collection: &'a str,
 }
 
-#[derive(Serialize)]
-struct RecordJson<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "EarlierRecord")]
+pub(super) struct RecordJson<'a> {
+    #[schemars(with = "HashText")]
     id: Hash,
+    #[schemars(with = "Data")]
     data: DataJson<'a>,
     timestamp: String,
+    #[schemars(with = "HashText")]
     hash: Hash,
+    #[schemars(with = "HashText")]
     prev_hash: Hash,
     collection: &'a str,
 }
@@ -121,21 +136,29 @@ pub(super) async fn record(
     .await
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct QueryBody {
+#[schemars(rename = "EarlierQuery")]
+pub(super) struct QueryBody {
+    #[schemars(with = "Collection")]
     collection: String,
     #[serde(default)]
     latest: bool,
     as_of: Option<Moment>,
     #[serde(default)]
     filter: Map<String, Value>,
+    #[schemars(range(min = 1, max = 1000))]
+    #[serde(default, deserialize_with = "whole::count")]
     limit: Option<usize>,
+    /// Refused, except 0.
+    #[schemars(range(max = 0))]
+    #[serde(default, deserialize_with = "whole::count")]
     offset: Option<usize>,
 }
 
-#[derive(Serialize)]
-struct ResultsJson<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "EarlierResults")]
+pub(super) struct ResultsJson<'a> {
     results: Vec<RecordJson<'a>>,
 }
 

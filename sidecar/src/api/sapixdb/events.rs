@@ -3,12 +3,14 @@
 use boboyka_store::Missing;
 use boboyka_strand::record::field;
 use boboyka_strand::{Block, Hash};
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::delete::taken_back;
 use super::scope::{Scope, is_record};
 use super::wire::DataJson;
+use crate::api::schema::{Data, HashText, Id};
 use crate::api::stream::frame;
 
 /// Tells a silent connection from a broken one; the client drops it.
@@ -16,26 +18,43 @@ pub(super) const HEARTBEAT: &str = "event: heartbeat\ndata: {}\n\n";
 const MISSING: &str = "missing";
 
 /// The client's event, and what it does not read.
-#[derive(Serialize)]
-struct EventJson<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SapixdbEvent")]
+pub(super) struct EventJson<'a> {
     agent_id: &'a str,
     event_type: &'static str,
+    #[schemars(with = "Id")]
     record_id: Uuid,
+    #[schemars(with = "HashText")]
     content_hash: Hash,
     timestamp_ms: u64,
+    #[schemars(with = "Option<Data>")]
     payload: Option<DataJson<'a>>,
     timestamp_hlc: u64,
     seq: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "HashText")]
     original_hash: Option<Hash>,
 }
 
-#[derive(Serialize)]
-struct MissingEvent<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SapixdbMissing")]
+pub(super) struct MissingEvent<'a> {
     event_type: &'static str,
     first_seq: u64,
     last_seq: u64,
     why: &'a str,
+}
+
+/// The data of an event.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "SapixdbStreamData")]
+pub(super) enum StreamData<'a> {
+    /// Of `record` and `tombstone`.
+    Event(EventJson<'a>),
+    /// Of `missing`.
+    Missing(MissingEvent<'a>),
 }
 
 /// Adds the event of a block, if there is one. `filter` is a field that a record must have.
@@ -68,6 +87,7 @@ pub(super) fn put(
         seq: header.seq,
         original_hash,
     };
+    let event = StreamData::Event(event);
     frame::event(text, event_type, Some(hlc.get()), &event)
 }
 
@@ -79,5 +99,5 @@ pub(super) fn put_missing(missing: &Missing, text: &mut Vec<u8>) -> serde_json::
         last_seq: missing.last_seq,
         why: &missing.why,
     };
-    frame::event(text, MISSING, None, &event)
+    frame::event(text, MISSING, None, &StreamData::Missing(event))
 }

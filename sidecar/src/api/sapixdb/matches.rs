@@ -2,11 +2,12 @@
 
 use boboyka_strand::Block;
 use boboyka_strand::record::field;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 /// `{"field": …, "op": "eq", "value": …}`.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Filter {
     field: String,
@@ -16,7 +17,7 @@ pub(super) struct Filter {
 }
 
 /// The comparisons that there are.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Op {
     #[default]

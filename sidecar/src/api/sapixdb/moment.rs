@@ -2,7 +2,15 @@
 
 use boboyka_strand::Hlc;
 use k8s_openapi::jiff::Timestamp;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
+use serde_json::Number;
+
+use super::whole;
+
+/// The years of dates that a moment may have for sure.
+const DATES: &str = "^(197[1-9]|19[89][0-9]|[2-8][0-9]{3})-";
 
 /// Everything up to here was there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +29,23 @@ impl Moment {
     }
 }
 
+impl JsonSchema for Moment {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Moment".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A `timestamp_hlc`, also as text, or a date and time as in RFC 3339, from 1970 on.",
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": u64::MAX},
+                {"type": "string", "pattern": "^[0-9]{1,19}$"},
+                {"type": "string", "format": "date-time", "pattern": DATES},
+            ],
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for Moment {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
@@ -29,13 +54,20 @@ impl<'de> Deserialize<'de> for Moment {
             expecting = "a packed time as a whole number, or a date and time as in RFC 3339"
         )]
         enum Form {
-            Packed(u64),
+            Packed(Number),
             Text(String),
         }
         match Form::deserialize(deserializer)? {
-            Form::Packed(packed) => Ok(Self(Hlc::new(packed))),
+            Form::Packed(packed) => whole::of(&packed).map_or_else(
+                || {
+                    Err(D::Error::custom(format!(
+                        "{packed} is no packed time, which is a whole number"
+                    )))
+                },
+                |packed| Ok(Self(Hlc::new(packed))),
+            ),
             Form::Text(text) => Self::parse(&text).ok_or_else(|| {
-                serde::de::Error::custom(format!(
+                D::Error::custom(format!(
                     "{text} is neither a packed time nor a date and time as in RFC 3339"
                 ))
             }),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::answer::{self, Gathered};
 use super::matches::Filter;
@@ -15,7 +16,8 @@ use super::scope::{Named, Scope};
 use super::search::Search;
 use super::select::{Wanted, current, limit_of, newest};
 use super::walk;
-use super::wire::CountJson;
+use super::whole;
+use super::wire::{CountJson, RecordsJson};
 use crate::api::body::{self, Media};
 use crate::api::error::ApiError;
 use crate::api::paged;
@@ -27,13 +29,19 @@ use crate::api::wire::MissingJson;
 const QUERY_MAX_BYTES: usize = 64 * 1024;
 
 /// What is asked.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Query {
     /// The newest records, newest first.
-    Latest { limit: Option<usize> },
+    Latest {
+        #[schemars(range(min = 1, max = 1000))]
+        #[serde(default, deserialize_with = "whole::count")]
+        limit: Option<usize>,
+    },
     /// The newest that a filter admits, newest first.
     Scan {
+        #[schemars(range(min = 1, max = 1000))]
+        #[serde(default, deserialize_with = "whole::count")]
         limit: Option<usize>,
         filter: Option<Filter>,
         timestamp_hlc: Option<Moment>,
@@ -41,11 +49,15 @@ pub(super) enum Query {
     /// The newest up to a moment, oldest first.
     AsOf {
         timestamp_hlc: Moment,
+        #[schemars(range(min = 1, max = 1000))]
+        #[serde(default, deserialize_with = "whole::count")]
         limit: Option<usize>,
     },
     /// The newest record of each value of a field, newest first, without those that were deleted.
     Current {
         key: String,
+        #[schemars(range(min = 1, max = 1000))]
+        #[serde(default, deserialize_with = "whole::count")]
         limit: Option<usize>,
         filter: Option<Filter>,
         timestamp_hlc: Option<Moment>,
@@ -64,8 +76,21 @@ pub(super) enum Query {
     TimeRange {
         from_ts: Moment,
         to_ts: Moment,
+        #[schemars(range(min = 1, max = 1000))]
+        #[serde(default, deserialize_with = "whole::count")]
         limit: Option<usize>,
     },
+}
+
+/// What a query is answered with.
+#[expect(dead_code, reason = "the contract has its schema")]
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum QueryAnswer<'a> {
+    /// Of every query but one.
+    Records(RecordsJson<'a>),
+    /// Of `count_current`.
+    Count(CountJson),
 }
 
 /// Answers a query of an agent.

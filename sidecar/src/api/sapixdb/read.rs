@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use boboyka_store::Store;
 use boboyka_strand::{Block, Hash};
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -14,12 +15,15 @@ use super::scope::{Named, Scope};
 use super::wire::RecordJson;
 use crate::api::error::ApiError;
 use crate::api::paged;
+use crate::api::schema::Id;
 use crate::api::state::Api;
 
-#[derive(Serialize)]
-struct HealthJson {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Health")]
+pub(super) struct HealthJson {
     status: &'static str,
     /// The strand's id.
+    #[schemars(with = "Id")]
     agent: Uuid,
 }
 

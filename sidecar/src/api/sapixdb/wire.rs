@@ -4,27 +4,35 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use boboyka_store::{Appended, Missing};
 use boboyka_strand::{Block, CallerJson, Hash, PayloadJson, RecordType};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::scope::{Scope, is_record};
+use crate::api::schema::{Data, Document, HashText, Id};
 use crate::api::wire::MissingJson;
 
 /// What a writer posts.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "SapixdbWrite")]
 pub(super) struct WriteBody<'a> {
+    #[schemars(with = "Document")]
     #[serde(borrow)]
     pub(super) data: &'a RawValue,
 }
 
 /// The answer to a write.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SapixdbWritten")]
 pub(super) struct WriteJson {
+    #[schemars(with = "Id")]
     record_id: Uuid,
+    #[schemars(with = "HashText")]
     content_hash: Hash,
     /// This record was the head when it was written.
+    #[schemars(with = "HashText")]
     chain_head: Hash,
     /// There are no contracts here.
     codios_verified: Option<bool>,
@@ -48,15 +56,20 @@ impl From<&Appended> for WriteJson {
 }
 
 /// A record.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SapixdbRecord")]
 pub(super) struct RecordJson<'a> {
+    #[schemars(with = "Id")]
     record_id: Uuid,
+    #[schemars(with = "HashText")]
     content_hash: Hash,
+    #[schemars(with = "HashText")]
     parent_hash: Hash,
     timestamp_hlc: u64,
     timestamp_ms: u64,
     /// The bytes that the hash covers.
     payload_b64: String,
+    #[schemars(with = "Option<Data>")]
     payload: Option<DataJson<'a>>,
     flags: u8,
     schema_version: u16,
@@ -97,7 +110,8 @@ impl Serialize for DataJson<'_> {
 }
 
 /// Records, and what could not be read between them.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SapixdbRecords")]
 pub(super) struct RecordsJson<'a> {
     pub(super) records: Vec<RecordJson<'a>>,
     pub(super) missing: Vec<MissingJson>,
@@ -116,7 +130,8 @@ impl<'a> RecordsJson<'a> {
 }
 
 /// How many records there are.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SapixdbCount")]
 pub(super) struct CountJson {
     pub(super) count: usize,
     pub(super) missing: Vec<MissingJson>,

@@ -240,3 +240,36 @@ async fn a_query_reads_a_bounded_number_of_records() {
     let (status, answer) = running.call(delete()).await;
     assert_eq!(status, 200, "{answer}");
 }
+
+#[tokio::test]
+async fn a_number_in_a_query_may_have_a_point_if_it_is_whole() {
+    let running = Running::start(false);
+    for n in 0..3 {
+        running.write("orders", n).await;
+    }
+    let path = "/v1/agents/orders/query";
+    let query = json!({"type": "latest", "limit": 2.0});
+    let (status, found) = running.post(path, query).await;
+    assert_eq!(
+        (status, found["records"].as_array().unwrap().len()),
+        (200, 2)
+    );
+    let query = json!({"type": "as_of", "timestamp_hlc": 1.0});
+    assert_eq!(running.post(path, query).await.0, 200);
+    let query = json!({"collection": "orders", "limit": 1.0, "offset": 0.0});
+    let (status, found) = running.post("/v1/any/strand/query", query).await;
+    assert_eq!(
+        (status, found["results"].as_array().unwrap().len()),
+        (200, 1)
+    );
+    for limit in [json!(2.5), json!(-1.0), json!("2")] {
+        let query = json!({"type": "latest", "limit": limit});
+        let (status, error) = running.post(path, query).await;
+        assert_eq!((status, &error["code"]), (400, &json!("malformed_json")));
+    }
+    let query = json!({"type": "latest", "limit": 2.5});
+    let (_, error) = running.post(path, query).await;
+    let message = error["message"].as_str().unwrap();
+    let says = "limit and offset must be whole numbers, not 2.5";
+    assert!(message.contains(says), "{message}");
+}

@@ -2,16 +2,24 @@
 
 use std::sync::Arc;
 
-use boboyka_mirror::{Difference, LaneParity, LaneStatus, Mode, RepairReport, RetryReport};
+use crate::api::schema::{HashText, Kind};
+use boboyka_mirror::{
+    Difference, DifferenceKind, Foreign, ForeignTable, ForeignWrites, LaneParity, LaneState,
+    LaneStatus, Mode, RepairReport, RetryReport,
+};
 use boboyka_store::DeadLetter;
 use boboyka_strand::{Hash, RecordType, Seq};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A lane.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Lane")]
 pub(crate) struct LaneJson {
+    #[schemars(with = "Kind")]
     record_type: RecordType,
     table: Arc<str>,
+    #[schemars(extend("enum" = LaneState::ALL.map(LaneState::name)))]
     state: &'static str,
     reason: Option<String>,
     mark: Seq,
@@ -23,6 +31,7 @@ pub(crate) struct LaneJson {
     retry_in_ms: Option<u64>,
     lost_columns: Vec<Arc<str>>,
     idempotent: bool,
+    #[schemars(extend("enum" = [Mode::Append.name(), Mode::Latest.name(), null]))]
     mode: Option<&'static str>,
     key: Vec<Arc<str>>,
     guarded: bool,
@@ -33,7 +42,8 @@ pub(crate) struct LaneJson {
 }
 
 /// How a lane's table differs from the strand.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Parity")]
 struct ParityJson {
     up_to: Seq,
     checked_at_ms: u64,
@@ -46,17 +56,22 @@ struct ParityJson {
 }
 
 /// A record or row that differs.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Difference")]
 struct DifferenceJson {
     seq: Seq,
+    #[schemars(extend("enum" = DifferenceKind::ALL.map(DifferenceKind::name)))]
     kind: &'static str,
 }
 
 /// A dead letter of a lane.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DeadLetter")]
 struct DeadLetterJson {
+    #[schemars(with = "Kind")]
     record_type: RecordType,
     seq: Seq,
+    #[schemars(with = "HashText")]
     record_hash: Hash,
     code: String,
     message: String,
@@ -65,15 +80,52 @@ struct DeadLetterJson {
 }
 
 /// What a retry did.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Retry")]
 pub(crate) struct RetryJson {
     retried: u64,
     mirrored: u64,
     dead_lettered: u64,
 }
 
+/// Rows that no strand wrote.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ForeignWrites")]
+pub(crate) struct ForeignJson {
+    since_ms: u64,
+    checked_at_ms: u64,
+    tables: Vec<ForeignTableJson>,
+}
+
+/// Those of one table.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ForeignTable")]
+struct ForeignTableJson {
+    table: Arc<str>,
+    rows: u64,
+    newest_at_ms: Option<u64>,
+    sample: Vec<String>,
+}
+
+impl From<&ForeignWrites> for ForeignJson {
+    fn from(writes: &ForeignWrites) -> Self {
+        let table = |table: &ForeignTable| ForeignTableJson {
+            table: Arc::clone(&table.table),
+            rows: table.rows,
+            newest_at_ms: table.newest_at_ms,
+            sample: table.sample.clone(),
+        };
+        Self {
+            since_ms: writes.since_ms,
+            checked_at_ms: writes.checked_at_ms,
+            tables: writes.tables.iter().map(table).collect(),
+        }
+    }
+}
+
 /// What a repair did, and how the lanes' tables compare after it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Repair")]
 pub(crate) struct RepairJson {
     found: u64,
     sent: u64,
@@ -96,17 +148,22 @@ impl RepairJson {
 }
 
 /// Whether everything was compared, and what was found.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Check")]
 pub(crate) struct CheckJson {
     complete: bool,
+    foreign_writes: Option<ForeignJson>,
+    foreign_writes_unknown: Option<String>,
     lanes: Vec<LaneJson>,
 }
 
 impl CheckJson {
     /// The answer to a check.
-    pub(crate) fn new(complete: bool, lanes: Vec<LaneStatus>) -> Self {
+    pub(crate) fn new(complete: bool, foreign: &Foreign, lanes: Vec<LaneStatus>) -> Self {
         Self {
             complete,
+            foreign_writes: foreign.known().map(ForeignJson::from),
+            foreign_writes_unknown: foreign.unknown().map(str::to_owned),
             lanes: lane_statuses(lanes),
         }
     }

@@ -2,10 +2,12 @@
 
 use boboyka_store::Missing;
 use boboyka_strand::Seq;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Consecutive records that an answer passed and could not read.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Missing")]
 pub(crate) struct MissingJson {
     first_seq: Seq,
     last_seq: Seq,

@@ -2,16 +2,20 @@
 
 use boboyka_store::Version;
 use boboyka_strand::{Hash, Head, PayloadJson, RecordType, Seq};
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::counts::EventCounts;
 use super::missing::MissingJson;
-use super::strand::EventCounts;
+use crate::api::schema::{Data, HashText, Id, Kind};
 
 /// The head that an answer was computed at: whoever has another one at this seq has another strand.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Head")]
 pub(crate) struct HeadJson {
     seq: Seq,
+    #[schemars(with = "HashText")]
     hash: Hash,
 }
 
@@ -25,20 +29,23 @@ impl From<&Head> for HeadJson {
 }
 
 /// A version of a key.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Version")]
 pub(crate) struct VersionJson<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<&'a str>,
+    #[schemars(with = "HashText")]
     record_hash: Hash,
     seq: Seq,
     ingested_at_ms: u64,
+    #[schemars(with = "Id")]
     record_id: Uuid,
     /// Whether the record had been taken back.
     tombstone: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Data")]
     data: Option<PayloadJson<'a>>,
     /// A `.tlog-proof`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     proof: Option<String>,
 }
 
@@ -46,7 +53,6 @@ impl<'a> VersionJson<'a> {
     pub(crate) fn new(version: &'a Version, tombstone: bool, with_data: bool) -> Self {
         let (block, header) = (&version.block, &version.block.header);
         Self {
-            key: None,
             record_hash: block.hash,
             seq: header.seq,
             ingested_at_ms: header.timestamp_hlc.ms(),
@@ -63,17 +69,28 @@ impl<'a> VersionJson<'a> {
     }
 
     /// The same with its key.
-    pub(crate) fn keyed(self, version: &'a Version) -> Self {
-        Self {
-            key: Some(&version.key),
-            ..self
+    pub(crate) fn keyed(self, version: &'a Version) -> KeyedJson<'a> {
+        KeyedJson {
+            key: &version.key,
+            version: self,
         }
     }
 }
 
+/// A version with its key.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "KeyedVersion")]
+pub(crate) struct KeyedJson<'a> {
+    key: &'a str,
+    #[serde(flatten)]
+    version: VersionJson<'a>,
+}
+
 /// The state of a key.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "State")]
 pub(crate) struct StateJson<'a> {
+    #[schemars(with = "Kind")]
     pub(crate) record_type: RecordType,
     pub(crate) key: &'a str,
     #[serde(flatten)]
@@ -86,8 +103,10 @@ pub(crate) struct StateJson<'a> {
 }
 
 /// A page of the versions of a key.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "History")]
 pub(crate) struct HistoryJson<'a> {
+    #[schemars(with = "Kind")]
     pub(crate) record_type: RecordType,
     pub(crate) key: &'a str,
     pub(crate) versions: Vec<VersionJson<'a>>,
@@ -98,10 +117,12 @@ pub(crate) struct HistoryJson<'a> {
 }
 
 /// A page of the states of a type.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "States")]
 pub(crate) struct StatesJson<'a> {
+    #[schemars(with = "Kind")]
     pub(crate) record_type: RecordType,
-    pub(crate) states: Vec<VersionJson<'a>>,
+    pub(crate) states: Vec<KeyedJson<'a>>,
     pub(crate) next_cursor: Option<String>,
     pub(crate) head: HeadJson,
     pub(crate) floor: Seq,
@@ -109,7 +130,8 @@ pub(crate) struct StatesJson<'a> {
 }
 
 /// Records of each type up to a head.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Counts")]
 pub(crate) struct CountsJson {
     pub(crate) event_counts: EventCounts,
     pub(crate) total_events: u64,

@@ -3,17 +3,21 @@
 use boboyka_cosigning::{Cosigned, WitnessStatus};
 use boboyka_store::{Gap, RetentionStatus, ScrubStatus, Store, TlogStatus, Verdict, View};
 use boboyka_strand::retention::Blocker;
-use boboyka_strand::{Hash, Head, PerType, RecordType, Seq};
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use boboyka_strand::{Hash, Head, RecordType, Seq};
+use schemars::JsonSchema;
+use serde::Serialize;
 use uuid::Uuid;
 
+use super::counts::EventCounts;
 use super::integration::IntegrationJson;
 use super::mirror::LaneJson;
+use super::phase::PHASES;
+use crate::api::schema::{HashText, Id, Kind};
 
 /// How the integration stands.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct Status {
+    #[schemars(extend("enum" = PHASES))]
     pub(crate) integration_phase: &'static str,
     pub(crate) dual_write_enabled: bool,
     pub(crate) supabase_url: Option<String>,
@@ -30,7 +34,7 @@ pub(crate) struct Status {
 }
 
 /// How the strand's transparency log stands.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct LogStatus {
     /// Null until a checkpoint is signed.
     origin: Option<String>,
@@ -46,7 +50,8 @@ pub(crate) struct LogStatus {
 }
 
 /// How a witness stands.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Witness")]
 struct WitnessJson {
     name: String,
     /// Of the newest checkpoint that it cosigned since the sidecar started.
@@ -56,30 +61,17 @@ struct WitnessJson {
 }
 
 /// The strand's time beside this machine's.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Clock")]
 pub(crate) struct ClockJson {
     /// How far the newest record's time is ahead of the clock.
     pub(crate) ahead_ms: u64,
 }
 
-/// Records per type, in the page's order, and documents if there are any.
-pub(crate) struct EventCounts(pub(crate) PerType<u64>);
-
-impl Serialize for EventCounts {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        // The page has no documents.
-        let is_said = |kind: RecordType, count| kind.table().is_some() || count > 0;
-        for (record_type, count) in self.0.into_iter().filter(|(kind, n)| is_said(*kind, *n)) {
-            map.serialize_entry(record_type.name(), &count)?;
-        }
-        map.end()
-    }
-}
-
 /// How the strand stands.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(crate) struct StrandStatus {
+    #[schemars(with = "Id")]
     id: Uuid,
     head: HeadStatus,
     /// The newest pruned block; seq 0 while nothing was pruned.
@@ -98,7 +90,8 @@ pub(crate) struct StrandStatus {
 }
 
 /// What reading the strand again in the background has found.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Scrub")]
 struct ScrubJson {
     last_finished_ms: Option<u64>,
     checked_bytes: u64,
@@ -106,31 +99,36 @@ struct ScrubJson {
 }
 
 /// Acknowledged records that the disk has lost.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Gap")]
 struct GapJson {
     first: Seq,
     last: Seq,
+    #[schemars(with = "HashText")]
     hash_before: Hash,
     found_ms: u64,
 }
 
 /// The newest block; seq 0 before the first.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct HeadStatus {
     seq: Seq,
+    #[schemars(with = "HashText")]
     hash: Hash,
     timestamp_ms: u64,
 }
 
 /// Damaged files in quarantine.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Quarantined")]
 struct QuarantinedJson {
     folder: String,
     reason: String,
 }
 
 /// How retention stands.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Retention")]
 pub(crate) struct RetentionJson {
     max_age_ms: Option<u64>,
     max_size_bytes: Option<u64>,
@@ -142,16 +140,20 @@ pub(crate) struct RetentionJson {
 }
 
 /// What keeps records that the policy lets go.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Blocker")]
 struct BlockerJson {
+    #[schemars(extend("enum" = ["lane", "dead_letters", "rollback"]))]
     by: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Kind")]
     lane: Option<RecordType>,
     message: String,
 }
 
 /// What a check of the chain came to.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Verdict")]
 pub(crate) struct VerdictJson {
     ok: bool,
     floor: HeadJson,
@@ -162,9 +164,11 @@ pub(crate) struct VerdictJson {
 }
 
 /// A block of a verdict, its time packed.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "VerdictHead")]
 struct HeadJson {
     seq: Seq,
+    #[schemars(with = "HashText")]
     hash: Hash,
     hlc: u64,
 }

@@ -1,5 +1,7 @@
 //! What the lanes, the phase and retention change.
 
+use std::sync::atomic::Ordering;
+
 use boboyka_crds::Phase;
 use boboyka_strand::retention::Policy;
 use boboyka_strand::{RecordType, Seq};
@@ -9,7 +11,8 @@ use super::handle::Store;
 use crate::error::{ReadError, WriteError};
 use crate::job::{Job, LaneChange};
 use crate::lane::{DeadLetter, Mark};
-use crate::phase::PhaseState;
+use crate::phase::{PhaseChange, PhaseState};
+use crate::retention::Needed;
 
 impl Store {
     /// Puts a phase into force: it decides whether records appended from now on are mirrored. A change is
@@ -19,12 +22,23 @@ impl Store {
     /// # Errors
     /// [`WriteError`] when nothing changed.
     pub async fn set_phase(&self, phase: Phase, generation: i64) -> Result<PhaseState, WriteError> {
-        let (reply, done) = oneshot::channel();
-        self.shared.queue.push(Job::Phase {
+        let change = PhaseChange {
             phase,
             generation,
-            reply,
-        })?;
+            finalizes: false,
+            how: None,
+        };
+        self.change_phase(change).await
+    }
+
+    /// The same, with how the integration came to it, or as the end of the migration. After the end no phase changes any more:
+    /// the answer is the state in which it ended.
+    ///
+    /// # Errors
+    /// [`WriteError`] when nothing changed.
+    pub async fn change_phase(&self, change: PhaseChange) -> Result<PhaseState, WriteError> {
+        let (reply, done) = oneshot::channel();
+        self.shared.queue.push(Job::Phase { change, reply })?;
         done.await.unwrap_or(Err(WriteError::Poisoned))
     }
 
@@ -34,13 +48,31 @@ impl Store {
     /// # Errors
     /// [`WriteError`] when the floor is as it was.
     pub async fn prune(&self, policy: Policy, has_supabase: bool) -> Result<(), WriteError> {
+        let needed = if has_supabase {
+            Needed::Owed
+        } else {
+            Needed::Nothing
+        };
+        self.prune_beside(needed, policy).await
+    }
+
+    /// The same, and keeps what is needed.
+    ///
+    /// # Errors
+    /// [`WriteError`] when the floor is as it was.
+    pub async fn prune_beside(&self, needed: Needed, policy: Policy) -> Result<(), WriteError> {
         let (reply, done) = oneshot::channel();
         self.shared.queue.push(Job::Prune {
             policy,
-            has_supabase,
+            needed,
             reply,
         })?;
         done.await.unwrap_or(Err(WriteError::Poisoned))
+    }
+
+    /// Has the scrub read every record up to here again, soon.
+    pub fn scrub_up_to(&self, seq: Seq) {
+        self.shared.scrub_wanted.fetch_max(seq, Ordering::Relaxed);
     }
 
     /// Publishes a lane's new mark at once; answers when it and the dead letters are durable.

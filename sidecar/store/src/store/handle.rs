@@ -1,6 +1,7 @@
 //! Opening, appending, watching, closing.
 
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -71,6 +72,7 @@ impl Store {
             kept: Kept::of(&data_dir),
             pins: Mutex::new(Pins::open(&data_dir)),
             signing: Signing::of(&data_dir, opened.strand, opened.summary.incarnation.clone()),
+            scrub_wanted: AtomicU64::new(0),
             recent: Recent::default(),
         });
         let (tasks, receiver) = sync_channel(TASKS_MAX);

@@ -48,6 +48,7 @@ fn state(phase: Phase, mirror_until: Option<u64>) -> PhaseState {
         phase,
         generation: 7,
         mirror_until,
+        finalized: false,
         counts: PerType::from_array([5, 6, 7, 8, 0]),
     }
 }

@@ -15,6 +15,7 @@ use crate::change::Change;
 use crate::error::{ReadError, TailError, causes};
 use crate::floor::Floor;
 use crate::pruning::Pruning;
+use crate::retention::Needed;
 use crate::segment::{Segment, SegmentMeta};
 use crate::view::View;
 
@@ -24,7 +25,7 @@ impl Writer {
         &self,
         commit: &mut Commit,
         policy: Policy,
-        has_supabase: bool,
+        needed: Needed,
     ) -> Result<Option<Pruning>, TailError> {
         let now_ms = commit.now_ms;
         let (view, segments) = {
@@ -32,9 +33,9 @@ impl Writer {
             (state.view(), state.memory().segments().to_vec())
         };
         let claim = match view.phase.map(|state| state.phase) {
-            _ if !has_supabase => Claim::Head,
-            Some(Phase::CutOver) => Claim::Owed,
-            Some(Phase::DualWrite | Phase::MigrateInternals) | None => Claim::Rollback,
+            _ if needed == Needed::Nothing => Claim::Head,
+            Some(Phase::CutOver) if needed == Needed::Owed => Claim::Owed,
+            Some(_) | None => Claim::Rollback,
         };
         let lanes = self.progress(commit, &view, &segments)?;
         let limit = retention::limit(claim, &lanes, view.mirror_until(), view.head.seq);

@@ -38,29 +38,28 @@ impl Writer {
                 commit.take_lane_change(change);
                 commit.replies.done.push(reply);
             }
-            Job::Phase {
-                phase,
-                generation,
-                reply,
-            } => {
-                let answer = self.change_phase(commit, phase, generation);
+            Job::Phase { change, reply } => {
+                let answer = self.change_phase(commit, &change);
                 commit.replies.phase.push((reply, answer));
             }
             Job::Prune {
                 policy,
-                has_supabase,
+                needed,
                 reply,
             } => {
                 self.policy = policy;
                 // A change of phase under way may change what may go: the next run sees.
                 if commit.phase.is_none() && commit.prune.is_none() {
-                    commit.prune = self
-                        .plan_pruning(commit, policy, has_supabase)
-                        .unwrap_or_else(|error| {
-                            let error = causes(&error);
-                            tracing::error!(error, "could not plan a pruning; nothing is pruned");
-                            None
-                        });
+                    commit.prune =
+                        self.plan_pruning(commit, policy, needed)
+                            .unwrap_or_else(|error| {
+                                let error = causes(&error);
+                                tracing::error!(
+                                    error,
+                                    "could not plan a pruning; nothing is pruned"
+                                );
+                                None
+                            });
                 }
                 commit.replies.pruned.push(reply);
             }

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use boboyka_cluster::TestNamespace;
 use boboyka_crds::BoboykaIntegration;
-use kube::api::{DeleteParams, DynamicObject, PostParams};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -18,6 +18,7 @@ struct Fixture {
     name: Option<String>,
     from: Option<Value>,
     spec: Value,
+    status: Option<Value>,
     refused: Option<String>,
 }
 
@@ -52,7 +53,13 @@ fn the_api_server_refuses_what_the_table_says_and_names_the_field() {
                 }
                 Some(from) => {
                     let before = integration(name, &from);
-                    let before = api.create(&PostParams::default(), &before).await.unwrap();
+                    let mut before = api.create(&PostParams::default(), &before).await.unwrap();
+                    if let Some(status) = &fixture.status {
+                        let status = Patch::Merge(json!({"status": status}));
+                        let parameters = PatchParams::default();
+                        let patched = api.patch_status(name, &parameters, &status).await;
+                        before = patched.unwrap();
+                    }
                     let mut after = asked;
                     after.metadata.resource_version = before.resource_version();
                     let answer = api.replace(name, &PostParams::default(), &after).await;

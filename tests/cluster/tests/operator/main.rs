@@ -12,6 +12,7 @@ mod before;
 mod caller;
 mod faults;
 mod load;
+mod migration;
 mod path;
 mod phases;
 mod plugin;

@@ -35,6 +35,7 @@ fn of_ready() -> Vec<Case> {
         (C::Ready, false, R::HeadWentBack, witnessed(head(9, "cc"))),
         (C::Ready, false, R::Conflict, selecting(&["Deployment web"])),
         (C::Ready, false, R::PhaseGateClosed, waiting()),
+        (C::Ready, false, R::MigrationPaused, paused()),
         (C::Ready, false, R::PhaseAdvancing, advancing()),
         (C::Ready, false, R::SidecarMissing, bare.status()),
         (
@@ -50,6 +51,7 @@ fn of_ready() -> Vec<Case> {
 fn of_progress() -> Vec<Case> {
     vec![
         (C::Reconciling, true, R::PhaseGateClosed, waiting()),
+        (C::Reconciling, true, R::MigrationPaused, paused()),
         (C::Reconciling, true, R::PhaseAdvancing, advancing()),
         (C::Reconciling, true, R::SidecarsNotReady, starting()),
         (C::Reconciling, true, R::NotApplied, failing()),
@@ -298,6 +300,18 @@ fn asking(phase: &str, strand: BoboykaStrand) -> IntegrationStatus {
 
 fn waiting() -> IntegrationStatus {
     asking("MigrateInternals", reporting(|status| status.backlog = 4))
+}
+
+fn paused() -> IntegrationStatus {
+    let mut spec = mirrored();
+    spec["phase"] = json!("MigrateInternals");
+    spec["migration"] = json!({"pause": true});
+    let day = Day {
+        spec,
+        before: day().status(),
+        ..day()
+    };
+    day.status()
 }
 
 fn advancing() -> IntegrationStatus {
