@@ -293,11 +293,12 @@ fn fresh_evidence(
     let asking = async move {
         let mut asked = None;
         loop {
-            let generation = boundary.borrow_and_update().map(|it| it.generation);
-            if generation.is_some() && generation != asked {
+            // Asked for again once the lanes are drained, so that the evidence reaches the boundary soon.
+            let now = boundary.borrow_and_update().map(|it| (it.generation, it.drained));
+            if now.is_some() && now != asked {
                 mirror.want_check();
             }
-            asked = generation;
+            asked = now;
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 changed = boundary.changed() => if changed.is_err() {
