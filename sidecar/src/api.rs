@@ -73,6 +73,8 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
         .route("/v1/boboyka/proof/{hash}", get(tlog::proof))
         .route("/v1/boboyka/mirror", get(mirror::status))
         .route("/v1/boboyka/mirror/retry", post(mirror::retry))
+        .route("/v1/boboyka/mirror/check", post(mirror::check))
+        .route("/v1/boboyka/mirror/repair", post(mirror::repair))
         .route("/", get(read::front))
         .merge(panel::router())
         .merge(sapixdb::routes())

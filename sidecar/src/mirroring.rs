@@ -1,12 +1,13 @@
 //! What the integration asks of the mirror, as the mirror's own settings.
 
 use boboyka_crds::{MirrorMode, MirrorTable};
-use boboyka_mirror::{Mode, Settings, TableSettings};
+use boboyka_mirror::{ForeignScope, Mode, Settings, TableSettings};
 use boboyka_strand::{PerType, RecordType};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::cluster::Assignment;
 use crate::integration::Integration;
 
 /// The mirror's settings as the integration has them now, and the task that keeps them so until `shutdown`.
@@ -14,38 +15,67 @@ pub fn settings(
     integration: watch::Receiver<Integration>,
     shutdown: CancellationToken,
 ) -> (watch::Receiver<Settings>, JoinHandle<()>) {
-    let (settings, receiver) = watch::channel(settings_of(&integration.borrow()));
+    assigned(integration, None, shutdown)
+}
+
+/// The same in a cluster, where the strand's resource says whether this sidecar counts foreign writes.
+pub(crate) fn assigned(
+    integration: watch::Receiver<Integration>,
+    assignment: Option<watch::Receiver<Assignment>>,
+    shutdown: CancellationToken,
+) -> (watch::Receiver<Settings>, JoinHandle<()>) {
+    let first = settings_of(&integration.borrow(), foreign_scope(assignment.as_ref()));
+    let (settings, receiver) = watch::channel(first);
     (
         receiver,
-        tokio::spawn(forward(integration, settings, shutdown)),
+        tokio::spawn(forward(integration, assignment, settings, shutdown)),
     )
 }
 
 async fn forward(
     mut integration: watch::Receiver<Integration>,
+    mut assignment: Option<watch::Receiver<Assignment>>,
     settings: watch::Sender<Settings>,
     shutdown: CancellationToken,
 ) {
-    let forwarding = async {
-        while integration.changed().await.is_ok() {
-            let wanted = settings_of(&integration.borrow_and_update());
-            settings.send_if_modified(|now| {
-                let changed = *now != wanted;
-                *now = wanted;
-                changed
-            });
+    loop {
+        let assigned = async {
+            match assignment.as_mut() {
+                Some(assignment) => assignment.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        let changed = tokio::select! {
+            () = shutdown.cancelled() => return,
+            changed = integration.changed() => changed,
+            changed = assigned => changed,
+        };
+        if changed.is_err() {
+            // Nothing changes any more.
+            return shutdown.cancelled().await;
         }
-        // Nothing changes any more.
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        () = shutdown.cancelled() => {}
-        () = forwarding => {}
+        let foreign = foreign_scope(assignment.as_ref());
+        let wanted = settings_of(&integration.borrow_and_update(), foreign);
+        settings.send_if_modified(|now| {
+            let changed = *now != wanted;
+            *now = wanted;
+            changed
+        });
     }
 }
 
-fn settings_of(integration: &Integration) -> Settings {
+/// Outside of a cluster, the integration has one strand, and its sidecar counts.
+fn foreign_scope(assignment: Option<&watch::Receiver<Assignment>>) -> ForeignScope {
+    match assignment {
+        None => ForeignScope::AllButOwn,
+        Some(assignment) if assignment.borrow().counts_foreign_writes => ForeignScope::Nameless,
+        Some(_) => ForeignScope::Elsewhere,
+    }
+}
+
+fn settings_of(integration: &Integration, foreign: ForeignScope) -> Settings {
     Settings {
+        foreign,
         ack_timeout: integration.ack_timeout,
         batch_rows: integration.batch_rows,
         tables: PerType::from_fn(|record_type: RecordType| {

@@ -101,21 +101,20 @@ impl Upkeep {
         });
         let (boundary, follower) =
             phase::follow(store.clone(), integration.clone(), shutdown.clone()).await;
+        let assignment = cluster.as_ref().map(|cluster| cluster.assignment.clone());
         let pruner = prune::start(store.clone(), integration.clone(), shutdown.clone());
-        let (settings, forwarder) = mirroring::settings(integration.clone(), shutdown.clone());
+        let (settings, forwarder) =
+            mirroring::assigned(integration.clone(), assignment.clone(), shutdown.clone());
         let (mirror, lanes) = Mirror::start(store.clone(), supabase, settings, shutdown.clone());
-        for (task, what) in [
-            (lanes, "mirror"),
-            (forwarder, "mirror settings"),
-            (follower, "phase"),
-            (pruner, "retention"),
-        ] {
-            tasks.spawn(joined(task, what));
-        }
+        tasks.spawn(joined(lanes, "mirror"));
+        tasks.spawn(joined(forwarder, "mirror settings"));
+        tasks.spawn(joined(follower, "phase"));
+        tasks.spawn(joined(pruner, "retention"));
+        tasks.spawn(fresh_evidence(&mirror, &boundary, shutdown));
         let signing = Signing {
             store: store.clone(),
             key: outside.key,
-            assignment: cluster.as_ref().map(|cluster| cluster.assignment.clone()),
+            assignment,
         };
         let cosigned = signed(signing, &outside.witnesses, &mut tasks, shutdown);
         let source = Source::new(
@@ -242,6 +241,32 @@ impl Upkeep {
             reporter.last(report_limit).await;
         }
     }
+}
+
+/// Has the tables compared with the strand when a change of phase is asked for: its gates want fresh evidence.
+fn fresh_evidence(
+    mirror: &Mirror,
+    boundary: &watch::Receiver<Option<phase::TransitionProgress>>,
+    shutdown: &CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let (mirror, mut boundary, shutdown) = (mirror.clone(), boundary.clone(), shutdown.clone());
+    let asking = async move {
+        let mut asked = None;
+        loop {
+            let generation = boundary.borrow_and_update().map(|it| it.generation);
+            if generation.is_some() && generation != asked {
+                mirror.want_check();
+            }
+            asked = generation;
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                changed = boundary.changed() => if changed.is_err() {
+                    return shutdown.cancelled().await;
+                },
+            }
+        }
+    };
+    asking.in_current_span()
 }
 
 /// Has checkpoints signed, and cosigned by witnesses.

@@ -81,9 +81,186 @@ create or replace function public.boboyka_has_guard(table_name text) returns boo
   )
 $$;
 
+-- What the sidecar compares the table with its strand by. It tells the columns of a table, the number and
+-- a digest of the rows of a strand between two places, these rows one by one, and the rows of some keys. A
+-- row's digest says whether two rows are equal; nobody reads the values from it. All of this runs with
+-- the rights of its caller and changes nothing.
+create or replace function public.boboyka_columns(p_table text) returns jsonb
+  language sql stable security invoker set search_path = '' as $$
+  select coalesce(jsonb_agg(jsonb_build_object(
+    'name', a.attname,
+    'has_default', a.atthasdef or a.attidentity <> '',
+    'kind', case
+      when t.typtype = 'e' then 'text'
+      when t.typnamespace <> 'pg_catalog'::regnamespace then null
+      when t.typname in ('text', 'varchar') then 'text'
+      when t.typname in ('int2', 'int4', 'int8') then 'integer'
+      when t.typname = 'numeric' and a.atttypmod = -1 then 'numeric'
+      when t.typname in ('json', 'jsonb') then 'json'
+      when t.typname in ('float4', 'float8', 'uuid') then t.typname
+      when t.typname = 'bool' then 'boolean'
+    end
+  )), '[]')
+  from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
+  where a.attrelid = to_regclass(format('public.%I', p_table)) and a.attnum > 0 and not a.attisdropped
+$$;
+
+-- The expression for the digest of one row, `t`: two numbers of 64 bits. The layout names the columns, what
+-- they hold, and the field of `payload` that fills them; a column whose field is absent counts only where
+-- it must be null then.
+create or replace function public.boboyka_row_digest(p_layout jsonb) returns text
+  language sql immutable security invoker set search_path = '' as $$
+  select format('sha256(convert_to(%s, ''UTF8''))', string_agg(
+    case
+      when one ->> 'field' is null or p_layout ->> 'payload' is null or (one ->> 'absent')::boolean then item
+      else format('case when (t.%I)::jsonb ? %L then %s else ''-'' end', p_layout ->> 'payload', one ->> 'field', item)
+    end, ' || ' order by place))
+  from jsonb_array_elements(p_layout -> 'columns') with ordinality as columns(one, place),
+  lateral (select format(case one ->> 'kind'
+      when 'text' then 'coalesce(''v'' || octet_length(t.%1$I::text) || '':'' || t.%1$I::text, ''n'')'
+      when 'float4' then 'coalesce(''v'' || encode(float4send(t.%1$I), ''hex'') || chr(1), ''n'')'
+      when 'float8' then 'coalesce(''v'' || encode(float8send(t.%1$I), ''hex'') || chr(1), ''n'')'
+      when 'json' then 'coalesce(''v'' || t.%1$I::jsonb::text || chr(1), ''n'')'
+      else 'coalesce(''v'' || t.%1$I::text || chr(1), ''n'')'
+    end, one ->> 'name') as item) as items
+$$;
+
+create or replace function public.boboyka_digest(
+  p_table text, p_strand text, p_from_seq bigint, p_to_seq bigint, p_layout jsonb
+) returns jsonb language plpgsql stable security invoker set search_path = '' as $$
+declare
+  answer jsonb;
+begin
+  execute format(
+    $sql$select jsonb_build_object('rows', count(*),
+        'high', coalesce(sum(('x' || encode(substr(d, 1, 8), 'hex'))::bit(64)::bigint), 0)::text,
+        'low', coalesce(sum(('x' || encode(substr(d, 9, 8), 'hex'))::bit(64)::bigint), 0)::text)
+      from (select %s as d from public.%I t where t.%I = %L and t.%I between %s and %s) rows$sql$,
+    public.boboyka_row_digest(p_layout), p_table, p_layout ->> 'strand', p_strand, p_layout ->> 'seq',
+    p_from_seq, p_to_seq
+  ) into answer;
+  return answer;
+end $$;
+
+-- The same rows one by one, in the order of their places: [place, record_hash, digest].
+create or replace function public.boboyka_rows(
+  p_table text, p_strand text, p_from_seq bigint, p_to_seq bigint, p_layout jsonb, p_limit bigint
+) returns jsonb language plpgsql stable security invoker set search_path = '' as $$
+declare
+  answer jsonb;
+begin
+  execute format(
+    $sql$select coalesce(jsonb_agg(jsonb_build_array(seq, hash, encode(substr(d, 1, 16), 'hex')) order by seq), '[]')
+      from (select t.%1$I as seq, t.%2$I::text as hash, %3$s as d from public.%4$I t
+        where t.%5$I = %6$L and t.%1$I between %7$s and %8$s order by t.%1$I limit %9$s) rows$sql$,
+    p_layout ->> 'seq', p_layout ->> 'record_hash', public.boboyka_row_digest(p_layout), p_table,
+    p_layout ->> 'strand', p_strand, p_from_seq, p_to_seq, p_limit
+  ) into answer;
+  return answer;
+end $$;
+
+-- The rows of some keys, each an object with the columns of the key: [number of the key, strand, place,
+-- record_hash, time, digest].
+create or replace function public.boboyka_rows_of_keys(p_table text, p_keys jsonb, p_layout jsonb)
+  returns jsonb language plpgsql stable security invoker set search_path = '' as $$
+declare
+  answer jsonb;
+begin
+  execute format(
+    $sql$select coalesce(jsonb_agg(jsonb_build_array(k.n - 1, t.%1$I, t.%2$I, t.%3$I, t.%4$I, encode(substr(%5$s, 1, 16), 'hex'))), '[]')
+      from jsonb_array_elements($1) with ordinality as k(key, n),
+      lateral jsonb_populate_record(null::public.%6$I, k.key) as wanted,
+      lateral (select * from public.%6$I t where %7$s) as t$sql$,
+    p_layout ->> 'strand', p_layout ->> 'seq', p_layout ->> 'record_hash', p_layout ->> 'ingested_at_ms',
+    public.boboyka_row_digest(p_layout), p_table,
+    (select string_agg(format('t.%1$I = wanted.%1$I', name), ' and ')
+      from jsonb_array_elements_text(p_layout -> 'key') as key(name))
+  ) into answer using p_keys;
+  return answer;
+end $$;
+
+-- Moments of the migration, by the count of transactions: the first is when the mirror began, the others when
+-- rows were seen that no strand wrote. Postgres knows of each row which transaction wrote it last, so that a
+-- row from before the mirror is told from one that was written since, without a column for it.
+do $$
+begin
+  create table if not exists public.boboyka_moments (
+    xid xid8 primary key default pg_current_xact_id(),
+    at timestamptz not null default now()
+  );
+  alter table public.boboyka_moments enable row level security;
+  grant select, insert on public.boboyka_moments to service_role;
+exception when others then
+  raise warning 'rows that no strand wrote can not be counted: %. The table public.boboyka_moments needs Postgres 13 or later and the role service_role.', sqlerrm;
+end $$;
+
+-- Counts the rows of a table that were written since the mirror began and not by a strand: without a hash or a
+-- strand, or of a strand that is none of `p_strands` (null: of any strand). The sample has the primary keys of
+-- the newest, and no other column. Runs with the rights of its caller, and writes nothing but a moment.
+create or replace function public.boboyka_foreign_rows(
+  p_table text, p_strands text[], p_layout jsonb, p_sample int
+) returns jsonb language plpgsql volatile security invoker set search_path = '' as $$
+declare
+  -- Has to be first: from now on the age of a row is counted from this transaction.
+  present bigint := pg_current_xact_id()::text::bigint;
+  began bigint; since timestamptz; newest bigint; newest_at timestamptz; known bigint;
+  total bigint; sample jsonb; key text; strange text[] := '{}';
+begin
+  select m.xid::text::bigint, m.at into began, since from public.boboyka_moments m order by m.at, m.xid limit 1;
+  if began is null then
+    insert into public.boboyka_moments default values returning xid::text::bigint, at into began, since;
+  end if;
+  if began > present then
+    raise exception 'the database was restored after the mirror began' using errcode = 'BBK01';
+  end if;
+  select string_agg(format('%L || left(t.%I::text, 60)', a.attname || '=', a.attname), ' || '','' || ' order by a.attnum)
+    into key
+    from pg_catalog.pg_index i join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
+    where i.indrelid = format('public.%I', p_table)::regclass and i.indisprimary;
+  -- The strands of the table, each found by one step in the index on strand and seq.
+  if p_strands is not null then
+    execute format(
+      $sql$with recursive one(strand) as (
+          (select t.%1$I from public.%2$I t where t.%1$I is not null order by t.%1$I limit 1)
+          union all
+          select (select t.%1$I from public.%2$I t where t.%1$I > one.strand order by t.%1$I limit 1) from one
+          where one.strand is not null)
+        select coalesce(array_agg(strand::text), '{}') from one where strand::text <> all ($1)$sql$,
+      p_layout ->> 'strand', p_table
+    ) into strange using p_strands;
+  end if;
+  execute format(
+    $sql$with new as (
+        select $1 - age(t.xmin) as xid, %1$s as key from public.%2$I t
+        where (t.%3$I is null or t.%4$I is null %5$s) and age(t.xmin) between -1000000 and $1 - $2 - 1)
+      select count(*), max(xid),
+        (select jsonb_agg(left(key, 128)) from (select key from new order by xid desc, key limit $4) as picked)
+      from new$sql$,
+    coalesce(key, '''ctid='' || t.ctid::text'), p_table, p_layout ->> 'record_hash', p_layout ->> 'strand',
+    case when strange <> '{}' then format('or t.%I::text = any ($3)', p_layout ->> 'strand') else '' end
+  ) into total, newest, sample using present, began, strange, p_sample;
+  select max(m.xid::text::bigint) into known from public.boboyka_moments m;
+  if newest > known then
+    insert into public.boboyka_moments default values on conflict do nothing;
+  end if;
+  select min(m.at) into newest_at from public.boboyka_moments m where m.xid::text::bigint >= newest;
+  return jsonb_build_object(
+    'since_ms', floor(extract(epoch from since) * 1000)::bigint,
+    'rows', total,
+    'newest_at_ms', case when total > 0 then ceil(extract(epoch from coalesce(newest_at, now())) * 1000)::bigint end,
+    'sample', coalesce(sample, '[]')
+  );
+end $$;
+
 revoke all on function public.boboyka_newest_wins() from public;
 revoke all on function public.boboyka_guard(regclass, text, text, text) from public;
 revoke all on function public.boboyka_has_guard(text) from public;
+revoke all on function public.boboyka_columns(text) from public;
+revoke all on function public.boboyka_row_digest(jsonb) from public;
+revoke all on function public.boboyka_digest(text, text, bigint, bigint, jsonb) from public;
+revoke all on function public.boboyka_rows(text, text, bigint, bigint, jsonb, bigint) from public;
+revoke all on function public.boboyka_rows_of_keys(text, jsonb, jsonb) from public;
+revoke all on function public.boboyka_foreign_rows(text, text[], jsonb, int) from public;
 
 -- Which tables were there before: those keep their row level security as it is.
 select set_config('boboyka.there', coalesce(string_agg(name, ','), ''), false)
@@ -226,6 +403,12 @@ begin
   begin
     grant usage on schema public to service_role;
     grant execute on function public.boboyka_has_guard(text) to service_role;
+    grant execute on function public.boboyka_columns(text) to service_role;
+    grant execute on function public.boboyka_row_digest(jsonb) to service_role;
+    grant execute on function public.boboyka_digest(text, text, bigint, bigint, jsonb) to service_role;
+    grant execute on function public.boboyka_rows(text, text, bigint, bigint, jsonb, bigint) to service_role;
+    grant execute on function public.boboyka_rows_of_keys(text, jsonb, jsonb) to service_role;
+    grant execute on function public.boboyka_foreign_rows(text, text[], jsonb, int) to service_role;
   exception when others then
     raise warning 'service_role gets no rights in the schema public: %. Create the role, or run this file as the owner of the schema.', sqlerrm;
   end;

@@ -24,6 +24,8 @@ pub(crate) enum StrandChange {
     Own(Option<OwnerReference>),
     /// Record the UID of its claim.
     Claim(String),
+    /// Have its sidecar count foreign writes for the integration, or no longer.
+    CountForeign(bool),
     /// Delete it: it was ephemeral and its pod is gone.
     Delete,
 }

@@ -129,6 +129,11 @@ impl<'a> Writer<'a> {
             StrandChange::TakeBack { token } => self.take_back(strand, token).await,
             StrandChange::Witness(head) => self.set(strand, json!({"witnessed": head})).await,
             StrandChange::Claim(uid) => self.set(strand, json!({"claimUid": uid})).await,
+            StrandChange::CountForeign(counts) => {
+                let counts = counts.then_some(true);
+                self.set(strand, json!({"countsForeignWrites": counts}))
+                    .await
+            }
             StrandChange::Own(owner) => {
                 own(&self.strands, &strand.name_any(), owner.as_ref()).await
             }

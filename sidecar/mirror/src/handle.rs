@@ -10,8 +10,12 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::classify::is_final;
+use crate::comparison::{Checker, CheckerSetup, ComparedLane, Request};
+use crate::foreign::Foreign;
 use crate::lane::{Lane, Setup};
 use crate::outcome::Outcome;
+use crate::parity::Parity;
+use crate::repair::Repair;
 use crate::retry::{Retry, RetryError, RetryReport};
 use crate::settings::Settings;
 use crate::source::{Configured, SourceChanges, SourceWatch, SupabaseSource};
@@ -19,6 +23,9 @@ use crate::status::{LaneCounters, LaneState, LaneStatus, LaneView, ms_until};
 
 /// Records in front of an ingest's own for which it does not wait: they take longer than its time-out.
 const AHEAD_MAX: u64 = 10_000;
+
+/// Requests that may wait for the comparison: some for each lane.
+const REQUESTS: usize = 32;
 
 /// Dead letters shown of each lane: enough to see what is wrong, small enough for one answer.
 const DEAD_LETTERS_SHOWN: usize = 100;
@@ -36,6 +43,9 @@ struct Inner {
     configured: watch::Receiver<Configured>,
     /// One for each type that has a table, in the page's order.
     lanes: Vec<LaneHandle>,
+    /// To the task that compares the tables with the strand.
+    requests: mpsc::Sender<Request>,
+    foreign: watch::Receiver<Foreign>,
 }
 
 /// The outside of a lane.
@@ -43,6 +53,8 @@ struct LaneHandle {
     record_type: RecordType,
     view: watch::Sender<LaneView>,
     retries: mpsc::Sender<Retry>,
+    repairs: mpsc::Sender<Repair>,
+    parity: watch::Receiver<Parity>,
     counters: Arc<LaneCounters>,
 }
 
@@ -58,6 +70,7 @@ impl Mirror {
         let (source, configured) = SourceWatch::new(source);
         let mut tasks = JoinSet::new();
         let view = store.view();
+        let mut compared = Vec::new();
         let lanes = RecordType::MIRRORED.map(|record_type| {
             let passed = view.marks[record_type].seq;
             let (shown, _) = watch::channel(LaneView {
@@ -66,6 +79,13 @@ impl Mirror {
             });
             // One retry at a time is sensible; a few more may queue.
             let (retries, receiver) = mpsc::channel(4);
+            let (repairs, to_repair) = mpsc::channel(1);
+            let (parity_shown, parity) = watch::channel(Parity::Unknown("not compared yet".into()));
+            compared.push(ComparedLane {
+                record_type,
+                view: shown.subscribe(),
+                shown: parity_shown,
+            });
             let counters = Arc::new(LaneCounters::default());
             let lane = Lane::new(Setup {
                 record_type,
@@ -73,6 +93,7 @@ impl Mirror {
                 settings: settings.clone(),
                 configured: configured.clone(),
                 retries: receiver,
+                repairs: to_repair,
                 view: shown.clone(),
                 counters: Arc::clone(&counters),
                 shutdown: shutdown.clone(),
@@ -82,15 +103,31 @@ impl Mirror {
                 record_type,
                 view: shown,
                 retries,
+                repairs,
+                parity,
                 counters,
             }
         });
+        let (requests, receiver) = mpsc::channel(REQUESTS);
+        let (foreign_shown, foreign) = watch::channel(Foreign::Unknown("not counted yet".into()));
+        let checker = Checker::new(CheckerSetup {
+            store: store.clone(),
+            settings: settings.clone(),
+            configured: configured.clone(),
+            requests: receiver,
+            lanes: compared,
+            foreign: foreign_shown,
+            shutdown: shutdown.clone(),
+        });
+        tasks.spawn(checker.run());
         tasks.spawn(source.run(shutdown));
         let mirror = Self(Arc::new(Inner {
             store,
             settings,
             configured,
             lanes: lanes.into(),
+            requests,
+            foreign,
         }));
         (mirror, tokio::spawn(supervise(tasks)))
     }
@@ -263,6 +300,21 @@ impl Mirror {
         Ok(total)
     }
 
+    /// What is known of rows that no strand wrote.
+    pub fn foreign(&self) -> Foreign {
+        self.0.foreign.borrow().clone()
+    }
+
+    /// To the task that compares the tables with the strand.
+    pub(crate) fn requests(&self) -> &mpsc::Sender<Request> {
+        &self.0.requests
+    }
+
+    /// To the lane of a type, for repairs.
+    pub(crate) fn repairs(&self, record_type: RecordType) -> Option<&mpsc::Sender<Repair>> {
+        self.lane(record_type).map(|lane| &lane.repairs)
+    }
+
     /// The lane of a type, if that is mirrored.
     fn lane(&self, record_type: RecordType) -> Option<&LaneHandle> {
         let mut lanes = self.0.lanes.iter();
@@ -293,6 +345,7 @@ impl Mirror {
             lost_columns: view.shape.lost_columns.clone(),
             idempotent: view.shape.idempotent,
             guarded: view.shape.guarded,
+            parity: lane.parity.borrow().clone(),
             dead_letters: Vec::new(),
         }
     }

@@ -4,11 +4,12 @@
 //! the table and the mark sends rows again, which their `record_hash` or key makes harmless.
 //!
 //! The lane's state and its waking and resting are in `task`; one step is in `turn`, the sending in
-//! `deliver`, what follows from an answer in `settle`, dead letters sent again in `replay`.
+//! `deliver`, what follows from an answer in `settle`, dead letters sent again in `replay`, what differs from the strand in `repair`.
 
 mod aside;
 mod deliver;
 mod doubt;
+mod repair;
 mod replay;
 mod scan;
 mod settle;

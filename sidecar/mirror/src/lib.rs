@@ -8,17 +8,22 @@
 
 mod backoff;
 mod breaker;
+mod checking;
 mod classify;
+mod comparison;
 mod credentials;
 mod disposition;
 mod failure;
+mod foreign;
 #[doc(hidden)]
 pub mod fuzzing;
 mod handle;
 mod lane;
 mod misfit;
 mod outcome;
+mod parity;
 mod preflight;
+mod repair;
 mod request;
 mod retry;
 mod row;
@@ -33,8 +38,11 @@ mod tests;
 pub use backoff::Schedule;
 pub use classify::Class;
 pub use credentials::{Credentials, CredentialsError};
+pub use foreign::{Foreign, ForeignScope, ForeignTable, ForeignWrites};
 pub use handle::Mirror;
 pub use outcome::Outcome;
+pub use parity::{Difference, DifferenceKind, LaneParity, Parity};
+pub use repair::RepairReport;
 pub use retry::{RetryError, RetryReport};
 pub use settings::Settings;
 pub use source::{KEY_FILE, SourceChanges, SupabaseSource, Told, URL_FILE};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use boboyka_strand::PerType;
 
+use crate::foreign::ForeignScope;
 use crate::table::TableSettings;
 
 /// How the lanes work. A change is obeyed from the next batch and the next ingest on.
@@ -23,6 +24,8 @@ pub struct Settings {
     pub refused_recheck: Duration,
     /// How each record type's table differs from the product's own.
     pub tables: PerType<TableSettings>,
+    /// Which rows count as written by no strand.
+    pub foreign: ForeignScope,
 }
 
 impl Default for Settings {
@@ -35,6 +38,7 @@ impl Default for Settings {
             schema_recheck: Duration::from_mins(1),
             refused_recheck: Duration::from_mins(1),
             tables: PerType::default(),
+            foreign: ForeignScope::default(),
         }
     }
 }

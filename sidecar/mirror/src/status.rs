@@ -10,6 +10,7 @@ use boboyka_strand::{RecordType, Seq};
 use enum_map::EnumMap;
 
 use crate::classify::Class;
+use crate::parity::Parity;
 use crate::preflight::Shape;
 use crate::table::Mode;
 
@@ -156,6 +157,8 @@ pub struct LaneStatus {
     pub idempotent: bool,
     /// Whether the table itself keeps an older row from replacing a newer one.
     pub guarded: bool,
+    /// How the table differs from the strand.
+    pub parity: Parity,
     /// The oldest dead letters; only filled in where they were asked for.
     pub dead_letters: Vec<DeadLetter>,
 }

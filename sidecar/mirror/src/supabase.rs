@@ -10,10 +10,11 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use reqwest::header::{
-    AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
+    ACCEPT, AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+    RETRY_AFTER,
 };
 use reqwest::{Certificate, Client, Proxy, Response, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::backoff;
 use crate::classify::Class;
@@ -31,6 +32,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Of an error body no more is read: a code and a message fit many times over.
 const ERROR_BODY_MAX_BYTES: usize = 64 * 1024;
+
+/// What is asked for is bounded, and far smaller.
+const ANSWER_MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// Not a browser's: Supabase refuses secret keys from browsers.
 const USER_AGENT: &str = concat!("boboyka-sidecar/", env!("CARGO_PKG_VERSION"));
@@ -186,25 +190,62 @@ impl Supabase {
 
     /// Whether the table has the trigger of `schema.sql` that ignores a row older than the one there.
     pub(crate) async fn has_guard(&self, table: &str) -> Result<bool, Failure> {
-        let request = self
-            .client
-            .post(format!("{}/rest/v1/rpc/boboyka_has_guard", self.url));
-        let body = format!("{{\"table_name\":\"{table}\"}}");
-        let response = request
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .body(body)
-            .send()
-            .await
-            .map_err(|error| network_failure(&error))?;
-        match accepted(table, response, &[]).await {
-            Ok(response) => Ok(response
-                .text()
-                .await
-                .is_ok_and(|text| text.trim() == "true")),
+        let arguments = serde_json::json!({"table_name": table});
+        match self.call(table, "boboyka_has_guard", &arguments).await {
+            Ok(answer) => Ok(answer.trim_ascii() == b"true"),
             // Without the function, or the right to call it, there is nothing to rely on.
             Err(failure) if failure.class == Class::Transient => Err(failure),
             Err(_) => Ok(false),
         }
+    }
+
+    /// Calls a function of the database about a table; its answer as JSON.
+    pub(crate) async fn call<A: Serialize + Sync>(
+        &self,
+        table: &str,
+        function: &str,
+        arguments: &A,
+    ) -> Result<Vec<u8>, Failure> {
+        // Arguments are built of texts and numbers, so writing them as JSON does not fail.
+        let body = serde_json::to_vec(arguments).unwrap_or_default();
+        let request = self
+            .client
+            .post(format!("{}/rest/v1/rpc/{function}", self.url))
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .body(body);
+        let response = request.send().await;
+        let response = response.map_err(|error| network_failure(&error))?;
+        let response = accepted(table, response, &[]).await?;
+        read_bounded(response, ANSWER_MAX_BYTES).await
+    }
+
+    /// The rows of a table that a query selects, as JSON, and how many there are, where the server says so.
+    pub(crate) async fn select(
+        &self,
+        table: &str,
+        query: &str,
+    ) -> Result<(Vec<u8>, Option<u64>), Failure> {
+        let request = self
+            .client
+            .get(format!("{}/rest/v1/{table}?{query}", self.url))
+            .header(PREFER, HeaderValue::from_static("count=exact"));
+        let response = request.send().await;
+        let response = response.map_err(|error| network_failure(&error))?;
+        let response = accepted(table, response, &[]).await?;
+        let count = counted(response.headers());
+        Ok((read_bounded(response, ANSWER_MAX_BYTES).await?, count))
+    }
+
+    /// `PostgREST`'s description of the schema, an `OpenAPI` document.
+    pub(crate) async fn description(&self, table: &str) -> Result<Vec<u8>, Failure> {
+        let request = self
+            .client
+            .get(format!("{}/rest/v1/", self.url))
+            .header(ACCEPT, HeaderValue::from_static("application/openapi+json"));
+        let response = request.send().await;
+        let response = response.map_err(|error| network_failure(&error))?;
+        let response = accepted(table, response, &[]).await?;
+        read_bounded(response, ANSWER_MAX_BYTES).await
     }
 }
 
@@ -285,7 +326,7 @@ async fn accepted(table: &str, response: Response, sent: &[u8]) -> Result<Respon
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| backoff::retry_after(value, SystemTime::now()));
-    let body = read_bounded(response).await?;
+    let body = read_bounded(response, ERROR_BODY_MAX_BYTES).await?;
     let status = StatusCode::as_u16(&status);
     Err(Failure::from_answer(
         table,
@@ -306,16 +347,16 @@ fn is_web_page(response: &Response) -> bool {
 }
 
 /// An answer that breaks off is no answer: its code would be missing.
-async fn read_bounded(mut response: Response) -> Result<Vec<u8>, Failure> {
+async fn read_bounded(mut response: Response, max: usize) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
     while let Some(chunk) = response
         .chunk()
         .await
         .map_err(|error| network_failure(&error))?
     {
-        let room = ERROR_BODY_MAX_BYTES - body.len();
+        let room = max - body.len();
         body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
-        if body.len() == ERROR_BODY_MAX_BYTES {
+        if body.len() == max {
             break;
         }
     }

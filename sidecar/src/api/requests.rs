@@ -20,7 +20,7 @@ const SECONDS: [f64; 10] = [
 
 /// The routes as they are named in metrics. What is none of them is counted under the last, so that
 /// callers can't make series without end.
-const ROUTES: [&str; 32] = [
+const ROUTES: [&str; 34] = [
     "/panel/{file}",
     "/v1/boboyka/ingest",
     "/v1/boboyka/ingest/batch",
@@ -43,6 +43,8 @@ const ROUTES: [&str; 32] = [
     "/v1/boboyka/proof/{hash}",
     "/v1/boboyka/mirror",
     "/v1/boboyka/mirror/retry",
+    "/v1/boboyka/mirror/check",
+    "/v1/boboyka/mirror/repair",
     "/v1/agents/{name}/records/json",
     "/v1/agents/{name}/records/deleted",
     "/v1/agents/{name}/records/{hash}",

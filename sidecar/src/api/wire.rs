@@ -17,7 +17,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-pub(super) use self::mirror::{LaneJson, RetryJson, lane_statuses};
+pub(super) use self::mirror::{
+    CheckJson, ForeignJson, LaneJson, RepairJson, RetryJson, lane_statuses,
+};
 pub(super) use self::missing::MissingJson;
 pub(super) use self::past::{
     CountsJson, HeadJson, HistoryJson, StateJson, StatesJson, VersionJson,

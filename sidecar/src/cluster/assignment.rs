@@ -13,6 +13,8 @@ pub(crate) struct Assignment {
     pub(crate) claim: Claim,
     /// The seq whose block the operator wants to see again.
     pub(crate) witnessed_seq: Option<u64>,
+    /// Whether its sidecar counts foreign writes for the whole integration.
+    pub(crate) counts_foreign_writes: bool,
     /// What was reported last, perhaps by an earlier holder: since when things are as they are.
     pub(crate) conditions: Vec<Condition>,
 }

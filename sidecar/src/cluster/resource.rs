@@ -101,6 +101,11 @@ pub(super) fn assignment(generation: Option<i64>, object: &Value) -> Assignment 
         claim,
         holder_uid: fields.get("/spec/holder/podUid").ok().flatten(),
         witnessed_seq: fields.get("/spec/witnessed/seq").ok().flatten(),
+        counts_foreign_writes: fields
+            .get("/spec/countsForeignWrites")
+            .ok()
+            .flatten()
+            .unwrap_or(false),
         conditions: fields
             .get("/status/conditions")
             .ok()

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use boboyka_mirror::{Class, LaneState, LaneStatus, Mirror};
+use boboyka_mirror::{Class, DifferenceKind, Foreign, LaneState, LaneStatus, Mirror};
 use boboyka_store::{Gap, View, now_ms};
 use boboyka_strand::RecordType;
 use prometheus_client::encoding::text::encode;
@@ -54,7 +54,10 @@ impl Collector for ApiCollector {
         encode_footprint(&view, &mut encoder)?;
         encode_store(&self.0, &view, &mut encoder)?;
         encode_marks(&view, &mut encoder)?;
-        encode_lanes(&self.0.mirror.lanes(&view), &mut encoder)?;
+        let lanes = self.0.mirror.lanes(&view);
+        encode_lanes(&lanes, &mut encoder)?;
+        encode_parity(&lanes, &mut encoder)?;
+        encode_foreign(&self.0.mirror.foreign(), &lanes, &mut encoder)?;
         encode_counters(&self.0.mirror, &mut encoder)?;
         encode_requests(&self.0.requests, &mut encoder)
     }
@@ -283,6 +286,70 @@ fn encode_lanes(
         let labels = [("lane", lane.record_type.name())];
         let lag = std::time::Duration::from_millis(lane.lag_ms).as_secs_f64();
         ConstGauge::new(lag).encode(family.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+/// How the tables differ from the strand. A lane of which that is not known has no series but the one that says so.
+fn encode_parity(
+    lanes: &[LaneStatus],
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), std::fmt::Error> {
+    let gauge = ConstGauge::new(0i64).metric_type();
+    let help = "1 while it is known how the table differs from the strand";
+    let mut family = encoder.encode_descriptor("mirror_parity_known", help, None, gauge)?;
+    for lane in lanes {
+        let labels = [("lane", lane.record_type.name())];
+        let known = i64::from(lane.parity.known().is_some());
+        ConstGauge::new(known).encode(family.encode_family(&labels)?)?;
+    }
+    let known = lanes.iter().filter_map(|lane| {
+        let parity = lane.parity.known()?;
+        Some((lane.record_type.name(), parity))
+    });
+    let help = "Records and rows that differ between the strand and its table";
+    let mut family = encoder.encode_descriptor("mirror_parity_differences", help, None, gauge)?;
+    for (lane, parity) in known.clone() {
+        for (kind, count) in [
+            (DifferenceKind::Missing, parity.missing),
+            (DifferenceKind::Changed, parity.changed),
+            (DifferenceKind::Extra, parity.extra),
+            (DifferenceKind::Doubled, parity.doubled),
+        ] {
+            let labels = [("lane", lane), ("kind", kind.name())];
+            ConstGauge::new(signed(count)).encode(family.encode_family(&labels)?)?;
+        }
+    }
+    let (help, unit) = (
+        "When the record was compared whose comparison is the oldest, in seconds since 1970",
+        Unit::Seconds,
+    );
+    let mut family =
+        encoder.encode_descriptor("mirror_parity_checked", help, Some(&unit), gauge)?;
+    for (lane, parity) in known {
+        let seconds = std::time::Duration::from_millis(parity.checked_at_ms).as_secs_f64();
+        ConstGauge::new(seconds).encode(family.encode_family(&[("lane", lane)])?)?;
+    }
+    Ok(())
+}
+
+/// Rows that no strand wrote, by table; no series while that is not known, or another sidecar counts them.
+fn encode_foreign(
+    foreign: &Foreign,
+    lanes: &[LaneStatus],
+    encoder: &mut DescriptorEncoder<'_>,
+) -> Result<(), std::fmt::Error> {
+    let gauge = ConstGauge::new(0i64).metric_type();
+    let help = "Rows that no strand wrote since the mirror began";
+    let mut family = encoder.encode_descriptor("mirror_foreign_rows", help, None, gauge)?;
+    let Some(known) = foreign.known() else {
+        return Ok(());
+    };
+    for lane in lanes {
+        let of = known.tables.iter().find(|table| table.table == lane.table);
+        let rows = of.map_or(0, |table| table.rows);
+        let labels = [("lane", lane.record_type.name())];
+        ConstGauge::new(signed(rows)).encode(family.encode_family(&labels)?)?;
     }
     Ok(())
 }

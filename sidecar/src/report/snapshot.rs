@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use boboyka_crds::{Boundary, Chain};
-use boboyka_mirror::{LaneStatus, Mirror};
+use boboyka_mirror::{Foreign, LaneStatus, Mirror};
 use boboyka_store::{Gap, Quarantined, ScrubStatus, Store, View, causes};
 use boboyka_strand::{Hash, Seq};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -29,6 +29,8 @@ pub(super) struct Snapshot {
     /// The block that the operator asked for, if the strand has it.
     pub(super) witnessed: Option<(Seq, Hash)>,
     pub(super) lanes: Vec<LaneStatus>,
+    /// Rows that no strand wrote.
+    pub(super) foreign: Foreign,
     pub(super) chain: Chain,
     pub(super) boundary: Option<Boundary>,
     /// Whether the integration names a Supabase.
@@ -120,6 +122,7 @@ impl Source {
                 .filter(|seq| *seq > strand.floor.head.seq)
                 .and_then(|seq| Some((seq, self.hash_of(seq, strand.head.seq)?))),
             lanes: self.mirror.lanes(&strand),
+            foreign: self.mirror.foreign(),
             chain: disk.chain,
             boundary: boundary.map(|boundary| Boundary {
                 generation: boundary.generation,

@@ -1,7 +1,7 @@
 //! A report: from what the sidecar sees of itself to its strand's status. Pure.
 
 use boboyka_crds::{self as crds, Chain, HeadReference, StrandStatus};
-use boboyka_mirror::LaneStatus;
+use boboyka_mirror::{ForeignTable, ForeignWrites, LaneParity, LaneStatus};
 use boboyka_store::View;
 use boboyka_strand::{Hash, RecordType, Seq};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -9,6 +9,9 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::conditions::conditions;
 use super::snapshot::Snapshot;
+
+/// What the definition of the resource allows for a reason.
+const REASON_MAX: usize = 512;
 
 /// The strand's status, as the sidecar of this pod says it now, of this generation of the strand's specification. `before`
 /// are the conditions that were said last.
@@ -42,8 +45,8 @@ pub(super) fn status(
         dead_letters: number(lanes.iter().map(|lane| lane.dead_lettered).sum()),
         unmirrored: Some(number(unmirrored(strand))),
         chain: Some(snapshot.chain.clone()),
-        foreign_writes: None,
-        foreign_writes_unknown: None,
+        foreign_writes: snapshot.foreign.known().map(foreign_writes),
+        foreign_writes_unknown: snapshot.foreign.unknown().map(bounded),
         phase: strand.phase.map(|state| state.phase),
         phase_generation: strand.phase.map(|state| state.generation),
         boundary: snapshot.boundary.clone(),
@@ -83,10 +86,26 @@ pub(super) fn health(status: &StrandStatus) -> StrandStatus {
             mark: 0,
             backlog: 0,
             dead_letters: 0,
-            parity: None,
+            // That a table differs is told at once, how much it differs in its turn.
+            parity: lane.parity.take().map(|parity| crds::Parity {
+                up_to: 0,
+                checked_at: Time(Timestamp::UNIX_EPOCH),
+                missing: parity.missing.min(1),
+                changed: parity.changed.min(1),
+                extra: parity.extra.min(1),
+                doubled: parity.doubled.min(1),
+            }),
             parity_unknown: None,
         };
     }
+    if let Some(foreign) = &mut health.foreign_writes {
+        // That there are some is told at once, how many in its turn.
+        foreign.checked_at = Time(Timestamp::UNIX_EPOCH);
+        for table in &mut foreign.tables {
+            (table.rows, table.newest_at, table.sample) = (1, None, Vec::new());
+        }
+    }
+    health.foreign_writes_unknown = None;
     for condition in &mut health.conditions {
         condition.message = String::new();
         condition.last_transition_time = Time(Timestamp::UNIX_EPOCH);
@@ -111,8 +130,8 @@ fn lane(lane: &LaneStatus) -> crds::LaneStatus {
         mark: number(lane.mark),
         backlog: number(lane.backlog),
         dead_letters: number(lane.dead_lettered),
-        parity: None,
-        parity_unknown: None,
+        parity: lane.parity.known().map(parity),
+        parity_unknown: lane.parity.unknown().map(bounded),
     }
 }
 
@@ -120,6 +139,44 @@ fn lane(lane: &LaneStatus) -> crds::LaneStatus {
 fn unmirrored(strand: &View) -> u64 {
     let lanes = RecordType::MIRRORED.into_iter();
     lanes.map(|lane| strand.unmirrored(lane)).sum()
+}
+
+fn parity(parity: &LaneParity) -> crds::Parity {
+    crds::Parity {
+        up_to: number(parity.up_to),
+        checked_at: time(parity.checked_at_ms),
+        missing: number(parity.missing),
+        changed: number(parity.changed),
+        extra: number(parity.extra),
+        doubled: number(parity.doubled),
+    }
+}
+
+fn foreign_writes(writes: &ForeignWrites) -> crds::ForeignWrites {
+    crds::ForeignWrites {
+        since: time(writes.since_ms),
+        checked_at: time(writes.checked_at_ms),
+        tables: writes.tables.iter().map(foreign_table).collect(),
+    }
+}
+
+fn foreign_table(table: &ForeignTable) -> crds::ForeignTable {
+    crds::ForeignTable {
+        table: table.table.to_string(),
+        rows: number(table.rows),
+        newest_at: table.newest_at_ms.map(time),
+        sample: table.sample.clone(),
+    }
+}
+
+fn time(ms: u64) -> Time {
+    let ms = i64::try_from(ms).unwrap_or(i64::MAX);
+    Time(Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH))
+}
+
+/// A reason that fits into the status.
+fn bounded(reason: &str) -> String {
+    reason.chars().take(REASON_MAX).collect()
 }
 
 fn reference(seq: Seq, hash: Hash) -> HeadReference {

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use boboyka_crds::{Boundary, Chain, Phase, StrandStatus};
-use boboyka_mirror::{LaneState, LaneStatus};
+use boboyka_mirror::{Foreign, LaneState, LaneStatus, Parity};
 use boboyka_store::{Floor, Footprint, RetentionStatus, ScrubStatus, View};
 use boboyka_strand::retention::Blocker;
 use boboyka_strand::{Hash, Head, Hlc, PerType, RecordType};
@@ -41,6 +41,7 @@ fn lane(record_type: RecordType, state: LaneState, backlog: u64) -> LaneStatus {
         retry_in_ms: None,
         set_aside: 0,
         guarded: false,
+        parity: Parity::Unknown("not compared yet".into()),
         lost_columns: Vec::new(),
         idempotent: true,
         dead_letters: Vec::new(),
@@ -67,6 +68,7 @@ fn strand() -> View {
 
 fn snapshot() -> Snapshot {
     Snapshot {
+        foreign: Foreign::Elsewhere,
         ready: true,
         strand_id: Uuid::nil(),
         strand: strand(),

@@ -20,17 +20,40 @@ const ABANDONED: Duration = Duration::from_secs(30);
 /// The changes of strands.
 pub(super) fn changes(situation: &Situation<'_>) -> Vec<(Arc<BoboykaStrand>, StrandChange)> {
     let owner = situation.validated.owner_of_strands();
+    let counter = counter(situation);
     let mut changes = Vec::new();
     for strand in &situation.seen.strands {
         let change = holder_change(situation, strand)
             .or_else(|| claim_to_record(situation, strand))
-            .or_else(|| head_to_store(situation, strand));
+            .or_else(|| head_to_store(situation, strand))
+            .or_else(|| counting(strand, counter.as_deref()));
         changes.extend(change.map(|change| (Arc::clone(strand), change)));
         if !situation.is_owned(&strand.metadata, owner.as_ref()) {
             changes.push((Arc::clone(strand), StrandChange::Own(owner.clone())));
         }
     }
     changes
+}
+
+/// The strand whose sidecar counts foreign writes: the one that does, while a pod holds it, else the first that a pod holds
+/// and that has reported. Without a Supabase there is nothing to count.
+fn counter(situation: &Situation<'_>) -> Option<String> {
+    situation.validated.secret.as_ref()?;
+    let held = situation.seen.strands.iter().filter(|strand| {
+        let holder = strand.spec.holder.as_ref();
+        let uid = holder.and_then(|holder| holder.pod_uid.as_ref());
+        let has_volume = strand.spec.claim_name.is_none() || situation.has_its_claim(strand);
+        has_volume && uid.is_some_and(|uid| situation.has_pod(uid)) && strand.report().is_some()
+    });
+    let first = held.min_by_key(|strand| (!strand.spec.counts_foreign_writes, strand.name_any()));
+    first.map(|strand| strand.name_any())
+}
+
+/// Makes a strand the one that counts foreign writes, or another one no longer. The last one stays until there is a next.
+fn counting(strand: &BoboykaStrand, counter: Option<&str>) -> Option<StrandChange> {
+    let counts = strand.spec.counts_foreign_writes;
+    let wanted = counter.map_or(counts, |counter| counter == strand.name_any());
+    (counts != wanted).then_some(StrandChange::CountForeign(wanted))
 }
 
 /// Strands with a backlog, or without any report, that no pod mirrors.

@@ -550,3 +550,57 @@ fn a_bound_claim_that_requests_less_than_the_size_is_resized() {
         assert_eq!(!plan.resize.is_empty(), resized, "{phase} {gibibytes}Gi");
     }
 }
+
+#[test]
+fn one_strand_that_a_pod_holds_counts_foreign_writes_and_the_next_when_its_pod_is_gone() {
+    let named = |name: &str, counts: bool| {
+        let mut strand = strand(|strand| {
+            strand.spec.holder = Some(held(Some(name), 900));
+            strand.spec.claim_name = None;
+            strand.spec.claim_uid = None;
+            strand.spec.counts_foreign_writes = counts;
+            strand.status = Some(StrandStatus {
+                reported_at: Some(at(1)),
+                ..StrandStatus::default()
+            });
+        });
+        strand.metadata.name = Some(name.to_owned());
+        Arc::new(strand)
+    };
+    let pod = |name: &str| {
+        Arc::new(Pod {
+            uid: name.to_owned(),
+            strand: Some(name.to_owned()),
+            ..pod(name)
+        })
+    };
+    let counting = |strands: Vec<Arc<BoboykaStrand>>, pods: &[&str], spec: &serde_json::Value| {
+        let seen = Seen {
+            strands,
+            pods: pods.iter().map(|name| pod(name)).collect(),
+            ..Seen::default()
+        };
+        let changes = planned(&seen, spec).change.into_iter();
+        let counts = changes.filter_map(|(strand, change)| {
+            let StrandChange::CountForeign(counts) = change else {
+                return None;
+            };
+            Some((strand.metadata.name.clone()?, counts))
+        });
+        counts.collect::<Vec<_>>()
+    };
+    let spec = json!({"supabase": {"secretRef": {"name": "s"}}});
+    let (a, b) = ("a", "b");
+    let new = || vec![named(a, false), named(b, false)];
+    assert_eq!(counting(new(), &[a, b], &spec), [(a.to_owned(), true)]);
+    assert_eq!(
+        counting(new(), &[a, b], &json!({})),
+        [],
+        "there is nothing to count"
+    );
+    let chosen = || vec![named(a, false), named(b, true)];
+    assert_eq!(counting(chosen(), &[a, b], &spec), [], "it stays");
+    assert_eq!(counting(chosen(), &[a], &spec), [(a.to_owned(), true)]);
+    let both = vec![named(a, true), named(b, true)];
+    assert_eq!(counting(both, &[a, b], &spec), [(b.to_owned(), false)]);
+}

@@ -129,7 +129,11 @@ impl Lane {
         }))
     }
 
-    async fn ask_for(&self, rows: &[(usize, RowMeta)]) -> Option<Result<Vec<usize>, Failure>> {
+    /// Which of these rows the table has not.
+    pub(super) async fn ask_for(
+        &self,
+        rows: &[(usize, RowMeta)],
+    ) -> Option<Result<Vec<usize>, Failure>> {
         let supabase = self.supabase.clone()?;
         let (table, column) = (self.table(), &self.layout.own.record_hash);
         let mut missing = Vec::new();

@@ -16,6 +16,7 @@ use super::work::Work;
 use crate::breaker::Breaker;
 use crate::disposition::{Guard, Limit, Patience};
 use crate::preflight::Shape;
+use crate::repair::Repair;
 use crate::retry::Retry;
 use crate::settings::Settings;
 use crate::source::Configured;
@@ -33,6 +34,7 @@ pub(crate) struct Setup {
     pub(crate) settings: watch::Receiver<Settings>,
     pub(crate) configured: watch::Receiver<Configured>,
     pub(crate) retries: mpsc::Receiver<Retry>,
+    pub(crate) repairs: mpsc::Receiver<Repair>,
     pub(crate) view: watch::Sender<LaneView>,
     pub(crate) counters: Arc<LaneCounters>,
     pub(crate) shutdown: CancellationToken,
@@ -64,6 +66,7 @@ pub(crate) struct Lane {
     pub(super) settings: watch::Receiver<Settings>,
     pub(super) configured: watch::Receiver<Configured>,
     pub(super) retries: mpsc::Receiver<Retry>,
+    pub(super) repairs: mpsc::Receiver<Repair>,
     pub(super) head: watch::Receiver<Head>,
     pub(super) phase: watch::Receiver<Option<PhaseState>>,
     pub(super) view: watch::Sender<LaneView>,
@@ -111,6 +114,7 @@ impl Lane {
             settings,
             configured,
             retries,
+            repairs,
             view,
             counters,
             shutdown,
@@ -126,6 +130,7 @@ impl Lane {
             settings,
             configured,
             retries,
+            repairs,
             view,
             counters,
             shutdown,
@@ -293,6 +298,7 @@ impl Lane {
                 Err(_) => return ControlFlow::Break(()),
             },
             Some(retry) = self.retries.recv() => self.retry(retry).await,
+            Some(repair) = self.repairs.recv() => self.repair(repair).await,
             // The sender may end before the lane does, with the integration as it is.
             Ok(()) = self.settings.changed() => self.obey(),
             // The sender lives in the store.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -88,8 +88,14 @@ impl FakeTable {
 async fn answer(
     State(state): State<Arc<Mutex<Table>>>,
     Query(query): Query<HashMap<String, String>>,
+    method: Method,
+    uri: Uri,
     body: Bytes,
 ) -> Response {
+    if method != Method::POST || uri.path().contains("/rpc/") {
+        // It has no functions and is not read: comparing is tested on the real one.
+        return reply(404, r#"{"code":"PGRST202"}"#.to_owned());
+    }
     let (response, then) = {
         let mut table = state.lock().unwrap();
         table.requests += 1;

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use boboyka_mirror::{LaneStatus, Mode, RetryReport};
+use boboyka_mirror::{
+    Difference, Foreign, ForeignTable, ForeignWrites, LaneParity, LaneStatus, Mode, RepairReport,
+    RetryReport,
+};
 use boboyka_store::DeadLetter;
 use boboyka_strand::{Hash, RecordType, Seq};
 use serde::Serialize;
@@ -27,7 +30,29 @@ pub(crate) struct LaneJson {
     key: Vec<Arc<str>>,
     guarded: bool,
     set_aside: u64,
+    parity: Option<ParityJson>,
+    parity_unknown: Option<String>,
     dead_letters: Vec<DeadLetterJson>,
+}
+
+/// How a lane's table differs from the strand.
+#[derive(Serialize)]
+struct ParityJson {
+    up_to: Seq,
+    checked_at_ms: u64,
+    missing: u64,
+    changed: u64,
+    extra: u64,
+    doubled: u64,
+    unchecked_columns: Vec<Arc<str>>,
+    differences: Vec<DifferenceJson>,
+}
+
+/// A record or row that differs.
+#[derive(Serialize)]
+struct DifferenceJson {
+    seq: Seq,
+    kind: &'static str,
 }
 
 /// A dead letter of a lane.
@@ -50,6 +75,83 @@ pub(crate) struct RetryJson {
     dead_lettered: u64,
 }
 
+/// Rows that no strand wrote.
+#[derive(Serialize)]
+pub(crate) struct ForeignJson {
+    since_ms: u64,
+    checked_at_ms: u64,
+    tables: Vec<ForeignTableJson>,
+}
+
+/// Those of one table.
+#[derive(Serialize)]
+struct ForeignTableJson {
+    table: Arc<str>,
+    rows: u64,
+    newest_at_ms: Option<u64>,
+    sample: Vec<String>,
+}
+
+impl From<&ForeignWrites> for ForeignJson {
+    fn from(writes: &ForeignWrites) -> Self {
+        let table = |table: &ForeignTable| ForeignTableJson {
+            table: Arc::clone(&table.table),
+            rows: table.rows,
+            newest_at_ms: table.newest_at_ms,
+            sample: table.sample.clone(),
+        };
+        Self {
+            since_ms: writes.since_ms,
+            checked_at_ms: writes.checked_at_ms,
+            tables: writes.tables.iter().map(table).collect(),
+        }
+    }
+}
+
+/// What a repair did, and how the lanes' tables compare after it.
+#[derive(Serialize)]
+pub(crate) struct RepairJson {
+    found: u64,
+    sent: u64,
+    beyond_repair: u64,
+    reason: Option<String>,
+    lanes: Vec<LaneJson>,
+}
+
+impl RepairJson {
+    /// The answer to a repair.
+    pub(crate) fn new(report: RepairReport, lanes: Vec<LaneStatus>) -> Self {
+        Self {
+            found: report.found,
+            sent: report.sent,
+            beyond_repair: report.beyond_repair,
+            reason: report.reason,
+            lanes: lane_statuses(lanes),
+        }
+    }
+}
+
+/// Whether everything was compared, and what was found.
+#[derive(Serialize)]
+pub(crate) struct CheckJson {
+    complete: bool,
+    foreign_writes: Option<ForeignJson>,
+    foreign_writes_unknown: Option<String>,
+    lanes: Vec<LaneJson>,
+}
+
+impl CheckJson {
+    /// The answer to a check.
+    pub(crate) fn new(complete: bool, foreign: &Foreign, lanes: Vec<LaneStatus>) -> Self {
+        Self {
+            complete,
+            foreign_writes: foreign.known().map(ForeignJson::from),
+            foreign_writes_unknown: foreign.unknown().map(str::to_owned),
+            lanes: lane_statuses(lanes),
+        }
+    }
+}
+
 /// The lanes, in the page's order.
 pub(crate) fn lane_statuses(lanes: Vec<LaneStatus>) -> Vec<LaneJson> {
     lanes.into_iter().map(LaneJson::from).collect()
@@ -59,6 +161,8 @@ impl From<LaneStatus> for LaneJson {
     fn from(lane: LaneStatus) -> Self {
         let letters = lane.dead_letters.into_iter();
         Self {
+            parity_unknown: lane.parity.unknown().map(str::to_owned),
+            parity: lane.parity.known().map(ParityJson::from),
             record_type: lane.record_type,
             table: lane.table,
             state: lane.state.name(),
@@ -77,6 +181,31 @@ impl From<LaneStatus> for LaneJson {
             guarded: lane.guarded,
             set_aside: lane.set_aside,
             dead_letters: letters.map(DeadLetterJson::from).collect(),
+        }
+    }
+}
+
+impl From<&LaneParity> for ParityJson {
+    fn from(parity: &LaneParity) -> Self {
+        let differences = parity.differences.iter().copied();
+        Self {
+            up_to: parity.up_to,
+            checked_at_ms: parity.checked_at_ms,
+            missing: parity.missing,
+            changed: parity.changed,
+            extra: parity.extra,
+            doubled: parity.doubled,
+            unchecked_columns: parity.unchecked_columns.clone(),
+            differences: differences.map(DifferenceJson::from).collect(),
+        }
+    }
+}
+
+impl From<Difference> for DifferenceJson {
+    fn from(difference: Difference) -> Self {
+        Self {
+            seq: difference.seq,
+            kind: difference.kind.name(),
         }
     }
 }
@@ -107,7 +236,9 @@ impl From<RetryReport> for RetryJson {
 
 #[cfg(test)]
 mod tests {
-    use boboyka_mirror::{LaneState, LaneStatus, Mode, RetryReport};
+    use boboyka_mirror::{
+        Difference, DifferenceKind, LaneParity, LaneState, LaneStatus, Mode, Parity, RetryReport,
+    };
     use boboyka_store::DeadLetter;
     use boboyka_strand::{Hash, RecordType};
     use serde_json::json;
@@ -135,6 +266,19 @@ mod tests {
                 key: vec!["event".into()],
                 guarded: true,
                 set_aside: 1,
+                parity: Parity::Known(LaneParity {
+                    up_to: 9,
+                    checked_at_ms: 1_760_000_000_000,
+                    missing: 1,
+                    changed: 0,
+                    extra: 0,
+                    doubled: 0,
+                    differences: vec![Difference {
+                        seq: 4,
+                        kind: DifferenceKind::Missing,
+                    }],
+                    unchecked_columns: vec!["created".into()],
+                }),
                 dead_letters: vec![DeadLetter {
                     record_type: RecordType::AuditLog,
                     seq: 3,
@@ -159,7 +303,7 @@ mod tests {
             assert_eq!(value["dead_letters"], json!([letter]));
             let name = state.name();
             let beginning = format!(
-                r#"{{"record_type":"audit_log","table":"agent_audit_log","state":"{name}","reason":"why","mark":7,"head":9,"backlog":2,"lag_ms":1500,"mirrored":6,"dead_lettered":1,"retry_in_ms":null,"lost_columns":["seq"],"idempotent":true,"mode":"latest","key":["event"],"guarded":true,"set_aside":1,"dead_letters":[{{"record_type":"audit_log","seq":3,"#
+                r#"{{"record_type":"audit_log","table":"agent_audit_log","state":"{name}","reason":"why","mark":7,"head":9,"backlog":2,"lag_ms":1500,"mirrored":6,"dead_lettered":1,"retry_in_ms":null,"lost_columns":["seq"],"idempotent":true,"mode":"latest","key":["event"],"guarded":true,"set_aside":1,"parity":{{"up_to":9,"checked_at_ms":1760000000000,"missing":1,"changed":0,"extra":0,"doubled":0,"unchecked_columns":["created"],"differences":[{{"seq":4,"kind":"missing"}}]}},"parity_unknown":null,"dead_letters":[{{"record_type":"audit_log","seq":3,"#
             );
             assert!(written.starts_with(&beginning), "{written}");
         }
