@@ -20,6 +20,7 @@ mod idle;
 mod inside;
 mod kills;
 mod laptop;
+mod laptop_evidence;
 mod laptop_migration;
 mod laptop_phases;
 mod local_supabase;
