@@ -294,7 +294,9 @@ fn fresh_evidence(
         let mut asked = None;
         loop {
             // Asked for again once the lanes are drained, so that the evidence reaches the boundary soon.
-            let now = boundary.borrow_and_update().map(|it| (it.generation, it.drained));
+            let now = boundary
+                .borrow_and_update()
+                .map(|it| (it.generation, it.drained));
             if now.is_some() && now != asked {
                 mirror.want_check();
             }
