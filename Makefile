@@ -83,9 +83,10 @@ upgrade: provision provision-cluster test-images ## Upgrades the product from th
 
 ROUNDS ?= 1
 SEED ?= 1
-torture: toolchain ## Cuts the power, fails disks, damages files and kills, and starts the sidecar on what is left; ROUNDS, SEED; half an hour.
+torture: toolchain ## Tampers with strands; cuts the power, fails disks, damages files, kills, and starts the sidecar on what is left; ROUNDS, SEED; forty minutes.
 	PHASE_STEPS=1000000 $(CARGO) test -q -p boboyka-crds --test phases
 	$(CARGO) build -p boboyka-sidecar -p boboyka-torture
+	$(CARGO) run -q -p boboyka-torture -- tamper --count $$((100000 * $(ROUNDS))) --folders $$((2000 * $(ROUNDS))) --seed $(SEED)
 	$(CARGO) run -q -p boboyka-torture -- run --rounds $(ROUNDS) --seed $(SEED)
 
 fuzz: toolchain ## Runs every fuzz target under cargo-fuzz, FUZZ_SECONDS (600) each; needs nightly Rust.

@@ -11,6 +11,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Audit;
 use crate::migration::{Change, Finalized, Migration, TakenForce, Transition};
 use crate::phase::Phase;
 use crate::table::MirrorTable;
@@ -81,6 +82,9 @@ pub struct BoboykaIntegrationSpec {
     /// The image and the resources of the sidecar container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sidecar: Option<Sidecar>,
+    /// Who witnesses the transparency logs of the strands. Default: the operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<Audit>,
     /// Pauses the operator's work on this integration. Default: `false`. While it is `true`, the operator changes no phase,
     /// labels no workload, updates no sidecar image and starts no drain Job. New pods still get a sidecar, and running
     /// sidecars continue to accept and mirror records. The workloads that `workloadSelector` matches stay with this integration:
@@ -314,6 +318,11 @@ pub struct IntegrationStatus {
     /// Scheme, host and port of the URL of the Supabase project, as read by the sidecars from the Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supabase_url: Option<String>,
+    /// The witnesses of the strands' logs and the quorum, as a policy (<https://c2sp.org/tlog-policy>): those of `spec.audit`,
+    /// and the operator once it has its key. The sidecars ask these witnesses. To check a checkpoint or a proof by it, add a
+    /// line `log VKEY` with `status.log.vkey` of the strand. Absent while nobody witnesses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witness_policy: Option<String>,
     /// Interval between two reports of a sidecar, in seconds. At least 10; it increases with the number of strands in the
     /// cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,7 @@
 //! phase is in force. [`rules`] contains each validation rule
 //! once, as CEL for the API server and as Rust for the operator. `crdgen` generates the YAML in `yaml/` from this crate.
 
+mod audit;
 mod definition;
 mod integration;
 mod migration;
@@ -16,6 +17,9 @@ pub mod rules;
 mod strand;
 mod table;
 
+pub use audit::{
+    Audit, AuditWitness, Contradiction, ContradictionKind, EarlierLog, Held, LogReport, OPERATOR,
+};
 pub use definition::{definitions, to_yaml};
 pub use integration::{
     BoboykaIntegration, BoboykaIntegrationSpec, Ephemeral, IntegrationStatus, Mirror, Reclaim,

@@ -85,6 +85,9 @@ pub const DRAIN_SECONDS_VARIABLE: &str = "BOBOYKA_DRAIN_SECONDS";
 /// The health port of the sidecar: liveness, readiness and metrics.
 pub const OBSERVE_PORT: u16 = 7476;
 
+/// What the origins of all strands' logs begin with; the strand's UUID and the number of the incarnation follow.
+pub const ORIGINS: &str = "boboyka.sapixdb.com/strands";
+
 /// Prefix of the names of strand claims. Admission policies protect every claim with this prefix.
 pub const CLAIM_PREFIX: &str = "boboyka-strand-";
 

@@ -10,6 +10,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::{Contradiction, LogReport};
 use crate::phase::Phase;
 
 /// The volume of the strand and the pod that holds it. The operator writes it.
@@ -70,6 +71,10 @@ pub struct BoboykaStrandSpec {
     /// Whether the sidecar of this strand counts foreign writes for the whole integration. The operator chooses one strand.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub counts_foreign_writes: bool,
+    /// What the operator found as a witness: the strand's log contradicts a checkpoint that the operator has cosigned. It stays
+    /// until the strand's resource is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contradiction: Option<Contradiction>,
 }
 
 /// The pods that a strand is reserved for.
@@ -182,6 +187,9 @@ pub struct StrandStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub foreign_writes_unknown: Option<String>,
+    /// How the transparency log of the strand stands. Absent until its first checkpoint is signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogReport>,
     /// Phase that the sidecar obeys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
@@ -201,8 +209,8 @@ pub struct StrandStatus {
     /// Version of the sidecar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Conditions observed by the sidecar: `SupabaseReachable`, `CredentialsAccepted`, `RetentionEnforced` and
-    /// `ClockInStep`; and `Stalled` with a damaged strand, which tools such as kstatus read as failed. A condition that does
+    /// Conditions observed by the sidecar: `SupabaseReachable`, `CredentialsAccepted`, `RetentionEnforced`, `ClockInStep` and
+    /// `CheckpointsCosigned`; and `Stalled` with a damaged strand, which tools such as kstatus read as failed. A condition that does
     /// not apply is absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crate::integration::conditions")]

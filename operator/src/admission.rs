@@ -9,7 +9,7 @@ pub(crate) mod decide;
 pub(crate) mod decision;
 mod inject;
 pub(crate) mod paths;
-mod places;
+pub(crate) mod places;
 pub(crate) mod review;
 mod servable;
 pub(crate) mod server;

@@ -130,6 +130,11 @@ impl Caches {
         let _ = synced.wait_for(|synced| *synced).await;
     }
 
+    /// Whether everything has been listed once.
+    pub(crate) fn is_synced(&self) -> bool {
+        *self.synced.borrow()
+    }
+
     /// Waits for every list. kube's stores wake only one of those who wait, so everybody else waits for `synced`.
     async fn sync(&self) {
         let workloads = &self.workloads;

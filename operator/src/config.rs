@@ -1,6 +1,7 @@
 //! Flags and environment, read here and nowhere else.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use boboyka_crds::quantity;
@@ -71,6 +72,24 @@ pub struct Config {
         default_value = "[::]:8080"
     )]
     pub observe_listen: SocketAddr,
+    /// Only create the Secret with the key that the operator signs with as a witness, unless it is there.
+    #[arg(long)]
+    pub make_witness_key: bool,
+    /// File with the key that the operator signs with as a witness of the strands' logs, which may come later. Without this,
+    /// the operator is no witness.
+    #[arg(long, env = "BOBOYKA_WITNESS_KEY_FILE", value_name = "FILE")]
+    pub witness_key_file: Option<PathBuf>,
+    /// Address of the witness, which sidecars ask by http.
+    #[arg(
+        long,
+        env = "BOBOYKA_WITNESS_LISTEN",
+        value_name = "ADDRESS",
+        default_value = "[::]:8081"
+    )]
+    pub witness_listen: SocketAddr,
+    /// URL at which sidecars reach the witness; by default the Service's.
+    #[arg(long, env = "BOBOYKA_WITNESS_URL", value_name = "URL")]
+    pub witness_url: Option<String>,
     /// Name of the Service in front of the webhook server. The certificate is for NAME.NAMESPACE.svc.
     #[arg(
         long,
@@ -107,6 +126,18 @@ impl Config {
     /// How long the Lease lasts without renewal.
     pub fn lease_duration(&self) -> Duration {
         Duration::from_secs(self.lease_seconds.into())
+    }
+
+    /// The name under which the operator signs as a witness.
+    pub fn witness_name(&self) -> String {
+        format!("{}.{}.svc/witness", self.service_name, self.namespace)
+    }
+
+    /// The URL at which sidecars reach the witness.
+    pub fn witness_url(&self) -> String {
+        let port = self.witness_listen.port();
+        let service = || format!("http://{}.{}.svc:{port}", self.service_name, self.namespace);
+        self.witness_url.clone().unwrap_or_else(service)
     }
 
     /// The names that the serving certificate is for.

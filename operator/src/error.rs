@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::certificates::CertificatesError;
+use crate::witness_key::MakeKeyError;
 
 /// Why the operator ended other than by a signal.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +29,9 @@ pub enum RunError {
         /// Why it stopped.
         source: std::io::Error,
     },
+    /// The witness has no key.
+    #[error(transparent)]
+    WitnessKey(#[from] MakeKeyError),
     /// API servers can't be made to trust this replica.
     #[error(transparent)]
     Certificates(#[from] CertificatesError),

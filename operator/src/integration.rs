@@ -1,8 +1,10 @@
 //! An integration, checked once and with its defaults filled in. Pure. Nothing after this reads the raw specification.
 
+use std::sync::Arc;
+
 use boboyka_crds::phases::Request;
 use boboyka_crds::rules::{self, Violation};
-use boboyka_crds::{BoboykaIntegration, Phase, Reclaim, SecretReference};
+use boboyka_crds::{BoboykaIntegration, BoboykaIntegrationSpec, Phase, Reclaim, SecretReference};
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::Selector;
@@ -11,6 +13,7 @@ use serde_json::json;
 
 use crate::causes::causes;
 use crate::signature;
+use crate::witness_key::WitnessKey;
 
 const SELECTOR_FIELD: &str = "spec.workloadSelector";
 /// The default size of a strand's volume.
@@ -31,6 +34,8 @@ pub(crate) struct Defaults {
     pub(crate) access_mode: String,
     /// Whether the cluster chooses users and groups.
     pub(crate) assigned_user: bool,
+    /// The operator's own key as a witness, if it is one.
+    pub(crate) witness: Option<Arc<WitnessKey>>,
 }
 
 /// Where strands are kept.
@@ -87,6 +92,8 @@ pub(crate) struct Validated {
     pub(crate) assigned_user: bool,
     /// The sidecar's requests and limits.
     pub(crate) resources: ResourceRequirements,
+    /// Who witnesses the strands' logs, as a policy.
+    pub(crate) witness_policy: Option<String>,
     /// Whether nothing may change.
     pub(crate) suspended: bool,
 }
@@ -165,8 +172,16 @@ pub(crate) fn validate(
         access_mode: defaults.access_mode.clone(),
         assigned_user: defaults.assigned_user,
         resources: sidecar.resources.unwrap_or_else(default_resources),
+        witness_policy: witness_policy(spec, defaults),
         suspended: spec.suspend,
     })
+}
+
+fn witness_policy(spec: &BoboykaIntegrationSpec, defaults: &Defaults) -> Option<String> {
+    let audit = spec.audit.clone().unwrap_or_default();
+    let own = defaults.witness.as_deref();
+    let vkey = own.and_then(WitnessKey::vkey);
+    audit.policy(vkey.as_deref().zip(own.map(WitnessKey::url)))
 }
 
 /// The selector of an integration, or why it can't be read.
@@ -220,6 +235,7 @@ pub(crate) mod tests {
             pull_secrets: Vec::new(),
             access_mode: "ReadWriteOncePod".to_owned(),
             assigned_user: false,
+            witness: None,
         }
     }
 

@@ -28,6 +28,8 @@ mod strands;
 mod tasks;
 pub mod telemetry;
 mod token;
+mod witness;
+mod witness_key;
 mod writes;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -50,6 +52,7 @@ use leading::lead;
 use metrics::{CountRequests, Metrics};
 use product::Product;
 use tasks::Tasks;
+use witness_key::WitnessKey;
 
 /// Tasks end within this time after the signal, finished or not.
 const END_MAX: Duration = Duration::from_secs(12);
@@ -91,6 +94,16 @@ pub async fn run(config: Config) -> Result<(), RunError> {
     result
 }
 
+/// Creates the Secret with the witness's key, unless it is there.
+///
+/// # Errors
+/// [`RunError`]: what kept it from being created.
+pub async fn make_witness_key(config: Config) -> Result<(), RunError> {
+    let (namespace, name) = (config.namespace.clone(), config.witness_name());
+    let client = connect(config).await?.client;
+    Ok(witness_key::make(client, &namespace, &name).await?)
+}
+
 /// Makes the client; it sends nothing yet.
 async fn connect(config: Config) -> Result<Context, RunError> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| RunError::Configuration(error);
@@ -125,7 +138,16 @@ async fn start(
     });
 
     let certificates = Certificates::begin(context.clone()).await?;
-    let product = Product::start(context, shutdown, tasks);
+    let witness = witness_key(config);
+    let product = Product::start(context, witness.clone(), shutdown, tasks);
+    if let Some(key) = witness {
+        let listener = listen(config.witness_listen, "witness").await?;
+        let (context, caches, shutdown) = (context.clone(), product.caches(), shutdown.clone());
+        tasks.spawn("witness", async move {
+            let serving = witness::serve(listener, key, &context, caches, shutdown);
+            serving.await.map_err(|source| stopped("witness", source))
+        });
+    }
     let panicked = Arc::new(Notify::new());
     let metrics = Arc::clone(&context.metrics);
     let decide = Arc::clone(&product.decide);
@@ -142,6 +164,13 @@ async fn start(
     let keeping = certificates.run(shutdown.clone());
     tasks.spawn("certificates", async { Ok(keeping.await?) });
     Ok(product)
+}
+
+/// The key of the operator as a witness, if it is one.
+fn witness_key(config: &Config) -> Option<Arc<WitnessKey>> {
+    let file = config.witness_key_file.clone()?;
+    let key = WitnessKey::new(file, config.witness_name(), config.witness_url());
+    Some(Arc::new(key))
 }
 
 fn stopped(server: &'static str, source: std::io::Error) -> RunError {

@@ -4,7 +4,7 @@ use std::io::{Write, stderr};
 use std::process::ExitCode;
 
 use boboyka_operator::config::Config;
-use boboyka_operator::{run, telemetry};
+use boboyka_operator::{make_witness_key, run, telemetry};
 use clap::Parser;
 
 fn main() -> ExitCode {
@@ -30,6 +30,10 @@ fn serve(config: Config) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(run(config))?;
+    if config.make_witness_key {
+        runtime.block_on(make_witness_key(config))?;
+    } else {
+        runtime.block_on(run(config))?;
+    }
     Ok(())
 }

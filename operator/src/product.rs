@@ -13,6 +13,7 @@ use crate::controller::{self, Leader, Settings};
 use crate::error::RunError;
 use crate::integration::Defaults;
 use crate::tasks::Tasks;
+use crate::witness_key::WitnessKey;
 
 /// The parts that make the product.
 pub(crate) struct Product {
@@ -26,6 +27,7 @@ impl Product {
     /// Starts the caches; the replica is ready once they are filled.
     pub(crate) fn start(
         context: &Context,
+        witness: Option<Arc<WitnessKey>>,
         shutdown: &CancellationToken,
         tasks: &mut Tasks,
     ) -> Self {
@@ -53,6 +55,7 @@ impl Product {
             pull_secrets: config.sidecar_pull_secrets.clone(),
             access_mode: config.access_mode.clone(),
             assigned_user: config.assigned_user,
+            witness,
         };
         let decider = Arc::new(Decider::new(
             client.clone(),
@@ -73,6 +76,11 @@ impl Product {
             leader: Arc::new(Leader::new(client, caches.clone(), metrics, settings)),
             caches,
         }
+    }
+
+    /// What every replica knows.
+    pub(crate) fn caches(&self) -> Caches {
+        self.caches.clone()
     }
 
     /// Waits until the caches are filled.

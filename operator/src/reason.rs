@@ -1,6 +1,6 @@
 //! The types of conditions and the reasons of conditions and Events: every word that a person or an alert may match on.
 //!
-//! Sidecars report four conditions with reasons of their own, which the operator passes on.
+//! Sidecars report five conditions with reasons of their own, which the operator passes on.
 
 /// An enum of words, each named as it is written, with all of them in a list.
 macro_rules! words {
@@ -50,6 +50,8 @@ words! {
         RetentionEnforced,
         /// Sidecars report that a node's clock is behind its strand; absent otherwise.
         ClockInStep,
+        /// Sidecars report that every witness cosigns their strands' checkpoints.
+        CheckpointsCosigned,
         /// Supabase has every record that the phase mirrors.
         MirrorCaughtUp,
         /// Strands outlive their pods.
@@ -102,6 +104,10 @@ words! {
         HeadWentBack,
         /// A strand has another block where one was seen.
         HeadForked,
+        /// A strand has fewer records than the operator cosigned as a witness.
+        LogRewound,
+        /// A strand has other records than the operator cosigned as a witness.
+        LogForked,
         /// The claim of a strand was deleted.
         ClaimLost,
         /// The claim of a strand is another one than before.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use boboyka_crds::{BoboykaIntegration, BoboykaStrand, IntegrationStatus, Phase, Transition};
+use boboyka_crds::{
+    BoboykaIntegration, BoboykaStrand, IntegrationStatus, Migration, Phase, Transition,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -48,6 +50,8 @@ pub(crate) struct Integration {
     pub(crate) lag: Option<String>,
     pub(crate) dead_letters: i64,
     pub(crate) supabase_url: Option<String>,
+    /// How the migration moves, `spec.migration`.
+    pub(crate) migration: Option<Migration>,
     /// The phase change that waits, with its gates.
     pub(crate) transition: Option<Transition>,
     pub(crate) conditions: Vec<Condition>,
@@ -129,6 +133,7 @@ impl Integration {
             lag: status.lag.clone(),
             dead_letters: status.dead_letters,
             supabase_url: status.supabase_url.clone(),
+            migration: integration.spec.migration.clone(),
             transition: status.transition.clone(),
             conditions: status.conditions.clone(),
         }

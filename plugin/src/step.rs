@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::fleet::Integration;
 use crate::gates;
-use crate::standing::Standing;
+use crate::standing::{Standing, State};
 use crate::table::paragraph;
 
 /// How many strands a sentence names.
@@ -32,7 +32,9 @@ impl Step {
         let is_forward = integration.phase.is_some_and(|phase| phase < to);
         let in_the_way = |one: &Standing| {
             let its = one.namespace == integration.namespace && one.integration == integration.name;
-            its && (one.state.is_wrong() || one.backlog > 0)
+            // Nobody compares tables for a step without `spec.migration`.
+            let counts = one.state != State::Differs || integration.migration.is_some();
+            its && (one.state.is_wrong() && counts || one.backlog > 0)
         };
         let obstacles = strands
             .into_iter()
@@ -47,7 +49,8 @@ impl Step {
 
     /// Whether the phase that is asked for is in force.
     pub(crate) fn is_there(&self) -> bool {
-        self.integration.current && self.integration.phase == Some(self.integration.requested)
+        let one = &self.integration;
+        one.current && one.phase == Some(one.requested) && one.transition.is_none()
     }
 
     /// Why the phase is not in force yet, in a sentence.
@@ -60,7 +63,7 @@ impl Step {
             .transition
             .iter()
             .flat_map(|one| &one.gates);
-        let closed = gates.filter(|gate| !gate.passed);
+        let closed = gates.filter(|gate| !gate.is_open());
         let closed: Vec<String> = closed
             .map(|gate| format!("{}: {}", gate.name, gate.message))
             .collect();

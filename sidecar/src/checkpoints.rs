@@ -1,10 +1,12 @@
 //! Signing at work: begins the strand's transparency log, then signs a checkpoint every second while the strand grows. An idle strand
 //! wakes nobody.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use boboyka_store::{Store, TlogError, TlogKey, causes};
-use tokio::sync::watch;
+use boboyka_tlog::Note;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Assignment, Claim};
@@ -18,9 +20,11 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 /// What signs, and what it has to know before.
 pub(crate) struct Signing {
     pub(crate) store: Store,
-    pub(crate) key: TlogKey,
+    pub(crate) key: Arc<TlogKey>,
     /// What the strand's resource says, in a cluster.
     pub(crate) assignment: Option<watch::Receiver<Assignment>>,
+    /// Checkpoints of this log that witnesses show and the strand may not hold.
+    pub(crate) shown: mpsc::Receiver<Note>,
 }
 
 impl Signing {
@@ -35,13 +39,25 @@ impl Signing {
     async fn work(mut self) {
         let mut trouble = Trouble::with("sign checkpoints of the strand");
         let store = self.store.clone();
-        let key = std::sync::Arc::new(self.key);
         loop {
             let claim = claim_of(self.assignment.as_mut()).await;
-            let (signer, key) = (store.clone(), std::sync::Arc::clone(&key));
+            let (signer, key) = (store.clone(), Arc::clone(&self.key));
             let begin = move || signer.begin_tlog(&key, claim.as_deref());
             let ended = match blocking(begin).await {
-                Ok(()) => grow(&store, self.assignment.as_mut(), &mut trouble).await,
+                Ok(()) => {
+                    let ended = grow(
+                        &store,
+                        self.assignment.as_mut(),
+                        &mut self.shown,
+                        &mut trouble,
+                    );
+                    ended.await
+                }
+                Err(error) => Err(error),
+            };
+            let ended = match ended {
+                Ok(Ended::Shown(note)) => contradict(&store, &self.key, note).await,
+                Ok(Ended::Moved) => Ok(()),
                 Err(error) => Err(error),
             };
             if let Err(error) = ended {
@@ -52,12 +68,33 @@ impl Signing {
     }
 }
 
-/// Signs as the strand grows; returns when the volume's claim may be another one.
+/// Why signing begins anew.
+enum Ended {
+    /// The volume's claim may be another one.
+    Moved,
+    /// A witness shows a checkpoint.
+    Shown(Note),
+}
+
+/// Lets the log go on as the next incarnation, if its own key has signed what a witness shows and the strand does not hold it.
+async fn contradict(store: &Store, key: &Arc<TlogKey>, shown: Note) -> Result<(), TlogError> {
+    let (store, key) = (store.clone(), Arc::clone(key));
+    let goes_on = blocking(move || store.contradict_tlog(&key, &shown)).await?;
+    if !goes_on {
+        tracing::warn!(
+            "what the witness shows is no evidence: the log's key has not signed it, or the strand holds it"
+        );
+    }
+    Ok(())
+}
+
+/// Signs as the strand grows; returns when the volume's claim may be another one, or a witness shows a checkpoint.
 async fn grow(
     store: &Store,
     mut assignment: Option<&mut watch::Receiver<Assignment>>,
+    shown: &mut mpsc::Receiver<Note>,
     trouble: &mut Trouble,
-) -> Result<(), TlogError> {
+) -> Result<Ended, TlogError> {
     let mut head = store.watch_head();
     let claim = assignment
         .as_ref()
@@ -71,7 +108,11 @@ async fn grow(
             let signer = store.clone();
             blocking(move || signer.publish_checkpoint(size)).await?;
             trouble.over();
-            tokio::time::sleep(INTERVAL).await;
+            match tokio::time::timeout(INTERVAL, shown.recv()).await {
+                Ok(Some(note)) => return Ok(Ended::Shown(note)),
+                Ok(None) => tokio::time::sleep(INTERVAL).await,
+                Err(_) => {}
+            }
             continue;
         }
         trouble.over();
@@ -90,7 +131,8 @@ async fn grow(
             changed = head.changed() => if changed.is_err() {
                 std::future::pending::<()>().await;
             },
-            () = moved => return Ok(()),
+            () = moved => return Ok(Ended::Moved),
+            Some(note) = shown.recv() => return Ok(Ended::Shown(note)),
         }
     }
 }

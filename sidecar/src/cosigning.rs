@@ -1,52 +1,116 @@
-//! The store's transparency log as the cosigner sees it.
+//! The store's transparency log as the cosigner sees it, and whom it asks: the witnesses of the command line and those of the
+//! integration, which may change.
 
 use std::sync::Arc;
 
 use boboyka_cosigning::{Cosigned, Cosigner, Log};
 use boboyka_store::{Published, Store, causes};
 use boboyka_tlog::policy::Party;
-use boboyka_tlog::{Note, TreeHash};
-use tokio::sync::watch;
+use boboyka_tlog::{Note, Policy, TreeHash};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-/// What is cosigned, and the task that has it cosigned, which ends with `shutdown`.
-pub(crate) fn start(
-    store: &Store,
-    witnesses: &[Party],
-    shutdown: &CancellationToken,
-) -> (
-    watch::Receiver<Cosigned>,
-    impl Future<Output = ()> + Send + use<>,
-) {
-    let cosigner = Cosigner::new(StoreLog(store.clone()), witnesses);
-    let cosigner = cosigner
-        .inspect_err(|error| {
-            let error = causes(error);
-            tracing::error!(error, "no witness can be asked: {error}");
-        })
-        .ok()
-        .filter(Cosigner::has_witnesses);
-    let watched = cosigner.as_ref().map(Cosigner::watch);
-    let shutdown = shutdown.clone();
-    let run = async move {
-        match cosigner {
-            Some(cosigner) => cosigner.run(shutdown).await,
-            None => shutdown.cancelled().await,
-        }
-    };
-    (
-        watched.unwrap_or_else(|| watch::channel(Cosigned::default()).1),
-        run,
-    )
+use crate::integration::Integration;
+use crate::trouble::Trouble;
+
+/// Whom the cosigner asks, and who else learns of what it finds.
+pub(crate) struct Cosigning {
+    pub(crate) store: Store,
+    /// The witnesses of the command line.
+    pub(crate) own: Vec<Party>,
+    pub(crate) integration: watch::Receiver<Integration>,
+    /// Checkpoints of this log that witnesses show and the strand may not hold.
+    pub(crate) shown: mpsc::Sender<Note>,
 }
 
-struct StoreLog(Store);
+impl Cosigning {
+    /// Has the log cosigned until the signal, and publishes what comes of it.
+    pub(crate) async fn run(
+        mut self,
+        published: watch::Sender<Cosigned>,
+        shutdown: CancellationToken,
+    ) {
+        let mut trouble = Trouble::with("read the keys of the integration's witnesses");
+        loop {
+            let policy = self.integration.borrow_and_update().witness_policy.clone();
+            let (mut parties, wrong) = parties(policy.as_deref().unwrap_or_default());
+            if wrong.is_empty() {
+                trouble.over();
+            } else {
+                trouble.is(&wrong.join("; "));
+            }
+            let known: Vec<_> = self.own.iter().map(|one| one.key.clone()).collect();
+            parties.retain(|one| !known.contains(&one.key));
+            let all = [self.own.clone(), parties].concat();
+            published.send_modify(|published| published.unusable = wrong);
+            let stop = shutdown.child_token();
+            let asking = self.ask(&all, &published, stop.clone());
+            let changed = async {
+                let other = |now: &Integration| now.witness_policy != policy;
+                if self.integration.wait_for(other).await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                () = asking => return,
+                () = changed => stop.cancel(),
+            }
+        }
+    }
+
+    /// Asks until the token is cancelled.
+    fn ask(
+        &self,
+        witnesses: &[Party],
+        published: &watch::Sender<Cosigned>,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + use<> {
+        let log = StoreLog {
+            store: self.store.clone(),
+            shown: self.shown.clone(),
+        };
+        let cosigner = Cosigner::publishing(log, witnesses, published.clone());
+        let cosigner = cosigner.inspect_err(|error| {
+            let error = causes(error);
+            tracing::error!(error, "no witness can be asked: {error}");
+        });
+        let cosigner = cosigner.ok().filter(Cosigner::has_witnesses);
+        async move {
+            match cosigner {
+                Some(cosigner) => cosigner.run(stop).await,
+                None => stop.cancelled().await,
+            }
+        }
+    }
+}
+
+/// The witnesses of an integration's policy, and what is wrong with the others: one bad key must not keep a log from the
+/// other witnesses.
+fn parties(policy: &str) -> (Vec<Party>, Vec<String>) {
+    let (mut parties, mut wrong) = (Vec::new(), Vec::new());
+    for line in policy.lines().filter(|line| line.starts_with("witness ")) {
+        let alone: Result<Policy, _> = format!("{line}\nquorum none\n").parse();
+        match alone {
+            Ok(alone) => parties.extend(alone.witnesses),
+            Err(error) => {
+                let name = line.split(' ').nth(1).unwrap_or_default();
+                wrong.push(format!("the witness {name}: {}", error.reason));
+            }
+        }
+    }
+    (parties, wrong)
+}
+
+struct StoreLog {
+    store: Store,
+    shown: mpsc::Sender<Note>,
+}
 
 impl Log for StoreLog {
     type Checkpoint = Published;
 
     fn checkpoints(&self) -> watch::Receiver<Option<Arc<Published>>> {
-        self.0.watch_checkpoint()
+        self.store.watch_checkpoint()
     }
 
     fn note(published: &Published) -> &Note {
@@ -54,14 +118,14 @@ impl Log for StoreLog {
     }
 
     async fn consistency(&self, old: u64, new: u64) -> Result<Vec<TreeHash>, String> {
-        let store = self.0.clone();
+        let store = self.store.clone();
         let proof = tokio::task::spawn_blocking(move || store.tlog_consistency(old, new));
         let proof = proof.await.map_err(|error| error.to_string())?;
         proof.map_err(|error| causes(&error))
     }
 
     async fn cosigned(&self, witness: &str, size: u64) {
-        let (store, name) = (self.0.clone(), witness.to_owned());
+        let (store, name) = (self.store.clone(), witness.to_owned());
         let pinned = tokio::task::spawn_blocking(move || store.pin_tlog_size(&name, size)).await;
         if let Ok(Err(error)) = pinned {
             let error = causes(&error);
@@ -71,5 +135,39 @@ impl Log for StoreLog {
                 "could not pin the size that {witness} has cosigned; after a pruning it may not be able to go on: {error}"
             );
         }
+    }
+
+    async fn shown(&self, witness: &str, note: Note) {
+        // A note that waits already shows the same, or the next round shows it again.
+        if self.shown.try_send(note).is_ok() {
+            tracing::warn!(
+                witness,
+                "{witness} shows a checkpoint of this log; whether the log's own key signed it and the strand holds it is \
+                 checked now"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parties;
+
+    #[test]
+    fn a_witness_with_a_bad_key_keeps_no_other_from_being_asked() {
+        let key = "witness.example/w1+24b5d9fe+BP0XJDhaoMdbZPt4zWAvodmR/ev3axPFjtcC6sg16fYY";
+        let bad = key.replace("24b5d9fe", "24b5d9ff");
+        let policy = format!(
+            "witness bad {bad} https://b\nwitness good {key} https://g\ngroup witnesses all bad good\nquorum witnesses\n"
+        );
+        let (parties, wrong) = parties(&policy);
+        assert_eq!(parties.len(), 1);
+        assert_eq!(parties[0].url.as_deref(), Some("https://g"));
+        assert_eq!(wrong.len(), 1);
+        assert!(
+            wrong[0].starts_with("the witness bad: the key's id is 24b5d9ff"),
+            "{wrong:?}"
+        );
+        assert_eq!(super::parties(""), (vec![], vec![]));
     }
 }

@@ -58,6 +58,8 @@ pub struct Integration {
     pub tables: BTreeMap<String, MirrorTable>,
     /// When the oldest part of the strand may go.
     pub retention: Retention,
+    /// Who witnesses the strand's log besides those of the command line, as a policy.
+    pub witness_policy: Option<String>,
     /// How often to report.
     pub pace: Pace,
 }
@@ -76,6 +78,7 @@ impl Integration {
             batch_rows: 500,
             tables: BTreeMap::new(),
             retention: Retention::default(),
+            witness_policy: None,
             pace: Pace {
                 interval: Duration::from_secs(10),
                 spread: Duration::ZERO,

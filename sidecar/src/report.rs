@@ -4,6 +4,7 @@
 //! refused or lost is tried again with what is true by then. Reports carry neither keys nor row data.
 
 mod conditions;
+mod log;
 mod pace;
 mod snapshot;
 mod status;

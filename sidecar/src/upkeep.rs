@@ -11,18 +11,19 @@ use boboyka_crds::MirrorTable;
 use boboyka_mirror::{Mirror, SupabaseSource};
 use boboyka_store::{Store, TlogKey, causes};
 use boboyka_tlog::policy::Party;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::checkpoints::Signing;
-use crate::cluster::Cluster;
+use crate::cluster::{Assignment, Cluster};
 use crate::config::{Membership, Strand};
+use crate::cosigning::Cosigning;
 use crate::file::{IntegrationFile, Standing};
 use crate::integration::Integration;
 use crate::report::{Reporter, Source};
-use crate::{cosigning, mirroring, phase, prune};
+use crate::{mirroring, phase, prune};
 
 /// What the sidecar has to do with others.
 #[derive(Debug)]
@@ -99,31 +100,32 @@ impl Upkeep {
             (integration, supabase) = (file.integration(), file.supabase());
             file
         });
-        let (boundary, follower) =
-            phase::follow(store.clone(), integration.clone(), shutdown.clone()).await;
+        let following = phase::follow(store.clone(), integration.clone(), shutdown.clone());
+        let (boundary, follower) = following.await;
         let assignment = cluster.as_ref().map(|cluster| cluster.assignment.clone());
         let pruner = prune::start(store.clone(), integration.clone(), shutdown.clone());
         let (settings, forwarder) =
             mirroring::assigned(integration.clone(), assignment.clone(), shutdown.clone());
         let (mirror, lanes) = Mirror::start(store.clone(), supabase, settings, shutdown.clone());
-        tasks.spawn(joined(lanes, "mirror"));
-        tasks.spawn(joined(forwarder, "mirror settings"));
-        tasks.spawn(joined(follower, "phase"));
-        tasks.spawn(joined(pruner, "retention"));
+        for (task, what) in [
+            (lanes, "mirror"),
+            (forwarder, "mirror settings"),
+            (follower, "phase"),
+            (pruner, "retention"),
+        ] {
+            tasks.spawn(joined(task, what));
+        }
         tasks.spawn(fresh_evidence(&mirror, &boundary, shutdown));
-        let signing = Signing {
-            store: store.clone(),
+        let witnessed = Witnessed {
             key: outside.key,
+            witnesses: outside.witnesses,
             assignment,
+            integration: integration.clone(),
         };
-        let cosigned = signed(signing, &outside.witnesses, &mut tasks, shutdown);
-        let source = Source::new(
-            store.clone(),
-            mirror.clone(),
-            boundary,
-            strand.data_dir.clone(),
-            takes_records,
-        );
+        let cosigned = witnessed.start(store, &mut tasks, shutdown);
+        let (data_dir, watched) = (strand.data_dir.clone(), cosigned.clone());
+        let (own, mirrored) = (store.clone(), mirror.clone());
+        let source = Source::new(own, mirrored, boundary, watched, data_dir, takes_records);
         let standing = file.as_ref().map(IntegrationFile::standing);
         if let Some(file) = file {
             let run = file.run(source.clone(), shutdown.clone());
@@ -243,6 +245,44 @@ impl Upkeep {
     }
 }
 
+/// What signs the strand's log, and who cosigns it.
+struct Witnessed {
+    key: TlogKey,
+    /// The witnesses of the command line.
+    witnesses: Vec<Party>,
+    assignment: Option<watch::Receiver<Assignment>>,
+    integration: watch::Receiver<Integration>,
+}
+
+impl Witnessed {
+    /// Has checkpoints signed, and cosigned by witnesses.
+    fn start(
+        self,
+        store: &Store,
+        tasks: &mut JoinSet<()>,
+        shutdown: &CancellationToken,
+    ) -> watch::Receiver<Cosigned> {
+        let (show, shown) = mpsc::channel(1);
+        let (published, cosigned) = watch::channel(Cosigned::default());
+        let signing = Signing {
+            store: store.clone(),
+            key: Arc::new(self.key),
+            assignment: self.assignment,
+            shown,
+        };
+        let cosigning = Cosigning {
+            store: store.clone(),
+            own: self.witnesses,
+            integration: self.integration,
+            shown: show,
+        };
+        tasks.spawn(signing.run(shutdown.clone()).in_current_span());
+        let asking = cosigning.run(published, shutdown.clone());
+        tasks.spawn(asking.in_current_span());
+        cosigned
+    }
+}
+
 /// Has the tables compared with the strand when a change of phase is asked for: its gates want fresh evidence.
 fn fresh_evidence(
     mirror: &Mirror,
@@ -270,19 +310,6 @@ fn fresh_evidence(
         }
     };
     asking.in_current_span()
-}
-
-/// Has checkpoints signed, and cosigned by witnesses.
-fn signed(
-    signing: Signing,
-    witnesses: &[Party],
-    tasks: &mut JoinSet<()>,
-    shutdown: &CancellationToken,
-) -> watch::Receiver<Cosigned> {
-    let (cosigned, asking) = cosigning::start(&signing.store, witnesses, shutdown);
-    tasks.spawn(signing.run(shutdown.clone()).in_current_span());
-    tasks.spawn(asking.in_current_span());
-    cosigned
 }
 
 async fn joined(task: JoinHandle<()>, what: &str) {

@@ -5,6 +5,7 @@ use std::path::Path;
 use boboyka_strand::record_id::RecordIds;
 use boboyka_strand::{Block, Head, Record, RecordType};
 use boboyka_tlog::key::Kind;
+use boboyka_tlog::witness::AddCheckpoint;
 use boboyka_tlog::{Bundle, Checkpoint, Note, SigningKey, Tile, TreeHash, proof, tile, tree};
 
 /// The origin of the logs.
@@ -37,6 +38,13 @@ impl Log {
             block
         });
         Self::over(blocks.collect())
+    }
+
+    /// The same log under another origin.
+    #[must_use]
+    pub fn under(mut self, origin: &str) -> Self {
+        self.key = self.key.named(origin).unwrap();
+        self
     }
 
     fn over(blocks: Vec<Block>) -> Self {
@@ -74,7 +82,7 @@ impl Log {
     /// The signed checkpoint of a size.
     pub fn checkpoint(&self, size: u64) -> Note {
         let Ok(root) = proof::root(&(0..size), size, &mut Tiles(self));
-        Checkpoint::new(ORIGIN.into(), size, root)
+        Checkpoint::new(self.key.verifier().name().into(), size, root)
             .unwrap()
             .sign(&self.key)
     }
@@ -84,6 +92,15 @@ impl Log {
         let subtrees = proof::consistency_subtrees(old, new).unwrap();
         let Ok(hashes) = proof::roots(&subtrees, new, &mut Tiles(self));
         hashes
+    }
+
+    /// The request to cosign a size, from the size that was cosigned last.
+    pub fn request(&self, old: u64, size: u64) -> AddCheckpoint {
+        AddCheckpoint {
+            old,
+            proof: self.consistency(old, size),
+            checkpoint: self.checkpoint(size),
+        }
     }
 
     /// The proof of a record with its header, for the checkpoint of a size.

@@ -129,18 +129,21 @@ impl Litewitness {
 
     /// Asks it to cosign; its status and what that means.
     pub async fn add(&self, request: &AddCheckpoint) -> (u16, Answer) {
-        let post = self.client.post(self.url("add-checkpoint"));
-        let answer = post
-            .body(request.to_string())
-            .timeout(Duration::from_mins(1));
-        let answer = answer.send().await.unwrap();
-        let status = answer.status().as_u16();
-        let kind = answer.headers().get("content-type").cloned();
-        let kind = kind.as_ref().and_then(|kind| kind.to_str().ok());
-        let kind = kind.map(str::to_owned);
-        let body = answer.text().await.unwrap();
-        (status, Answer::read(status, kind.as_deref(), &body))
+        add_checkpoint(&self.url(""), &request.to_string()).await
     }
+}
+
+/// Posts a body to `add-checkpoint` below a witness's prefix; the status and what that means.
+pub async fn add_checkpoint(prefix: &str, body: &str) -> (u16, Answer) {
+    let url = format!("{}/add-checkpoint", prefix.trim_end_matches('/'));
+    let post = crate::client().post(url).body(body.to_owned());
+    let answer = post.timeout(Duration::from_mins(1)).send().await.unwrap();
+    let status = answer.status().as_u16();
+    let kind = answer.headers().get("content-type").cloned();
+    let kind = kind.as_ref().and_then(|kind| kind.to_str().ok());
+    let kind = kind.map(str::to_owned);
+    let body = answer.text().await.unwrap();
+    (status, Answer::read(status, kind.as_deref(), &body))
 }
 
 /// Serves the files of a folder; gives the URL.

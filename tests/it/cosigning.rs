@@ -33,6 +33,8 @@ impl boboyka_cosigning::Log for Shown {
     }
 
     async fn cosigned(&self, _witness: &str, _size: u64) {}
+
+    async fn shown(&self, _witness: &str, _note: Note) {}
 }
 
 /// A cosigner at work on a log, until it is dropped.

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::decimal;
 use crate::hash::TreeHash;
@@ -14,6 +16,13 @@ use crate::proof::{self, ProofError};
 
 /// Content type of the answer 409.
 pub const SIZE_TYPE: &str = "text/x.tlog.size";
+
+/// The path below a witness's prefix at which it shows the newest checkpoint of a log that it has cosigned.
+pub fn monitoring_path(origin: &str) -> String {
+    let hash = Sha256::digest(origin);
+    let digits = hash.iter().map(|byte| format!("{byte:02x}"));
+    format!("{}/checkpoint", digits.collect::<String>())
+}
 
 /// A request to cosign a checkpoint; as text the request's body.
 #[derive(Clone, Debug, PartialEq, Eq)]

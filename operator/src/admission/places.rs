@@ -17,7 +17,7 @@ use tower::Layer as _;
 
 /// The connections that have proved nothing. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Places {
+pub(crate) struct Places {
     room: usize,
     waiting: Arc<Mutex<Waiting>>,
 }
@@ -32,7 +32,7 @@ struct Waiting {
 
 impl Places {
     /// Room for this many connections.
-    pub(super) fn new(room: usize) -> Self {
+    pub(crate) fn new(room: usize) -> Self {
         Self {
             room,
             waiting: Arc::default(),
@@ -61,7 +61,7 @@ impl Places {
 
 /// The place of one connection.
 #[derive(Clone)]
-pub(super) struct Place(Arc<Taken>);
+pub(crate) struct Place(Arc<Taken>);
 
 struct Taken {
     places: Places,
@@ -104,7 +104,7 @@ impl<I, S> Accept<I, S> for Places {
 }
 
 /// A connection that ends when its place is given to another.
-pub(super) struct Connection<I> {
+pub(crate) struct Connection<I> {
     stream: I,
     dropped: Pin<Box<WaitForCancellationFutureOwned>>,
     _place: Place,

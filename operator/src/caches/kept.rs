@@ -73,6 +73,14 @@ impl<T> Kept<T> {
         found.map(|(_, entry)| Arc::clone(&entry.one)).collect()
     }
 
+    /// The first object that is wanted, of all namespaces.
+    pub(crate) fn find(&self, mut wanted: impl FnMut(&T) -> bool) -> Option<Arc<T>> {
+        let state = self.read();
+        let mut entries = state.namespaces.values().flat_map(BTreeMap::values);
+        let found = entries.find(|entry| wanted(&entry.one))?;
+        Some(Arc::clone(&found.one))
+    }
+
     /// How many objects there are.
     pub(crate) fn count(&self) -> usize {
         self.read().namespaces.values().map(BTreeMap::len).sum()

@@ -93,7 +93,7 @@ fn gate_closed(before: &IntegrationStatus, after: &IntegrationStatus) -> Option<
     let transition = after.transition.as_ref()?;
     let names =
         |gates: Vec<&Gate>| -> Vec<String> { gates.iter().map(|gate| gate.name.clone()).collect() };
-    if names(closed_gates(before)) == names(closed_gates(after)) {
+    if transition.paused || names(closed_gates(before)) == names(closed_gates(after)) {
         return None;
     }
     let note = format!("{} waits: {}", transition.goal(), transition.why());
@@ -101,8 +101,9 @@ fn gate_closed(before: &IntegrationStatus, after: &IntegrationStatus) -> Option<
     Some(event(EventType::Warning, TRANSITION, reason, &note))
 }
 
+/// The gates that keep a step from being made. While it is paused, they don't.
 fn closed_gates(status: &IntegrationStatus) -> Vec<&Gate> {
-    let transition = status.transition.iter();
+    let transition = status.transition.iter().filter(|it| !it.paused);
     transition.flat_map(Transition::closed).collect()
 }
 

@@ -80,6 +80,7 @@ pub(super) fn status(facts: &Facts<'_>, before: &IntegrationStatus) -> Integrati
         lag: (backlog > 0 && lag_ms > 0).then(|| coarse(lag_ms)),
         dead_letters,
         supabase_url: supabase_url.filter(|_| facts.validated.secret.is_some()),
+        witness_policy: facts.validated.witness_policy.clone(),
         report_interval_seconds: Some(interval(facts.seen.fleet)),
         unmirrored,
         conditions: conditions(facts, before),

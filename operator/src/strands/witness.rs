@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use boboyka_crds::{BoboykaStrand, HeadReference, StrandStatus};
+use boboyka_crds::{BoboykaStrand, Contradiction, HeadReference, StrandStatus};
 
 use crate::caches::Claim;
 
@@ -33,6 +33,9 @@ pub(crate) enum ChainProblem {
         /// The seq of both blocks.
         seq: i64,
     },
+    /// Its log contradicts a checkpoint that the operator has cosigned.
+    #[error("{}", .0.message)]
+    Contradicts(Contradiction),
     /// Its claim is gone, and its volume with it.
     #[error(
         "its claim {claim} was deleted with the records in it: restore the claim, or delete the strand to begin an empty one"
@@ -72,11 +75,14 @@ enum Continuity {
     Problem(ChainProblem),
 }
 
-/// Judges a strand by its last report and by the head that the operator stored.
+/// Judges a strand by its last report, by the head that the operator stored, and by what it found as a witness.
 ///
 /// # Errors
 /// [`ChainProblem`]: what does not hold.
 pub(crate) fn check(strand: &BoboykaStrand) -> Result<(), ChainProblem> {
+    if let Some(found) = &strand.spec.contradiction {
+        return Err(ChainProblem::Contradicts(found.clone()));
+    }
     let Some(status) = strand.report() else {
         return Ok(());
     };
@@ -123,6 +129,9 @@ pub(crate) fn check_claim(
 
 /// Whether the strand, by its own last report, still has the block that the operator stored, or nothing was stored yet.
 pub(crate) fn is_proven(strand: &BoboykaStrand) -> bool {
+    if strand.spec.contradiction.is_some() {
+        return false;
+    }
     match (&strand.spec.witnessed, strand.report()) {
         (Some(stored), Some(status)) => compare(stored, status) == Continuity::Confirmed,
         (Some(_), None) => false,
@@ -135,6 +144,9 @@ pub(crate) fn newest(strand: &BoboykaStrand) -> Option<HeadReference> {
     let stored = strand.spec.witnessed.as_ref();
     let status = strand.report();
     let reported = status.and_then(|status| status.head.as_ref());
+    if strand.spec.contradiction.is_some() {
+        return stored.cloned();
+    }
     match (stored, status, reported) {
         (None, _, reported) => reported.filter(|head| head.seq > 0).cloned(),
         (Some(stored), Some(status), Some(reported))
@@ -186,7 +198,8 @@ fn compare(seen: &HeadReference, status: &StrandStatus) -> Continuity {
     }
 }
 
-/// Whether the strand, by its own last report, still has the stored block. A pruned block can't be asked for.
+/// Whether the strand, by its own last report, still has the stored block. A pruned block can't be asked for: that what lies
+/// above it is the strand that was there before, its transparency log shows, whose checkpoints the operator cosigns.
 fn follows(stored: &HeadReference, status: &StrandStatus) -> bool {
     let floor = status.floor.as_ref().map_or(0, |floor| floor.seq);
     stored.seq <= floor || compare(stored, status) == Continuity::Confirmed
@@ -194,7 +207,7 @@ fn follows(stored: &HeadReference, status: &StrandStatus) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use boboyka_crds::BoboykaStrandSpec;
+    use boboyka_crds::{BoboykaStrandSpec, ContradictionKind};
     use serde_json::json;
 
     use super::*;
@@ -269,6 +282,23 @@ mod tests {
         assert_eq!(newest(&pruned), Some(head(7, "aa")));
         pruned.status.as_mut().unwrap().floor = Some(head(4, "d0"));
         assert_eq!(newest(&pruned), Some(head(5, "dd")));
+    }
+
+    #[test]
+    fn a_strand_that_contradicts_what_was_cosigned_is_no_longer_followed() {
+        let mut strand = strand(Some(head(5, "dd")), Some(head(7, "aa")), None);
+        strand.status.as_mut().unwrap().floor = Some(head(5, "dd"));
+        let found = Contradiction {
+            kind: ContradictionKind::Forked,
+            origin: "o".to_owned(),
+            size: 6,
+            root: "r".to_owned(),
+            message: "6 records were cosigned".to_owned(),
+        };
+        strand.spec.contradiction = Some(found.clone());
+        assert_eq!(check(&strand), Err(ChainProblem::Contradicts(found)));
+        assert_eq!(newest(&strand), Some(head(5, "dd")));
+        assert!(!is_proven(&strand));
     }
 
     #[test]

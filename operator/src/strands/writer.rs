@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use boboyka_crds::{BoboykaStrand, Holder, names};
+use boboyka_crds::{BoboykaStrand, Contradiction, Holder, names};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -258,4 +258,32 @@ where
     api.patch(name, &merge_parameters(), &Patch::Merge(&change))
         .await
         .map(drop)
+}
+
+/// Says on a strand what contradicts a checkpoint that the operator has cosigned; what was found first stays.
+pub(crate) async fn contradict(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    found: &Contradiction,
+) -> Outcome {
+    let strands: Api<BoboykaStrand> = Api::namespaced(client.clone(), namespace);
+    for last in [false, false, true] {
+        let Some(strand) = strands.get_opt(name).await? else {
+            return Ok(());
+        };
+        if strand.spec.contradiction.is_some() {
+            return Ok(());
+        }
+        let change = json!({
+            "metadata": {"resourceVersion": strand.metadata.resource_version},
+            "spec": {"contradiction": found},
+        });
+        let (parameters, change) = (merge_parameters(), Patch::Merge(&change));
+        match strands.patch(name, &parameters, &change).await {
+            Err(error) if is_outdated(&error) && !last => {}
+            written => return written.map(drop),
+        }
+    }
+    Ok(())
 }

@@ -212,6 +212,22 @@ def test_events_of_a_stream_are_what_the_contract_says(
     assert ("end" in names) == (path == "/v1/boboyka/stream")
 
 
+def test_a_key_is_asked_for_where_the_contract_says_so(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("secret")
+    locked = Sidecar(tmp_path, more=["--api-key-file", str(tmp_path / "key")])
+    try:
+        for path, operations in DOCUMENT["paths"].items():
+            for method, operation in operations.items():
+                answer = httpx.request(
+                    method, locked.url + path.replace("{", "").replace("}", ""), timeout=GUARD
+                )
+                is_open = operation.get("security", DOCUMENT["security"]) == []
+                assert (answer.status_code == 401) == (not is_open), f"{method} {path}: {answer.text}"
+                assert ("401" in operation["responses"]) == (not is_open), f"{method} {path}"
+    finally:
+        locked.stop()
+
+
 def test_the_sidecar_serves_the_committed_document(client: httpx.Client) -> None:
     answer = client.get("/openapi.json")
     assert answer.headers["content-type"] == "application/json"

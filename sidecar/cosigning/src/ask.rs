@@ -56,6 +56,8 @@ impl Fault {
 pub(crate) struct Witness {
     pub(crate) key: VerifierKey,
     pub(crate) prefix: String,
+    /// The log that `last` is of: the next incarnation begins with nothing.
+    pub(crate) origin: String,
     pub(crate) last: u64,
 }
 
@@ -68,6 +70,10 @@ pub(crate) async fn ask<L: Log>(
     checkpoint: &Checkpoint,
 ) -> Result<Signature, Fault> {
     let size = checkpoint.size();
+    if witness.origin != checkpoint.origin() {
+        checkpoint.origin().clone_into(&mut witness.origin);
+        witness.last = 0;
+    }
     for _ in 0..REQUESTS_MAX {
         let old = witness.last;
         let proof = log.consistency(old, size).await;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use boboyka_tlog::witness::{AddCheckpoint, Answer};
+use boboyka_tlog::Note;
+use boboyka_tlog::note::NoteError;
+use boboyka_tlog::witness::{AddCheckpoint, Answer, monitoring_path};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;
 use reqwest::{Client as Http, Response};
@@ -41,6 +43,22 @@ impl Client {
         let kind = kind.as_ref().and_then(|kind| kind.to_str().ok());
         let body = body(answer).await?;
         Ok(Answer::read(status, kind, &body))
+    }
+}
+
+impl Client {
+    /// The newest checkpoint of a log that the witness at this prefix has cosigned, or why there is none.
+    pub(crate) async fn newest(&self, prefix: &str, origin: &str) -> Result<Note, String> {
+        let path = monitoring_path(origin);
+        let url = format!("{}/{path}", prefix.trim_end_matches('/'));
+        let answer = self.0.get(url).send().await;
+        let answer = answer.map_err(|error| causes(&error))?;
+        let status = answer.status();
+        let body = body(answer).await?;
+        if !status.is_success() {
+            return Err(format!("{}: {}", status.as_u16(), body.trim_end()));
+        }
+        body.parse().map_err(|error: NoteError| error.to_string())
     }
 }
 

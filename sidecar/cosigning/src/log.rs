@@ -25,4 +25,8 @@ pub trait Log: Send + Sync + 'static {
 
     /// A witness has cosigned this size: the log keeps what a proof from there needs.
     fn cosigned(&self, witness: &str, size: u64) -> impl Future<Output = ()> + Send;
+
+    /// A witness that holds another tree of this log shows this as the newest checkpoint that it cosigned. Nobody has checked
+    /// it: only the log's own signature makes it evidence.
+    fn shown(&self, witness: &str, note: Note) -> impl Future<Output = ()> + Send;
 }

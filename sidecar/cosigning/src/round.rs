@@ -28,6 +28,8 @@ pub struct Cosigned {
     pub note: Option<Note>,
     /// How each witness stands, in the order of the policy.
     pub witnesses: Vec<WitnessStatus>,
+    /// Witnesses that can't be asked because their keys are none, and why.
+    pub unusable: Vec<String>,
 }
 
 /// How a witness stands.
@@ -39,12 +41,15 @@ pub struct WitnessStatus {
     pub size: u64,
     /// Why it did not cosign the newest checkpoint.
     pub fault: Option<Fault>,
+    /// Since when it cosigns none.
+    pub failing_since: Option<Instant>,
 }
 
 /// A witness, and when it is asked.
 struct Asked {
     witness: Witness,
     fault: Option<Fault>,
+    failing_since: Option<Instant>,
     /// The text that it cosigned last.
     done: String,
     pause: Duration,
@@ -65,12 +70,27 @@ impl<L: Log> Cosigner<L> {
     /// # Errors
     /// The HTTP client can't be set up.
     pub fn new(log: L, witnesses: &[Party]) -> Result<Self, SetupError> {
-        let asked = witnesses.iter().filter_map(Asked::of);
+        Self::publishing(log, witnesses, watch::Sender::new(Cosigned::default()))
+    }
+
+    /// The same, which goes on with what another has published.
+    ///
+    /// # Errors
+    /// The HTTP client can't be set up.
+    pub fn publishing(
+        log: L,
+        witnesses: &[Party],
+        published: watch::Sender<Cosigned>,
+    ) -> Result<Self, SetupError> {
+        let asked: Vec<Asked> = witnesses.iter().filter_map(Asked::of).collect();
+        published.send_modify(|known| {
+            known.witnesses = asked.iter().map(Asked::status).collect();
+        });
         Ok(Self {
             log,
             client: Client::new()?,
-            asked: asked.collect(),
-            published: watch::Sender::new(Cosigned::default()),
+            asked,
+            published,
         })
     }
 
@@ -177,11 +197,13 @@ impl Asked {
         let witness = Witness {
             key: party.key.clone(),
             prefix: party.url.clone()?,
+            origin: String::new(),
             last: 0,
         };
         Some(Self {
             witness,
             fault: None,
+            failing_since: None,
             done: String::new(),
             pause: PAUSE_MIN,
             not_before: Instant::now(),
@@ -197,6 +219,7 @@ impl Asked {
             name: self.witness.key.name().to_owned(),
             size: self.witness.last,
             fault: self.fault.clone(),
+            failing_since: self.failing_since,
         }
     }
 
@@ -216,9 +239,26 @@ impl Asked {
                 Some(signature)
             }
             Err(fault) => {
+                if fault.is_of_log() {
+                    self.show(client, log, checkpoint).await;
+                }
                 self.failed(fault, checkpoint);
                 None
             }
+        }
+    }
+
+    /// Has the witness show what it holds instead.
+    async fn show<L: Log>(&self, client: &Client, log: &L, checkpoint: &Checkpoint) {
+        let (witness, origin) = (self.witness.key.name(), checkpoint.origin());
+        match client.newest(&self.witness.prefix, origin).await {
+            Ok(note) => log.shown(witness, note).await,
+            Err(error) => tracing::warn!(
+                witness,
+                origin,
+                error,
+                "the witness does not show which checkpoint of {origin} it has cosigned: {error}"
+            ),
         }
     }
 
@@ -229,6 +269,7 @@ impl Asked {
                 "the witness cosigns again"
             );
         }
+        self.failing_since = None;
         note.text().clone_into(&mut self.done);
         self.pause = PAUSE_MIN;
     }
@@ -251,6 +292,7 @@ impl Asked {
             }
         }
         self.fault = Some(fault);
+        self.failing_since.get_or_insert_with(Instant::now);
         self.not_before = Instant::now() + self.pause;
         self.pause = (self.pause * 2).min(PAUSE_MAX);
     }
@@ -288,6 +330,8 @@ mod tests {
         }
 
         async fn cosigned(&self, _: &str, _: u64) {}
+
+        async fn shown(&self, _: &str, _: Note) {}
     }
 
     fn checkpoint(key: &SigningKey, size: u64) -> Arc<Note> {

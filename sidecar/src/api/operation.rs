@@ -264,7 +264,7 @@ impl Operation {
             answer.may_be_replayed = true;
         }
         let key = json!({
-            "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$",
+            "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]([\\t -~]*[!-~])?$",
         });
         let says = "Makes the request safe to repeat for 24 hours: the same key with the same content gets the same answer.";
         self.header("Idempotency-Key", key, says)

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use boboyka_crds::{MirrorTable, Phase, quantity, rules};
+use boboyka_crds::{Audit, MirrorTable, Phase, quantity, rules};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -73,6 +73,7 @@ pub(crate) fn integration(object: &Value, known: &Integration) -> (Integration, 
             max_age: fields.parse("/spec/retention/maxAge", quantity::duration),
             max_size_bytes: fields.parse("/spec/retention/maxSize", quantity::bytes),
         },
+        witness_policy: witness_policy(&mut fields),
         pace: pace(
             fields.get("/status/reportIntervalSeconds").ok().flatten(),
             fields.get("/status/strands/held").ok().flatten(),
@@ -112,6 +113,15 @@ pub(super) fn assignment(generation: Option<i64>, object: &Value) -> Assignment 
             .flatten()
             .unwrap_or_default(),
     }
+}
+
+/// The policy that the operator made of the integration; without an operator the witnesses of the integration alone.
+fn witness_policy(fields: &mut Fields<'_>) -> Option<String> {
+    let made = fields.get("/status/witnessPolicy").ok().flatten();
+    made.or_else(|| {
+        let audit: Option<Audit> = fields.get("/spec/audit").ok().flatten();
+        audit?.policy(None)
+    })
 }
 
 /// The tables of the mirror. Where they can't be read, those that are known stay: another table would get the rows.

@@ -1,5 +1,5 @@
 //! The conditions of a report: whether Supabase answers, whether it takes the credentials, whether retention is
-//! enforced, whether the clock is behind the strand, whether the strand is damaged.
+//! enforced, whether the clock is behind the strand, whether witnesses cosign its log, whether the strand is damaged.
 //! Pure. A condition that says nothing about this strand, such as Supabase's while nothing is mirrored, is left out.
 
 use boboyka_mirror::{LaneState, LaneStatus};
@@ -8,12 +8,14 @@ use enum_map::Enum;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
+use super::log::Witnessing;
 use super::snapshot::Snapshot;
 
 const REACHABLE: &str = "SupabaseReachable";
 const ACCEPTED: &str = "CredentialsAccepted";
 const RETENTION: &str = "RetentionEnforced";
 const CLOCK: &str = "ClockInStep";
+const COSIGNED: &str = "CheckpointsCosigned";
 /// There while it is true, so that kstatus reads the strand as failed: nothing mends a damaged one by itself.
 const STALLED: &str = "Stalled";
 /// A strand may be this far ahead of the clock, in milliseconds: clocks of nodes differ a little.
@@ -47,6 +49,12 @@ pub(super) enum Reason {
     KeptForRollback,
     /// The strand's time is ahead of the clock.
     ClockBehind,
+    /// Every witness cosigns.
+    Cosigned,
+    /// A witness can't be asked, or does not answer.
+    WitnessMissing,
+    /// A witness holds another tree of the log.
+    WitnessContradicts,
     /// The strand is damaged.
     ChainBroken,
 }
@@ -65,6 +73,9 @@ impl Reason {
             Self::WaitsForDeadLetters => "WaitsForDeadLetters",
             Self::KeptForRollback => "KeptForRollback",
             Self::ClockBehind => "ClockBehind",
+            Self::Cosigned => "Cosigned",
+            Self::WitnessMissing => "WitnessMissing",
+            Self::WitnessContradicts => "WitnessContradicts",
             Self::ChainBroken => "ChainBroken",
         }
     }
@@ -92,6 +103,9 @@ pub(super) fn conditions(
     let now_ms = u64::try_from(now.as_millisecond()).unwrap_or_default();
     if snapshot.strand.ahead_ms(now_ms) > AHEAD_MAX_MS {
         found.push((CLOCK, Some(clock_behind())));
+    }
+    if let Some(witnessing) = &snapshot.witnessed_log {
+        found.push((COSIGNED, cosigned(witnessing)));
     }
     if !snapshot.chain.intact {
         found.push((STALLED, Some(chain_broken(snapshot))));
@@ -174,6 +188,16 @@ fn clock_behind() -> Finding {
     let message = "the newest record is more than a minute ahead of the node's clock, which went back: set the clock; until it \
                    has caught up, new records get the time of the newest";
     ("False", Reason::ClockBehind, message.to_owned())
+}
+
+/// `None` where nothing new is known.
+fn cosigned(witnessing: &Witnessing) -> Option<Finding> {
+    match witnessing {
+        Witnessing::Begun => None,
+        Witnessing::Cosigned => Some(("True", Reason::Cosigned, String::new())),
+        Witnessing::Missing(why) => Some(("False", Reason::WitnessMissing, why.clone())),
+        Witnessing::Contradicted(why) => Some(("False", Reason::WitnessContradicts, why.clone())),
+    }
 }
 
 fn chain_broken(snapshot: &Snapshot) -> Finding {

@@ -5,7 +5,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use boboyka_crds::{Boundary, Chain};
+use boboyka_cosigning::Cosigned;
+use boboyka_crds::{Boundary, Chain, LogReport};
 use boboyka_mirror::{Foreign, LaneStatus, Mirror};
 use boboyka_store::{Gap, Quarantined, ScrubStatus, Store, View, causes};
 use boboyka_strand::{Hash, Seq};
@@ -14,6 +15,7 @@ use k8s_openapi::jiff::Timestamp;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::log::{self, Earlier, Witnessing};
 use crate::phase::TransitionProgress;
 
 /// How often the disk is read for a report.
@@ -37,6 +39,10 @@ pub(super) struct Snapshot {
     pub(super) has_supabase: bool,
     pub(super) supabase_url: Option<String>,
     pub(super) disk_bytes: u64,
+    /// How the transparency log stands; `None` until it has begun.
+    pub(super) log: Option<LogReport>,
+    /// What witnesses make of its checkpoints; `None` when there is none to ask.
+    pub(super) witnessed_log: Option<Witnessing>,
 }
 
 /// Where a report's contents come from.
@@ -45,6 +51,8 @@ pub(crate) struct Source {
     store: Store,
     mirror: Mirror,
     boundary: watch::Receiver<Option<TransitionProgress>>,
+    cosigned: watch::Receiver<Cosigned>,
+    earlier: Option<Earlier>,
     data_dir: PathBuf,
     /// Whether this sidecar takes records at all.
     takes_records: bool,
@@ -75,6 +83,7 @@ impl Source {
         store: Store,
         mirror: Mirror,
         boundary: watch::Receiver<Option<TransitionProgress>>,
+        cosigned: watch::Receiver<Cosigned>,
         data_dir: PathBuf,
         takes_records: bool,
     ) -> Self {
@@ -82,6 +91,8 @@ impl Source {
             store,
             mirror,
             boundary,
+            cosigned,
+            earlier: None,
             data_dir,
             takes_records,
             disk: None,
@@ -114,6 +125,7 @@ impl Source {
     ) -> Snapshot {
         let disk = self.disk();
         let boundary = *self.boundary.borrow();
+        let cosigned = self.cosigned.borrow().clone();
         let strand = self.store.view();
         Snapshot {
             ready: running && self.takes_records && !self.store.is_poisoned(),
@@ -132,6 +144,8 @@ impl Source {
             has_supabase,
             supabase_url: self.mirror.supabase_url(),
             disk_bytes: disk.bytes,
+            log: log::report(&self.store, &cosigned, &mut self.earlier),
+            witnessed_log: log::witnessing(&cosigned),
             strand,
         }
     }

@@ -47,6 +47,7 @@ pub(super) fn status(
         chain: Some(snapshot.chain.clone()),
         foreign_writes: snapshot.foreign.known().map(foreign_writes),
         foreign_writes_unknown: snapshot.foreign.unknown().map(bounded),
+        log: snapshot.log.clone(),
         phase: strand.phase.map(|state| state.phase),
         phase_generation: strand.phase.map(|state| state.generation),
         boundary: snapshot.boundary.clone(),
@@ -78,6 +79,9 @@ pub(super) fn health(status: &StrandStatus) -> StrandStatus {
         disk_bytes: 0,
         ..status.clone()
     };
+    if let Some(log) = &mut health.log {
+        (log.size, log.cosigned_size) = (0, log.cosigned_size.min(1));
+    }
     for lane in &mut health.lanes {
         *lane = crds::LaneStatus {
             record_type: std::mem::take(&mut lane.record_type),

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use boboyka_crds::{Boundary, Chain, Phase, StrandStatus};
+use boboyka_crds::{Boundary, Chain, LogReport, Phase, StrandStatus};
 use boboyka_mirror::{Foreign, LaneState, LaneStatus, Parity};
 use boboyka_store::{Floor, Footprint, RetentionStatus, ScrubStatus, View};
 use boboyka_strand::retention::Blocker;
@@ -11,6 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 use uuid::Uuid;
 
 use super::conditions::Reason;
+use super::log::Witnessing;
 use super::pace::Pacer;
 use super::snapshot::Snapshot;
 use super::status::{health, same, status};
@@ -73,6 +74,8 @@ fn snapshot() -> Snapshot {
         strand_id: Uuid::nil(),
         strand: strand(),
         witnessed: Some((4, head(4).hash)),
+        log: None,
+        witnessed_log: None,
         lanes: RecordType::MIRRORED
             .map(|kind| lane(kind, LaneState::Mirroring, 1))
             .into(),
@@ -175,6 +178,14 @@ fn ahead(ms: u64) -> Snapshot {
     snapshot
 }
 
+fn witnessed(witnessing: Witnessing) -> Snapshot {
+    let witnessed_log = Some(witnessing);
+    Snapshot {
+        witnessed_log,
+        ..snapshot()
+    }
+}
+
 fn damaged() -> Snapshot {
     let mut snapshot = snapshot();
     snapshot.chain = Chain {
@@ -251,9 +262,28 @@ fn cases() -> Vec<(Snapshot, &'static str, &'static str, &'static str)> {
     ]
 }
 
+/// The same about witnesses.
+fn cases_of_witnesses() -> Vec<(Snapshot, &'static str, &'static str, &'static str)> {
+    let why = || "w: no".to_owned();
+    let cases = [
+        (Witnessing::Cosigned, "True", "Cosigned"),
+        (Witnessing::Missing(why()), "False", "WitnessMissing"),
+        (
+            Witnessing::Contradicted(why()),
+            "False",
+            "WitnessContradicts",
+        ),
+        (Witnessing::Begun, "Unknown", "NotTried"),
+    ];
+    let case = |(witnessing, status, reason)| {
+        (witnessed(witnessing), "CheckpointsCosigned", status, reason)
+    };
+    cases.map(case).into()
+}
+
 #[test]
 fn conditions_say_what_stands_between_the_strand_and_supabase_and_what_retention_waits_for() {
-    for (snapshot, kind, status, reason) in cases() {
+    for (snapshot, kind, status, reason) in cases().into_iter().chain(cases_of_witnesses()) {
         let expected = Some(is(status, reason));
         assert_eq!(said(&snapshot, kind), expected, "{kind}: {snapshot:?}");
     }
@@ -261,8 +291,9 @@ fn conditions_say_what_stands_between_the_strand_and_supabase_and_what_retention
 
 #[test]
 fn every_reason_is_reported_in_one_of_the_cases() {
-    let reported: Vec<_> = cases()
+    let reported: Vec<_> = [cases(), cases_of_witnesses()]
         .iter()
+        .flatten()
         .filter_map(|(snapshot, kind, ..)| Some(said(snapshot, kind)?.1))
         .collect();
     for (reason, ()) in EnumMap::<Reason, ()>::default() {
@@ -320,6 +351,18 @@ fn what_moves_by_itself_is_no_change_of_health() {
     assert_ne!(health(&after), health(&lettered));
     later.lanes[0].dead_lettered = 2;
     assert_eq!(health(&lettered), health(&report(&later)));
+    let with_log = |size, cosigned_size, origin: &str| Snapshot {
+        log: Some(LogReport {
+            origin: origin.to_owned(),
+            size,
+            cosigned_size,
+            ..LogReport::default()
+        }),
+        ..snapshot()
+    };
+    let log = |size, cosigned, origin| health(&report(&with_log(size, cosigned, origin)));
+    assert_eq!(log(5, 3, "o/1"), log(7, 7, "o/1"));
+    assert_ne!(log(5, 3, "o/1"), log(5, 3, "o/2"), "a witness waits for it");
     let phase = StrandStatus {
         phase: Some(Phase::CutOver),
         ..before.clone()

@@ -2,13 +2,12 @@
 //! When the strand has less, or something else, than was signed, or lies on another volume, nothing is ever signed under
 //! that origin again: the next incarnation has an origin of its own.
 
+use boboyka_crds::names::ORIGINS;
 use boboyka_strand::{Record, RecordError};
 use boboyka_tlog::Checkpoint;
 use serde_json::json;
 use uuid::Uuid;
 
-/// What all origins begin with.
-const ORIGINS: &str = "boboyka.sapixdb.com/strands";
 /// The event of the record that a new incarnation begins with.
 const EVENT: &str = "log_incarnation";
 
@@ -32,9 +31,9 @@ pub(crate) enum Signed {
     Checkpoint(Checkpoint),
 }
 
-/// What the tree has at the size of the last signed checkpoint.
+/// What the tree has at the size of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Compared {
+pub enum Compared {
     /// The same root.
     Same,
     /// It is smaller.
@@ -121,6 +120,20 @@ fn differs(last: &Checkpoint, compared: Compared) -> Option<String> {
         )),
         Compared::Other => Some(format!(
             "the strand's first {size} records are not those of the last signed checkpoint"
+        )),
+    }
+}
+
+/// Why the log goes on as the next incarnation although the disk shows nothing: a witness shows a checkpoint that the log has
+/// signed. `None` when the strand holds it.
+pub(crate) fn contradicted(seen: &Checkpoint, compared: Compared) -> Option<String> {
+    let size = seen.size();
+    let shown = format!("a witness shows a checkpoint of size {size} that this log has signed");
+    match compared {
+        Compared::Same => None,
+        Compared::Shorter => Some(format!("{shown}, and the strand has fewer records")),
+        Compared::Other => Some(format!(
+            "{shown}, and the strand's first {size} records are not those"
         )),
     }
 }

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::error::TlogError;
 use crate::files;
 use crate::incarnation::{Incarnation, Signed, origin};
+use crate::predecessors::Predecessors;
 use crate::tlog::FOLDER;
 
 const CHECKPOINT: &str = "checkpoint";
@@ -39,6 +40,7 @@ pub(crate) struct Signing {
     strand: Uuid,
     signer: Mutex<Signer>,
     published: watch::Sender<Option<Arc<Published>>>,
+    pub(crate) predecessors: Predecessors,
 }
 
 /// What signs, one checkpoint at a time.
@@ -61,6 +63,7 @@ impl Signing {
             strand,
             signer: Mutex::new(signer),
             published: watch::Sender::new(None),
+            predecessors: Predecessors::of(data_dir),
         }
     }
 

@@ -20,6 +20,7 @@ pub mod record;
 pub mod rows;
 mod subject;
 pub mod table;
+pub mod tamper;
 mod tools;
 pub mod torture;
 

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use boboyka_torture::check::{Outcome, check};
 use boboyka_torture::drive::{Step, drive};
 use boboyka_torture::rows::Kind;
+use boboyka_torture::tamper::{tamper, tamper_disk};
 use boboyka_torture::torture::{Size, Torture};
 use boboyka_torture::{Tools, record};
 use clap::{Parser, Subcommand};
@@ -41,6 +42,18 @@ enum Command {
         /// The folder that the report names.
         folder: PathBuf,
     },
+    /// Tampers with the records of strands, and says what told of it.
+    Tamper {
+        /// How often.
+        #[arg(long, default_value_t = 100_000)]
+        count: usize,
+        /// How often with data folders.
+        #[arg(long, default_value_t = 400)]
+        folders: usize,
+        /// Chooses the tamperings.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Works on a store by steps; the torture calls this itself.
     Drive {
         /// The data folder.
@@ -74,6 +87,20 @@ async fn main() -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(u8::from(torture.table.failures() > 0)))
         }
         Command::Check { folder } => again(&folder).await,
+        Command::Tamper {
+            count,
+            folders,
+            seed,
+        } => {
+            let tools = Tools::new(std::env::current_exe()?)?;
+            let tables = [tamper(count, seed), tamper_disk(&tools, folders, seed)?];
+            let failures = tables.iter().map(|table| table.missed() + table.alarms());
+            let failures: usize = failures.sum();
+            for table in &tables {
+                say(&format!("\nSEED={seed}\n{table}"));
+            }
+            Ok(ExitCode::from(u8::from(failures > 0)))
+        }
         Command::Drive { data, steps } => {
             drive(&data, &steps).await?;
             Ok(ExitCode::SUCCESS)

@@ -73,6 +73,7 @@ fn every_condition_that_is_true_again_makes_an_event() {
             | ConditionType::SupabaseReachable
             | ConditionType::RetentionEnforced
             | ConditionType::ClockInStep
+            | ConditionType::CheckpointsCosigned
             | ConditionType::StorageDurable
             | ConditionType::WorkloadsSelected
             | ConditionType::SidecarsUpToDate => {
@@ -218,6 +219,13 @@ fn a_pause_a_force_and_the_end_are_told_once_each() {
         ["Warning MigrationPaused"]
     );
     assert!(told(&paused(true), &paused(true)).is_empty());
+    let mut closed = waiting(&["Drained"]);
+    assert_eq!(told(&paused(true), &closed), ["Warning PhaseGateClosed"]);
+    closed.transition.as_mut().unwrap().paused = true;
+    assert!(
+        told(&paused(true), &closed).is_empty(),
+        "the pause was told"
+    );
 
     let mut ends = waiting(&[]);
     ends.transition.as_mut().unwrap().notice = Some("there will be no way back".to_owned());

@@ -1,5 +1,7 @@
 //! The check of what strands hold and where. Pure.
 
+use boboyka_crds::ContradictionKind;
+
 use super::facts::Facts;
 use super::finding::{Finding, some_of};
 use crate::reason::Reason;
@@ -16,6 +18,10 @@ pub(super) fn chain_intact(facts: &Facts<'_>) -> Finding {
     let reason = match first {
         ChainProblem::WentBack { .. } => Reason::HeadWentBack,
         ChainProblem::Forked { .. } => Reason::HeadForked,
+        ChainProblem::Contradicts(found) => match found.kind {
+            ContradictionKind::Rewound => Reason::LogRewound,
+            ContradictionKind::Forked => Reason::LogForked,
+        },
         ChainProblem::ClaimLost { .. } => Reason::ClaimLost,
         ChainProblem::ClaimReplaced { .. } => Reason::ClaimReplaced,
         ChainProblem::VolumeLost { .. } => Reason::VolumeLost,

@@ -30,6 +30,7 @@ const CHECKS: &[(ConditionType, Check)] = &[
     (ConditionType::SupabaseReachable, Check::Reported),
     (ConditionType::RetentionEnforced, Check::Reported),
     (ConditionType::ClockInStep, Check::Reported),
+    (ConditionType::CheckpointsCosigned, Check::Reported),
     (
         ConditionType::MirrorCaughtUp,
         Check::Sometimes(mirror_caught_up),

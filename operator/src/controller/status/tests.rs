@@ -207,11 +207,12 @@ fn no_reason_and_no_condition_is_without_a_case() {
     assert_eq!(kinds, ConditionType::ALL.iter().copied().collect());
 }
 
-const REPORTED: [ConditionType; 4] = [
+const REPORTED: [ConditionType; 5] = [
     ConditionType::CredentialsAccepted,
     ConditionType::SupabaseReachable,
     ConditionType::RetentionEnforced,
     ConditionType::ClockInStep,
+    ConditionType::CheckpointsCosigned,
 ];
 
 /// A strand whose sidecar reports a condition.

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use boboyka_strand::{Hash, Seq};
 use boboyka_tlog::tile::Entries;
-use boboyka_tlog::{Bundle, Note, SigningKey, Tile, TreeHash};
+use boboyka_tlog::{Bundle, Checkpoint, Note, SigningKey, Tile, TreeHash};
 use tokio::sync::{oneshot, watch};
 
 use super::handle::Store;
@@ -13,6 +13,7 @@ use super::verify::on_copy;
 use crate::error::{OpenError, TlogError, WriteError, causes};
 use crate::incarnation::{self, Compared, Incarnation, Next, Signed};
 use crate::job::Job;
+use crate::predecessors::Predecessor;
 use crate::proving;
 use crate::read::RecordName;
 use crate::signing::{self, Published, Signer};
@@ -66,14 +67,7 @@ impl Store {
     /// The key can't be had, the tree can't be had, or nothing can be written. Nothing is signed then.
     pub fn begin_tlog(&self, key: &TlogKey, claim: Option<&str>) -> Result<(), TlogError> {
         let shared = &self.shared;
-        let own;
-        let key = match key {
-            TlogKey::Own => {
-                own = shared.signing.own_key()?;
-                &own
-            }
-            TlogKey::Given(key) => key,
-        };
+        let key = &self.key(key)?;
         let mut signer = shared.signing.lock();
         let (last, text) = shared.signing.last().map_err(TlogError::File)?;
         let compared = self.compare(&last)?;
@@ -90,15 +84,90 @@ impl Store {
         let claim = claim.map(str::to_owned);
         let claim = claim.or_else(|| known.as_ref().and_then(|known| known.claim.clone()));
         let wanted = Incarnation { number, claim };
+        let last = match last {
+            Signed::Checkpoint(last) => text.clone().map(|text| (last, text)),
+            Signed::Nothing | Signed::Unreadable(_) => None,
+        };
+        if why.is_some() {
+            let last = last.as_ref().map(|(last, _)| last);
+            self.end_incarnation(number - 1, last)?;
+        }
         if known.as_ref() != Some(&wanted) {
             self.note_incarnation(&wanted, text.as_deref(), why.as_deref())?;
         }
-        let last = match last {
-            Signed::Checkpoint(last) => text.map(|text| (last, text)),
-            Signed::Nothing | Signed::Unreadable(_) => None,
-        };
         shared.signing.begin(&mut signer, wanted, key, last)?;
         self.sign(&signer, 0).map(drop)
+    }
+
+    /// A witness shows a checkpoint as one of this log. If the log's own key has signed it and the strand does not hold it, the
+    /// log goes on as the next incarnation, which the strand records; whether it does. The word of a witness alone does
+    /// nothing.
+    ///
+    /// # Errors
+    /// The tree can't be had, or nothing can be written.
+    pub fn contradict_tlog(&self, key: &TlogKey, shown: &Note) -> Result<bool, TlogError> {
+        let shared = &self.shared;
+        let key = &self.key(key)?;
+        let mut signer = shared.signing.lock();
+        let Some(known) = signer.incarnation.clone() else {
+            return Err(TlogError::NotBegun);
+        };
+        let origin = incarnation::origin(shared.strand, known.number);
+        let named = key.named(&origin);
+        let named = named.map_err(|error| TlogError::Key(error.to_string()))?;
+        let keys = std::slice::from_ref(named.verifier());
+        let seen = match Checkpoint::verify(shown, keys) {
+            Ok((seen, _)) if seen.origin() == origin => seen,
+            Ok(_) | Err(_) => return Ok(false),
+        };
+        let compared = self.compare(&Signed::Checkpoint(seen.clone()))?;
+        let Some(why) = incarnation::contradicted(&seen, compared) else {
+            return Ok(false);
+        };
+        let wanted = Incarnation {
+            number: known.number + 1,
+            ..known
+        };
+        self.end_incarnation(known.number, Some(&seen))?;
+        self.note_incarnation(&wanted, Some(&shown.to_string()), Some(&why))?;
+        shared.signing.begin(&mut signer, wanted, key, None)?;
+        self.sign(&signer, 0).map(|_| true)
+    }
+
+    /// The incarnations that ended, oldest first, and what the strand holds of each.
+    ///
+    /// # Errors
+    /// The tree can't be had.
+    pub fn tlog_predecessors(&self) -> Result<Vec<Predecessor>, TlogError> {
+        let ended = self.shared.signing.predecessors.read().into_iter();
+        let known = ended.map(|checkpoint| {
+            let held = self.compare(&Signed::Checkpoint(checkpoint.clone()))?;
+            Ok(Predecessor { checkpoint, held })
+        });
+        known.collect()
+    }
+
+    /// Notes the last checkpoint of an incarnation that ends, and keeps what shows later that the strand holds it.
+    fn end_incarnation(&self, number: u64, last: Option<&Checkpoint>) -> Result<(), TlogError> {
+        let origin = incarnation::origin(self.shared.strand, number);
+        let unknown = || Checkpoint::new(origin.clone(), 0, TreeHash::EMPTY);
+        let last = last.filter(|last| last.origin() == origin).cloned();
+        let last = last.map_or_else(unknown, Ok);
+        let last = last.map_err(|error| TlogError::Key(error.to_string()))?;
+        self.pin_tlog_size(&format!("incarnation {number}"), last.size())?;
+        let added = self.shared.signing.predecessors.add(&last);
+        added.map_err(TlogError::Write)
+    }
+
+    /// A key of its own, made when it is missing, or the one that was given.
+    fn key(&self, key: &TlogKey) -> Result<SigningKey, TlogError> {
+        match key {
+            TlogKey::Own => self.shared.signing.own_key(),
+            TlogKey::Given(key) => {
+                let same = key.named(key.verifier().name());
+                same.map_err(|error| TlogError::Key(error.to_string()))
+            }
+        }
     }
 
     fn note_incarnation(

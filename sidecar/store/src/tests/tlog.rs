@@ -245,3 +245,88 @@ async fn a_proof_holds_for_its_own_record_alone() {
     );
     store.close();
 }
+
+/// What a witness shows the log, from a thread that may block: whether the log goes on as another incarnation.
+async fn contradict(store: &Store, shown: &Note) -> bool {
+    let (store, shown) = (store.clone(), shown.clone());
+    let done = tokio::task::spawn_blocking(move || store.contradict_tlog(&TlogKey::Own, &shown));
+    done.await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_checkpoint_of_its_own_that_it_does_not_hold_ends_an_incarnation_and_no_other_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = filled(dir.path(), 300, 0).await;
+    begin(&store, None).await.unwrap();
+    let held = store.checkpoint().unwrap();
+    close(store);
+    let copy = tempfile::tempdir().unwrap();
+    copy_folder(dir.path(), copy.path());
+    let store = opened(dir.path());
+    begin(&store, None).await.unwrap();
+    fill(&store, 300, 310).await;
+    let ahead = store.publish_checkpoint(310).unwrap();
+    close(store);
+
+    // The older copy goes on under the same origin, because nothing on it says that it must not.
+    let store = opened(copy.path());
+    begin(&store, None).await.unwrap();
+    let before = origin(&store);
+    assert_eq!(before, ahead.checkpoint.origin());
+    let other = boboyka_tlog::SigningKey::from_seed(&before, boboyka_tlog::key::Kind::Log, [9; 32]);
+    let forged = ahead.checkpoint.sign(&other.unwrap());
+    assert!(!contradict(&store, &forged).await, "another key signed it");
+    assert!(!contradict(&store, &held.note).await, "the strand holds it");
+    assert_eq!(
+        (origin(&store), store.tlog_predecessors().unwrap()),
+        (before.clone(), vec![])
+    );
+    assert!(contradict(&store, &ahead.note).await);
+    assert_ne!(origin(&store), before);
+    assert!(
+        !contradict(&store, &ahead.note).await,
+        "it is of another log"
+    );
+    let recorded = incarnations(&store);
+    assert_eq!(recorded.len(), 1);
+    let metadata = &recorded[0]["metadata"];
+    assert_eq!(metadata["old_origin"], before.as_str());
+    assert_eq!(metadata["old_checkpoint"], ahead.note.to_string());
+    assert!(
+        metadata["reason"]
+            .as_str()
+            .unwrap()
+            .contains("fewer records"),
+        "{metadata}"
+    );
+    let after = origin(&store);
+    close(store);
+
+    let store = opened(copy.path());
+    begin(&store, None).await.unwrap();
+    assert_eq!(origin(&store), after);
+    fill(&store, 400, 500).await;
+    let known = store.tlog_predecessors().unwrap();
+    assert_eq!(known.len(), 1);
+    assert_eq!(known[0].checkpoint, ahead.checkpoint);
+    assert_eq!(known[0].held, Compared::Other);
+    store.close();
+}
+
+#[tokio::test]
+async fn a_copy_names_what_it_follows_and_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = filled(dir.path(), 300, 0).await;
+    begin(&store, Some("a")).await.unwrap();
+    let before = store.checkpoint().unwrap();
+    close(store);
+    let store = opened(dir.path());
+    begin(&store, Some("b")).await.unwrap();
+    let known = store.tlog_predecessors().unwrap();
+    assert_eq!(known.len(), 1);
+    assert_eq!(
+        (&known[0].checkpoint, known[0].held),
+        (&before.checkpoint, Compared::Same)
+    );
+    store.close();
+}

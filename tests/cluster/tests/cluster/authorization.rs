@@ -10,6 +10,7 @@ mod operator;
 mod pods;
 mod stolen;
 mod strands;
+mod witness;
 
 use std::process::Command;
 use std::time::Duration;

@@ -1,5 +1,13 @@
 //! The operator's shell as processes beside a real API server: who leads, whom the API server trusts, who may be there.
 
+/// Prints a figure into the test's output.
+macro_rules! say {
+    ($($what:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($what)*);
+    }};
+}
+
 mod admission;
 mod before;
 mod drains;
@@ -10,6 +18,7 @@ mod reconcile;
 mod replica;
 mod strangers;
 mod topology;
+mod witness;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -24,14 +33,6 @@ use serde_json::json;
 use crate::shared::run;
 use installed::{Installed, LIMIT, NAME};
 use replica::Replica;
-
-/// Prints a figure into the test's output.
-macro_rules! say {
-    ($($what:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($what)*);
-    }};
-}
 
 const AUTHORITIES: &str = "boboyka-operator-authorities";
 

@@ -1,5 +1,7 @@
 //! Every condition with every reason that the operator gives it, each on a day on which it has that reason.
 
+use boboyka_crds::{Contradiction, ContradictionKind};
+
 use ConditionType as C;
 use Reason as R;
 
@@ -144,6 +146,18 @@ fn of_strands() -> Vec<Case> {
             R::HeadForked,
             witnessed(head(7, "bb")),
         ),
+        (
+            C::ChainIntact,
+            false,
+            R::LogRewound,
+            contradicting(ContradictionKind::Rewound),
+        ),
+        (
+            C::ChainIntact,
+            false,
+            R::LogForked,
+            contradicting(ContradictionKind::Forked),
+        ),
         (C::ChainIntact, false, R::ChainBroken, broken),
         (C::ChainIntact, false, R::ClaimLost, on_claim(None)),
         (
@@ -218,6 +232,18 @@ fn starting() -> IntegrationStatus {
 
 fn witnessed(head: HeadReference) -> IntegrationStatus {
     let strands = vec![strand(|strand| strand.spec.witnessed = Some(head))];
+    Day { strands, ..day() }.status()
+}
+
+fn contradicting(kind: ContradictionKind) -> IntegrationStatus {
+    let found = Contradiction {
+        kind,
+        origin: "o".to_owned(),
+        size: 9,
+        root: "r".to_owned(),
+        message: "9 records were cosigned".to_owned(),
+    };
+    let strands = vec![strand(|strand| strand.spec.contradiction = Some(found))];
     Day { strands, ..day() }.status()
 }
 

@@ -105,6 +105,10 @@ fn the_operator_may_do_what_it_does_and_nothing_else() {
             (NO, "delete leases.coordination.k8s.io:boboyka-operator"),
             (YES, "patch configmaps:boboyka-operator-authorities"),
             (NO, "get configmaps:other"),
+            (YES, "patch configmaps:boboyka-operator-witness-0"),
+            (YES, "get configmaps:boboyka-operator-witness-f"),
+            (NO, "delete configmaps:boboyka-operator-witness-0"),
+            (NO, "get configmaps:boboyka-operator-witness-g"),
         ] {
             let allowed = may(&client, &operator, Some("boboyka-system"), what).await;
             assert_eq!(allowed, expected, "{what}");
@@ -163,6 +167,13 @@ fn the_operator_and_the_sidecars_read_no_secret_in_any_namespace() {
         let tenancy = tenancy().await;
         let client = cluster().await.client();
         let sidecar = format!("system:serviceaccount:{}:default", tenancy.name());
+        let maker = "system:serviceaccount:boboyka-system:boboyka-witness-key";
+        let maker = Caller::account(maker);
+        for verb in ["get", "list", "watch", "update", "patch", "delete"] {
+            let what = format!("{verb} secrets");
+            let allowed = may(&client, &maker, Some("boboyka-system"), &what).await;
+            assert!(!allowed, "the maker of the witness's key: {what}");
+        }
         for who in [Caller::account(OPERATOR), Caller::account(&sidecar)] {
             for namespace in [
                 None,

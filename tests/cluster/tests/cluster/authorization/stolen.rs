@@ -234,6 +234,12 @@ fn allowed(namespace: &str) -> Vec<Try> {
             "apis/events.k8s.io/v1/namespaces/{}/events".into(),
             event,
         ),
+        (
+            "make the witness forget what it has cosigned, or refuse every checkpoint; the key it can't read",
+            "POST",
+            "api/v1/namespaces/boboyka-system/configmaps".into(),
+            json!({"metadata": {"name": "boboyka-operator-witness-7"}}),
+        ),
     ]
 }
 

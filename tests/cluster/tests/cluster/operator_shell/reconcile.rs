@@ -12,7 +12,12 @@ use super::installed::{Installed, LIMIT, labelled};
 use crate::shared::run;
 
 /// Waits until a condition of an integration is this, as `STATUS/REASON`, for its present generation; its message.
-async fn condition(installed: &Installed, integration: &str, kind: &str, wanted: &str) -> String {
+pub(super) async fn condition(
+    installed: &Installed,
+    integration: &str,
+    kind: &str,
+    wanted: &str,
+) -> String {
     let api = installed.namespace.api::<BoboykaIntegration>();
     let message = std::sync::Mutex::new(String::new());
     wait_for(
