@@ -262,6 +262,26 @@ revoke all on function public.boboyka_rows(text, text, bigint, bigint, jsonb, bi
 revoke all on function public.boboyka_rows_of_keys(text, jsonb, jsonb) from public;
 revoke all on function public.boboyka_foreign_rows(text, text[], jsonb, int) from public;
 
+-- Supabase projects may grant new functions to everybody by default; these are for service_role alone.
+do $$
+declare
+  name text;
+  called text;
+begin
+  foreach name in array array['anon', 'authenticated'] loop
+    continue when not exists (select from pg_catalog.pg_roles where rolname = name);
+    for called in
+      select p.oid::regprocedure::text from pg_catalog.pg_proc p
+      where p.pronamespace = 'public'::regnamespace and p.proname in ('boboyka_columns', 'boboyka_row_digest',
+        'boboyka_digest', 'boboyka_rows', 'boboyka_rows_of_keys', 'boboyka_foreign_rows')
+    loop
+      execute format('revoke all on function %s from %I', called, name);
+    end loop;
+  end loop;
+exception when others then
+  raise warning 'anon and authenticated may call the functions that compare tables: %. They run with the rights of the caller, and show nothing that the caller may not read.', sqlerrm;
+end $$;
+
 -- Which tables were there before: those keep their row level security as it is.
 select set_config('boboyka.there', coalesce(string_agg(name, ','), ''), false)
 from unnest(array['project_builds', 'build_queue', 'agent_health', 'agent_audit_log']) name

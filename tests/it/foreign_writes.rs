@@ -121,3 +121,18 @@ async fn foreign_rows_that_cannot_be_counted_are_unknown_and_not_none() {
     let reason = unknown(&answer);
     assert!(reason.contains("supabase"), "{reason}");
 }
+
+#[tokio::test]
+async fn nobody_but_the_service_role_may_call_what_compares_and_counts() {
+    let supabase = Supabase::start().await;
+    let all = "grant execute on all functions in schema public to anon, authenticated";
+    supabase.sql(all);
+    supabase.sql_notices(include_str!("../../sidecar/supabase/schema.sql"));
+    let may = supabase.sql(
+        "select r, count(*) filter (where has_function_privilege(r, p.oid, 'execute')), bool_or(p.prosecdef) \
+         from pg_proc p, unnest(array['anon', 'authenticated', 'service_role']) r \
+         where proname in ('boboyka_columns', 'boboyka_row_digest', 'boboyka_digest', 'boboyka_rows', \
+           'boboyka_rows_of_keys', 'boboyka_foreign_rows') group by r order by r",
+    );
+    assert_eq!(may, "anon|0|f\nauthenticated|0|f\nservice_role|6|f");
+}
