@@ -7,6 +7,7 @@
 //! Records that are appended until a sidecar obeys are mirrored too: it fixes the last seq to mirror in the commit in which
 //! it obeys.
 
+mod asked;
 mod evidence;
 mod force;
 mod gates;
@@ -21,8 +22,8 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use self::asked::Asked;
 pub use self::evidence::{Evidence, Report};
-use self::gates::Asked;
 pub use self::request::Request;
 use self::soak::Others;
 pub use self::soak::Watch;

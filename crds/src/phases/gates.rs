@@ -1,52 +1,15 @@
 //! The gates of a step forward, as data: when each is asked for, what blocks it, what it shows when nothing does. Pure.
 
 use std::fmt::Display;
-use std::time::Duration;
 
+use super::asked::{Asked, Block};
 use super::evidence::{Evidence, Report};
 use super::proof;
 use super::request::Request;
 use crate::migration::{Gate, GateName};
-use crate::phase::Phase;
 
 /// How many strands a message names.
 const NAMED_MAX: usize = 5;
-
-/// What is asked of the gates of a step.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
-    /// The phase in force.
-    pub(super) phase: Phase,
-    /// The generation that strands fix their boundaries for.
-    pub(super) generation: i64,
-    pub(super) has_supabase: bool,
-    /// Whether evidence is wanted, not only what sidecars know of no trouble.
-    pub(super) proven: bool,
-    /// How long ago the step was asked for.
-    pub(super) ago: Duration,
-    pub(super) soak: Duration,
-}
-
-/// What blocks a gate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Block {
-    /// Evidence that is not there yet: it is being gathered.
-    Missing(String),
-    /// Evidence against the step.
-    Against(String),
-}
-
-impl Block {
-    fn why(&self) -> &str {
-        match self {
-            Self::Missing(why) | Self::Against(why) => why,
-        }
-    }
-
-    fn is_against(&self) -> bool {
-        matches!(self, Self::Against(_))
-    }
-}
 
 /// A gate, and whether there is evidence against it.
 pub(super) struct Found {

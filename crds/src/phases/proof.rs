@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
+use super::asked::{Asked, Block};
 use super::evidence::{Evidence, Report};
-use super::gates::{Asked, Block};
+
 use crate::strand::{ForeignTable, ForeignWrites, LaneStatus, Parity};
 
 /// Keys of foreign rows that a message names.
