@@ -1,5 +1,7 @@
 //! The contract against the router that it describes, and against the committed document.
 
+use std::collections::BTreeSet;
+
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use boboyka_strand::RecordType;
@@ -75,6 +77,23 @@ async fn every_path_is_a_route_and_a_route_takes_no_other_method() {
         }
     }
     assert_eq!(operations, listed(Vec::<Described>::new()).len());
+}
+
+/// The router's own text names each of its paths in quotes; nothing else of it tells them.
+#[tokio::test]
+async fn every_route_of_the_router_is_a_path() {
+    let running = Running::start(false);
+    let text = format!("{:?}", running.router);
+    let known: BTreeSet<_> = listed(Vec::<Described>::new())
+        .iter()
+        .map(|route| route.path)
+        .collect();
+    let quoted = text.split('"').filter(|part| part.starts_with('/'));
+    // Paths that axum adds for its fallback begin with a name of its own.
+    let routed: BTreeSet<_> = quoted
+        .filter(|path| !path.contains("__private__axum"))
+        .collect();
+    assert_eq!(routed, known);
 }
 
 #[tokio::test]
