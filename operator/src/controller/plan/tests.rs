@@ -570,7 +570,7 @@ fn one_strand_that_a_pod_holds_counts_foreign_writes_and_the_next_when_its_pod_i
     let pod = |name: &str| {
         Arc::new(Pod {
             uid: name.to_owned(),
-            strand: Some(name.to_owned()),
+            strand: Some(name.into()),
             ..pod(name)
         })
     };

@@ -99,117 +99,125 @@ fn who_asked_stands_in_every_record_and_the_end_is_final() {
         agents.wait_for_condition("Ready", "True/AsExpected").await;
         agents.supabase.stop_postgres();
         agents.post(&pod, "bld_unproven").await;
-
-        // A pause first: what is asked for stands, and nobody can sign for somebody else.
-        let asked = json!({"phase": "MigrateInternals", "migration": {"pause": true}});
-        assert!(edit(cluster, "alice", &agents, &asked, &[]).0);
-        status(&agents, "the step to be paused", |it| {
-            it.transition.as_ref().is_some_and(|it| it.paused)
-        })
-        .await;
-        is_told(
-            &agents,
-            "MigrationPaused: MigrateInternals waits: spec.migration.pause is true",
-        )
-        .await;
-        let integration = agents.integration().await;
-        let signed = format!("{} alice", integration.metadata.generation.unwrap());
-        assert_eq!(signature(&integration), Some(signed.as_str()));
-        assert_eq!(waits(&integration).unwrap().by.as_deref(), Some("alice"));
-        let forged = format!("{SIGNATURE}=2 mallory");
-        kubectl_as(
-            cluster,
-            "mallory",
-            &agents,
-            &["annotate", "--overwrite", "bbi", NAME, &forged],
-        );
-        assert_eq!(
-            signature(&agents.integration().await),
-            Some(signed.as_str())
-        );
-
-        // Every gate that has no evidence blocks, until a force names it.
-        assert!(
-            edit(
-                cluster,
-                "alice",
-                &agents,
-                &json!({"migration": {"pause": false}}),
-                &[]
-            )
-            .0
-        );
-        for closed in UNPROVEN {
-            let is_closed = |it: &IntegrationStatus| {
-                let waits = it.transition.as_ref();
-                waits.is_some_and(|it| !it.paused && it.closed().any(|gate| gate.name == closed))
-            };
-            status(&agents, &format!("{closed} to block"), is_closed).await;
-        }
-        is_told(&agents, "PhaseGateClosed: MigrateInternals waits: Drained").await;
-        let wrong = json!({"migration": {"force": force(&["Nope"], "x")}});
-        let (done, told) = edit(cluster, "bob", &agents, &wrong, &[]);
-        assert!(
-            !done && told.contains("spec.migration.force.gates"),
-            "{told}"
-        );
-        let forced = json!({"migration": {"force": force(&UNPROVEN, "moved by hand")}});
-        assert!(edit(cluster, "bob", &agents, &forced, &[]).0);
-        status(&agents, "the phase", |it| {
-            it.phase == Some(Phase::MigrateInternals)
-        })
-        .await;
-        is_told(
-            &agents,
-            "GatesForced: bob forced MigrateInternals (moved by hand) although",
-        )
-        .await;
-        is_told(&agents, "requested by alice").await;
-        let told = record(&agents, &pod, "phase_changed", "MigrateInternals").await;
-        assert_eq!(
-            (&told["by"], &told["force"]["by"]),
-            (&json!("alice"), &json!("bob"))
-        );
-        assert_eq!(told["force"]["reason"], "moved by hand");
-        let change = agents
-            .integration()
-            .await
-            .status
-            .unwrap()
-            .last_change
-            .unwrap();
-        assert_eq!(told["evidence"], change.evidence);
-        assert_eq!(told["generation"], change.generation);
-        assert!(told["boundary_seq"].is_u64());
-
-        // The same force is spent; another reason forces the next step.
-        assert!(edit(cluster, "carol", &agents, &json!({"phase": "CutOver"}), &[]).0);
-        let is_closed = |it: &IntegrationStatus| {
-            it.transition
-                .as_ref()
-                .is_some_and(|it| it.to == Phase::CutOver)
-        };
-        status(&agents, "the spent force to force nothing", is_closed).await;
-        let (done, told) = edit(
-            cluster,
-            "carol",
-            &agents,
-            &json!({"migration": {"finalized": true}}),
-            &[],
-        );
-        assert!(
-            !done && told.contains("spec.migration.finalized: can be set once CutOver is in force"),
-            "{told}"
-        );
-        let forced = json!({"migration": {"force": force(&UNPROVEN, "to the cutover")}});
-        assert!(edit(cluster, "carol", &agents, &forced, &[]).0);
-        status(&agents, "the cutover", |it| {
-            it.phase == Some(Phase::CutOver)
-        })
-        .await;
+        a_pause_stands_and_nobody_signs_for_another(cluster, &agents).await;
+        what_has_no_evidence_blocks(cluster, &agents).await;
+        a_force_is_recorded(cluster, &agents, &pod).await;
+        a_spent_force_forces_nothing(cluster, &agents).await;
         the_end(cluster, &agents, &pod).await;
         agents.supabase.start_postgres();
     });
+}
+
+async fn a_pause_stands_and_nobody_signs_for_another(cluster: &Cluster, agents: &Agents) {
+    let asked = json!({"phase": "MigrateInternals", "migration": {"pause": true}});
+    assert!(edit(cluster, "alice", agents, &asked, &[]).0);
+    status(agents, "the step to be paused", |it| {
+        it.transition.as_ref().is_some_and(|it| it.paused)
+    })
+    .await;
+    is_told(
+        agents,
+        "MigrationPaused: MigrateInternals waits: spec.migration.pause is true",
+    )
+    .await;
+    let integration = agents.integration().await;
+    let signed = format!("{} alice", integration.metadata.generation.unwrap());
+    assert_eq!(signature(&integration), Some(signed.as_str()));
+    assert_eq!(waits(&integration).unwrap().by.as_deref(), Some("alice"));
+    let forged = format!("{SIGNATURE}=2 mallory");
+    kubectl_as(
+        cluster,
+        "mallory",
+        agents,
+        &["annotate", "--overwrite", "bbi", NAME, &forged],
+    );
+    assert_eq!(
+        signature(&agents.integration().await),
+        Some(signed.as_str())
+    );
+}
+
+async fn what_has_no_evidence_blocks(cluster: &Cluster, agents: &Agents) {
+    assert!(
+        edit(
+            cluster,
+            "alice",
+            agents,
+            &json!({"migration": {"pause": false}}),
+            &[]
+        )
+        .0
+    );
+    for closed in UNPROVEN {
+        let is_closed = |it: &IntegrationStatus| {
+            let waits = it.transition.as_ref();
+            waits.is_some_and(|it| !it.paused && it.closed().any(|gate| gate.name == closed))
+        };
+        status(agents, &format!("{closed} to block"), is_closed).await;
+    }
+    is_told(agents, "PhaseGateClosed: MigrateInternals waits: Drained").await;
+}
+
+async fn a_force_is_recorded(cluster: &Cluster, agents: &Agents, pod: &str) {
+    let wrong = json!({"migration": {"force": force(&["Nope"], "x")}});
+    let (done, told) = edit(cluster, "bob", agents, &wrong, &[]);
+    assert!(
+        !done && told.contains("spec.migration.force.gates"),
+        "{told}"
+    );
+    let named = json!({"migration": {"force": force(&UNPROVEN, "moved by hand")}});
+    assert!(edit(cluster, "bob", agents, &named, &[]).0);
+    status(agents, "the phase", |it| {
+        it.phase == Some(Phase::MigrateInternals)
+    })
+    .await;
+    is_told(
+        agents,
+        "GatesForced: bob forced MigrateInternals (moved by hand) although",
+    )
+    .await;
+    is_told(agents, "requested by alice").await;
+    let told = record(agents, pod, "phase_changed", "MigrateInternals").await;
+    assert_eq!(
+        (&told["by"], &told["force"]["by"]),
+        (&json!("alice"), &json!("bob"))
+    );
+    assert_eq!(told["force"]["reason"], "moved by hand");
+    let change = agents
+        .integration()
+        .await
+        .status
+        .unwrap()
+        .last_change
+        .unwrap();
+    assert_eq!(told["evidence"], change.evidence);
+    assert_eq!(told["generation"], change.generation);
+    assert!(told["boundary_seq"].is_u64());
+}
+
+/// Another reason forces the next step.
+async fn a_spent_force_forces_nothing(cluster: &Cluster, agents: &Agents) {
+    assert!(edit(cluster, "carol", agents, &json!({"phase": "CutOver"}), &[]).0);
+    let is_closed = |it: &IntegrationStatus| {
+        it.transition
+            .as_ref()
+            .is_some_and(|it| it.to == Phase::CutOver)
+    };
+    status(agents, "the spent force to force nothing", is_closed).await;
+    let (done, told) = edit(
+        cluster,
+        "carol",
+        agents,
+        &json!({"migration": {"finalized": true}}),
+        &[],
+    );
+    assert!(
+        !done && told.contains("spec.migration.finalized: can be set once CutOver is in force"),
+        "{told}"
+    );
+    let named = json!({"migration": {"force": force(&UNPROVEN, "to the cutover")}});
+    assert!(edit(cluster, "carol", agents, &named, &[]).0);
+    status(agents, "the cutover", |it| it.phase == Some(Phase::CutOver)).await;
 }
 
 async fn the_end(cluster: &Cluster, agents: &Agents, pod: &str) {
