@@ -43,7 +43,7 @@ environment() { # VERSION PATH
   key=$(sha256sum sdk/python/pyproject.toml | cut -c1-12)
   folder=$(tools/provision.sh --where | sed -n 's/^CACHE=//p')/python-$1-$key
   PYTHON=$folder/bin/python
-  if ! "$PYTHON" -c 'import blake3, celery, cryptography, httpx, pytest, psutil, sapixdb, schemathesis, trio, uvloop' 2>/dev/null; then
+  if ! "$PYTHON" -c 'import blake3, celery, cryptography, httpx, pytest, psutil, sapixdb, trio, uvloop, sys; sys.version_info < (3, 11) or __import__("schemathesis")' 2>/dev/null; then
     say "making an environment for Python $1 in the cache"
     rm -rf "$folder"
     if ! "$2" -c 'import ensurepip' 2>/dev/null; then

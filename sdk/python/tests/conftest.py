@@ -26,8 +26,15 @@ BINARIES = ROOT / "target" / "debug"
 GUARD = 300.0
 
 
+# schemathesis runs on Python 3.11 and newer; `tests/python.sh` also tests the newest Python of the machine.
+collect_ignore = [] if sys.version_info >= (3, 11) else ["test_generated_requests.py"]
+
 # The signs of the ports that this process has drawn.
 _DRAWN: list[socket.socket] = []
+
+
+def pytest_report_header() -> list[str]:
+    return [f"not on this Python: {', '.join(collect_ignore)}"] if collect_ignore else []
 
 
 def free_port() -> int:

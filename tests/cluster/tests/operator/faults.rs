@@ -84,8 +84,9 @@ async fn scale(cluster: &boboyka_cluster::Cluster, replicas: u32) {
         .unwrap();
     if replicas == 0 {
         let pods: Api<Pod> = Api::namespaced(cluster.client(), NAMESPACE);
+        let replicas = ListParams::default().labels("app.kubernetes.io/name=boboyka-operator");
         wait_for("the operator to be gone", LIMIT, || async {
-            Ok(pods.list(&ListParams::default()).await?.items.is_empty())
+            Ok(pods.list(&replicas).await?.items.is_empty())
         })
         .await
         .unwrap();

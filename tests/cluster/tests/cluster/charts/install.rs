@@ -186,7 +186,8 @@ async fn installed(cluster: &Cluster) {
             .is_some_and(|bundle| !bundle.is_empty())
     );
     let pods = Api::<Pod>::namespaced(cluster.client(), NAMESPACE);
-    let pods = pods.list(&ListParams::default()).await.unwrap();
+    let replicas = ListParams::default().labels("app.kubernetes.io/name=boboyka-operator");
+    let pods = pods.list(&replicas).await.unwrap();
     let nodes: Vec<_> = pods
         .iter()
         .map(|pod| pod.spec.as_ref().unwrap().node_name.clone())

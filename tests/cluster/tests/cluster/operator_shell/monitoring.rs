@@ -6,7 +6,7 @@ use std::process::Command;
 
 use boboyka_cluster::wait_for;
 use boboyka_tests::process::{Process, free_address};
-use boboyka_tests::{Sidecar, client, sidecar::answer};
+use boboyka_tests::{Sidecar, Supabase, client, sidecar::answer};
 use serde_json::{Value, json};
 
 use super::installed::{Installed, LIMIT};
@@ -79,6 +79,24 @@ impl Prometheus {
                 .query(expression)
                 .await
                 .is_some_and(|found| !found.is_empty()))
+        })
+        .await
+        .unwrap();
+    }
+
+    /// Waits until all metrics that a text names have been scraped.
+    async fn knows(&self, text: &str, named: &BTreeSet<String>) {
+        wait_for(&format!("what {text} names"), LIMIT, || async {
+            let emitted = self.names().await;
+            // Documents name a histogram without what Prometheus appends.
+            let is_emitted = |name: &String| {
+                emitted.contains(name) || emitted.contains(&format!("{name}_bucket"))
+            };
+            let unknown: Vec<_> = named.iter().filter(|name| !is_emitted(name)).collect();
+            if unknown.is_empty() {
+                return Ok(true);
+            }
+            Err(anyhow::anyhow!("no program emits {unknown:?}"))
         })
         .await
         .unwrap();
@@ -166,7 +184,10 @@ fn a_prometheus_scrapes_both_programs_and_every_panel_shows_something() {
     run(async {
         let installed = Installed::new().await;
         let replica = installed.operated(&[]).await;
-        let sidecar = Sidecar::start().await;
+        // The metrics of a mirror need one.
+        let supabase = Supabase::start().await;
+        let folder = supabase.folder();
+        let sidecar = Sidecar::start_with(&["--supabase-dir", folder.to_str().unwrap()], &[]).await;
         sidecar
             .ingest("audit_log", &json!({"agent_id": "a", "event": "e"}))
             .await;
@@ -188,7 +209,6 @@ fn a_prometheus_scrapes_both_programs_and_every_panel_shows_something() {
         for rule in rules {
             assert_eq!(rule["lastError"].as_str().unwrap_or_default(), "", "{rule}");
         }
-        let emitted = prometheus.names().await;
         let texts = [
             "docs/api.md",
             "charts/boboyka-operator/templates/alerts.yaml",
@@ -204,15 +224,7 @@ fn a_prometheus_scrapes_both_programs_and_every_panel_shows_something() {
                     .unwrap_or(&whole),
             );
             assert!(named.len() > 5, "{text}: {named:?}");
-            // Documents name a histogram without what Prometheus appends.
-            let is_emitted = |name: &String| {
-                emitted.contains(name) || emitted.contains(&format!("{name}_bucket"))
-            };
-            let unknown: Vec<_> = named.iter().filter(|name| !is_emitted(name)).collect();
-            assert!(
-                unknown.is_empty(),
-                "{text} names what no program emits: {unknown:?}"
-            );
+            prometheus.knows(text, &named).await;
         }
     });
 }
