@@ -7,6 +7,10 @@ cd "$(dirname "$0")/.."
 
 say() { printf 'dependencies: %s\n' "$*" >&2; }
 
+# The workspace's lock is held to its manifests by `--locked` builds; the fuzz targets' lock, by nothing else.
+cargo metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null ||
+  { say "fuzz/Cargo.lock does not fit. Run 'cargo metadata --manifest-path fuzz/Cargo.toml' and commit it"; exit 1; }
+
 machete=$(tools/provision.sh --cargo-tool cargo-machete)
 deny=$(tools/provision.sh --cargo-tool cargo-deny)
 
