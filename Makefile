@@ -3,7 +3,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-with-supabase toolchain provision provision-verifiers provision-cluster provision-browser build images plugin krew test-images cluster cluster-down deploy generate test upgrade torture fuzz bench bench-sdk bench-operator lint mutants clean
+.PHONY: help run run-with-supabase toolchain provision provision-verifiers provision-objects provision-cluster provision-browser build images plugin krew dist test-images cluster cluster-down deploy generate docs test upgrade torture fuzz bench bench-sdk bench-operator lint mutants clean
 
 help: ## Lists the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -11,7 +11,8 @@ help: ## Lists the targets.
 run: toolchain ## Builds the sidecar and runs it on localhost:7475 with examples/integration.yaml, its strand in ./boboyka-data.
 	$(CARGO) run --release -p boboyka-sidecar -- --integration examples/integration.yaml
 
-run-with-supabase: provision build ## Does the same beside a local Supabase (Postgres and PostgREST), which is discarded at the end.
+run-with-supabase: provision toolchain ## Does the same beside a local Supabase (Postgres and PostgREST), which is discarded at the end.
+	$(CARGO) build -p boboyka-sidecar -p boboyka-tests --bins
 	target/debug/local-supabase
 
 toolchain: ## Checks for Rust and a C compiler; installs Debian's compiler when it is missing.
@@ -22,6 +23,9 @@ provision: ## Installs PostgreSQL 15, PostgREST and strace into a cache where th
 
 provision-verifiers: ## Builds programs of others that check logs into the cache; some minutes the first time.
 	@tools/provision.sh --verifiers
+
+provision-objects: ## Builds an object store of others with S3's protocol into the cache; some minutes the first time.
+	@tools/provision.sh --objects
 
 provision-cluster: ## Installs the programs of a Kubernetes into the cache; ten minutes the first time.
 	@tools/provision.sh --cluster
@@ -51,10 +55,14 @@ plugin: toolchain ## Builds kubectl-boboyka as a static program in target/plugin
 PLUGIN_URL ?= https://example.com/boboyka
 krew: plugin ## Packs kubectl-boboyka for amd64 and arm64 with a manifest for krew; PLUGIN_URL is where the archives will be.
 	tools/arm64.sh env $(STATIC_BUILD) -p boboyka-plugin --target aarch64-unknown-linux-gnu --release
-	tools/krew.sh $(PLUGIN_URL)
+	tools/krew.sh '$(PLUGIN_URL)'
 
+dist: images krew ## Puts everything that a release needs into target/dist, reproducibly; half an hour the first time.
+	tools/dist.sh target/dist '$(PLUGIN_URL)'
+
+# Without debug information, which would be most of what each node unpacks.
 test-images: toolchain
-	$(STATIC) -p boboyka-probe
+	CARGO_PROFILE_DEV_DEBUG=none $(STATIC) -p boboyka-probe
 
 cluster: provision-cluster test-images ## Starts a Kubernetes with two nodes and the product's images, in the background.
 	@$(CARGO) run -q -p boboyka-cluster -- up
@@ -65,15 +73,20 @@ cluster-down: ## Stops the cluster.
 deploy: provision-cluster ## Installs the operator into the cluster of `make cluster`, or of KUBECONFIG, and prints the next step.
 	@tools/deploy.sh
 
-generate: toolchain provision-cluster ## Generates docs/openapi.json, the resources' definitions and charts/install.yaml from the source.
+generate: toolchain provision-cluster ## Generates docs/openapi.json, docs/reference, the resources' definitions and charts/install.yaml from the source.
 	$(CARGO) run -q -p boboyka-sidecar --example openapi docs/openapi.json
 	$(CARGO) run -q -p boboyka-crds --bin crdgen -- crds/yaml
+	$(CARGO) run -q -p boboyka-reference -- docs docs/reference
 	tools/generate.sh
 
-build: toolchain ## Builds everything for the tests.
-	$(CARGO) build --workspace
+docs: toolchain ## Makes a book of the documents: target/book/docs/index.html.
+	@tools/docs.sh
 
-test: provision provision-verifiers provision-cluster provision-browser build test-images ## Runs every test and prints how many passed.
+# With the tests' own dependencies, whose features then are those of every program: without them all would be built twice.
+build: toolchain ## Builds everything for the tests.
+	$(CARGO) build --workspace --lib --bins --examples --tests
+
+test: provision provision-verifiers provision-objects provision-cluster provision-browser build test-images ## Runs every test and prints how many passed.
 	@tests/run.sh
 
 # A commit whose charts, pods and strands are of the form before today's.

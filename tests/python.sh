@@ -4,8 +4,9 @@
 #
 #   tests/python.sh          lint and tests
 #   tests/python.sh --bench  the benchmark, on the newest
+#   tests/python.sh --build FOLDER  the wheel and the source archive of the package, the same bytes each time
+#   tests/python.sh --try WHEEL     installs a wheel into a fresh environment and asks it for help
 set -euo pipefail
-cd "$(dirname "$0")/.."
 OLDEST=3.10 NEWEST=3.14
 
 say() { printf 'python: %s\n' "$*" >&2; }
@@ -26,15 +27,27 @@ pythons() {
   done | sort -V -u -k1,1
 }
 
+# Installs packages of Debian; another run of this script may do so too.
+install_debian() { # WHAT_IS_WRONG PACKAGE...
+  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || fail "$1. As root: 'apt-get install ${*:2}'"
+  say "installing Debian's ${*:2}"
+  local apt=(apt-get -qq -o DPkg::Lock::Timeout=300)
+  { "${apt[@]}" update && DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y "${@:2}"; } >&2 ||
+    fail "could not install ${*:2}. Is Debian's package archive reachable?"
+}
+
 find_pythons() {
   mapfile -t FOUND < <(pythons)
   [ ${#FOUND[@]} -gt 0 ] && return
-  [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
-    fail "no Python from $OLDEST to $NEWEST. As root: 'apt-get install python3 python3-venv'"
-  say "installing Debian's python3 and python3-venv"
-  { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y python3 python3-venv; } >&2
+  install_debian "no Python from $OLDEST to $NEWEST" python3 python3-venv
   mapfile -t FOUND < <(pythons)
   [ ${#FOUND[@]} -gt 0 ] || fail "Debian's python3 is none from $OLDEST to $NEWEST"
+}
+
+# Makes a folder an environment of a Python. Debian's Python has venv in a package of its own.
+make_environment() { # VERSION PATH FOLDER
+  "$2" -c 'import ensurepip' 2>/dev/null || install_debian "Python $1 has no venv" python3-venv
+  "$2" -m venv "$3" || fail "could not make an environment of Python $1 in $3"
 }
 
 # An environment with the package and what its tests need; sets PYTHON.
@@ -46,13 +59,7 @@ environment() { # VERSION PATH
   if ! "$PYTHON" -c 'import blake3, celery, cryptography, httpx, pytest, psutil, sapixdb, trio, uvloop, sys; sys.version_info < (3, 11) or __import__("schemathesis")' 2>/dev/null; then
     say "making an environment for Python $1 in the cache"
     rm -rf "$folder"
-    if ! "$2" -c 'import ensurepip' 2>/dev/null; then
-      [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null ||
-        fail "Python $1 has no venv. As root: 'apt-get install python3-venv'"
-      say "installing Debian's python3-venv"
-      { apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y python3-venv; } >&2
-    fi
-    "$2" -m venv "$folder"
+    make_environment "$1" "$2" "$folder"
     "$PYTHON" -m pip -q --disable-pip-version-check install --upgrade pip
     # shellcheck disable=SC2046 # one word per requirement
     "$PYTHON" -m pip -q --disable-pip-version-check install 'hatchling>=1.27' httpx \
@@ -62,7 +69,46 @@ environment() { # VERSION PATH
   "$PYTHON" -m pip -q --disable-pip-version-check install --no-deps --no-build-isolation --force-reinstall ./sdk/python
 }
 
+# The version of the builder is in what it builds, so it is one.
+HATCHLING=1.27.0
+
+# Makes a folder an environment of the newest Python with some packages.
+fresh() { # FOLDER PACKAGE...
+  local folder=$1 version path
+  read -r version path <<<"${FOUND[-1]}"
+  make_environment "$version" "$path" "$folder"
+  "$folder/bin/python" -m pip -q --disable-pip-version-check install "${@:2}" ||
+    fail "could not get ${*:2}. Is the package index reachable?"
+}
+
+case ${1:-} in
+--build) out=$(realpath -m "${2:?say into which folder}") ;;
+--try) wheel=$(realpath "${2:?say which wheel}") ;;
+'' | --bench) ;;
+*) fail "unknown argument '$1'. Known are --bench, --build FOLDER, --try WHEEL" ;;
+esac
+cd "$(dirname "$0")/.."
 find_pythons
+case ${1:-} in
+--build | --try)
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  ;;&
+--build)
+  fresh "$work" "hatchling==$HATCHLING"
+  export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+  (cd sdk/python && "$work/bin/python" -m hatchling build -d "$out") &>"$work/log" || {
+    cat "$work/log" >&2
+    fail "could not build the package into $out"
+  }
+  exit
+  ;;
+--try)
+  fresh "$work" "$wheel"
+  cd "$work" && bin/python -m sapixdb_boboyka --help
+  exit
+  ;;
+esac
 if [ "${1:-}" = --bench ]; then
   read -r version path <<<"${FOUND[-1]}"
   environment "$version" "$path"

@@ -1,27 +1,73 @@
 #!/usr/bin/env bash
 # Runs all tests and closes with their sum, alone on a line. The suites on clusters run beside all others, for they wait
 # more than they compute; the output of a suite is printed in one piece when it has ended. Ends with a failure when any test
-# failed, or when a part ran none.
+# failed, when a part ran none, or when a suite hung: it printed nothing for SILENCE_SECONDS, and was ended.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 logs=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null; wait; rm -rf "$logs"' EXIT
+# So that the line above is carried out for these, too.
+trap 'exit 143' HUP INT TERM
+
+# A suite prints a line whenever a test ends: half an hour without one is far more than any test takes on a slow machine.
+SILENCE_SECONDS=${SILENCE_SECONDS:-1800}
 
 # Builds once for all suites, so that they share their dependencies; then every test program is a line
-# `PACKAGE_FOLDER PROGRAM`.
+# of its package's folder and the program, with a tab between them.
 build() {
   cargo test --workspace --no-run --message-format=json-render-diagnostics >"$logs/build" || exit 1
-  sed -n 's|.*"manifest_path":"\(.*\)/Cargo.toml".*"profile":{[^}]*"test":true}.*"executable":"\([^"]*\)".*|\1 \2|p' "$logs/build" |
+  sed -n 's|.*"manifest_path":"\(.*\)/Cargo.toml".*"profile":{[^}]*"test":true}.*"executable":"\([^"]*\)".*|\1\t\2|p' "$logs/build" |
     sort -u >"$logs/programs"
 }
 
-# Runs one suite; what it prints goes to a log of its part.
+# Ends a suite with all that it started.
+end() { # PROCESS
+  kill -- "-$1" 2>/dev/null
+  for _ in {1..30}; do
+    kill -0 -- "-$1" 2>/dev/null || return 0
+    sleep 1
+  done
+  kill -KILL -- "-$1" 2>/dev/null
+}
+
+# Ends a suite that has printed nothing for too long, after a word about its tests. It counts its own turns, so that
+# neither a clock that was set nor a machine that slept ends a suite.
+end_when_silent() { # PROCESS LOG
+  local size before='' silent=0
+  while [ "$silent" -lt "$SILENCE_SECONDS" ]; do
+    sleep 5
+    size=$(stat -c %s "$2") && kill -0 "$1" || return
+    if [ "$size" = "$before" ]; then silent=$((silent + 5)); else silent=0; fi
+    before=$size
+  done
+  awk -v silence="$SILENCE_SECONDS" '
+    / has been running for over / { open[$2] }
+    /^test .* \.\.\. / { delete open[$2] }
+    END {
+      printf "run.sh: ended here, for it printed nothing for %s s. Tests without an end:", silence
+      for (name in open) printf " %s", name
+      print ""
+    }' "$2" >"$2.hung"
+  cat "$2.hung" >>"$2"
+  end "$1"
+}
+
+# Runs one suite in a session of its own; what it prints goes to a log of its part.
 suite() { # PART NAME COMMAND...
-  local part=$1 name=$2 log begun=$SECONDS status=0
+  local part=$1 name=$2 log begun=$SECONDS status=0 running watching
   shift 2
   log=$logs/$part.$name
-  "$@" >"$log" 2>&1 || status=$?
-  [ "$status" = 0 ] || echo "$name" >>"$logs/failed"
+  setsid "$@" >"$log" 2>&1 </dev/null &
+  running=$!
+  # shellcheck disable=SC2064 # this suite, not the one that runs then
+  trap "end $running; exit 143" HUP INT TERM
+  end_when_silent "$running" "$log" &>/dev/null &
+  watching=$!
+  wait "$running" || status=$?
+  [ -e "$log.hung" ] || kill "$watching"
+  wait "$watching" 2>/dev/null
+  trap - HUP INT TERM
+  [ "$status" = 0 ] || echo "$name$([ ! -e "$log.hung" ] || echo ' (hung)')" >>"$logs/failed"
   # One write, so that suites that end together do not mix.
   { printf '\n=== %s: ended with %s after %s s\n' "$name" "$status" "$((SECONDS - begun))"; cat "$log"; } >"$log.whole"
   flock "$logs" cat "$log.whole"
@@ -31,18 +77,18 @@ suite() { # PART NAME COMMAND...
 programs() { # PART GREP_ARGUMENT...
   local part=$1 folder program name
   shift
-  while read -r folder program; do
+  while IFS=$'\t' read -r folder program; do
     name=$(basename "$folder")-$(basename "$program")
     suite "$part" "$name" env -C "$folder" "CARGO_MANIFEST_DIR=$folder" "$program"
   done < <(grep "$@" "$logs/programs")
 }
 
 on_clusters() {
-  programs cluster "/tests/cluster "
+  programs cluster $'/tests/cluster\t'
 }
 
 beside_them() {
-  programs rust -v "/tests/cluster "
+  programs rust -v $'/tests/cluster\t'
   suite rust documentation cargo test --workspace --doc
   suite python python tests/python.sh
 }

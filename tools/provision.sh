@@ -4,11 +4,12 @@
 #
 #   tools/provision.sh                  PostgreSQL, PostgREST and strace
 #   tools/provision.sh --verifiers      verifiers of logs
+#   tools/provision.sh --objects        an object store with S3's protocol
 #   tools/provision.sh --cluster        the programs of a Kubernetes, Prometheus and promtool
 #   tools/provision.sh --browser        Chromium, Playwright and axe-core
-#   tools/provision.sh --where, --where-verifiers, --where-cluster, --where-browser
+#   tools/provision.sh --where, --where-verifiers, --where-objects, --where-cluster, --where-browser
 #                                       prints their paths as NAME=VALUE; fails when one is missing
-#   tools/provision.sh --cargo-tool NAME          cargo-deny, cargo-machete or cargo-mutants; prints its path
+#   tools/provision.sh --cargo-tool NAME          cargo-deny, cargo-machete, cargo-mutants or mdbook; prints its path
 #   tools/provision.sh --arm64                    what builds for arm64; prints its folder
 #
 # BOBOYKA_CACHE names the cache folder. It may be deleted at any time.
@@ -55,7 +56,7 @@ settle() { # FINISHED_FOLDER NAME
   mv "$1" "$CACHE/$2"
 }
 
-for part in debian npm postgres browser go verifiers prometheus kubernetes cargo arm64; do
+for part in debian npm postgres browser go verifiers objects prometheus kubernetes cargo arm64; do
   # shellcheck source=/dev/null
   . "$HERE/provision/$part.sh"
 done
@@ -64,12 +65,14 @@ case "${1:-}" in
 '') provision_postgres ;;
 --verifiers) provision_verifiers ;;
 --where) where_postgres ;;
+--objects) provision_objects ;;
 --cluster) provision_kubernetes ;;
 --where-cluster) where_kubernetes ;;
 --where-verifiers) where_verifiers ;;
+--where-objects) where_objects ;;
 --browser) provision_browser ;;
 --where-browser) where_browser ;;
 --cargo-tool) provision_cargo_tool "${2:-}" ;;
 --arm64) provision_arm64 ;;
-*) fail "unknown argument '$1'. Known are --where, --verifiers, --where-verifiers, --cluster, --where-cluster, --browser, --where-browser, --cargo-tool, --arm64" ;;
+*) fail "unknown argument '$1'. Known are --where, --verifiers, --where-verifiers, --objects, --where-objects, --cluster, --where-cluster, --browser, --where-browser, --cargo-tool, --arm64" ;;
 esac

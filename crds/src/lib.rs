@@ -8,6 +8,7 @@
 mod audit;
 mod definition;
 mod integration;
+mod legal_hold;
 mod migration;
 pub mod names;
 mod phase;
@@ -22,15 +23,20 @@ pub use audit::{
 };
 pub use definition::{definitions, to_yaml};
 pub use integration::{
-    BoboykaIntegration, BoboykaIntegrationSpec, Ephemeral, IntegrationStatus, Mirror, Reclaim,
-    Retention, SecretReference, Sidecar, Storage, StrandCounts, Supabase,
+    BoboykaIntegration, BoboykaIntegrationSpec, Ephemeral, IntegrationStatus, Mirror,
+    PayloadRetention, Reclaim, Retention, SecretReference, Sidecar, Storage, StrandCounts,
+    Supabase,
 };
+pub use legal_hold::LegalHold;
 pub use migration::{
-    Change, Finalized, Force, Gate, GateName, Migration, Soak, TakenForce, Transition, notice,
+    Backfill, BackfillReport, BackfillStatus, Change, ConfigMapKeyReference, DepartedProject,
+    Finalized, Force, Gate, GateName, ImportedTable, LegacyList, LegacyProjectsFrom, LegacyReport,
+    LegacyStatus, Lists, Migration, MigrationStatus, ProjectState, ProjectStatus, Soak, TakenForce,
+    Transition, WrongNames, migrated, names_in, notice,
 };
 pub use phase::Phase;
 pub use strand::{
-    BoboykaStrand, BoboykaStrandSpec, Boundary, Chain, ForeignTable, ForeignWrites, HeadReference,
-    Holder, LaneStatus, Parity, Slot, StrandStatus,
+    BoboykaStrand, BoboykaStrandSpec, Boundary, Chain, Fence, ForeignTable, ForeignWrites,
+    HeadReference, Holder, LaneStatus, Parity, Slot, StrandStatus,
 };
-pub use table::{MirrorMode, MirrorTable, RECORD_TYPES};
+pub use table::{MirrorMode, MirrorTable, RECORD_TYPES, table_of};

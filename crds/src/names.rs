@@ -38,13 +38,19 @@ pub const ALLOW_ANNOTATION: &str = "boboyka.sapixdb.com/allow";
 pub const CHANGED_BY_ANNOTATION: &str = "boboyka.sapixdb.com/changed-by";
 /// The plural of integrations, as requests to the API server spell it.
 pub const INTEGRATIONS: &str = "boboykaintegrations";
-/// Label of a drain Job and of its pod: the name of the strand that the Job drains.
-pub const DRAIN_LABEL: &str = "boboyka.sapixdb.com/drain";
+/// The plural of strands.
+pub const STRANDS: &str = "boboykastrands";
+/// Annotation of a StatefulSet: when a fence was lifted that one of its pods waited for. A change of it makes the controller try
+/// again.
+pub const UNFENCED_ANNOTATION: &str = "boboyka.sapixdb.com/unfenced-at";
+/// Label of a Job of the operator and of its pod: the name of the strand that the Job works on. It is called after the first
+/// work that there was.
+pub const JOB_LABEL: &str = "boboyka.sapixdb.com/drain";
 
 /// Annotation of a pod, set at its admission: a hash of the Secret and the resources that its sidecar got.
 pub const SETTINGS_ANNOTATION: &str = "boboyka.sapixdb.com/sidecar-settings";
-/// Annotation of a drain Job: a hash of what it takes from the integration, such as the Secret that it mounts.
-pub const DRAIN_SETTINGS_ANNOTATION: &str = "boboyka.sapixdb.com/drain-settings";
+/// Annotation of a Job of the operator: a hash of what it takes from the integration, such as the Secret that it mounts.
+pub const JOB_SETTINGS_ANNOTATION: &str = "boboyka.sapixdb.com/drain-settings";
 
 /// Field manager of the operator.
 pub const OPERATOR_MANAGER: &str = "boboyka-operator";
@@ -95,6 +101,12 @@ pub const CLAIM_PREFIX: &str = "boboyka-strand-";
 pub const SIDECAR_ROLE: &str = "boboyka-sidecar";
 /// Name of the `MutatingWebhookConfiguration` that calls the operator for labelled pods.
 pub const WEBHOOK: &str = "boboyka-operator";
+
+/// Returns the name of the history of an integration: the strand that a backfill fills. No other strand can have it, because the
+/// names of all others end with more or with less than these seven letters.
+pub fn history_of(integration: &str) -> String {
+    format!("{integration}-history")
+}
 
 /// Returns the name of the claim of a strand.
 pub fn claim_of(strand: &str) -> String {

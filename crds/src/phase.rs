@@ -26,14 +26,14 @@ pub enum Phase {
     /// The sidecars append every record to a strand and mirror it to Supabase.
     #[default]
     DualWrite,
-    /// The strands are the only source of truth. New records are not mirrored.
+    /// The strands are the only source of truth. New records are not mirrored, but for those of legacy projects.
     MigrateInternals,
     /// SapixDB only. New records are not mirrored, as in `MigrateInternals`.
     CutOver,
 }
 
 impl Phase {
-    /// Returns whether records that are appended in this phase are mirrored to Supabase.
+    /// Returns whether all records that are appended in this phase are mirrored to Supabase.
     pub fn mirrors(self) -> bool {
         self == Self::DualWrite
     }

@@ -11,6 +11,7 @@ mod asked;
 mod evidence;
 mod force;
 mod gates;
+mod legacy;
 mod proof;
 mod request;
 mod soak;
@@ -24,12 +25,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use self::asked::Asked;
 pub use self::evidence::{Evidence, Report};
+pub use self::legacy::first_list;
 pub use self::request::Request;
 use self::soak::Others;
 pub use self::soak::Watch;
 pub use self::standing::{Standing, digest};
 use self::step::Step;
 use crate::integration::IntegrationStatus;
+use crate::legal_hold::LegalHold;
 use crate::migration::{Gate, Soak, Transition, notice};
 use crate::phase::Phase;
 
@@ -40,10 +43,30 @@ pub struct Now {
     pub time: Time,
     /// What [`Watch::look`] says: for how long the recorded soak has been watched.
     pub watched: Option<Duration>,
+    /// What [`Watch::asked`] says: for how long the step that waits has been seen.
+    pub asked: Duration,
 }
 
-/// Decides which phase is in force, from the request, the status so far and the strands.
+/// Decides which phase is in force, from the request, the status so far and the strands; which list of legacy projects, and how
+/// far their migration is; and whose legal hold there is.
 pub fn decide<P: Display>(
+    request: &Request,
+    before: &IntegrationStatus,
+    strands: &[Evidence<P>],
+    now: &Now,
+) -> Standing {
+    let standing = phase(request, before, strands, now);
+    let migration = legacy::migration(request, before, &standing, strands, &now.time);
+    let author = (request.generation, request.by.as_deref());
+    let hold = before.legal_hold.as_ref();
+    Standing {
+        migration,
+        legal_hold: LegalHold::after(hold, request.hold, author, &now.time),
+        ..standing
+    }
+}
+
+fn phase<P: Display>(
     request: &Request,
     before: &IntegrationStatus,
     strands: &[Evidence<P>],
@@ -59,6 +82,8 @@ pub fn decide<P: Display>(
         transition: None,
         force: force::taken(request, before),
         last_change: before.last_change.clone(),
+        migration: before.migration.clone(),
+        legal_hold: before.legal_hold.clone(),
         finalized: before.finalized.clone(),
     };
     if request.suspended || here.finalized.is_some() {
@@ -97,8 +122,10 @@ fn transition<P: Display>(
         generation: same.map_or(request.generation, |was| was.generation),
         has_supabase: request.has_supabase,
         proven: request.migration.is_some(),
-        ago: Duration::try_from(now.time.0.duration_since(since.0)).unwrap_or_default(),
+        ago: same.map_or(Duration::ZERO, |_| now.asked),
         soak: request.soak(),
+        migrating: here.migrating().filter(|_| step.finalizes).unwrap_or(0),
+        unlisted: step.from.mirrors() && request.lacks_names(),
     };
     let mut gates = Vec::new();
     let mut soak = None;
@@ -112,7 +139,10 @@ fn transition<P: Display>(
         force::mark(&mut gates, here.force.as_ref(), request.generation);
     }
     let by = same.map_or_else(|| request.by.clone(), |was| was.by.clone());
-    let unmirrored = || strands.iter().map(|strand| strand.unmirrored).sum();
+    let unmirrored = || {
+        let records = strands.iter().map(|strand| strand.unmirrored).sum();
+        notice(records, strands.iter().map(|it| it.unmirrored_bytes).sum())
+    };
     Transition {
         from: step.from,
         to: step.to,
@@ -121,7 +151,7 @@ fn transition<P: Display>(
         by,
         paused: request.is_paused(),
         finalizes: step.finalizes,
-        notice: step.finalizes.then(|| notice(unmirrored())),
+        notice: step.finalizes.then(unmirrored),
         soak,
         gates,
     }

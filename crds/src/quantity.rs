@@ -32,6 +32,11 @@ pub fn duration(text: &str) -> Option<Duration> {
     Some(total)
 }
 
+/// Whether a text is a duration, and none longer than this.
+pub(crate) fn lasts_at_most(text: &str, most: Duration) -> bool {
+    duration(text).is_some_and(|it| it <= most)
+}
+
 /// Parses a size in bytes: digits and an optional unit out of `k M G T P Ki Mi Gi Ti Pi`. Returns `None` for any other
 /// text, and for sizes beyond 64 bits.
 ///

@@ -7,7 +7,9 @@
 //! only: those that a stored integration may break and still work. One table of fixtures tests both sides.
 
 mod audit;
+mod backfill;
 mod change;
+mod legacy;
 mod migration;
 mod pattern;
 mod rule;
@@ -38,6 +40,18 @@ pub struct Violation {
 }
 
 impl Violation {
+    /// The violation by the item of a list at this index.
+    fn at(rule: &Rule, index: Option<usize>) -> Self {
+        let violation = Self::of(rule);
+        match index {
+            None => violation,
+            Some(index) => Self {
+                message: format!("{}; the one at index {index} is none", violation.message),
+                ..violation
+            },
+        }
+    }
+
     fn of(rule: &Rule) -> Self {
         Self {
             field: rule.field.to_owned(),
@@ -50,7 +64,9 @@ impl Violation {
 pub fn check(name: &str, spec: &BoboykaIntegrationSpec) -> Vec<Violation> {
     let subject = Subject { name, spec };
     let broken = all().filter(|rule| rule.is_kept.is_some_and(|is_kept| !is_kept(&subject)));
-    broken.map(Violation::of).collect()
+    broken
+        .map(|rule| Violation::at(rule, legacy::place(rule, &subject)))
+        .collect()
 }
 
 /// Checks a change of an integration, and returns every rule that it breaks. Both specifications are valid by themselves;
@@ -99,6 +115,8 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Rule> {
         selector::RULES,
         sidecar::RULES,
         migration::RULES,
+        legacy::RULES,
+        backfill::RULES,
         audit::RULES,
     ];
     let changes = change::RULES.iter().map(|change| &change.rule);

@@ -14,6 +14,14 @@ pub const RECORD_TYPES: [&str; 4] = [
     "audit_log",
 ];
 
+/// The product's own tables, in the order of the record types.
+const TABLES: [&str; 4] = [
+    "project_builds",
+    "build_queue",
+    "agent_health",
+    "agent_audit_log",
+];
+
 /// Postgres cuts longer names.
 const NAME_MAX_BYTES: usize = 63;
 
@@ -78,6 +86,17 @@ impl MirrorTable {
         columns.sort_unstable();
         columns.windows(2).all(|pair| pair.first() != pair.last())
     }
+}
+
+/// Name of the table of a record type: the one of the settings, or the product's own. `None` for what is no record type.
+pub fn table_of<'a>(
+    record_type: &str,
+    settings: &'a BTreeMap<String, MirrorTable>,
+) -> Option<&'a str> {
+    let known = RECORD_TYPES.iter().zip(TABLES);
+    let own = || known.into_iter().find(|(name, _)| **name == record_type);
+    let named = settings.get(record_type).and_then(|it| it.table.as_deref());
+    named.or_else(|| Some(own()?.1))
 }
 
 fn is_name(name: &str) -> bool {

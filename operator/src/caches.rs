@@ -1,5 +1,5 @@
 //! What every replica knows of the cluster, kept by watches: integrations and strands whole, pods, claims, volumes and
-//! nodes as a few facts, everything else by its metadata. Admission decides from here, and the controller observes from here.
+//! nodes as a few facts, lists of legacy projects, everything else by its metadata. Admission decides from here, and the controller observes from here.
 //!
 //! An object that this version can't read breaks no watch: an integration is kept as the error, a strand is not kept.
 
@@ -7,6 +7,7 @@ mod changes;
 mod claim;
 mod kept;
 mod kinds;
+mod lists;
 mod pod;
 mod topology;
 mod watch;
@@ -15,7 +16,7 @@ mod words;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use boboyka_crds::{BoboykaStrand, names};
+use boboyka_crds::{BoboykaStrand, Migration, names};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
@@ -32,6 +33,7 @@ pub(crate) use claim::Claim;
 use kept::Changed;
 pub(crate) use kept::Kept;
 pub(crate) use kinds::{GuardedIntegration, Meta, Touched};
+pub(crate) use lists::{Lists, Unread};
 pub(crate) use pod::Pod;
 pub(crate) use topology::{Node, Topology};
 pub(crate) use watch::Scope;
@@ -52,10 +54,12 @@ pub(crate) struct Caches {
     pub(crate) pods: Kept<Pod>,
     /// Claims on the volumes of strands.
     pub(crate) claims: Kept<Claim>,
-    /// Jobs that drain strands.
-    pub(crate) drains: Store<Job>,
+    /// The operator's own Jobs, which work on strands.
+    pub(crate) jobs: Store<Job>,
     /// Workloads that a selector may choose.
     pub(crate) workloads: Workloads,
+    /// Lists of legacy projects in `ConfigMap`s.
+    pub(crate) lists: Lists,
     /// Where volumes lie; `None` when only one namespace is read.
     topology: Option<Topology>,
     /// Changes, for the controller.
@@ -78,24 +82,27 @@ pub(crate) struct Workloads {
 
 impl Caches {
     /// Starts the watches in `tasks`; none of them ends by itself.
-    pub(crate) fn start(scope: &Scope, tasks: &mut JoinSet<()>) -> Self {
+    /// `lists` are the names of the `ConfigMap`s that may have lists of legacy projects.
+    pub(crate) fn start(scope: &Scope, lists: &[String], tasks: &mut JoinSet<()>) -> Self {
         let changes = Changes::new(tasks);
         let plain = watcher::Config::default;
         let touch = || {
             let changes = changes.clone();
             move |reference| changes.touch(reference)
         };
+        let integrations = keep(scope, plain(), tasks, |_| {}, {
+            let touch = touch();
+            move |one: &GuardedIntegration| touch(own(one))
+        });
         let caches = Self {
-            integrations: keep(scope, plain(), tasks, |_| {}, {
-                let touch = touch();
-                move |one: &GuardedIntegration| touch(own(one))
-            }),
+            lists: keep_lists(scope, lists, tasks, &changes, &integrations),
+            integrations,
             strands: keep_strands(scope, tasks, &changes),
             pods: keep_pods(scope, tasks, &changes),
             claims: keep_claims(scope, tasks, &changes),
-            drains: keep(
+            jobs: keep(
                 scope,
-                plain().labels(names::DRAIN_LABEL),
+                plain().labels(names::JOB_LABEL),
                 tasks,
                 |job: &mut Job| slim_meta(&mut job.metadata),
                 {
@@ -144,11 +151,12 @@ impl Caches {
             self.strands.wait_until_listed(),
             self.pods.wait_until_listed(),
             self.claims.wait_until_listed(),
-            self.drains.wait_until_ready(),
+            self.jobs.wait_until_ready(),
             workloads.deployments.wait_until_ready(),
             workloads.stateful_sets.wait_until_ready(),
             workloads.daemon_sets.wait_until_ready(),
             workloads.cron_jobs.wait_until_ready(),
+            self.lists.wait_until_answered(),
             async {
                 if let Some(topology) = &self.topology {
                     topology.wait_until_answered().await;
@@ -214,6 +222,29 @@ fn keep_claims(scope: &Scope, tasks: &mut JoinSet<()>, changes: &Changes) -> Kep
         changes.touch(reference(namespace, &claim.integration));
     };
     keep_read(scope, config, tasks, read, note)
+}
+
+/// Has the integrations looked at that read a ConfigMap which changed.
+fn keep_lists(
+    scope: &Scope,
+    names: &[String],
+    tasks: &mut JoinSet<()>,
+    changes: &Changes,
+    integrations: &Store<GuardedIntegration>,
+) -> Lists {
+    let (changes, integrations) = (changes.clone(), integrations.clone());
+    Lists::start(scope, names, tasks, move |namespace, name| {
+        let reads = |one: &GuardedIntegration| {
+            let spec = one.0.as_ref().map(|one| &one.spec).ok();
+            let migration = spec.and_then(|spec| spec.migration.as_ref());
+            let from = migration.and_then(Migration::reads);
+            one.namespace().as_deref() == Some(namespace) && from.is_some_and(|it| it.name == name)
+        };
+        let readers = integrations.state_filter(reads);
+        for one in &readers {
+            changes.touch(own(&**one));
+        }
+    })
 }
 
 fn keep_workloads<K>(scope: &Scope, tasks: &mut JoinSet<()>, changes: &Changes) -> Store<Meta<K>>

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use boboyka_crds::quantity;
+use boboyka_otlp::TraceOptions;
 use clap::Parser;
 
 /// Operates Boboyka integrations: injects sidecars, keeps strands on volumes, and gates the migration off Supabase.
@@ -42,6 +43,16 @@ pub struct Config {
         value_delimiter = ','
     )]
     pub sidecar_pull_secrets: Vec<String>,
+    /// Names of the `ConfigMap`s that may have lists of legacy projects, in the namespaces of integrations. The operator reads no
+    /// others.
+    #[arg(
+        long = "legacy-config-map",
+        env = "BOBOYKA_LEGACY_CONFIG_MAPS",
+        value_name = "NAME",
+        value_delimiter = ',',
+        default_value = "boboyka-legacy-projects"
+    )]
+    pub legacy_config_maps: Vec<String>,
     /// Access mode of the strands' claims. A storage class without `ReadWriteOncePod` needs `ReadWriteOnce`; two pods of one node
     /// can then mount a volume, and the lock in the strand keeps the second one out.
     #[arg(long, env = "BOBOYKA_ACCESS_MODE", value_name = "MODE",
@@ -90,7 +101,7 @@ pub struct Config {
     /// URL at which sidecars reach the witness; by default the Service's.
     #[arg(long, env = "BOBOYKA_WITNESS_URL", value_name = "URL")]
     pub witness_url: Option<String>,
-    /// Name of the Service in front of the webhook server. The certificate is for NAME.NAMESPACE.svc.
+    /// Name of the Service in front of the webhook server and of the witness. The certificate is for NAME.NAMESPACE.svc.
     #[arg(
         long,
         env = "BOBOYKA_SERVICE_NAME",
@@ -115,6 +126,9 @@ pub struct Config {
     /// ends.
     #[arg(long, env = "BOBOYKA_LINGER", value_name = "DURATION", default_value = "0s", value_parser = duration)]
     pub linger: Duration,
+    /// Its traces, and those of the sidecars that it adds.
+    #[command(flatten)]
+    pub traces: TraceOptions,
 }
 
 impl Config {
@@ -130,23 +144,25 @@ impl Config {
 
     /// The name under which the operator signs as a witness.
     pub fn witness_name(&self) -> String {
-        format!("{}.{}.svc/witness", self.service_name, self.namespace)
+        format!("{}/witness", self.service_host())
     }
 
     /// The URL at which sidecars reach the witness.
     pub fn witness_url(&self) -> String {
         let port = self.witness_listen.port();
-        let service = || format!("http://{}.{}.svc:{port}", self.service_name, self.namespace);
+        let service = || format!("http://{}:{port}", self.service_host());
         self.witness_url.clone().unwrap_or_else(service)
     }
 
     /// The names that the serving certificate is for.
     pub fn serving_names(&self) -> Vec<String> {
-        let service = format!("{}.{}.svc", self.service_name, self.namespace);
-        [service]
-            .into_iter()
-            .chain(self.webhook_hosts.iter().cloned())
-            .collect()
+        let others = self.webhook_hosts.iter().cloned();
+        [self.service_host()].into_iter().chain(others).collect()
+    }
+
+    /// The host name of the Service.
+    fn service_host(&self) -> String {
+        format!("{}.{}.svc", self.service_name, self.namespace)
     }
 }
 

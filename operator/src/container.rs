@@ -1,4 +1,4 @@
-//! The sidecar's container and volumes, for the pods that it is injected into and for the Job that drains a strand. Pure.
+//! The sidecar's container and volumes, for the pods that it is injected into and for the Jobs of the operator. Pure.
 //!
 //! The container meets the restricted Pod Security Standard by itself, whatever the pod sets.
 
@@ -13,7 +13,7 @@ pub(crate) const USER: u32 = 747_475;
 /// Where the strand's volume is mounted.
 const VOLUME_DIR: &str = "/var/lib/boboyka";
 /// The strand's folder on it. The root of a file system has folders of its own, such as lost+found.
-const DATA_DIR: &str = "/var/lib/boboyka/strand";
+pub(crate) const DATA_DIR: &str = "/var/lib/boboyka/strand";
 /// Where Supabase's URL and key are mounted.
 const SUPABASE_DIR: &str = "/var/run/secrets/boboyka-supabase";
 /// Where Kubernetes clients look for the pod's token.
@@ -25,7 +25,9 @@ const EPHEMERAL_DRAIN_SECONDS: u32 = 20;
 
 /// The container as a native sidecar: it starts before all other containers and ends after them.
 pub(crate) fn sidecar(integration: &Validated, strand: &str) -> Value {
-    let mut container = container(integration, strand);
+    let traces = integration.traces.variables();
+    let traces = traces.map(|(name, value)| json!({"name": name, "value": value}));
+    let mut container = container(integration, strand, traces);
     merge(
         &mut container,
         json!({
@@ -41,14 +43,24 @@ pub(crate) fn sidecar(integration: &Validated, strand: &str) -> Value {
     container
 }
 
-/// The container of the Job that drains a strand: it mirrors the backlog and ends.
-pub(crate) fn drain(integration: &Validated, strand: &str) -> Value {
-    let mut container = container(integration, strand);
-    merge(&mut container, json!({"args": ["drain"]}));
+/// The container of a Job: it runs a command of the image and ends. What `listens` has the health port.
+pub(crate) fn of_job(
+    integration: &Validated,
+    strand: &str,
+    arguments: &[&str],
+    listens: bool,
+) -> Value {
+    let mut container = container(integration, strand, std::iter::empty());
+    merge(&mut container, json!({ "args": arguments }));
+    if let Some(fields) = container.as_object_mut().filter(|_| !listens) {
+        fields.remove("livenessProbe");
+        fields.remove("ports");
+    }
     container
 }
 
-fn container(integration: &Validated, strand: &str) -> Value {
+/// `more` are variables besides those that every sidecar has.
+fn container(integration: &Validated, strand: &str, more: impl Iterator<Item = Value>) -> Value {
     let field = |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});
     let value = |name: &str, value: &str| json!({"name": name, "value": value});
     let mut environment = vec![
@@ -76,6 +88,7 @@ fn container(integration: &Validated, strand: &str) -> Value {
         let seconds = EPHEMERAL_DRAIN_SECONDS.to_string();
         environment.push(value(names::DRAIN_SECONDS_VARIABLE, &seconds));
     }
+    environment.extend(more);
     let mut context = json!({
         "runAsNonRoot": true,
         "allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "privileged": false,
@@ -173,6 +186,27 @@ mod tests {
             json!({"key": "K", "path": "key"})
         );
         assert_eq!(volumes[2]["secret"]["optional"], true);
+    }
+
+    #[test]
+    fn traces_go_where_the_operators_go_and_a_job_has_none() {
+        let mut integration = validated(&json!({}));
+        let environment = |container: Value| container["env"].to_string();
+        let before = environment(sidecar(&integration, "x"));
+        assert!(!before.contains("OTEL_"), "{before}");
+        integration.traces.otlp_endpoint = Some("http://collector:4318".parse().unwrap());
+        integration.traces.trace_ratio = 0.25;
+        let after = sidecar(&integration, "x");
+        let variable = |name: &str, value: &str| json!({"name": name, "value": value});
+        let has = |one: Value| after["env"].as_array().unwrap().contains(&one);
+        assert!(has(variable(
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "http://collector:4318"
+        )));
+        assert!(has(variable("OTEL_TRACES_SAMPLER_ARG", "0.25")));
+        // A policy lets no Job have such variables.
+        let job = environment(of_job(&integration, "x", &["drain"], true));
+        assert!(!job.contains("OTEL_"), "{job}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use boboyka_otlp::Traces;
 use kube::Client;
 
 use crate::config::Config;
@@ -19,4 +20,6 @@ pub(crate) struct Context {
     pub(crate) metrics: Arc<Metrics>,
     /// Whether this replica is ready.
     pub(crate) readiness: Readiness,
+    /// What opens spans, if a collector is named.
+    pub(crate) traces: Option<Traces>,
 }

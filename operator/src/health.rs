@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
+use crate::serving;
 
 /// One part of a replica's readiness; the task in charge of that part sets it.
 #[derive(Clone, Debug, Default)]
@@ -70,9 +71,7 @@ pub(crate) async fn serve(
         .route("/live", get(|| async { "alive\n" }))
         .route("/ready", get(ready).with_state(readiness))
         .route("/metrics", get(text).with_state(metrics));
-    axum::serve(listener, router)
-        .with_graceful_shutdown(shutdown.cancelled_owned())
-        .await
+    serving::plain(listener, router, shutdown).await
 }
 
 async fn ready(State(readiness): State<Readiness>) -> Response {

@@ -1,10 +1,15 @@
 //! An integration, checked once and with its defaults filled in. Pure. Nothing after this reads the raw specification.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use boboyka_crds::phases::Request;
 use boboyka_crds::rules::{self, Violation};
-use boboyka_crds::{BoboykaIntegration, BoboykaIntegrationSpec, Phase, Reclaim, SecretReference};
+use boboyka_crds::{
+    Backfill, BoboykaIntegration, BoboykaIntegrationSpec, MirrorTable, Phase, Reclaim,
+    SecretReference,
+};
+use boboyka_otlp::TraceOptions;
 use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::Selector;
@@ -36,6 +41,8 @@ pub(crate) struct Defaults {
     pub(crate) assigned_user: bool,
     /// The operator's own key as a witness, if it is one.
     pub(crate) witness: Option<Arc<WitnessKey>>,
+    /// Where traces go.
+    pub(crate) traces: TraceOptions,
 }
 
 /// Where strands are kept.
@@ -72,6 +79,8 @@ pub(crate) struct Validated {
     pub(crate) request: Request,
     /// The Secret with Supabase's URL and key; none after the end of the migration.
     pub(crate) secret: Option<SecretReference>,
+    /// The tables that differ from those of the product, by record type; none without a Supabase.
+    pub(crate) tables: Option<BTreeMap<String, MirrorTable>>,
     /// Where strands are kept.
     pub(crate) storage: Storage,
     /// What happens to strands when the integration is deleted.
@@ -90,6 +99,8 @@ pub(crate) struct Validated {
     pub(crate) access_mode: String,
     /// Whether the cluster chooses users and groups.
     pub(crate) assigned_user: bool,
+    /// Where its traces go.
+    pub(crate) traces: TraceOptions,
     /// The sidecar's requests and limits.
     pub(crate) resources: ResourceRequirements,
     /// Who witnesses the strands' logs, as a policy.
@@ -135,6 +146,13 @@ pub(crate) fn validate(
         .is_some_and(|status| status.finalized.is_some());
     let supabase = spec.supabase.as_ref().filter(|_| !has_ended);
     let secret = supabase.map(|supabase| supabase.secret_ref.clone());
+    // What was imported from them stays so after the end.
+    let tables = spec.supabase.as_ref().map(|supabase| {
+        let mirror = supabase.mirror.as_ref();
+        mirror
+            .map(|mirror| mirror.tables.clone())
+            .unwrap_or_default()
+    });
     let storage = spec.storage.clone().unwrap_or_default();
     let sidecar = spec.sidecar.clone().unwrap_or_default();
     Ok(Validated {
@@ -152,6 +170,7 @@ pub(crate) fn validate(
             ..Request::of(spec, generation, signature::author(integration))
         },
         secret,
+        tables,
         storage: match storage.ephemeral {
             Some(ephemeral) => Storage::Ephemeral {
                 size_limit: ephemeral
@@ -171,6 +190,7 @@ pub(crate) fn validate(
         pull_secrets: defaults.pull_secrets.clone(),
         access_mode: defaults.access_mode.clone(),
         assigned_user: defaults.assigned_user,
+        traces: defaults.traces.clone(),
         resources: sidecar.resources.unwrap_or_else(default_resources),
         witness_policy: witness_policy(spec, defaults),
         suspended: spec.suspend,
@@ -196,6 +216,11 @@ impl Validated {
         &self.request
     }
 
+    /// The backfill that it asks for.
+    pub(crate) fn backfill(&self) -> Option<&Backfill> {
+        self.request.migration.as_ref()?.backfill.as_ref()
+    }
+
     /// A hash of what a sidecar gets when its pod is created and keeps until the pod ends: Secret and resources.
     pub(crate) fn settings(&self) -> String {
         let given = json!([self.secret, self.resources]);
@@ -203,14 +228,14 @@ impl Validated {
         hash.get(..16).unwrap_or_default().to_owned()
     }
 
-    /// The owner of strands and claims: the integration if they are deleted with it, else nobody.
+    /// The owner of strands and claims: the integration if they are deleted with it, else nobody. Under a legal hold nothing is.
     pub(crate) fn owner_of_strands(&self) -> Option<OwnerReference> {
         let owner = OwnerReference {
             controller: None,
             block_owner_deletion: None,
             ..self.owner.clone()
         };
-        (self.reclaim == Reclaim::Delete).then_some(owner)
+        (self.reclaim == Reclaim::Delete && !self.request.hold).then_some(owner)
     }
 }
 
@@ -236,6 +261,7 @@ pub(crate) mod tests {
             access_mode: "ReadWriteOncePod".to_owned(),
             assigned_user: false,
             witness: None,
+            traces: TraceOptions::default(),
         }
     }
 
@@ -265,6 +291,16 @@ pub(crate) mod tests {
         );
         assert_eq!(validated.owner_of_strands(), None);
         assert!(validated.secret.is_none() && validated.resources.requests.is_some());
+    }
+
+    #[test]
+    fn strands_that_are_deleted_with_their_integration_are_not_while_a_legal_hold_is_on() {
+        let owner = |hold| {
+            let spec = json!({"retention": {"hold": hold}, "storage": {"reclaim": "Delete"}});
+            validated(&spec).owner_of_strands()
+        };
+        assert!(owner(false).is_some());
+        assert_eq!(owner(true), None);
     }
 
     #[test]

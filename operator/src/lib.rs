@@ -23,6 +23,7 @@ mod metrics;
 mod objects;
 mod product;
 pub mod reason;
+mod serving;
 mod signature;
 mod strands;
 mod tasks;
@@ -36,6 +37,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use boboyka_otlp::{Sending, Service, Traces};
 use kube::client::ClientBuilder;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -62,7 +64,8 @@ const END_MAX: Duration = Duration::from_secs(12);
 /// # Errors
 /// [`RunError`]: what kept it from starting, or made it stop.
 pub async fn run(config: Config) -> Result<(), RunError> {
-    let context = connect(config).await?;
+    let mut context = connect(config).await?;
+    let sending = start_traces(&mut context);
     let (leading, shutdown) = (CancellationToken::new(), CancellationToken::new());
     // No task outlives this function, however it ends.
     let _guards = (leading.clone().drop_guard(), shutdown.clone().drop_guard());
@@ -91,7 +94,18 @@ pub async fn run(config: Config) -> Result<(), RunError> {
         Ok(Some(error)) => result = result.and(Err(error)),
         Err(_) => tracing::warn!("some tasks did not finish within {END_MAX:?}"),
     }
+    if let Some(sending) = sending {
+        sending.end().await;
+    }
     result
+}
+
+/// All metrics as OpenMetrics text, with a series of each: for their reference.
+///
+/// # Errors
+/// A metric can't be written.
+pub fn described_metrics() -> Result<String, std::fmt::Error> {
+    metrics::described()
 }
 
 /// Creates the Secret with the witness's key, unless it is there.
@@ -102,6 +116,24 @@ pub async fn make_witness_key(config: Config) -> Result<(), RunError> {
     let (namespace, name) = (config.namespace.clone(), config.witness_name());
     let client = connect(config).await?.client;
     Ok(witness_key::make(client, &namespace, &name).await?)
+}
+
+/// Begins to send traces, if a collector is named.
+fn start_traces(context: &mut Context) -> Option<Sending> {
+    let config = &context.config;
+    let service = Service {
+        name: "boboyka-operator",
+        version: env!("CARGO_PKG_VERSION"),
+        attributes: vec![
+            ("service.instance.id", config.pod_name.clone()),
+            ("k8s.namespace.name", config.namespace.clone()),
+            ("k8s.pod.name", config.pod_name.clone()),
+        ],
+    };
+    let dropped = context.metrics.dropped_spans();
+    let (traces, sending) = Traces::start(&config.traces, &service, dropped).unzip();
+    context.traces = traces;
+    sending
 }
 
 /// Makes the client; it sends nothing yet.
@@ -119,6 +151,7 @@ async fn connect(config: Config) -> Result<Context, RunError> {
         config: Arc::new(config),
         metrics,
         readiness: Readiness::default(),
+        traces: None,
     })
 }
 

@@ -1,6 +1,5 @@
 //! The command line of the operator.
 
-use std::io::{Write, stderr};
 use std::process::ExitCode;
 
 use boboyka_operator::config::Config;
@@ -13,8 +12,7 @@ fn main() -> ExitCode {
     match serve(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // A closed stderr changes nothing about how the process ends.
-            let _ = writeln!(stderr(), "boboyka-operator: {error:#}");
+            telemetry::end(&error);
             ExitCode::FAILURE
         }
     }

@@ -35,7 +35,8 @@ impl Product {
         let client = context.client.clone();
         let namespace = config.watched_namespace().map(str::to_owned);
         let mut watches = JoinSet::new();
-        let caches = Caches::start(&Scope::new(client.clone(), namespace), &mut watches);
+        let scope = Scope::new(client.clone(), namespace);
+        let caches = Caches::start(&scope, &config.legacy_config_maps, &mut watches);
         tasks.spawn("caches", supervise(watches, shutdown.clone()));
         tasks.spawn("readiness", {
             let (caches, flag) = (caches.clone(), context.readiness.caches.clone());
@@ -56,6 +57,7 @@ impl Product {
             access_mode: config.access_mode.clone(),
             assigned_user: config.assigned_user,
             witness,
+            traces: config.traces.clone(),
         };
         let decider = Arc::new(Decider::new(
             client.clone(),
@@ -66,6 +68,7 @@ impl Product {
             defaults,
             instance: config.pod_name.clone(),
             grace: config.admission_grace,
+            traces: context.traces.clone(),
         };
         let metrics = Arc::clone(&context.metrics);
         Self {

@@ -46,7 +46,7 @@ words! {
         CredentialsAccepted,
         /// Sidecars report that Supabase answers.
         SupabaseReachable,
-        /// Sidecars report that retention does not wait.
+        /// No legal hold is on, and sidecars report that retention does not wait.
         RetentionEnforced,
         /// Sidecars report that a node's clock is behind its strand; absent otherwise.
         ClockInStep,
@@ -56,8 +56,12 @@ words! {
         MirrorCaughtUp,
         /// Strands outlive their pods.
         StorageDurable,
+        /// No strand is fenced.
+        StrandsUnfenced,
         /// The workloads that the selector chooses have the label.
         WorkloadsSelected,
+        /// The list of legacy projects was read from its ConfigMap; absent without one.
+        LegacyProjectsRead,
         /// Every sidecar runs the image that the integration asks for.
         SidecarsUpToDate,
     }
@@ -84,10 +88,18 @@ words! {
         MigrationFinalized,
         /// A step was made although gates were closed. Only on Events.
         GatesForced,
+        /// The list of legacy projects in force changed. Only on Events.
+        LegacyProjectsChanged,
+        /// Supabase is known to have everything of projects that left the list. Only on Events.
+        LegacyProjectMigrated,
         /// A step towards the requested phase was made, and another follows.
         PhaseAdvancing,
         /// The phase in force changed. Only on Events.
         PhaseInForce,
+        /// A ConfigMap of legacy projects, or its key, is not there.
+        LegacyListMissing,
+        /// A ConfigMap of legacy projects has a line that is no name.
+        LegacyListInvalid,
         /// Labelled pods run without a sidecar.
         SidecarMissing,
         /// Sidecars have not reported that they are ready.
@@ -118,6 +130,10 @@ words! {
         DeadLetters,
         /// A Job failed to mirror what a strand without a pod has left.
         DrainFailed,
+        /// A backfill has imported everything that it was asked for.
+        BackfillDone,
+        /// Something stands in the way of a backfill.
+        BackfillFailed,
         /// Records wait for Supabase.
         Backlog,
         /// The phase in force mirrors nothing.
@@ -128,6 +144,14 @@ words! {
         VolumeLost,
         /// Strands are lost with their pods.
         EphemeralStorage,
+        /// Somebody set a legal hold: no strand is pruned.
+        LegalHold,
+        /// Somebody lifted the legal hold. Only on Events.
+        LegalHoldLifted,
+        /// Somebody fenced strands: no pod gets them.
+        Fenced,
+        /// The same, and pods still hold some of them.
+        StillHeld,
         /// The selector can't be read.
         InvalidSelector,
         /// An older integration selects the same workloads.
@@ -140,4 +164,25 @@ words! {
 /// The reason of the Event that says that a condition is true again.
 pub fn again(condition: &str) -> String {
     format!("{condition}Again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ConditionType, Reason};
+
+    #[test]
+    fn the_document_says_of_every_condition_and_every_reason_what_to_do() {
+        let document = include_str!("../../docs/troubleshooting.md");
+        let (_, own) = document.split_once("\n## Conditions").unwrap();
+        let (own, _) = own.split_once("\n## Reasons of a strand").unwrap();
+        let words = Reason::ALL.iter().map(|reason| reason.as_str());
+        let words = words.chain(ConditionType::ALL.iter().map(|kind| kind.as_str()));
+        let mut listed: Vec<_> = own.lines().filter(|line| line.starts_with("| `")).collect();
+        for word in words {
+            let before = listed.len();
+            listed.retain(|line| !line.starts_with(&format!("| `{word}` |")));
+            assert_eq!(before, listed.len() + 1, "{word}");
+        }
+        assert!(listed.is_empty(), "no word of ours: {listed:?}");
+    }
 }

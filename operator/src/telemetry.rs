@@ -1,9 +1,12 @@
 //! The log: text on a terminal, JSON otherwise. `RUST_LOG` sets what is logged.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{IsTerminal as _, Write as _, stderr};
 
+use serde_json::json;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::{Format, Json};
+
+use crate::clock;
 
 /// Starts the log, once per process.
 pub fn start() {
@@ -21,6 +24,24 @@ pub fn start() {
         let backtrace = std::backtrace::Backtrace::capture();
         tracing::error!(%panic, %backtrace, "the operator panicked");
     }));
+}
+
+/// Says why the process ends, whatever `RUST_LOG` lets through: a line of the log like any other.
+pub fn end(error: &anyhow::Error) {
+    let message = format!("boboyka-operator: {error:#}");
+    let line = if stderr().is_terminal() {
+        message
+    } else {
+        last(&message)
+    };
+    // A closed stderr changes nothing about how the process ends.
+    let _ = writeln!(stderr(), "{line}");
+}
+
+fn last(message: &str) -> String {
+    let now = clock::now().0.to_string();
+    json!({"timestamp": now, "level": "ERROR", "message": message, "target": "boboyka_operator"})
+        .to_string()
 }
 
 /// A line of JSON for each event, its fields beside its message.
@@ -70,5 +91,12 @@ mod tests {
         let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
         assert_eq!(line["message"], "could not lead");
         assert_eq!(line["error"], "could not read the Lease: connection reset");
+        let last: serde_json::Value = serde_json::from_str(&last("it \"ends\"\nhere")).unwrap();
+        for key in ["timestamp", "level", "message", "target"] {
+            assert!(
+                line[key].is_string() && last[key].is_string(),
+                "{key}: {last}"
+            );
+        }
     }
 }

@@ -5,15 +5,15 @@
 //! read, before the cosignature leaves: so no size gets two roots, however many replicas there are and whenever they end. They
 //! outlive the strands' resources, and a write of one holds many strands.
 //!
-//! `memory`, `origin` and `judge` are pure. `shard` writes one of the `ConfigMap`s, which `map` is; `requests` and `server`
-//! speak HTTP, `strands` knows what sidecars report.
+//! `memory`, `origin` and `judge` are pure. `shard` writes one of the `ConfigMap`s, which `map` is, by batches; `requests`
+//! speaks HTTP, `strands` knows what sidecars report.
 
+mod batch;
 mod judge;
 mod map;
 mod memory;
 mod origin;
 mod requests;
-mod server;
 mod shard;
 mod shards;
 mod strands;
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::caches::Caches;
 use crate::context::Context;
+use crate::serving;
 use crate::witness_key::WitnessKey;
 use requests::Requests;
 use shards::Shards;
@@ -47,7 +48,7 @@ pub(crate) async fn serve(
     );
     let requests = Requests::new(Arc::clone(&key), shards);
     let keeping = key.keep(shutdown.clone());
-    let serving = server::serve(listener, requests, shutdown);
+    let serving = serving::plain(listener, requests.router(), shutdown);
     let ((), served) = tokio::join!(keeping, serving);
     served
 }

@@ -1,6 +1,7 @@
 //! The key that the operator signs with as a witness. It is in a Secret of the operator's own namespace, which the kubelet
 //! mounts. The operator has no verb on Secrets: a Job with an account of its own, which may create and not read, makes it.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -20,7 +21,7 @@ use crate::writes::is_conflict;
 const SECRET: &str = "boboyka-operator-witness";
 const ENTRY: &str = "key";
 /// How often the file is looked for while it is not there: the kubelet mounts a new Secret within about a minute.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_secs(5);
 
 /// The key, once it is there.
 #[derive(Debug)]
@@ -40,7 +41,8 @@ impl WitnessKey {
             url,
             key: OnceLock::new(),
         };
-        key.read();
+        // The task that waits for it says why it is not there.
+        let _ = key.read();
         key
     }
 
@@ -66,33 +68,29 @@ impl WitnessKey {
     }
 
     async fn wait(&self) {
-        if !self.read() {
-            let file = self.file.display();
-            tracing::info!(
-                "the operator is no witness before its key is there: {file} of Secret {SECRET}"
-            );
-        }
-        while !self.read() {
+        let mut told = None;
+        while let Err(why) = self.read() {
+            if told.as_ref() != Some(&why) {
+                tracing::warn!("the operator is no witness before it has its key: {why}");
+                told = Some(why);
+            }
             sleep(LOOK).await;
         }
         let vkey = self.vkey();
         tracing::info!(vkey, "the operator is a witness and has its key");
     }
 
-    /// Whether the key is there now.
-    fn read(&self) -> bool {
+    /// Reads the key, unless that is done.
+    ///
+    /// # Errors
+    /// Why it is not there.
+    fn read(&self) -> Result<(), String> {
         if self.key.get().is_some() {
-            return true;
+            return Ok(());
         }
-        match read(&self.file, &self.name) {
-            Ok(Some(key)) => self.key.set(Arc::new(key)).is_ok(),
-            Ok(None) => false,
-            Err(error) => {
-                let file = self.file.display();
-                tracing::error!(error, "could not read the witness's key {file}: {error}");
-                false
-            }
-        }
+        let key = read(&self.file, &self.name)?;
+        self.key.get_or_init(|| Arc::new(key));
+        Ok(())
     }
 }
 
@@ -133,19 +131,25 @@ fn secret(key: &SigningKey) -> Secret {
     secret
 }
 
-fn read(file: &Path, name: &str) -> Result<Option<SigningKey>, String> {
-    let text = match std::fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.to_string()),
-    };
+fn read(file: &Path, name: &str) -> Result<SigningKey, String> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        if error.kind() == ErrorKind::NotFound {
+            format!(
+                "there is no file {shown}, which is entry {ENTRY} of Secret {SECRET}; a Job of the chart creates the \
+                 Secret, unless you said that you do"
+            )
+        } else {
+            format!("could not read {shown}: {error}")
+        }
+    })?;
     let key = SigningKey::from_secret_text(text.trim_end(), Kind::Witness);
-    let key = key.map_err(|error| error.to_string())?;
+    let key = key.map_err(|error| format!("{shown} has no key: {error}"))?;
     if key.verifier().name() != name {
         let found = key.verifier().name();
-        return Err(format!("it is the key of {found}, not of {name}"));
+        return Err(format!("{shown} has the key of {found}, not of {name}"));
     }
-    Ok(Some(key))
+    Ok(key)
 }
 
 fn new_key(name: &str) -> Result<SigningKey, KeyError> {
@@ -164,10 +168,14 @@ mod tests {
         let file = folder.join("key");
         let name = "operator.system.svc/witness";
         let witness = WitnessKey::new(file.clone(), name.to_owned(), String::new());
-        assert!(witness.vkey().is_none() && !witness.read());
+        let missing = witness.read().unwrap_err();
+        assert!(
+            witness.vkey().is_none() && missing.contains(SECRET),
+            "{missing}"
+        );
         let made = new_key(name).unwrap();
         std::fs::write(&file, made.to_secret_text()).unwrap();
-        assert!(witness.read());
+        assert_eq!(witness.read(), Ok(()));
         assert_eq!(witness.vkey(), Some(made.verifier().to_string()));
         assert!(read(&file, "another").unwrap_err().contains(name));
         std::fs::write(&file, "PRIVATE+KEY+x+00000000+topsecret").unwrap();

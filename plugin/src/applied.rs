@@ -3,6 +3,7 @@
 use kube::api::DynamicObject;
 use serde::Serialize;
 
+use crate::ending::Ending;
 use crate::refusal::Refusal;
 use crate::table::{Cell, Look, Table};
 
@@ -64,6 +65,15 @@ pub(crate) fn refused(refusal: &Refusal, namespace: &str, dry_run: bool) -> (Act
     )
 }
 
+/// How applying them ends.
+pub(crate) fn ending(all: &[Applied]) -> Ending {
+    if all.iter().any(|one| one.action == Action::Refused) {
+        Ending::Unanswered
+    } else {
+        Ending::Well
+    }
+}
+
 /// The objects as people read them.
 pub(crate) fn text(all: &[Applied], dry_run: bool, width: Option<usize>) -> String {
     let mut table = Table::new(&["ACTION", "KIND", "NAME", "REMARK"]);
@@ -122,6 +132,20 @@ mod tests {
             action(Some(&object("1", 1)), &object("1", 2)),
             Action::Changed
         );
+    }
+
+    #[test]
+    fn one_refused_object_is_a_refused_change() {
+        let applied = |action| Applied {
+            kind: "ConfigMap".to_owned(),
+            name: "a".to_owned(),
+            action,
+            message: String::new(),
+        };
+        let all = [Action::Created, Action::Changed, Action::Unchanged].map(applied);
+        assert_eq!(ending(&all), Ending::Well);
+        let all = [Action::Created, Action::Refused].map(applied);
+        assert_eq!(ending(&all), Ending::Unanswered);
     }
 
     #[test]

@@ -36,6 +36,7 @@ impl Backlog {
     /// Who mirrors a strand.
     fn who(one: &Standing) -> String {
         let by = match (&one.pod, one.state) {
+            (None, State::Fenced) => "nobody",
             (None, _) => "a drain Job of the operator",
             (Some(_), State::Draining) => "the drain Job",
             (Some(_), _) => "its pod's sidecar",

@@ -7,6 +7,7 @@ use crate::command::check::CheckOptions;
 use crate::command::dead_letters::DeadLettersOptions;
 use crate::command::drain::DrainOptions;
 use crate::command::events::EventsOptions;
+use crate::command::fence::FenceOptions;
 use crate::command::install::InstallOptions;
 use crate::command::panel::PanelOptions;
 use crate::command::phase::PhaseOptions;
@@ -59,6 +60,13 @@ pub(crate) enum Command {
     Panel(PanelOptions),
     /// Wakes the lanes of the mirror, and waits until Supabase has every record.
     Drain(DrainOptions),
+    /// Keeps a strand from pods: none gets it until the fence is lifted. A pod that holds it keeps it.
+    Fence(FenceOptions),
+    /// Lifts the fence of a strand: pods that wait for it come up.
+    Unfence {
+        /// Name of the strand.
+        strand: String,
+    },
     /// Applies the manifest of this version, or says what applying it would do.
     Install(InstallOptions),
     /// Prints the completions of a shell.

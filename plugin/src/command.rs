@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod dead_letters;
 pub(crate) mod drain;
 pub(crate) mod events;
+pub(crate) mod fence;
 pub(crate) mod install;
 pub(crate) mod panel;
 pub(crate) mod phase;

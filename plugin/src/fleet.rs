@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use boboyka_crds::{
-    BoboykaIntegration, BoboykaStrand, IntegrationStatus, Migration, Phase, Transition,
+    BackfillStatus, BoboykaIntegration, BoboykaStrand, IntegrationStatus, LegalHold, Migration,
+    Phase, Transition,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
@@ -41,6 +42,10 @@ pub(crate) struct Integration {
     /// Why it is, or is not.
     pub(crate) message: String,
     pub(crate) suspended: bool,
+    /// Whether `spec.retention.hold` is set.
+    pub(crate) hold: bool,
+    /// The legal hold, as somebody changed it last.
+    pub(crate) legal_hold: Option<LegalHold>,
     /// Whether the operator has processed the newest specification.
     pub(crate) current: bool,
     /// Ready strands / strands that a pod holds.
@@ -52,6 +57,10 @@ pub(crate) struct Integration {
     pub(crate) supabase_url: Option<String>,
     /// How the migration moves, `spec.migration`.
     pub(crate) migration: Option<Migration>,
+    /// How the backfill stands.
+    pub(crate) backfill: Option<BackfillStatus>,
+    /// What tells how many projects Supabase is still needed for, after `DualWrite`.
+    pub(crate) legacy: Option<String>,
     /// The phase change that waits, with its gates.
     pub(crate) transition: Option<Transition>,
     pub(crate) conditions: Vec<Condition>,
@@ -88,7 +97,7 @@ impl Fleet {
     }
 }
 
-/// How every strand stands.
+/// How every strand of agents stands; the history is told of as the backfill of its integration.
 pub(crate) fn standings(
     integrations: &[BoboykaIntegration],
     strands: &[BoboykaStrand],
@@ -102,7 +111,8 @@ pub(crate) fn standings(
         let key = (strand.namespace(), strand.spec.integration.clone());
         standing(strand, by_name.get(&key).copied(), now)
     };
-    strands.iter().map(of).collect()
+    let of_agents = strands.iter().filter(|strand| !strand.is_history());
+    of_agents.map(of).collect()
 }
 
 impl Integration {
@@ -122,6 +132,12 @@ impl Integration {
                 |one| one.message.clone(),
             ),
             suspended: integration.spec.suspend,
+            hold: integration
+                .spec
+                .retention
+                .as_ref()
+                .is_some_and(|retention| retention.hold),
+            legal_hold: status.legal_hold.clone(),
             current: status.observed_generation == integration.metadata.generation,
             strands: status
                 .strands
@@ -134,9 +150,23 @@ impl Integration {
             dead_letters: status.dead_letters,
             supabase_url: status.supabase_url.clone(),
             migration: integration.spec.migration.clone(),
+            backfill: status.migration.as_ref().and_then(|it| it.backfill.clone()),
+            legacy: status
+                .migration
+                .as_ref()
+                .and_then(|it| it.told(status.phase?)),
             transition: status.transition.clone(),
             conditions: status.conditions.clone(),
         }
+    }
+
+    /// What is known of the legal hold, if one is asked for or in force.
+    pub(crate) fn on_hold(&self) -> Option<String> {
+        let mut conditions = self.conditions.iter();
+        let told = conditions.find(|one| one.reason == "LegalHold");
+        let asked = "a legal hold is asked for (spec.retention.hold)";
+        let told = told.map(|one| one.message.clone());
+        told.or_else(|| self.hold.then(|| asked.to_owned()))
     }
 
     /// Namespace and name.

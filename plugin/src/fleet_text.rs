@@ -1,5 +1,6 @@
 //! The fleet as people read it. Pure.
 
+use boboyka_crds::BackfillStatus;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::fleet::{Fleet, Integration};
@@ -11,7 +12,7 @@ use crate::table::{Cell, Look, Table, paragraph};
 pub(crate) fn text(fleet: &Fleet, now: Timestamp, width: Option<usize>) -> String {
     if fleet.integrations.is_empty() && fleet.states.is_empty() {
         return paragraph(
-            "There is no BoboykaIntegration here. Look elsewhere with -n or -A, or create one: see `Run on Kubernetes` in the README.",
+            "There is no BoboykaIntegration here. Look elsewhere with -n or -A, or create one: see docs/install.md.",
             0,
             width,
         );
@@ -72,16 +73,32 @@ fn remarks(one: &Integration, width: Option<usize>) -> String {
     if one.ready != Some(true) && one.transition.is_none() {
         sentences.push(one.message.clone());
     }
+    sentences.extend(one.legacy.clone());
     if one.suspended {
         sentences.push("it is suspended: the operator changes nothing (spec.suspend)".to_owned());
     }
+    sentences.extend(one.on_hold());
     if !one.current && one.ready.is_some() {
         sentences.push("the operator has not processed its newest specification yet".to_owned());
     }
+    sentences.extend(one.backfill.as_ref().map(backfill));
     let sentences = sentences.iter();
     sentences
         .map(|sentence| paragraph(&format!("{}: {sentence}", one.name), 2, width))
         .collect()
+}
+
+fn backfill(it: &BackfillStatus) -> String {
+    let rows = match it.imported() {
+        1 => "1 row".to_owned(),
+        rows => format!("{rows} rows"),
+    };
+    let end = match (&it.problem, it.done) {
+        (Some(problem), _) => format!("; {problem}"),
+        (None, true) => ", and is done".to_owned(),
+        (None, false) => String::new(),
+    };
+    format!("the backfill has imported {rows}{end}")
 }
 
 fn counts(fleet: &Fleet) -> String {
@@ -120,26 +137,20 @@ fn worst(worst: &[Standing], width: Option<usize>) -> String {
 
 /// How a state looks.
 pub(crate) fn look(state: State) -> Look {
-    match state {
-        State::Ready => Look::Good,
-        State::Free => Look::Faint,
-        state if state.is_wrong() => Look::Bad,
-        State::Damaged
-        | State::NotReady
-        | State::Silent
-        | State::MirrorStopped
-        | State::DeadLetters
-        | State::Differs
-        | State::ForeignWrites
-        | State::Behind
-        | State::Starting
-        | State::Draining => Look::Odd,
+    if state == State::Ready {
+        Look::Good
+    } else if state == State::Free {
+        Look::Faint
+    } else if state.is_wrong() {
+        Look::Bad
+    } else {
+        Look::Odd
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use boboyka_crds::{BoboykaIntegration, BoboykaStrand};
+    use boboyka_crds::{BoboykaIntegration, BoboykaStrand, Retention};
     use serde_json::{Value, json};
 
     use super::*;
@@ -211,6 +222,75 @@ Silent  agents/boboyka-b2  pod pod-of-boboyka-b2
   next: kubectl boboyka why pod-of-boboyka-b2 -n agents
 "
         );
+    }
+
+    #[test]
+    fn a_legal_hold_is_told_with_who_set_it_and_who_has_not_confirmed_it() {
+        let message = "a legal hold keeps every record (spec.retention.hold), set by ann; not confirmed yet by boboyka-1";
+        let seen = json!({
+            "observedGeneration": 2, "phase": "DualWrite",
+            "legalHold": {"active": true, "generation": 2, "since": "2026-01-01T11:00:00Z", "by": "ann"},
+            "conditions": [
+                {"type": "Ready", "status": "True", "reason": "AsExpected", "message": "well",
+                    "lastTransitionTime": "2026-01-01T11:00:00Z"},
+                {"type": "RetentionEnforced", "status": "False", "reason": "LegalHold", "message": message,
+                    "lastTransitionTime": "2026-01-01T11:00:00Z"},
+            ],
+        });
+        let fleet = |status| Fleet::new(&[integration(&status)], &[], now());
+        let written = text(&fleet(seen.clone()), now(), None);
+        assert!(
+            written.contains(&format!("  boboyka: {message}\n")),
+            "{written}"
+        );
+        assert!(
+            !fleet(seen.clone()).is_wrong(),
+            "it is somebody's intention"
+        );
+        let json = serde_json::to_value(fleet(seen)).unwrap();
+        assert_eq!(json["integrations"][0]["legalHold"]["by"], "ann");
+
+        let mut asked = integration(&json!({"observedGeneration": 1}));
+        asked.spec.retention = Some(Retention {
+            hold: true,
+            ..Retention::default()
+        });
+        let written = text(&Fleet::new(&[asked], &[], now()), now(), None);
+        assert!(
+            written.contains("a legal hold is asked for (spec.retention.hold)"),
+            "{written}"
+        );
+    }
+
+    #[test]
+    fn a_backfill_is_a_line_of_its_integration_and_its_strand_is_counted_nowhere() {
+        let with = |backfill: Value| {
+            let integration =
+                integration(&json!({"observedGeneration": 2, "migration": {"backfill": backfill}}));
+            let history = strand("boboyka-history", "2026-01-01T11:00:00Z", false);
+            text(&Fleet::new(&[integration], &[history], now()), now(), None)
+        };
+        let rows = json!({"audit_log": 5, "agent_health": 7});
+        for (backfill, line) in [
+            (
+                json!({"rows": rows}),
+                "boboyka: the backfill has imported 12 rows\n",
+            ),
+            (
+                json!({"rows": rows, "done": true}),
+                "boboyka: the backfill has imported 12 rows, and is done\n",
+            ),
+            (
+                json!({"rows": {"audit_log": 1}, "problem": "could not read table x"}),
+                "boboyka: the backfill has imported 1 row; could not read table x\n",
+            ),
+        ] {
+            let written = with(backfill);
+            assert!(
+                written.contains(line) && written.ends_with("Strands: none\n"),
+                "{written}"
+            );
+        }
     }
 
     #[test]

@@ -13,23 +13,15 @@ pub(crate) fn text(
     now: Timestamp,
     width: Option<usize>,
 ) -> String {
-    let closed = transition
-        .gates
-        .iter()
-        .filter(|gate| !gate.is_open())
-        .count();
+    let closed = transition.closed().count();
     let since = transition
         .since
         .as_ref()
         .map(|since| age::short(age::seconds(since, now)));
     let since = since.map(|age| format!(" since {age}")).unwrap_or_default();
-    let what = if transition.finalizes {
-        "the end of the migration"
-    } else {
-        transition.to.as_str()
-    };
     let sentence = format!(
-        "{of}: {what} waits{since} for {closed} of {} gates",
+        "{of}: {} waits{since} for {closed} of {} gates",
+        transition.goal(),
         transition.gates.len()
     );
     let mut text = paragraph(&sentence, 0, width);
@@ -64,11 +56,12 @@ fn table(transition: &Transition) -> Table {
 }
 
 fn state(gate: &Gate) -> Cell {
-    match (gate.passed, gate.forced) {
-        (true, _) => Cell::new("passed", Look::Good),
-        (false, true) => Cell::new("forced", Look::Odd),
-        (false, false) => Cell::new("closed", Look::Bad),
-    }
+    let look = match (gate.passed, gate.forced) {
+        (true, _) => Look::Good,
+        (false, true) => Look::Odd,
+        (false, false) => Look::Bad,
+    };
+    Cell::new(gate.state(), look)
 }
 
 #[cfg(test)]

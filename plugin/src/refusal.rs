@@ -128,6 +128,11 @@ impl Refusal {
         }
     }
 
+    /// Whether the API server said nothing, so that it would say nothing to the next question either.
+    pub(crate) fn is_silence(&self) -> bool {
+        matches!(self, Self::Late { .. } | Self::Failed { .. })
+    }
+
     /// Whether the user lacks a right.
     pub(crate) fn is_right(&self) -> bool {
         matches!(self, Self::Right(_))

@@ -7,7 +7,8 @@ use anyhow::Result;
 use crate::causes::causes;
 use crate::cli::{Cli, Command};
 use crate::command::{
-    check, dead_letters, drain, events, install, panel, phase, repair, report, status, verify, why,
+    check, dead_letters, drain, events, fence, install, panel, phase, repair, report, status,
+    verify, why,
 };
 use crate::ending::Ending;
 use crate::manual;
@@ -58,6 +59,8 @@ async fn answer(cli: Cli) -> Result<Ending> {
         Command::Repair(options) => repair::repair(&open().await?, terminal, options).await,
         Command::Panel(options) => panel::panel(&open().await?, terminal, options).await,
         Command::Drain(options) => drain::drain(&open().await?, terminal, options).await,
+        Command::Fence(options) => fence::fence(&open().await?, terminal, options).await,
+        Command::Unfence { strand } => fence::unfence(&open().await?, terminal, strand).await,
         Command::Install(options) if options.print => install::print(terminal),
         Command::Install(options) => install::install(&open().await?, terminal, options).await,
         Command::Completion { shell } => manual::completion(terminal, *shell),

@@ -3,8 +3,14 @@
 use boboyka_crds::{BoboykaStrand, HeadReference};
 use kube::ResourceExt as _;
 
-/// What the names of drain pods begin with: their sidecars serve no API.
-const DRAIN_PREFIX: &str = "boboyka-drain-";
+/// What the names of the pods of Jobs begin with, and why their sidecars serve nobody.
+const OF_JOBS: [(&str, &str); 2] = [
+    ("boboyka-drain-", "a drain holds it, which serves no API"),
+    (
+        "boboyka-backfill-",
+        "a backfill holds it, which serves no API",
+    ),
+];
 
 /// Which strands.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -51,8 +57,11 @@ fn target(strand: &BoboykaStrand) -> Target {
     let holder = strand.spec.holder.as_ref();
     let pod = match holder.and_then(|holder| holder.pod_name.clone()) {
         None => Err("no pod holds it"),
-        Some(pod) if pod.starts_with(DRAIN_PREFIX) => Err("a drain holds it, which serves no API"),
-        Some(pod) => Ok(pod),
+        Some(pod) => {
+            let mut jobs = OF_JOBS.iter();
+            let of_job = jobs.find(|(prefix, _)| pod.starts_with(prefix));
+            of_job.map_or(Ok(pod), |(_, why)| Err(*why))
+        }
     };
     Target {
         namespace: strand.namespace().unwrap_or_default(),

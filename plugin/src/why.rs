@@ -195,20 +195,14 @@ fn as_reported(case: &Case, pod: &Pod, now: Timestamp) -> Option<Finding> {
         .filter(|next| !next.contains("boboyka why"))
         .unwrap_or_default();
     let what = format!("its strand is {:?}: {}", standing.state, standing.why);
-    match standing.state {
-        State::Ready => Some(Finding::good("its sidecar reports that it accepts records")),
-        State::Free => None,
-        state if state.is_wrong() => Some(Finding::bad(what, next)),
-        State::Damaged
-        | State::NotReady
-        | State::Silent
-        | State::MirrorStopped
-        | State::DeadLetters
-        | State::Differs
-        | State::ForeignWrites
-        | State::Behind
-        | State::Starting
-        | State::Draining => Some(Finding::odd(what, next)),
+    if standing.state == State::Free {
+        None
+    } else if standing.state == State::Ready {
+        Some(Finding::good("its sidecar reports that it accepts records"))
+    } else if standing.state.is_wrong() {
+        Some(Finding::bad(what, next))
+    } else {
+        Some(Finding::odd(what, next))
     }
 }
 

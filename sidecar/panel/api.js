@@ -20,11 +20,14 @@ export class Refusal extends Error {
 
 // Sends a request; asks for the key when the sidecar wants one.
 export async function request(path, options = {}) {
+  const shown = key;
   const headers = { ...options.headers };
-  if (key) headers.authorization = `Bearer ${key}`;
+  if (shown) headers.authorization = `Bearer ${shown}`;
   const response = await fetch(path, { ...options, headers, credentials: "omit", redirect: "error" });
   if (response.status === 401 && askForKey) {
-    const given = await askForKey(key !== null);
+    // The refusal says nothing of a key that came while this request was under way.
+    if (shown !== key) return request(path, options);
+    const given = await askForKey(shown !== null);
     if (given) {
       key = given;
       return request(path, options);

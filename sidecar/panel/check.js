@@ -54,7 +54,8 @@ async function verdict(signal) {
 
 function tell(verdict) {
   const begins = verdict.floor.seq > 0 ? ` It begins after record ${verdict.floor.seq}; retention has pruned what is older.` : "";
-  const good = `The chain is intact: ${count(verdict.verified, "record")} checked, up to ${verdict.head.seq}.${begins} `;
+  const gone = verdict.payloads_gone > 0 ? ` Retention has removed the payload of ${count(verdict.payloads_gone, "record")}.` : "";
+  const good = `The chain is intact: ${count(verdict.verified, "record")} checked, up to ${verdict.head.seq}.${begins}${gone} `;
   const bad = `The chain is broken${verdict.broken_seq === null ? "" : ` at record ${verdict.broken_seq}`}: `;
   found = verdict.ok ? null : `${bad}${verdict.reason ?? ""}`;
   parts.text.replaceChildren(el("div", { class: `note ${verdict.ok ? "good" : "bad"}` },

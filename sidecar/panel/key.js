@@ -17,10 +17,11 @@ export function askKey(wasWrong) {
 function ask(wasWrong) {
   const dialog = byId("key");
   const input = el("input", { id: "key-text", type: "password", autocomplete: "off" });
+  let given = null;
   return new Promise((resolve) => {
     const give = (event) => {
       event.preventDefault();
-      resolve(input.value.trim() || null);
+      given = input.value.trim() || null;
       dialog.close("given");
     };
     dialog.replaceChildren(
@@ -38,7 +39,8 @@ function ask(wasWrong) {
         declined = false;
         button.hidden = true;
       };
-      resolve(null);
+      // Here alone: a question that begins before the event of the last one has come would be ended by it.
+      resolve(given);
     }, { once: true });
     dialog.returnValue = "";
     dialog.showModal();

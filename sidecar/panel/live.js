@@ -114,7 +114,7 @@ function item(event) {
     ms: event.ingested_at_ms,
     ok: event.dual_write_ok,
     error: event.dual_write_error,
-    text: plain((key + status).slice(0, SUMMARY_MAX)),
+    text: event.payload_gone ? "retention removed the payload" : plain((key + status).slice(0, SUMMARY_MAX)),
   };
 }
 

@@ -5,8 +5,13 @@ import { PHASES, phaseStep } from "./words.js";
 
 export function showMigration(status, chainBreak) {
   const step = phaseStep(status.integration_phase);
-  const made = { text: status.integration_phase, step, gates: gates(status, step, chainBreak) };
+  const made = { text: status.integration_phase, step, legacy: legacy(status), gates: gates(status, step, chainBreak) };
   show(byId("migration-body"), made, content);
+}
+
+// What Supabase is still needed for when the phase mirrors nothing else.
+function legacy({ legacy_projects }) {
+  return legacy_projects === 0 ? null : `New records of ${count(legacy_projects, "legacy project")} are still mirrored to Supabase.`;
 }
 
 // What must hold before the next phase comes into force.
@@ -23,9 +28,10 @@ function gates(status, step, chainBreak) {
   ];
 }
 
-function content({ text, step, gates }) {
+function content({ text, step, legacy, gates }) {
   return [
     el("p", {}, text),
+    ...(legacy ? [el("p", {}, legacy)] : []),
     el("ol", { class: "steps" }, PHASES.map((phase, place) => el("li", { "aria-current": place === step ? "step" : null, class: place < step ? "done" : null },
       el("strong", {}, phase.title), " ", phase.text))),
     gates.length === 0 ? el("p", {}, "This is the last phase. Going back is always possible.") :

@@ -29,14 +29,14 @@ function tiles(status, chainBreak) {
   return [
     ["Phase", phase, rest ?? ""],
     ["Head", number(strand.head.seq), strand.head.seq > 0 ? `newest ${ago(strand.head.timestamp_ms)}` : "no record yet"],
-    lagTile(status.dual_write_enabled, backlog, lag),
+    lagTile(status, backlog, lag),
     ["Dead letters", number(letters), letters > 0 ? "rejected by Supabase" : "none rejected", letters > 0 ? "bad" : ""],
     ["Chain", chainBreak ? "broken" : damage > 0 ? "damaged" : "no damage known", scrubbed, chainBreak || damage > 0 ? "bad" : ""],
     ["Disk", bytes(size), `${count(strand.segments, "segment")}${retention.freed_bytes > 0 ? `, ${bytes(retention.freed_bytes)} freed` : ""}`],
   ];
 }
 
-function lagTile(mirrors, backlog, lag) {
-  if (!mirrors) return ["Lag", "none", "new records are not mirrored"];
+function lagTile({ dual_write_enabled, legacy_projects }, backlog, lag) {
+  if (!dual_write_enabled && legacy_projects === 0) return ["Lag", "none", "new records are not mirrored"];
   return ["Lag", backlog > 0 ? duration(lag) : "none", backlog > 0 ? `${count(backlog, "record")} wait` : "everything is mirrored"];
 }

@@ -62,7 +62,7 @@ const DAMAGE = "Keep the data folder as it is, and read the log. The records in 
 
 // Everything that is not well, worst first: what is wrong, and what to do next.
 export function troubles(status, chainBreak) {
-  const { strand, mirror, retention, clock } = status;
+  const { strand, mirror, retention, archive, clock } = status;
   const found = [];
   const add = (tone, text, next) => found.push({ tone, text, next });
   if (chainBreak) add("bad", chainBreak, DAMAGE);
@@ -81,7 +81,11 @@ export function troubles(status, chainBreak) {
     }
     if (state.tone === "wait") add("wait", `Lane ${lane.record_type}: ${state.title}. ${lane.reason ?? ""}`, state.next);
   }
-  if (retention.blocked_by) add("wait", `Retention waits: ${retention.blocked_by.message}.`, null);
+  if (archive?.error) add("wait", `The strand can't be archived: ${archive.error.message}.`, null);
+  const kept = retention.blocked_by ?? retention.payloads_blocked_by;
+  if (retention.hold) {
+    add("wait", "A legal hold keeps every record: retention prunes nothing.", "To lift it, remove spec.retention.hold of the integration.");
+  } else if (kept) add("wait", `Retention waits: ${kept.message}.`, null);
   if (clock.ahead_ms > 5000) {
     add("wait", "The clock of this machine went back. New records keep the later time until it has caught up.", "Check the clock.");
   }
@@ -91,7 +95,7 @@ export function troubles(status, chainBreak) {
 export const PHASES = [
   { name: "DualWrite", title: "1 · Dual write", text: "Records go to the strand, and are mirrored to Supabase." },
   { name: "MigrateInternals", title: "2 · Migrate internals", text: "Boboyka reads from SapixDB; the mirror goes on." },
-  { name: "CutOver", title: "3 · Cut over", text: "SapixDB only. Supabase gets nothing more." },
+  { name: "CutOver", title: "3 · Cut over", text: "SapixDB only. Supabase gets nothing more, but for legacy projects." },
 ];
 
 // The step that the text of the status names, 0 to 2.

@@ -5,6 +5,7 @@ mod body;
 mod cursor;
 mod error;
 pub mod fuzzing;
+mod gone;
 mod guard;
 mod headers;
 mod held;
@@ -32,6 +33,7 @@ mod stream;
 mod tests;
 mod tlog;
 mod tombstones;
+mod traced;
 mod unreadable;
 mod verify;
 mod walks;
@@ -63,9 +65,17 @@ pub fn contract() -> String {
 
 /// All routes of the API.
 pub(crate) fn router(api: Arc<Api>) -> Router {
-    listed(Router::new())
+    let mut router = listed(Router::new())
         .fallback(unknown_path)
-        .method_not_allowed_fallback(wrong_method)
+        .method_not_allowed_fallback(wrong_method);
+    // A layer costs every request something, so there is none without a collector.
+    if api.traces.is_on() {
+        router = router.layer(middleware::from_fn_with_state(
+            Arc::clone(&api),
+            traced::within_span,
+        ));
+    }
+    router
         .layer(middleware::from_fn_with_state(
             (api.requests.clone(), api.access.clone()),
             requests::admit,

@@ -3,4 +3,4 @@
 pub mod checkpoint;
 pub mod evidence;
 pub mod proof;
-mod signers;
+pub(crate) mod signers;

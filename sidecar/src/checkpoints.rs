@@ -1,5 +1,5 @@
-//! Signing at work: begins the strand's transparency log, then signs a checkpoint every second while the strand grows. An idle strand
-//! wakes nobody.
+//! Signing at work: asks witnesses what they have seen of the strand's transparency log, begins it, then signs a checkpoint every
+//! second while the strand grows. An idle strand wakes nobody.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::{Assignment, Claim};
+use crate::cosigning::Witnesses;
 use crate::trouble::Trouble;
 
 /// The newest checkpoint is hardly older than this while the strand grows.
@@ -23,6 +24,8 @@ pub(crate) struct Signing {
     pub(crate) key: Arc<TlogKey>,
     /// What the strand's resource says, in a cluster.
     pub(crate) assignment: Option<watch::Receiver<Assignment>>,
+    /// Who may know more of the log than the disk does.
+    pub(crate) witnesses: Witnesses,
     /// Checkpoints of this log that witnesses show and the strand may not hold.
     pub(crate) shown: mpsc::Receiver<Note>,
 }
@@ -36,28 +39,38 @@ impl Signing {
         }
     }
 
+    async fn begin(&mut self, claim: &Claim) -> Result<(), TlogError> {
+        let store = self.store.clone();
+        let shown = match blocking(move || Ok(store.tlog_origin())).await? {
+            Some(origin) => self.witnesses.show(&origin).await,
+            None => Vec::new(),
+        };
+        let (store, key) = (self.store.clone(), Arc::clone(&self.key));
+        let claim = match claim {
+            Claim::Uid(uid) => Some(uid.clone()),
+            Claim::None | Claim::Unknown => None,
+        };
+        blocking(move || store.begin_tlog(&key, claim.as_deref(), &shown)).await
+    }
+
+    /// Signs until the volume's claim may be another one than this. What a witness shows meanwhile does not begin anything anew:
+    /// whoever shows it would keep the log from being signed while all are asked again.
+    async fn go_on(&mut self, claim: &Claim, trouble: &mut Trouble) -> Result<(), TlogError> {
+        loop {
+            let (assignment, shown) = (self.assignment.as_mut(), &mut self.shown);
+            match grow(&self.store, assignment, claim, shown, trouble).await? {
+                Ended::Shown(note) => contradict(&self.store, &self.key, note).await?,
+                Ended::Moved => return Ok(()),
+            }
+        }
+    }
+
     async fn work(mut self) {
         let mut trouble = Trouble::with("sign checkpoints of the strand");
-        let store = self.store.clone();
         loop {
             let claim = claim_of(self.assignment.as_mut()).await;
-            let (signer, key) = (store.clone(), Arc::clone(&self.key));
-            let begin = move || signer.begin_tlog(&key, claim.as_deref());
-            let ended = match blocking(begin).await {
-                Ok(()) => {
-                    let ended = grow(
-                        &store,
-                        self.assignment.as_mut(),
-                        &mut self.shown,
-                        &mut trouble,
-                    );
-                    ended.await
-                }
-                Err(error) => Err(error),
-            };
-            let ended = match ended {
-                Ok(Ended::Shown(note)) => contradict(&store, &self.key, note).await,
-                Ok(Ended::Moved) => Ok(()),
+            let ended = match self.begin(&claim).await {
+                Ok(()) => self.go_on(&claim, &mut trouble).await,
                 Err(error) => Err(error),
             };
             if let Err(error) = ended {
@@ -68,7 +81,7 @@ impl Signing {
     }
 }
 
-/// Why signing begins anew.
+/// Why signing stops.
 enum Ended {
     /// The volume's claim may be another one.
     Moved,
@@ -88,17 +101,15 @@ async fn contradict(store: &Store, key: &Arc<TlogKey>, shown: Note) -> Result<()
     Ok(())
 }
 
-/// Signs as the strand grows; returns when the volume's claim may be another one, or a witness shows a checkpoint.
+/// Signs as the strand grows; returns when the volume's claim may be another one than this, or a witness shows a checkpoint.
 async fn grow(
     store: &Store,
     mut assignment: Option<&mut watch::Receiver<Assignment>>,
+    claim: &Claim,
     shown: &mut mpsc::Receiver<Note>,
     trouble: &mut Trouble,
 ) -> Result<Ended, TlogError> {
     let mut head = store.watch_head();
-    let claim = assignment
-        .as_ref()
-        .map(|assignment| assignment.borrow().claim.clone());
     loop {
         let size = head.borrow_and_update().seq;
         let published = store
@@ -119,7 +130,7 @@ async fn grow(
         let moved = async {
             match &mut assignment {
                 Some(assignment) => {
-                    let other = assignment.wait_for(|now| Some(&now.claim) != claim.as_ref());
+                    let other = assignment.wait_for(|now| now.claim != *claim);
                     if other.await.is_err() {
                         std::future::pending::<()>().await;
                     }
@@ -137,17 +148,17 @@ async fn grow(
     }
 }
 
-/// The UID of the volume's claim, once it is known; `None` for a volume without one, and outside of a cluster.
-async fn claim_of(assignment: Option<&mut watch::Receiver<Assignment>>) -> Option<String> {
-    let known = assignment?
-        .wait_for(|now| now.claim != Claim::Unknown)
-        .await;
-    let claim = known.map(|now| now.claim.clone()).ok();
+/// The volume's claim, once it is known; outside of a cluster there is none.
+async fn claim_of(assignment: Option<&mut watch::Receiver<Assignment>>) -> Claim {
+    let Some(assignment) = assignment else {
+        return Claim::None;
+    };
+    let known = assignment.wait_for(|now| now.claim != Claim::Unknown).await;
+    let claim = known.map(|now| now.claim.clone());
     match claim {
-        Some(Claim::Uid(uid)) => Some(uid),
-        Some(Claim::None | Claim::Unknown) => None,
+        Ok(claim) => claim,
         // The watch has ended, and so does the process.
-        None => std::future::pending().await,
+        Err(_) => std::future::pending().await,
     }
 }
 

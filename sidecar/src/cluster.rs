@@ -64,6 +64,27 @@ impl Cluster {
         (cluster, watch)
     }
 
+    /// Returns once this pod is known to hold the strand, so that the next report is taken.
+    pub(crate) async fn held(&self) {
+        let own = Some(&self.membership.pod_uid);
+        let mut assignment = self.assignment.clone();
+        // An error says that the watch is gone, which only a shutdown does.
+        let _ = assignment
+            .wait_for(|it| it.holder_uid.as_ref() == own)
+            .await;
+    }
+
+    /// Returns once this pod, which held the strand, is known to hold it no longer.
+    pub(crate) async fn holder_lost(&self) {
+        self.held().await;
+        let own = Some(&self.membership.pod_uid);
+        let mut assignment = self.assignment.clone();
+        let lost = assignment.wait_for(|it| it.holder_uid.as_ref() != own);
+        if lost.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Whether the API server has said anything new since the last call.
     pub(crate) fn heard(&mut self) -> bool {
         // A watch that ended says nothing new.

@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use boboyka_archive::{Place, Settings};
 use boboyka_crds::{Phase, names, quantity};
-use boboyka_strand::Hash;
+use boboyka_otlp::TraceOptions;
+use boboyka_strand::{Hash, RecordType};
 use boboyka_tlog::VerifierKey;
 use clap::{Args, Parser, Subcommand};
+use jiff::Timestamp;
 
 use crate::log::LogFormat;
 use crate::server::listen::ListenAddress;
@@ -78,6 +81,43 @@ pub enum Command {
     Phase(PhaseOptions),
     /// Mirror the records of a strand that Supabase does not have yet, then exit with 0. Takes no records.
     Drain(Strand),
+    /// Import what was in Supabase before any strand wrote to it, into a strand of its own, then exit with 0. Goes on where
+    /// an earlier run ended, and imports nothing twice. Takes no records and mirrors none.
+    Backfill(Backfill),
+    /// Rebuild a lost strand from its archive, verify all of it, and say what of it is missing. Its log goes on as the next
+    /// incarnation. Exits with 0 when the strand is there, with 1 when the archive does not hold, with 2 when it can't be read.
+    Restore(Restore),
+}
+
+/// What to import, and into which folder.
+#[derive(Debug, Args)]
+pub struct Backfill {
+    /// Data folder of the history's strand; created when it is missing. No agent's strand is taken.
+    #[arg(long, default_value = "boboyka-history")]
+    pub data_dir: PathBuf,
+    /// Folder with the files `url` and `key`, such as a mounted Secret.
+    #[arg(long, env = names::SUPABASE_DIR_VARIABLE)]
+    pub supabase_dir: Option<PathBuf>,
+    /// YAML file with the tables that differ from those of schema.sql, as a sidecar reads it.
+    #[arg(long, env = "BOBOYKA_MIRROR_TABLES")]
+    pub mirror_tables: Option<PathBuf>,
+    /// YAML file with a `BoboykaIntegration`, and perhaps the Secret that it names: credentials, tables and
+    /// `spec.migration.backfill` come from there. The flags count more.
+    #[arg(long, env = INTEGRATION_FILE, conflicts_with = "mirror_tables")]
+    pub integration: Option<PathBuf>,
+    /// Record types whose tables are imported, separated by commas. Default: all four.
+    #[arg(long, value_delimiter = ',', value_parser = mirrored)]
+    pub tables: Vec<RecordType>,
+    /// Leave out rows that say of themselves to be younger than this time, such as 2026-01-31T12:00:00Z. Default: the time
+    /// when the mirror began.
+    #[arg(long, value_parser = moment)]
+    pub until: Option<Timestamp>,
+    /// How many rows are read in a second at most. Default: 1000.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub rows_per_second: Option<u32>,
+    /// Import nothing while the disk has less than this many bytes free.
+    #[arg(long, env = "BOBOYKA_MIN_FREE_BYTES", default_value_t = 64 * 1024 * 1024)]
+    pub min_free_bytes: u64,
 }
 
 /// What to check.
@@ -133,8 +173,9 @@ pub struct PhaseOptions {
     /// Ask for this phase by an edit of the file, which keeps comments, and wait until it is in force.
     #[arg(long, value_parser = phase)]
     pub to: Option<Phase>,
-    /// Show only what keeps the next phase from coming into force. Exits with 1 if anything does.
-    #[arg(long, conflicts_with = "to")]
+    /// Show only what keeps the next phase from coming into force. Exits with 1 if anything does. With --to, ask for that phase
+    /// first, and don't wait for it.
+    #[arg(long)]
     pub why_not: bool,
     /// How long to wait, such as 60s.
     #[arg(long, default_value = "60s", value_parser = duration)]
@@ -157,6 +198,9 @@ pub struct Serve {
     /// Seconds after the signal to end during which the sidecar goes on until Supabase has everything.
     #[arg(long, env = names::DRAIN_SECONDS_VARIABLE, default_value_t = 0)]
     pub drain_seconds: u64,
+    /// Its traces.
+    #[command(flatten)]
+    pub traces: TraceOptions,
 }
 
 /// A strand, and where it is mirrored to.
@@ -184,6 +228,9 @@ pub struct Strand {
     /// strand's transparency log. Read once, at the start.
     #[arg(long, env = "BOBOYKA_WITNESSES")]
     pub witnesses: Option<PathBuf>,
+    /// Its archive.
+    #[command(flatten)]
+    pub archive: Archive,
     /// YAML file with a `BoboykaIntegration`, and perhaps the Secret that it names: the documents that a cluster would
     /// have. An edit is obeyed at once. The status stands beside it, in `FILE.status.yaml`.
     #[arg(long, env = INTEGRATION_FILE, conflicts_with = "mirror_tables")]
@@ -191,6 +238,84 @@ pub struct Strand {
     /// Refuse records while the disk has less than this many bytes free.
     #[arg(long, env = "BOBOYKA_MIN_FREE_BYTES", default_value_t = 64 * 1024 * 1024)]
     pub min_free_bytes: u64,
+}
+
+/// Where a strand is archived.
+#[derive(Debug, Args)]
+pub struct Archive {
+    /// Where sealed segments are archived: `s3://BUCKET/PREFIX`, or a folder as `file:///FOLDER`. Retention then keeps what is not
+    /// there. Endpoint, region and keys come by the usual variables, such as `AWS_ENDPOINT`, `AWS_REGION`, `AWS_ACCESS_KEY_ID` and
+    /// `AWS_SECRET_ACCESS_KEY`, or by the files of --archive-dir.
+    #[arg(long = "archive-url", env = "BOBOYKA_ARCHIVE_URL")]
+    pub url: Option<Place>,
+    /// How old a record may get before the segment with it is sealed and archived, such as 1h.
+    #[arg(long = "archive-after", env = "BOBOYKA_ARCHIVE_AFTER", default_value = "1h", value_parser = duration)]
+    pub after: Duration,
+    /// How to reach it.
+    #[command(flatten)]
+    pub keys: ArchiveKeys,
+}
+
+/// How an archive is reached.
+#[derive(Clone, Debug, Args)]
+pub struct ArchiveKeys {
+    /// Folder with files that are named as the variables `AWS_…` and hold their values, such as a mounted Secret. They count more
+    /// than the variables, and are read again before they are used.
+    #[arg(long = "archive-dir", env = "BOBOYKA_ARCHIVE_DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+impl ArchiveKeys {
+    /// The settings as environment and files have them now.
+    ///
+    /// # Errors
+    /// The folder or a file can't be read; no content is named.
+    pub fn read(&self) -> Result<Settings, String> {
+        let mut settings = Settings::default();
+        for (name, value) in std::env::vars_os() {
+            if let (Some(name), Some(value)) = (name.to_str(), value.to_str()) {
+                settings.set(name, value);
+            }
+        }
+        let Some(dir) = &self.dir else {
+            return Ok(settings);
+        };
+        let wrong = |path: &std::path::Path, error: std::io::Error| {
+            format!("cannot read {}: {error}", path.display())
+        };
+        for entry in std::fs::read_dir(dir).map_err(|error| wrong(dir, error))? {
+            let path = entry.map_err(|error| wrong(dir, error))?.path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            if let Some(name) = name.filter(|name| name.starts_with("AWS_")) {
+                let value = std::fs::read_to_string(&path).map_err(|error| wrong(&path, error))?;
+                settings.set(name, &value);
+            }
+        }
+        Ok(settings)
+    }
+}
+
+/// From where to rebuild a strand, and into which folder.
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// The archive: `s3://BUCKET/PREFIX`, or a folder as `file:///FOLDER`.
+    #[arg(long)]
+    pub from: Place,
+    /// The data folder, which must be empty or missing.
+    #[arg(long, env = names::DATA_DIR_VARIABLE)]
+    pub data_dir: PathBuf,
+    /// The strand's id, where the archive has more than one.
+    #[arg(long)]
+    pub strand: Option<uuid::Uuid>,
+    /// A signed checkpoint of the strand's log that the restored strand must hold, instead of the one in the archive.
+    #[arg(long)]
+    pub checkpoint: Option<PathBuf>,
+    /// File with the logs and witnesses to trust and the quorum, as c2sp.org/tlog-policy has it: the checkpoint must satisfy it.
+    #[arg(long)]
+    pub policy: Option<PathBuf>,
+    /// How to reach the archive.
+    #[command(flatten)]
+    pub keys: ArchiveKeys,
 }
 
 /// The variable with the path of an integration's file.
@@ -276,6 +401,21 @@ fn phase(text: &str) -> Result<Phase, String> {
     let all = [Phase::DualWrite, Phase::MigrateInternals, Phase::CutOver];
     let found = all.into_iter().find(|phase| phase.as_str() == text);
     found.ok_or_else(|| "must be DualWrite, MigrateInternals or CutOver".to_owned())
+}
+
+fn mirrored(text: &str) -> Result<RecordType, String> {
+    let found = RecordType::MIRRORED
+        .into_iter()
+        .find(|record_type| record_type.name() == text);
+    found.ok_or_else(|| {
+        "must be project_build, build_queue_item, agent_health or audit_log".to_owned()
+    })
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    let time: Option<Timestamp> = text.parse().ok();
+    time.filter(|time| *time >= Timestamp::UNIX_EPOCH)
+        .ok_or_else(|| "must be a time after 1970 such as 2026-01-31T12:00:00Z".to_owned())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

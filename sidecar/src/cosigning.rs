@@ -2,8 +2,9 @@
 //! integration, which may change.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use boboyka_cosigning::{Cosigned, Cosigner, Log};
+use boboyka_cosigning::{Cosigned, Cosigner, Log, SetupError};
 use boboyka_store::{Published, Store, causes};
 use boboyka_tlog::policy::Party;
 use boboyka_tlog::{Note, Policy, TreeHash};
@@ -13,14 +14,53 @@ use tokio_util::sync::CancellationToken;
 use crate::integration::Integration;
 use crate::trouble::Trouble;
 
+/// How long a start waits for the integration to name its witnesses.
+const INTEGRATION_WAIT: Duration = Duration::from_secs(10);
+
+/// The witnesses of the command line and those of the integration.
+#[derive(Clone)]
+pub(crate) struct Witnesses {
+    /// Those of the command line.
+    own: Vec<Party>,
+    integration: watch::Receiver<Integration>,
+}
+
 /// Whom the cosigner asks, and who else learns of what it finds.
 pub(crate) struct Cosigning {
     pub(crate) store: Store,
-    /// The witnesses of the command line.
-    pub(crate) own: Vec<Party>,
-    pub(crate) integration: watch::Receiver<Integration>,
+    pub(crate) witnesses: Witnesses,
     /// Checkpoints of this log that witnesses show and the strand may not hold.
     pub(crate) shown: mpsc::Sender<Note>,
+}
+
+impl Witnesses {
+    /// Those of the command line, and those that the integration names.
+    pub(crate) fn new(own: Vec<Party>, integration: watch::Receiver<Integration>) -> Self {
+        Self { own, integration }
+    }
+
+    /// All of them by this policy of the integration, and what is wrong with others.
+    fn by(&self, policy: Option<&str>) -> (Vec<Party>, Vec<String>) {
+        let (mut parties, wrong) = parties(policy.unwrap_or_default());
+        let known: Vec<_> = self.own.iter().map(|one| one.key.clone()).collect();
+        parties.retain(|one| !known.contains(&one.key));
+        ([self.own.clone(), parties].concat(), wrong)
+    }
+
+    /// The checkpoints of a log that they show. An integration that stays unknown has no witnesses to ask.
+    pub(crate) async fn show(&mut self, origin: &str) -> Vec<Note> {
+        let known = self.integration.wait_for(|it| it.in_force.is_some());
+        let policy = match tokio::time::timeout(INTEGRATION_WAIT, known).await {
+            Ok(Ok(known)) => known.witness_policy.clone(),
+            Ok(Err(_)) | Err(_) => None,
+        };
+        let (all, _) = self.by(policy.as_deref());
+        let shown = boboyka_cosigning::shown(&all, origin).await;
+        shown.unwrap_or_else(|error| {
+            unaskable(&error);
+            Vec::new()
+        })
+    }
 }
 
 impl Cosigning {
@@ -32,22 +72,20 @@ impl Cosigning {
     ) {
         let mut trouble = Trouble::with("read the keys of the integration's witnesses");
         loop {
-            let policy = self.integration.borrow_and_update().witness_policy.clone();
-            let (mut parties, wrong) = parties(policy.as_deref().unwrap_or_default());
+            let integration = &mut self.witnesses.integration;
+            let policy = integration.borrow_and_update().witness_policy.clone();
+            let (all, wrong) = self.witnesses.by(policy.as_deref());
             if wrong.is_empty() {
                 trouble.over();
             } else {
                 trouble.is(&wrong.join("; "));
             }
-            let known: Vec<_> = self.own.iter().map(|one| one.key.clone()).collect();
-            parties.retain(|one| !known.contains(&one.key));
-            let all = [self.own.clone(), parties].concat();
             published.send_modify(|published| published.unusable = wrong);
             let stop = shutdown.child_token();
             let asking = self.ask(&all, &published, stop.clone());
             let changed = async {
                 let other = |now: &Integration| now.witness_policy != policy;
-                if self.integration.wait_for(other).await.is_err() {
+                if self.witnesses.integration.wait_for(other).await.is_err() {
                     std::future::pending::<()>().await;
                 }
             };
@@ -70,10 +108,7 @@ impl Cosigning {
             shown: self.shown.clone(),
         };
         let cosigner = Cosigner::publishing(log, witnesses, published.clone());
-        let cosigner = cosigner.inspect_err(|error| {
-            let error = causes(error);
-            tracing::error!(error, "no witness can be asked: {error}");
-        });
+        let cosigner = cosigner.inspect_err(unaskable);
         let cosigner = cosigner.ok().filter(Cosigner::has_witnesses);
         async move {
             match cosigner {
@@ -82,6 +117,11 @@ impl Cosigning {
             }
         }
     }
+}
+
+fn unaskable(error: &SetupError) {
+    let error = causes(error);
+    tracing::error!(error, "no witness can be asked: {error}");
 }
 
 /// The witnesses of an integration's policy, and what is wrong with the others: one bad key must not keep a log from the

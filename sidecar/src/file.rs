@@ -4,9 +4,11 @@
 //! A thread of its own looks at the file and at the strand, decides by the code that decides in the operator, and tells the
 //! tasks of the sidecar, as the watch of a cluster does.
 
+mod config_map;
 mod documents;
 mod edit;
 mod machine;
+mod named;
 mod news;
 mod owner;
 mod reader;
@@ -25,6 +27,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use boboyka_crds::BoboykaIntegrationSpec;
 use boboyka_mirror::{SupabaseSource, Told};
 use boboyka_store::Store;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -40,13 +43,39 @@ pub(crate) use self::status::{StatusFile, status_path};
 use self::supabase::Elsewhere;
 use crate::cluster;
 use crate::integration::Integration;
-use crate::report::Source;
+use crate::report::{Source, Wanted};
 use crate::trouble::Trouble;
 
 /// How often file and strand are looked at: an edit is obeyed within a second.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// How often figures alone are written.
 const FIGURES_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a command that reads the file once takes from it.
+pub(crate) struct ReadOnce {
+    pub(crate) spec: BoboykaIntegrationSpec,
+    /// Where the credentials come from.
+    pub(crate) supabase: SupabaseSource,
+}
+
+/// Reads the file once. `elsewhere` has the credentials when the file has none.
+///
+/// # Errors
+/// What is wrong with it, by line and field.
+pub(crate) fn read_once(path: &Path, elsewhere: SupabaseSource) -> Result<ReadOnce, String> {
+    let wrong = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
+    let text = reader::read(path).map_err(|why| wrong(&why))?;
+    let documents = documents::parse(&text).map_err(|why| wrong(&why))?;
+    let supabase = match (documents.credentials, elsewhere) {
+        (_, folder @ SupabaseSource::Folder(_)) => folder,
+        (Some(credentials), _) => SupabaseSource::Fixed(credentials),
+        (None, elsewhere) => elsewhere,
+    };
+    Ok(ReadOnce {
+        spec: documents.spec,
+        supabase,
+    })
+}
 
 /// The file of an integration, and what follows from it.
 pub(crate) struct IntegrationFile {
@@ -136,11 +165,11 @@ impl IntegrationFile {
         }
         let now = Time(Timestamp::now());
         let has_supabase = self.has_supabase();
-        let strand = source.status_now(true, has_supabase, &self.said().1);
+        let strand = source.status_now(true, &self.wanted(), &self.said().1);
         let before = self.machine.decided().clone();
         self.machine
             .decide(&strand, has_supabase, &now, Instant::now());
-        for line in news::lines(&before, self.machine.decided()) {
+        for line in news::lines(&before, self.machine.decided(), self.machine.lists()) {
             let path = self.path.display();
             tracing::warn!("the integration {path}: {line}");
         }
@@ -152,7 +181,7 @@ impl IntegrationFile {
     /// Says that the sidecar takes no records any more.
     fn last(&mut self, source: &mut Source) {
         let has_supabase = self.has_supabase();
-        let strand = source.status_now(false, has_supabase, &self.said().1);
+        let strand = source.status_now(false, &self.wanted(), &self.said().1);
         let now = Time(Timestamp::now());
         let status = status::status(&self.machine, has_supabase, strand, &self.said().0, &now);
         self.write(status);
@@ -180,6 +209,14 @@ impl IntegrationFile {
     fn has_supabase(&self) -> bool {
         let has_ended = self.machine.decided().finalized.is_some();
         !has_ended && self.elsewhere.has_supabase(self.machine.accepted())
+    }
+
+    /// What a report depends on: what the tasks of the sidecar were told, and whether there is a Supabase now.
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            has_supabase: self.has_supabase(),
+            ..Wanted::of(&self.integration.borrow())
+        }
     }
 
     /// Tells the tasks of the sidecar what counts now.

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use boboyka_crds::{Change, MirrorTable, Phase};
+use boboyka_crds::{Backfill, Change, MirrorTable, Phase};
+use boboyka_store::ListChange;
+use boboyka_strand::retention::PayloadAges;
 
 /// A phase that is in force, and the generation of the integration that brought it about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +24,12 @@ pub struct Retention {
     pub max_age: Option<Duration>,
     /// What the strand takes of the disk beyond this many bytes may.
     pub max_size_bytes: Option<u64>,
+    /// Payloads older than this may, while the headers of their records stay; by record type.
+    pub payload_ages: PayloadAges,
+    /// A legal hold: nothing may, whatever else is said.
+    pub hold: bool,
+    /// The generation that set the hold, as the status of the integration says.
+    pub held_since: Option<i64>,
 }
 
 /// How often the sidecar reports into the cluster.
@@ -46,6 +54,10 @@ pub struct Integration {
     pub has_migration: bool,
     /// The change that brought the phase into force, and whether the migration has ended.
     pub change: Option<Box<Change>>,
+    /// The list of legacy projects in force; `None` while it is not known, and the strand keeps the one that it has.
+    pub legacy: Option<ListChange>,
+    /// The backfill that it asks for, which a sidecar in a pod leaves to a Job.
+    pub backfill: Option<Backfill>,
     /// Whether there is no way back to an earlier phase.
     pub finalized: bool,
     /// Whether there is a Supabase to mirror to, so that retention must wait for the mirror.
@@ -72,6 +84,8 @@ impl Integration {
             transition: None,
             has_migration: false,
             change: None,
+            legacy: None,
+            backfill: None,
             finalized: false,
             has_supabase: true,
             ack_timeout: Duration::from_secs(2),
@@ -93,6 +107,7 @@ impl Integration {
                 phase: Phase::DualWrite,
                 generation: 0,
             }),
+            legacy: Some(ListChange::default()),
             ..Self::unknown()
         }
     }

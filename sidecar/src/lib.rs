@@ -5,6 +5,7 @@
 
 mod api;
 mod api_key;
+mod archive;
 pub mod audit;
 mod checkpoints;
 mod cluster;
@@ -25,6 +26,7 @@ mod report;
 mod server;
 mod signals;
 mod standalone;
+mod traces;
 mod trouble;
 mod upkeep;
 

@@ -1,15 +1,18 @@
-//! The log, on standard error: text for people at a terminal, one JSON object a line for machines. An error is
+//! The log, on standard error: text for people at a terminal, one JSON object a line for machines, with the fields of the
+//! event beside its `message`, as the operator writes it. An error is
 //! logged as one text with all its causes (`boboyka_store::causes`), because the JSON form drops the sources of
 //! an error value. Nobody waits for whoever reads the log: see [`lines`].
 
 mod lines;
 mod seldom;
 
-use std::backtrace::Backtrace;
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal as _, stderr};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use jiff::Timestamp;
+use serde_json::json;
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -24,7 +27,13 @@ const DEFAULT_FILTER: &str = "info,kube_runtime=error,kube_client=error";
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
 /// The log of this process, as there is one subscriber.
-static LINES: OnceLock<Lines> = OnceLock::new();
+static LOG: OnceLock<Log> = OnceLock::new();
+
+/// Where lines go, and whether they are text.
+struct Log {
+    lines: Lines,
+    is_text: bool,
+}
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -57,45 +66,71 @@ pub fn start(format: LogFormat) -> io::Result<()> {
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let on_terminal = stderr().is_terminal();
     let lines = Lines::to(stderr())?;
-    let log = subscriber(
-        format.is_text(on_terminal),
-        on_terminal,
-        filter,
-        lines.clone(),
-    );
+    let is_text = format.is_text(on_terminal);
+    let log = subscriber(is_text, on_terminal, filter, lines.clone());
     // Both fail only when a log was begun before, which goes on then.
     let _ = tracing::subscriber::set_global_default(log);
-    let _ = LINES.set(lines);
+    let _ = LOG.set(Log { lines, is_text });
     // The hook of the standard library writes to standard error itself, so a thread that panics would wait for its
     // reader before it fails closed.
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("unnamed");
-        say(&format!(
-            "thread '{name}' {panic}\n{}",
-            Backtrace::capture()
-        ));
+        let backtrace = Backtrace::capture();
+        let is_there = backtrace.status() == BacktraceStatus::Captured;
+        let backtrace = is_there.then(|| backtrace.to_string());
+        add(&format!("thread '{name}' {panic}"), backtrace.as_deref());
     }));
     Ok(())
 }
 
+/// Says why the process ends, whatever `RUST_LOG` lets through: a line of the log like any other.
+pub fn say_error(message: &str) {
+    add(message, None);
+}
+
+fn add(message: &str, backtrace: Option<&str>) {
+    if let Some(log) = LOG.get() {
+        let line = line(log.is_text, message, backtrace);
+        log.lines.push(line.as_bytes());
+    }
+}
+
+/// An error that no event tells of.
+fn line(is_text: bool, message: &str, backtrace: Option<&str>) -> String {
+    if is_text {
+        return match backtrace {
+            None => format!("{message}\n"),
+            Some(backtrace) => format!("{message}\n{backtrace}\n"),
+        };
+    }
+    let (at, level, target) = (Timestamp::now().to_string(), "ERROR", "boboyka_sidecar");
+    let line = match backtrace {
+        None => json!({"timestamp": at, "level": level, "message": message, "target": target}),
+        Some(backtrace) => json!({
+            "timestamp": at, "level": level, "message": message, "target": target, "backtrace": backtrace,
+        }),
+    };
+    format!("{line}\n")
+}
+
 /// Adds a line of text as it is.
 pub fn say(line: &str) {
-    if let Some(lines) = LINES.get() {
-        lines.push(format!("{line}\n").as_bytes());
+    if let Some(log) = LOG.get() {
+        log.lines.push(format!("{line}\n").as_bytes());
     }
 }
 
 /// Waits until what was logged so far is written, but not long for a reader that does not read.
 pub fn flush() {
-    if let Some(lines) = LINES.get() {
-        lines.flush(FLUSH_LIMIT);
+    if let Some(log) = LOG.get() {
+        log.lines.flush(FLUSH_LIMIT);
     }
 }
 
 /// Lines that were dropped because the log was read too slowly.
 pub(crate) fn dropped_lines() -> u64 {
-    LINES.get().map_or(0, Lines::dropped)
+    LOG.get().map_or(0, |log| log.lines.dropped())
 }
 
 fn subscriber(
@@ -113,7 +148,7 @@ fn subscriber(
     if text {
         Box::new(log.finish())
     } else {
-        Box::new(log.json().finish())
+        Box::new(log.json().flatten_event(true).finish())
     }
 }
 
@@ -127,7 +162,7 @@ mod tests {
     use serde_json::Value;
     use tracing_subscriber::EnvFilter;
 
-    use super::{DEFAULT_FILTER, LogFormat, subscriber};
+    use super::{DEFAULT_FILTER, LogFormat, line, subscriber};
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -166,12 +201,29 @@ mod tests {
         let log = || tracing::error!(error = causes(&failure()), "could not open the strand");
         let line: Value = serde_json::from_str(&logged(false, log)).unwrap();
         let expected = "could not read /data/tail: the disk is on fire";
-        assert_eq!(line["fields"]["error"], expected, "{line}");
-        assert_eq!(line["fields"]["message"], "could not open the strand");
+        assert_eq!(line["error"], expected, "{line}");
+        assert_eq!(line["message"], "could not open the strand");
         assert_eq!(line["level"], "ERROR");
         let text = logged(true, log);
         assert!(text.contains(expected), "{text}");
         assert!(serde_json::from_str::<Value>(&text).is_err(), "{text}");
+    }
+
+    #[test]
+    fn what_ends_the_process_is_a_line_like_any_other() {
+        let keys = |line: &str| -> Vec<String> {
+            let line: Value = serde_json::from_str(line).unwrap();
+            line.as_object().unwrap().keys().cloned().collect()
+        };
+        let event = logged(false, || tracing::error!("it ends"));
+        let last = line(false, "it \"ends\"\nhere", None);
+        assert_eq!(keys(&event), keys(&last));
+        assert_eq!(last.lines().count(), 1, "{last}");
+        let panic = line(false, "a thread panicked", Some("0: one\n1: two"));
+        assert_eq!(panic.lines().count(), 1, "{panic}");
+        assert!(keys(&panic).contains(&"backtrace".to_owned()));
+        assert_eq!(line(true, "it ends", None), "it ends\n");
+        assert_eq!(line(true, "it ends", Some("0: one")), "it ends\n0: one\n");
     }
 
     #[test]

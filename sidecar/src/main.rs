@@ -1,4 +1,5 @@
-//! The command line: serve; show and change the phase, verify a strand offline, prove a record, wait for a sidecar, drain a strand.
+//! The command line: serve; show and change the phase, verify a strand offline, prove a record, wait for a sidecar, drain a strand, import
+//! what was there before, restore a strand from its archive.
 
 use std::fmt::Display;
 use std::io::{Write as _, stdout};
@@ -7,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use boboyka_sidecar::config::{Cli, Command, PhaseOptions, Serve, Verify};
+use boboyka_sidecar::config::{Cli, Command, PhaseOptions, Restore, Serve, Verify};
 use boboyka_sidecar::{ListenAddress, RunError, command, log};
 use boboyka_store::{causes, verify_offline};
 use clap::Parser;
@@ -20,6 +21,8 @@ fn main() -> ExitCode {
     let code = match cli.command {
         None => ended(serve(cli.serve)),
         Some(Command::Drain(strand)) => ended(within_runtime(command::drain(strand))),
+        Some(Command::Backfill(options)) => ended(within_runtime(command::backfill(options, say))),
+        Some(Command::Restore(options)) => restore(options),
         Some(Command::Phase(options)) => phase(&options),
         Some(Command::Verify(what)) => verify(&what),
         Some(Command::Wait { observe, timeout }) => wait(&observe, timeout),
@@ -45,7 +48,7 @@ fn ended(end: anyhow::Result<()>) -> ExitCode {
     match end {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            log::say(&format!("boboyka-sidecar: {error:#}"));
+            log::say_error(&format!("boboyka-sidecar: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -65,6 +68,29 @@ fn serve(serve: Serve) -> anyhow::Result<()> {
     };
     // On a thread of its own, because nobody may read standard output, and a signal to end must still be heard.
     within_runtime(command::run(serve, || drop(std::thread::spawn(greet))))
+}
+
+fn restore(options: Restore) -> ExitCode {
+    let mut ended = Ok(());
+    let work = async {
+        ended = command::restore(options, say).await;
+        Ok(())
+    };
+    if let Err(error) = within_runtime(work) {
+        log::say_error(&format!("boboyka-sidecar restore: {error:#}"));
+        return ExitCode::from(2);
+    }
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is_verdict() => {
+            say(&format!("DOES NOT HOLD: {error}"));
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            log::say(&format!("boboyka-sidecar restore: {error}"));
+            ExitCode::from(2)
+        }
+    }
 }
 
 fn within_runtime(work: impl Future<Output = Result<(), RunError>>) -> anyhow::Result<()> {
@@ -167,7 +193,11 @@ fn verify_strand(data_dir: &Path) -> ExitCode {
         0 => String::new(),
         floor => format!(" after seq {floor}"),
     };
-    say(&format!("ok: {records} records{behind}, head {hash}"));
+    let gone = match verdict.payloads_gone {
+        0 => String::new(),
+        gone => format!(", {gone} of them without their payload"),
+    };
+    say(&format!("ok: {records} records{behind}{gone}, head {hash}"));
     ExitCode::SUCCESS
 }
 

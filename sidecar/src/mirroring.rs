@@ -1,5 +1,7 @@
 //! What the integration asks of the mirror, as the mirror's own settings.
 
+use std::collections::BTreeMap;
+
 use boboyka_crds::{MirrorMode, MirrorTable};
 use boboyka_mirror::{ForeignScope, Mode, Settings, TableSettings};
 use boboyka_strand::{PerType, RecordType};
@@ -78,12 +80,17 @@ fn settings_of(integration: &Integration, foreign: ForeignScope) -> Settings {
         foreign,
         ack_timeout: integration.ack_timeout,
         batch_rows: integration.batch_rows,
-        tables: PerType::from_fn(|record_type: RecordType| {
-            let table = integration.tables.get(record_type.name());
-            table.map_or_else(TableSettings::default, table_settings)
-        }),
+        tables: tables(&integration.tables),
         ..Settings::default()
     }
+}
+
+/// The tables that differ from the product's own, by record type.
+pub(crate) fn tables(tables: &BTreeMap<String, MirrorTable>) -> PerType<TableSettings> {
+    PerType::from_fn(|record_type: RecordType| {
+        let table = tables.get(record_type.name());
+        table.map_or_else(TableSettings::default, table_settings)
+    })
 }
 
 fn table_settings(table: &MirrorTable) -> TableSettings {

@@ -1,7 +1,7 @@
 //! Obeying the integration's phase: puts each phase in force into the store, and retries until the store has
 //! taken it; while a change is under way, fixes the strand's boundary for it and watches the lanes drain to it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use boboyka_crds::{Change, Phase};
 use boboyka_store::{PhaseChange, PhaseState, Store, View, WriteError, causes};
@@ -16,14 +16,25 @@ use crate::trouble::Trouble;
 /// How soon a phase that the store could not take is offered again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
+/// The same of a list for which the strand has no room: pruning makes some.
+const LIST_RETRY_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Why the store keeps the list that it has.
+const LIST_FULL: &str = "the strand keeps the list of legacy projects that it has, because it remembers no more projects that \
+     left the list: they go with what retention prunes, and with a return to DualWrite";
+
 /// How far a strand has come in a change of phase under way: the boundary that it fixed, and whether the lanes
 /// have drained to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TransitionProgress {
     /// The integration's generation that asks for the change.
     pub generation: i64,
+    /// The phase that it begins in, as one generation may ask for two steps.
+    pub phase: Option<Phase>,
     /// The head when this was first seen.
     pub seq: Seq,
+    /// When that was, by the clock that never jumps.
+    pub fixed: Instant,
     /// Whether every record up to there that the phase mirrors is in its table or a dead letter. Without
     /// a Supabase there is nothing to wait for.
     pub drained: bool,
@@ -52,10 +63,20 @@ struct Follower {
     store: Store,
     integration: watch::Receiver<Integration>,
     boundary: watch::Sender<Option<TransitionProgress>>,
-    /// The strand when the boundary was fixed, and the generation that it was fixed for.
-    fixed: Option<(i64, View)>,
+    fixed: Option<Fixed>,
     /// The store does not take the phase.
     trouble: Trouble,
+}
+
+/// The boundary of a change under way.
+#[derive(Clone, Copy)]
+struct Fixed {
+    /// The generation that asks for the change, and the phase that it begins in.
+    generation: i64,
+    phase: Option<Phase>,
+    /// The strand then.
+    view: View,
+    at: Instant,
 }
 
 /// What a follower waits for besides the next edit.
@@ -63,8 +84,8 @@ struct Follower {
 struct Pending {
     /// The lanes drain to the boundary.
     drains: bool,
-    /// The store has not taken the phase yet.
-    refused: bool,
+    /// The store has not taken all of it yet: how soon that is offered again.
+    retry: Option<Duration>,
 }
 
 impl Follower {
@@ -78,7 +99,7 @@ impl Follower {
                     return shutdown.cancelled().await;
                 },
                 Ok(()) = view.changed(), if pending.drains => {}
-                () = tokio::time::sleep(RETRY_INTERVAL), if pending.refused => {}
+                () = tokio::time::sleep(pending.retry.unwrap_or_default()), if pending.retry.is_some() => {}
             }
             view.mark_unchanged();
             pending = self.step().await;
@@ -90,32 +111,52 @@ impl Follower {
         let integration = self.integration.borrow_and_update().clone();
         // The boundary first: it must not lie behind the change that it is for.
         let drains = self.watch_transition(&integration);
-        let refused = !self.obey(&integration).await;
-        Pending { drains, refused }
+        let retry = self.obey(&integration).await;
+        Pending { drains, retry }
     }
 
-    /// Whether the store obeys what is in force.
-    async fn obey(&mut self, integration: &Integration) -> bool {
-        let Some(wanted) = integration.in_force else {
-            return true;
-        };
+    /// Has the store obey what is in force; how soon that is tried again, if the store may take it then.
+    async fn obey(&mut self, integration: &Integration) -> Option<Duration> {
+        let wanted = integration.in_force?;
         let phase = wanted.phase.as_str();
+        if self.lacks_list(wanted, integration) {
+            let why = "the list of legacy projects in force is not known: the specification has another one, or its ConfigMap was not read yet";
+            self.trouble.is(&format!("{phase}: {why}"));
+            return None;
+        }
         match self.put(wanted, integration).await {
             Ok(state) if state.phase == wanted.phase => {
-                self.trouble.over();
-                true
+                if state.finalized || self.has_list(integration) {
+                    self.trouble.over();
+                    return None;
+                }
+                self.trouble.is(&format!("{phase}: {LIST_FULL}"));
+                Some(LIST_RETRY_INTERVAL)
             }
             Ok(_) => {
                 let why =
                     "the strand recorded the end of the migration, after which no phase changes";
                 self.trouble.is(&format!("{phase}: {why}"));
-                true
+                None
             }
             Err(error) => {
                 self.trouble.is(&format!("{phase}: {}", causes(&error)));
-                false
+                Some(RETRY_INTERVAL)
             }
         }
+    }
+
+    /// Whether a phase would mirror less from now on, and nobody knows which projects it leaves out.
+    fn lacks_list(&self, wanted: InForce, integration: &Integration) -> bool {
+        let mirrors = self.store.view().phase;
+        let mirrors = mirrors.is_none_or(|state| state.phase.mirrors());
+        integration.legacy.is_none() && mirrors && !wanted.phase.mirrors()
+    }
+
+    /// Whether the store has the list of legacy projects in force.
+    fn has_list(&self, integration: &Integration) -> bool {
+        let list = integration.legacy.as_ref();
+        list.is_none_or(|change| self.store.has_list(&change.list))
     }
 
     /// The phase that the store obeys after this: first the one in force, then the end of the migration in it.
@@ -129,9 +170,12 @@ impl Follower {
             generation,
             finalizes,
             how: how(wanted.phase, finalizes, integration),
+            list: integration.legacy.clone(),
         };
         let obeyed = self.store.view().phase;
-        let state = match obeyed.filter(|state| state.phase == wanted.phase) {
+        let is_as_wanted =
+            |state: &PhaseState| state.phase == wanted.phase && self.has_list(integration);
+        let state = match obeyed.filter(is_as_wanted) {
             Some(state) => state,
             None => {
                 self.store
@@ -150,17 +194,26 @@ impl Follower {
     /// Fixes, watches or gives up the boundary; whether it is still to be watched.
     fn watch_transition(&mut self, integration: &Integration) -> bool {
         let now = self.store.view();
+        // One generation may ask for two steps.
+        let phase = integration.in_force.map(|in_force| in_force.phase);
         self.fixed = integration.transition.map(|generation| match self.fixed {
-            Some((known, fixed)) if known == generation => (generation, fixed),
-            _ => (generation, now),
+            Some(fixed) if (fixed.generation, fixed.phase) == (generation, phase) => fixed,
+            _ => Fixed {
+                generation,
+                phase,
+                view: now,
+                at: Instant::now(),
+            },
         });
-        if let Some((_, fixed)) = self.fixed.filter(|_| integration.has_migration) {
-            self.store.scrub_up_to(fixed.head.seq);
+        if let Some(fixed) = self.fixed.filter(|_| integration.has_migration) {
+            self.store.scrub_up_to(fixed.view.head.seq);
         }
-        let boundary = self.fixed.map(|(generation, fixed)| TransitionProgress {
-            generation,
-            seq: fixed.head.seq,
-            drained: !integration.has_supabase || now.has_settled(&fixed),
+        let boundary = self.fixed.map(|fixed| TransitionProgress {
+            generation: fixed.generation,
+            phase: fixed.phase,
+            seq: fixed.view.head.seq,
+            fixed: fixed.at,
+            drained: !integration.has_supabase || now.has_settled(&fixed.view),
         });
         self.boundary.send_if_modified(|shown| {
             let changed = *shown != boundary;
@@ -178,118 +231,4 @@ fn how(phase: Phase, finalizes: bool, integration: &Integration) -> Option<Box<C
 }
 
 #[cfg(test)]
-mod tests {
-    use boboyka_store::{Mark, NewRecord, Options};
-    use boboyka_strand::{Record, RecordType};
-    use tempfile::TempDir;
-
-    use super::*;
-
-    /// A follower of a store without a mirror.
-    struct Following {
-        store: Store,
-        integration: watch::Sender<Integration>,
-        boundary: watch::Receiver<Option<TransitionProgress>>,
-        task: JoinHandle<()>,
-        shutdown: CancellationToken,
-        _folder: TempDir,
-    }
-
-    impl Following {
-        async fn start() -> Self {
-            let folder = tempfile::tempdir().unwrap();
-            let store = Store::open(Options::new(folder.path())).unwrap();
-            let shutdown = CancellationToken::new();
-            let (integration, obeyed) = watch::channel(Integration::standalone());
-            let (boundary, task) = follow(store.clone(), obeyed, shutdown.clone()).await;
-            Self {
-                store,
-                integration,
-                boundary,
-                task,
-                shutdown,
-                _folder: folder,
-            }
-        }
-
-        async fn ingest(&self, count: usize) -> Seq {
-            let data = r#"{"agent_id":"a","status":"healthy"}"#;
-            let record = Record::from_json(RecordType::AgentHealth, data).unwrap();
-            let new = NewRecord { record, key: None };
-            let appended = self.store.append(vec![new; count]).await.unwrap();
-            appended.last().unwrap().as_ref().unwrap().seq
-        }
-
-        fn ask(&self, transition: Option<i64>) {
-            self.integration
-                .send_modify(|integration| integration.transition = transition);
-        }
-
-        async fn shown(
-            &mut self,
-            is_so: impl Fn(&TransitionProgress) -> bool,
-        ) -> TransitionProgress {
-            let wait = self
-                .boundary
-                .wait_for(|shown| shown.as_ref().is_some_and(&is_so));
-            wait.await.unwrap().unwrap()
-        }
-
-        async fn stop(self) {
-            self.shutdown.cancel();
-            self.task.await.unwrap();
-            let close = move || self.store.close();
-            tokio::task::spawn_blocking(close).await.unwrap();
-        }
-    }
-
-    #[tokio::test]
-    async fn the_phase_in_force_is_obeyed_at_the_start_and_after_every_edit() {
-        let following = Following::start().await;
-        let mut phase = following.store.watch_phase();
-        assert_eq!(phase.borrow_and_update().unwrap().phase, Phase::DualWrite);
-        for wanted in [Phase::MigrateInternals, Phase::CutOver, Phase::DualWrite] {
-            let in_force = Some(InForce {
-                phase: wanted,
-                generation: 2,
-            });
-            following
-                .integration
-                .send_modify(|integration| integration.in_force = in_force);
-            let obeyed = phase.wait_for(|state| state.is_some_and(|state| state.phase == wanted));
-            obeyed.await.unwrap();
-        }
-        following.stop().await;
-    }
-
-    #[tokio::test]
-    async fn a_boundary_is_fixed_when_the_change_is_seen_and_drained_when_the_lanes_came_so_far() {
-        let mut following = Following::start().await;
-        let seq = following.ingest(30).await;
-        assert_eq!(*following.boundary.borrow(), None);
-        following.ask(Some(7));
-        let fixed = following.shown(|_| true).await;
-        let expected = TransitionProgress {
-            generation: 7,
-            seq,
-            drained: false,
-        };
-        assert_eq!(fixed, expected);
-        let mark = Mark {
-            seq,
-            mirrored: 30,
-            dead_lettered: 0,
-        };
-        let lane = RecordType::AgentHealth;
-        following.store.advance(lane, mark, vec![]).await.unwrap();
-        let drained = following.shown(|boundary| boundary.drained).await;
-        assert_eq!(drained.seq, seq, "it stays where it was");
-        following.ingest(3).await;
-        following.ask(Some(8));
-        let next = following.shown(|boundary| boundary.generation == 8).await;
-        assert_eq!(next.seq, seq + 3);
-        following.ask(None);
-        following.boundary.wait_for(Option::is_none).await.unwrap();
-        following.stop().await;
-    }
-}
+mod tests;

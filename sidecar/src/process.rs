@@ -1,19 +1,22 @@
 //! What every command that opens the strand does: open it, listen, close it.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use boboyka_mirror::SupabaseSource;
+use boboyka_mirror::{BackfillError, SupabaseSource};
 use boboyka_store::{OpenError, Options, Store, TlogError, TlogKey, causes};
 use boboyka_tlog::Policy;
 use boboyka_tlog::policy::Party;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Access, Api, KeyError};
+use crate::archive::ArchiveOptions;
 use crate::config::{self, Strand};
 use crate::health;
 use crate::server::listen::{ListenAddress, Listeners};
 use crate::server::{self, Clients};
 use crate::standalone;
+use crate::traces::Traces;
 use crate::upkeep::{Outside, Upkeep};
 
 /// Why the sidecar ended other than by a signal.
@@ -48,6 +51,17 @@ pub enum RunError {
         config::INTEGRATION_FILE
     )]
     TwoIntegrations,
+    /// A backfill ended before it was done.
+    #[error(transparent)]
+    Backfill(#[from] BackfillError),
+    /// What a backfill is told by files is wrong.
+    #[error("{0}")]
+    BackfillPlan(String),
+    /// A signal ended a backfill.
+    #[error(
+        "a signal ended the backfill before it was done; what was imported so far is kept: run it again to go on"
+    )]
+    BackfillInterrupted,
     /// A signal ended it before it had mirrored everything.
     #[error(
         "a signal ended the sidecar before it had mirrored everything; start it again to go on"
@@ -87,6 +101,7 @@ pub(crate) fn outside(strand: &Strand) -> Result<Outside, RunError> {
         tables: tables.unwrap_or_default(),
         membership,
         file: strand.integration.clone(),
+        archive: ArchiveOptions::of(&strand.archive),
     })
 }
 
@@ -105,9 +120,14 @@ fn witnesses(strand: &Strand) -> Result<Vec<Party>, RunError> {
 
 /// Opens the strand, and records in it what opening quarantined.
 pub(crate) async fn open(strand: &Strand) -> Result<Store, RunError> {
+    open_folder(&strand.data_dir, strand.min_free_bytes).await
+}
+
+/// The same for a strand that nobody serves.
+pub(crate) async fn open_folder(data_dir: &Path, min_free_bytes: u64) -> Result<Store, RunError> {
     let options = Options {
-        min_free_bytes: strand.min_free_bytes,
-        ..Options::new(&strand.data_dir)
+        min_free_bytes,
+        ..Options::new(data_dir)
     };
     let store = Store::open(options)?;
     if let Err(error) = store.record_quarantined().await {
@@ -126,18 +146,21 @@ pub(crate) async fn serve_health(
     store: &Store,
     upkeep: &mut Upkeep,
     access: Access,
+    traces: Traces,
     shutdown: &CancellationToken,
 ) -> Result<Arc<Api>, RunError> {
     let listeners = listen(&strand.observe).await?;
     let (mirror, end) = (upkeep.mirror.clone(), shutdown.clone());
-    let api = Arc::new(Api::new(
+    let api = Api::new(
         store.clone(),
         mirror,
         access,
         end,
         upkeep.cosigned.clone(),
         upkeep.standing.clone(),
-    ));
+        traces,
+    );
+    let api = Arc::new(api.with_archive(upkeep.archived.clone()));
     let router = health::router(Arc::clone(&api));
     upkeep.spawn(server::serve(
         listeners,

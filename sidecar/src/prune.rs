@@ -1,10 +1,12 @@
-//! Retention at work: asks the store every few seconds to prune what the integration's policy lets go. The
-//! store decides what may go, with the phase and the lanes as they are at that moment.
+//! Retention at work: asks the store every few seconds to prune what the integration's policy lets go, and to strip
+//! segments of the payloads that it lets go by type. The
+//! store decides what may go, with the phase and the lanes as they are at that moment. A legal hold reaches the store at once,
+//! also while a run of retention is under way.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use boboyka_store::{Needed, Store, causes};
-use boboyka_strand::retention::Policy;
+use boboyka_strand::retention::{PayloadAges, Policy};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -15,13 +17,49 @@ use crate::trouble::Trouble;
 /// How often: a policy of a minute is kept closely enough, and looking costs next to nothing.
 const INTERVAL: Duration = Duration::from_secs(3);
 
-/// Starts pruning; the task ends after `shutdown`.
+/// Between two segments that are stripped.
+const STRIP_PAUSE_MIN: Duration = Duration::from_millis(50);
+
+/// Starts pruning; the task ends after `shutdown`. A legal hold that is known by now is in force when this returns.
 pub fn start(
     store: Store,
     integration: watch::Receiver<Integration>,
     shutdown: CancellationToken,
 ) -> JoinHandle<()> {
-    tokio::spawn(run(store, integration, shutdown))
+    let pruning = run(store.clone(), integration.clone(), shutdown.clone());
+    hold(&store, integration.borrow().retention.hold);
+    tokio::spawn(async move {
+        tokio::join!(holding(store, integration, shutdown), pruning);
+    })
+}
+
+/// Begins and ends legal holds.
+async fn holding(
+    store: Store,
+    mut integration: watch::Receiver<Integration>,
+    shutdown: CancellationToken,
+) {
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            changed = integration.changed() => if changed.is_err() {
+                return;
+            },
+        }
+        let wanted = integration.borrow_and_update().retention.hold;
+        hold(&store, wanted);
+    }
+}
+
+fn hold(store: &Store, hold: bool) {
+    if !store.hold(hold) {
+        return;
+    }
+    if hold {
+        tracing::warn!("a legal hold keeps every record of the strand (spec.retention.hold)");
+    } else {
+        tracing::warn!("the legal hold of the strand ended: retention prunes again");
+    }
 }
 
 async fn run(
@@ -29,15 +67,21 @@ async fn run(
     mut integration: watch::Receiver<Integration>,
     shutdown: CancellationToken,
 ) {
-    let mut asked = Policy::default();
+    let (mut asked, mut asked_ages) = (Policy::default(), PayloadAges::default());
     let mut trouble = Trouble::with("prune the strand");
+    let mut stripping = Trouble::with("strip the strand of payloads");
     loop {
-        let (policy, needed) = {
+        let (policy, ages, needed, wanted) = {
             let now = integration.borrow_and_update();
-            (policy_of(&now.retention), needed(&now))
+            let retention = now.retention;
+            let policy = policy_of(&retention);
+            (policy, retention.payload_ages, needed(&now), retention.hold)
         };
+        // A hold that comes together with a policy counts first.
+        hold(&store, wanted);
         // A policy that was removed goes to the store once more, which then seals nothing early.
-        if policy.is_some() || asked != policy {
+        // With an archive the tail is sealed in time, also without a policy.
+        if policy.is_some() || asked != policy || store.archive_need().is_some() {
             match store.prune_beside(needed, policy).await {
                 Ok(()) => {
                     asked = policy;
@@ -46,13 +90,28 @@ async fn run(
                 Err(error) => trouble.is(&causes(&error)),
             }
         }
+        let mut pause = INTERVAL;
+        if ages.values().any(Option::is_some) || asked_ages != ages {
+            let began = Instant::now();
+            match store.strip(needed, ages).await {
+                Ok(more) => {
+                    asked_ages = ages;
+                    stripping.over();
+                    if more {
+                        // Half of the time at most: sealing, and every reader, has the disk too.
+                        pause = began.elapsed().max(STRIP_PAUSE_MIN);
+                    }
+                }
+                Err(error) => stripping.is(&causes(&error)),
+            }
+        }
         tokio::select! {
             () = shutdown.cancelled() => return,
             changed = integration.changed() => if changed.is_err() {
                 // The task that wrote it has ended, and so does the process.
                 return shutdown.cancelled().await;
             },
-            () = tokio::time::sleep(INTERVAL) => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }

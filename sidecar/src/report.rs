@@ -4,6 +4,8 @@
 //! refused or lost is tried again with what is true by then. Reports carry neither keys nor row data.
 
 mod conditions;
+mod disk;
+mod legacy;
 mod log;
 mod pace;
 mod snapshot;
@@ -22,7 +24,7 @@ use serde_json::json;
 use tokio::time::MissedTickBehavior;
 
 use self::pace::Pacer;
-pub(crate) use self::snapshot::Source;
+pub(crate) use self::snapshot::{Source, Wanted};
 use crate::cluster::{Backoff, Cluster, reason};
 use crate::trouble::Trouble;
 use tokio_util::sync::CancellationToken;
@@ -37,10 +39,10 @@ impl Source {
     pub(crate) fn status_now(
         &mut self,
         running: bool,
-        has_supabase: bool,
+        wanted: &Wanted,
         before: &[Condition],
     ) -> StrandStatus {
-        let snapshot = self.look_now(running, has_supabase, None);
+        let snapshot = self.look_now(running, wanted, None);
         let status = status::status(&snapshot, "", None, Timestamp::now(), before);
         StrandStatus {
             pod_uid: None,
@@ -162,10 +164,10 @@ impl Reporter {
     /// The status now. None when the thread that collects it failed, which the next turn tries again.
     async fn look(&mut self, running: bool) -> Option<StrandStatus> {
         let assignment = self.cluster.assignment.borrow().clone();
-        let has_supabase = self.cluster.integration.borrow().has_supabase;
+        let wanted = Wanted::of(&self.cluster.integration.borrow());
         let snapshot = self
             .source
-            .look(running, has_supabase, assignment.witnessed_seq)
+            .look(running, wanted, assignment.witnessed_seq)
             .await?;
         let before = self.conditions.as_ref().unwrap_or(&assignment.conditions);
         let own = &self.cluster.membership.pod_uid;

@@ -1,6 +1,8 @@
 //! What goes on beside the API: the mirror, the phase, retention, and in a cluster the watch and the report, or the file of the integration. Started
 //! together; one signal ends them all.
 
+mod witnessed;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,15 +13,16 @@ use boboyka_crds::MirrorTable;
 use boboyka_mirror::{Mirror, SupabaseSource};
 use boboyka_store::{Store, TlogKey, causes};
 use boboyka_tlog::policy::Party;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use crate::checkpoints::Signing;
-use crate::cluster::{Assignment, Cluster};
+use self::witnessed::Witnessed;
+use crate::archive::{ArchiveOptions, Archived};
+use crate::cluster::Cluster;
 use crate::config::{Membership, Strand};
-use crate::cosigning::Cosigning;
+use crate::cosigning::Witnesses;
 use crate::file::{IntegrationFile, Standing};
 use crate::integration::Integration;
 use crate::report::{Reporter, Source};
@@ -40,6 +43,8 @@ pub(crate) struct Outside {
     pub(crate) membership: Option<Membership>,
     /// The file of its integration, if it has one.
     pub(crate) file: Option<PathBuf>,
+    /// Where the strand is archived, if it is.
+    pub(crate) archive: Option<ArchiveOptions>,
 }
 
 /// All of it, running.
@@ -49,6 +54,8 @@ pub(crate) struct Upkeep {
     pub(crate) cosigned: watch::Receiver<Cosigned>,
     /// How the file of the integration stands, if there is one.
     pub(crate) standing: Option<watch::Receiver<Arc<Standing>>>,
+    /// How the archive stands, if there is one.
+    pub(crate) archived: Option<Archived>,
     store: Store,
     cluster: Option<Cluster>,
     reporter: Option<oneshot::Receiver<Reporter>>,
@@ -83,6 +90,10 @@ impl Upkeep {
         shutdown: &CancellationToken,
     ) -> Self {
         let mut tasks = JoinSet::new();
+        // Before retention begins.
+        if let Some(options) = &outside.archive {
+            options.keep(store, 0);
+        }
         let mut supabase = outside.supabase;
         let (standalone, mut integration) = watch::channel(Integration {
             has_supabase: !matches!(supabase, SupabaseSource::Absent),
@@ -118,11 +129,12 @@ impl Upkeep {
         tasks.spawn(fresh_evidence(&mirror, &boundary, shutdown));
         let witnessed = Witnessed {
             key: outside.key,
-            witnesses: outside.witnesses,
+            witnesses: Witnesses::new(outside.witnesses, integration.clone()),
             assignment,
-            integration: integration.clone(),
         };
         let cosigned = witnessed.start(store, &mut tasks, shutdown);
+        let archived = outside.archive;
+        let archived = archived.map(|it| it.run(store, &cosigned, &mut tasks, shutdown));
         let (data_dir, watched) = (strand.data_dir.clone(), cosigned.clone());
         let (own, mirrored) = (store.clone(), mirror.clone());
         let source = Source::new(own, mirrored, boundary, watched, data_dir, takes_records);
@@ -131,18 +143,14 @@ impl Upkeep {
             let run = file.run(source.clone(), shutdown.clone());
             tasks.spawn(run.in_current_span());
         }
-        let reporter = cluster.clone().map(|cluster| {
-            let (back, at_end) = oneshot::channel();
-            let reporter = Reporter::new(cluster, source).run(shutdown.clone());
-            let run = async { drop(back.send(reporter.await)) };
-            tasks.spawn(run.in_current_span());
-            at_end
-        });
+        let reporter = cluster.clone();
+        let reporter = reporter.map(|cluster| report(cluster, source, &mut tasks, shutdown));
         Self {
             mirror,
             integration,
             cosigned,
             standing,
+            archived,
             store: store.clone(),
             cluster,
             reporter,
@@ -207,27 +215,17 @@ impl Upkeep {
 
     /// Returns once this pod is known to hold the strand, so that the next report is taken; at once outside of a cluster.
     pub(crate) async fn held(&self) {
-        let Some(cluster) = &self.cluster else { return };
-        let own = Some(&cluster.membership.pod_uid);
-        let mut assignment = cluster.assignment.clone();
-        // An error says that the watch is gone, which only a shutdown does.
-        let _ = assignment
-            .wait_for(|it| it.holder_uid.as_ref() == own)
-            .await;
+        if let Some(cluster) = &self.cluster {
+            cluster.held().await;
+        }
     }
 
     /// Returns once this pod, which held the strand, is known to hold it no longer; never outside of a cluster.
     pub(crate) async fn holder_lost(&self) {
-        self.held().await;
-        if let Some(cluster) = &self.cluster {
-            let own = Some(&cluster.membership.pod_uid);
-            let mut assignment = cluster.assignment.clone();
-            let lost = assignment.wait_for(|it| it.holder_uid.as_ref() != own);
-            if lost.await.is_ok() {
-                return;
-            }
+        match &self.cluster {
+            Some(cluster) => cluster.holder_lost().await,
+            None => std::future::pending().await,
         }
-        std::future::pending::<()>().await;
     }
 
     /// Waits until all tasks have obeyed the signal, and reports a last time, in a limited time.
@@ -245,42 +243,18 @@ impl Upkeep {
     }
 }
 
-/// What signs the strand's log, and who cosigns it.
-struct Witnessed {
-    key: TlogKey,
-    /// The witnesses of the command line.
-    witnesses: Vec<Party>,
-    assignment: Option<watch::Receiver<Assignment>>,
-    integration: watch::Receiver<Integration>,
-}
-
-impl Witnessed {
-    /// Has checkpoints signed, and cosigned by witnesses.
-    fn start(
-        self,
-        store: &Store,
-        tasks: &mut JoinSet<()>,
-        shutdown: &CancellationToken,
-    ) -> watch::Receiver<Cosigned> {
-        let (show, shown) = mpsc::channel(1);
-        let (published, cosigned) = watch::channel(Cosigned::default());
-        let signing = Signing {
-            store: store.clone(),
-            key: Arc::new(self.key),
-            assignment: self.assignment,
-            shown,
-        };
-        let cosigning = Cosigning {
-            store: store.clone(),
-            own: self.witnesses,
-            integration: self.integration,
-            shown: show,
-        };
-        tasks.spawn(signing.run(shutdown.clone()).in_current_span());
-        let asking = cosigning.run(published, shutdown.clone());
-        tasks.spawn(asking.in_current_span());
-        cosigned
-    }
+/// Has the strand reported into its cluster; what reports comes back at the end.
+fn report(
+    cluster: Cluster,
+    source: Source,
+    tasks: &mut JoinSet<()>,
+    shutdown: &CancellationToken,
+) -> oneshot::Receiver<Reporter> {
+    let (back, at_end) = oneshot::channel();
+    let reporter = Reporter::new(cluster, source).run(shutdown.clone());
+    let run = async { drop(back.send(reporter.await)) };
+    tasks.spawn(run.in_current_span());
+    at_end
 }
 
 /// Has the tables compared with the strand when a change of phase is asked for: its gates want fresh evidence.
@@ -296,7 +270,7 @@ fn fresh_evidence(
             // Asked for again once the lanes are drained, so that the evidence reaches the boundary soon.
             let now = boundary
                 .borrow_and_update()
-                .map(|it| (it.generation, it.drained));
+                .map(|it| (it.fixed, it.drained));
             if now.is_some() && now != asked {
                 mirror.want_check();
             }

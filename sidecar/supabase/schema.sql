@@ -84,53 +84,88 @@ $$;
 -- What the sidecar compares the table with its strand by. It tells the columns of a table, the number and
 -- a digest of the rows of a strand between two places, these rows one by one, and the rows of some keys. A
 -- row's digest says whether two rows are equal; nobody reads the values from it. All of this runs with
--- the rights of its caller and changes nothing.
+-- the rights of its caller and changes nothing. The comment `comparison N` in each function is its version.
 create or replace function public.boboyka_columns(p_table text) returns jsonb
   language sql stable security invoker set search_path = '' as $$
+  -- comparison 2
   select coalesce(jsonb_agg(jsonb_build_object(
     'name', a.attname,
     'has_default', a.atthasdef or a.attidentity <> '',
     'kind', case
       when t.typtype = 'e' then 'text'
-      when t.typnamespace <> 'pg_catalog'::regnamespace then null
+      when t.typnamespace <> 'pg_catalog'::regnamespace then 'cast'
       when t.typname in ('text', 'varchar') then 'text'
       when t.typname in ('int2', 'int4', 'int8') then 'integer'
       when t.typname = 'numeric' and a.atttypmod = -1 then 'numeric'
       when t.typname in ('json', 'jsonb') then 'json'
       when t.typname in ('float4', 'float8', 'uuid') then t.typname
       when t.typname = 'bool' then 'boolean'
+      when t.typname in ('timestamptz', 'timestamp', 'date') and a.atttypmod = -1 then t.typname
+      else 'cast'
     end
   )), '[]')
   from pg_catalog.pg_attribute a join pg_catalog.pg_type t on t.oid = a.atttypid
   where a.attrelid = to_regclass(format('public.%I', p_table)) and a.attnum > 0 and not a.attisdropped
 $$;
 
+-- What a value becomes in a column of a type, as text; null for a value that the type refuses. The type comes by its number, as
+-- the name would be SQL of the caller's.
+create or replace function public.boboyka_cast(p_value jsonb, p_type oid, p_modifier int) returns text
+  language plpgsql stable security invoker set search_path = '' as $$
+declare
+  answer text;
+begin
+  -- comparison 2
+  execute format('select v::text from jsonb_to_record($1) as one(v %s)', pg_catalog.format_type(p_type, p_modifier))
+    into answer using jsonb_build_object('v', p_value);
+  return answer;
+exception when others then
+  return null;
+end $$;
+
 -- The expression for the digest of one row, `t`: two numbers of 64 bits. The layout names the columns, what
 -- they hold, and the field of `payload` that fills them; a column whose field is absent counts only where
--- it must be null then.
+-- it must be null then. A column of the kind `cast` is told to be equal or not to what the field of `payload`
+-- becomes in it: only the database knows that. Both are compared by their bytes, whatever the column's collation,
+-- and with all digits of a float, whatever the session is set to. If one such value is refused, by whatever error, all functions
+-- begin again with `guarded`, which costs more for each row. Sidecars of earlier versions name no table and have no such column.
 create or replace function public.boboyka_row_digest(p_layout jsonb) returns text
-  language sql immutable security invoker set search_path = '' as $$
+  language sql stable security invoker set search_path = '' as $$
+  -- comparison 2
   select format('sha256(convert_to(%s, ''UTF8''))', string_agg(
     case
       when one ->> 'field' is null or p_layout ->> 'payload' is null or (one ->> 'absent')::boolean then item
       else format('case when (t.%I)::jsonb ? %L then %s else ''-'' end', p_layout ->> 'payload', one ->> 'field', item)
     end, ' || ' order by place))
-  from jsonb_array_elements(p_layout -> 'columns') with ordinality as columns(one, place),
-  lateral (select format(case one ->> 'kind'
+  from jsonb_array_elements(p_layout -> 'columns') with ordinality as columns(one, place)
+  left join pg_catalog.pg_attribute a
+    on a.attrelid = to_regclass('public.' || quote_ident(p_layout ->> 'table')) and a.attname = one ->> 'name'
+  cross join lateral (select format(case one ->> 'kind'
       when 'text' then 'coalesce(''v'' || octet_length(t.%1$I::text) || '':'' || t.%1$I::text, ''n'')'
       when 'float4' then 'coalesce(''v'' || encode(float4send(t.%1$I), ''hex'') || chr(1), ''n'')'
       when 'float8' then 'coalesce(''v'' || encode(float8send(t.%1$I), ''hex'') || chr(1), ''n'')'
       when 'json' then 'coalesce(''v'' || t.%1$I::jsonb::text || chr(1), ''n'')'
+      when 'cast' then 'case when t.%1$I is null then ''n'' when t.%1$I::text collate "C" = (' || case
+          when (p_layout ->> 'guarded')::boolean then 'public.boboyka_cast((t.%2$I)::jsonb -> %3$L, %5$s::oid, %6$s)'
+          else 'select v::text from jsonb_to_record(jsonb_build_object(''v'', (t.%2$I)::jsonb -> %3$L)) as one(v %4$s)'
+        end || ') then ''v='' || chr(1) else ''v!'' || chr(1) end'
+      when 'timestamptz' then moment
+      when 'timestamp' then moment
+      when 'date' then moment
       else 'coalesce(''v'' || t.%1$I::text || chr(1), ''n'')'
-    end, one ->> 'name') as item) as items
+    end, one ->> 'name', p_layout ->> 'payload', one ->> 'field', pg_catalog.format_type(a.atttypid, a.atttypmod),
+      a.atttypid, a.atttypmod) as item
+    from (select 'coalesce(''v'' || case when isfinite(t.%1$I) then ((extract(epoch from t.%1$I) * 1000000)::numeric(40, 0))::text else t.%1$I::text end || chr(1), ''n'')' as moment) as moments
+  ) as items
 $$;
 
 create or replace function public.boboyka_digest(
   p_table text, p_strand text, p_from_seq bigint, p_to_seq bigint, p_layout jsonb
-) returns jsonb language plpgsql stable security invoker set search_path = '' as $$
+) returns jsonb language plpgsql stable security invoker set search_path = '' set extra_float_digits = 3 as $$
 declare
   answer jsonb;
 begin
+  -- comparison 2
   execute format(
     $sql$select jsonb_build_object('rows', count(*),
         'high', coalesce(sum(('x' || encode(substr(d, 1, 8), 'hex'))::bit(64)::bigint), 0)::text,
@@ -140,15 +175,19 @@ begin
     p_from_seq, p_to_seq
   ) into answer;
   return answer;
+exception when others then
+  if p_layout ? 'guarded' then raise; end if;
+  return public.boboyka_digest(p_table, p_strand, p_from_seq, p_to_seq, p_layout || '{"guarded": true}');
 end $$;
 
 -- The same rows one by one, in the order of their places: [place, record_hash, digest].
 create or replace function public.boboyka_rows(
   p_table text, p_strand text, p_from_seq bigint, p_to_seq bigint, p_layout jsonb, p_limit bigint
-) returns jsonb language plpgsql stable security invoker set search_path = '' as $$
+) returns jsonb language plpgsql stable security invoker set search_path = '' set extra_float_digits = 3 as $$
 declare
   answer jsonb;
 begin
+  -- comparison 2
   execute format(
     $sql$select coalesce(jsonb_agg(jsonb_build_array(seq, hash, encode(substr(d, 1, 16), 'hex')) order by seq), '[]')
       from (select t.%1$I as seq, t.%2$I::text as hash, %3$s as d from public.%4$I t
@@ -157,15 +196,19 @@ begin
     p_layout ->> 'strand', p_strand, p_from_seq, p_to_seq, p_limit
   ) into answer;
   return answer;
+exception when others then
+  if p_layout ? 'guarded' then raise; end if;
+  return public.boboyka_rows(p_table, p_strand, p_from_seq, p_to_seq, p_layout || '{"guarded": true}', p_limit);
 end $$;
 
 -- The rows of some keys, each an object with the columns of the key: [number of the key, strand, place,
 -- record_hash, time, digest].
 create or replace function public.boboyka_rows_of_keys(p_table text, p_keys jsonb, p_layout jsonb)
-  returns jsonb language plpgsql stable security invoker set search_path = '' as $$
+  returns jsonb language plpgsql stable security invoker set search_path = '' set extra_float_digits = 3 as $$
 declare
   answer jsonb;
 begin
+  -- comparison 2
   execute format(
     $sql$select coalesce(jsonb_agg(jsonb_build_array(k.n - 1, t.%1$I, t.%2$I, t.%3$I, t.%4$I, encode(substr(%5$s, 1, 16), 'hex'))), '[]')
       from jsonb_array_elements($1) with ordinality as k(key, n),
@@ -177,7 +220,22 @@ begin
       from jsonb_array_elements_text(p_layout -> 'key') as key(name))
   ) into answer using p_keys;
   return answer;
+exception when others then
+  if p_layout ? 'guarded' then raise; end if;
+  return public.boboyka_rows_of_keys(p_table, p_keys, p_layout || '{"guarded": true}');
 end $$;
+
+-- The oldest version among the functions that compare. The sidecar believes those of its own version alone: where
+-- only some of them could be replaced, or an earlier file was run last, their digests mean something else.
+create or replace function public.boboyka_comparison() returns int
+  language sql stable security invoker set search_path = '' as $$
+  select min(coalesce((
+    select min(coalesce(substring(p.prosrc from '-- comparison (\d+)')::int, 1)) from pg_catalog.pg_proc p
+    where p.pronamespace = 'public'::regnamespace and p.proname = name
+  ), 0))
+  from unnest(array['boboyka_columns', 'boboyka_cast', 'boboyka_row_digest', 'boboyka_digest', 'boboyka_rows',
+    'boboyka_rows_of_keys']) as name
+$$;
 
 -- Moments of the migration, by the count of transactions: the first is when the mirror began, the others when
 -- rows were seen that no strand wrote. Postgres knows of each row which transaction wrote it last, so that a
@@ -248,6 +306,9 @@ begin
     'since_ms', floor(extract(epoch from since) * 1000)::bigint,
     'rows', total,
     'newest_at_ms', case when total > 0 then ceil(extract(epoch from coalesce(newest_at, now())) * 1000)::bigint end,
+    -- Both by the clock of this database, whatever the others are set to.
+    'quiet_ms', case when total > 0 then
+      greatest(0, floor(extract(epoch from clock_timestamp() - coalesce(newest_at, now())) * 1000))::bigint end,
     'sample', coalesce(sample, '[]')
   );
 end $$;
@@ -256,6 +317,8 @@ revoke all on function public.boboyka_newest_wins() from public;
 revoke all on function public.boboyka_guard(regclass, text, text, text) from public;
 revoke all on function public.boboyka_has_guard(text) from public;
 revoke all on function public.boboyka_columns(text) from public;
+revoke all on function public.boboyka_comparison() from public;
+revoke all on function public.boboyka_cast(jsonb, oid, int) from public;
 revoke all on function public.boboyka_row_digest(jsonb) from public;
 revoke all on function public.boboyka_digest(text, text, bigint, bigint, jsonb) from public;
 revoke all on function public.boboyka_rows(text, text, bigint, bigint, jsonb, bigint) from public;
@@ -272,8 +335,8 @@ begin
     continue when not exists (select from pg_catalog.pg_roles where rolname = name);
     for called in
       select p.oid::regprocedure::text from pg_catalog.pg_proc p
-      where p.pronamespace = 'public'::regnamespace and p.proname in ('boboyka_columns', 'boboyka_row_digest',
-        'boboyka_digest', 'boboyka_rows', 'boboyka_rows_of_keys', 'boboyka_foreign_rows')
+      where p.pronamespace = 'public'::regnamespace and p.proname in ('boboyka_columns', 'boboyka_comparison',
+        'boboyka_cast', 'boboyka_row_digest', 'boboyka_digest', 'boboyka_rows', 'boboyka_rows_of_keys', 'boboyka_foreign_rows')
     loop
       execute format('revoke all on function %s from %I', called, name);
     end loop;
@@ -424,6 +487,8 @@ begin
     grant usage on schema public to service_role;
     grant execute on function public.boboyka_has_guard(text) to service_role;
     grant execute on function public.boboyka_columns(text) to service_role;
+    grant execute on function public.boboyka_comparison() to service_role;
+    grant execute on function public.boboyka_cast(jsonb, oid, int) to service_role;
     grant execute on function public.boboyka_row_digest(jsonb) to service_role;
     grant execute on function public.boboyka_digest(text, text, bigint, bigint, jsonb) to service_role;
     grant execute on function public.boboyka_rows(text, text, bigint, bigint, jsonb, bigint) to service_role;

@@ -55,6 +55,8 @@ impl Latencies {
 #[derive(Clone)]
 pub(crate) struct Load {
     connections: usize,
+    /// How long a connection takes for a request at least.
+    pace: Option<Duration>,
     records: usize,
     requests: Arc<Vec<Vec<u8>>>,
 }
@@ -79,6 +81,7 @@ impl Load {
         let requests = (0..POOL).map(|n| request("/v1/boboyka/ingest", "json", &record(n)));
         Self {
             connections,
+            pace: None,
             records: 1,
             requests: Arc::new(requests.collect()),
         }
@@ -95,9 +98,17 @@ impl Load {
         let requests = (0..32).map(|batch| request(path, "x-ndjson", &body(batch)));
         Self {
             connections,
+            pace: None,
             records,
             requests: Arc::new(requests.collect()),
         }
+    }
+
+    /// As many requests a second, over all connections, and no more.
+    pub(crate) fn paced(mut self, per_second: u32) -> Self {
+        let connections = u32::try_from(self.connections).unwrap();
+        self.pace = Some(Duration::from_secs(1) * connections / per_second);
+        self
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -118,13 +129,16 @@ impl Load {
         let tasks: Vec<_> = (0..self.connections)
             .map(|n| {
                 let (requests, done) = (Arc::clone(&self.requests), Arc::clone(&done));
-                let stop = stop.clone();
+                let (stop, mut pace) = (stop.clone(), self.pace.map(tokio::time::interval));
                 tokio::spawn(async move {
                     let mut stream = TcpStream::connect(address).await.unwrap();
                     stream.set_nodelay(true).unwrap();
                     let mut buffer = Vec::with_capacity(512 * 1024);
                     let mut latencies = Latencies::default();
                     for request in requests.iter().cycle().skip(n * 7) {
+                        if let Some(pace) = &mut pace {
+                            pace.tick().await;
+                        }
                         let sent = Instant::now();
                         stream.write_all(request).await.unwrap();
                         answer(&mut stream, &mut buffer).await;

@@ -1,6 +1,6 @@
 //! The benchmark: durable ingest against two references in one interleaved run, then the mirror's drain
-//! against the same rows inserted by hand, then what a large strand takes of disk, memory and
-//! time, and what questions for its past take.
+//! against the same rows inserted by hand, then the memory while somebody has the panel open, then what comparing the tables with
+//! the strand costs, then what a large strand takes of disk, memory and time, and what questions for its past take.
 //!
 //! The references stand behind the same HTTP library: `echo` keeps nothing (the limit of HTTP); `raw` parses
 //! the JSON and appends the request's bytes to one preallocated file with group commit and fdatasync (the limit
@@ -24,6 +24,8 @@ mod ingest;
 mod large;
 mod load;
 mod measured;
+mod panel;
+mod parity;
 mod reference;
 mod state;
 
@@ -49,7 +51,7 @@ struct Bench {
     #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64, 256])]
     connections: Vec<usize>,
     /// What to measure.
-    #[arg(long, value_delimiter = ',', default_values = ["single", "batch", "drain", "large", "state"])]
+    #[arg(long, value_delimiter = ',', default_values = ["single", "batch", "panel", "drain", "parity", "large", "state"])]
     only: Vec<String>,
     /// Another build of the sidecar, measured in the same run.
     #[arg(long, value_name = "PROGRAM")]
@@ -82,8 +84,16 @@ async fn main() {
     if !loads.is_empty() {
         ingest::compare(&loads, bench.rounds, bench.before.as_deref()).await;
     }
+    if wanted("panel") {
+        panel::measure().await;
+    }
     if wanted("drain") {
         drain::compare(bench.rounds).await;
+    }
+    if wanted("parity") {
+        let records = bench.records.min(1_000_000);
+        let connections = [1, 16];
+        parity::compare(records, &connections, bench.rounds).await;
     }
     if wanted("large") {
         large::compare(bench.records).await;

@@ -57,6 +57,11 @@ impl Measured {
         self.status("VmHWM:") as f64 / 1024.0
     }
 
+    /// Resident memory that is not of a file, such as the program's own, in MiB.
+    pub(crate) fn anonymous_mib(self) -> f64 {
+        self.status("RssAnon:") as f64 / 1024.0
+    }
+
     /// Resident memory, in MiB.
     pub(crate) fn resident_mib(self) -> f64 {
         self.status("VmRSS:") as f64 / 1024.0

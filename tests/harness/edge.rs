@@ -65,17 +65,13 @@ pub(crate) async fn start(
     upstream: SocketAddr,
     upstream_jwt: String,
 ) -> SocketAddr {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
     let shared = Shared {
         state,
         upstream,
         client: crate::client::client(),
         upstream_jwt,
     };
-    let app = Router::new().fallback(pass).with_state(shared);
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    address
+    crate::serve(Router::new().fallback(pass).with_state(shared)).await
 }
 
 async fn pass(State(shared): State<Shared>, request: Request) -> Response {

@@ -1,5 +1,5 @@
 //! What the tests run on: the real sidecar as a process, and a Supabase made of the real Postgres and
-//! the real PostgREST behind an edge that plays Supabase's gateway; verifiers and a witness of logs that others wrote.
+//! the real PostgREST behind an edge that plays Supabase's gateway; verifiers and a witness of logs, and an object store, that others wrote.
 //! Everything ends with its owner.
 
 #![allow(
@@ -11,21 +11,29 @@
 )]
 
 mod client;
+mod collector;
 pub mod document;
 pub mod edge;
+pub mod follower;
 pub mod log;
+pub mod objects;
 pub mod process;
+pub mod promises;
 mod provisioned;
 mod rest;
+mod served;
 pub mod sidecar;
 pub mod supabase;
 mod tls;
 pub mod verifiers;
 
 pub use client::client;
+pub use collector::{Collector, Traced};
 pub use edge::Fault;
 pub use log::Log;
+pub use objects::Objects;
 pub use rest::Rest;
+pub use served::serve;
 pub use sidecar::Sidecar;
 pub use supabase::Supabase;
 pub use tls::Tls;

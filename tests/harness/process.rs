@@ -138,6 +138,15 @@ fn draw(port: u16) -> std::io::Result<UnixListener> {
     UnixListener::bind_addr(&name)
 }
 
+/// What something comes to that should end by itself.
+///
+/// # Panics
+/// It has not ended after [`GUARD`].
+pub async fn ends<T>(what: &str, wait: impl Future<Output = T>) -> T {
+    let ended = tokio::time::timeout(GUARD, wait).await;
+    ended.unwrap_or_else(|_| panic!("{what}: no end after {GUARD:?}"))
+}
+
 /// Asks again until `ready`, at most for `limit`; then panics with what `explain` says.
 pub async fn wait_until<F: Future<Output = bool>>(
     limit: Duration,

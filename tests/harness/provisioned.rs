@@ -19,6 +19,13 @@ pub(crate) fn verifiers() -> PathBuf {
     folder.clone()
 }
 
+/// The folder with the object store.
+pub(crate) fn objects() -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| PathBuf::from(&listed("--where-objects")["OBJECTS_BIN"]));
+    folder.clone()
+}
+
 fn listed(question: &str) -> HashMap<String, String> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../tools/provision.sh");
     let output = Command::new("bash")

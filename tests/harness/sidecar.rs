@@ -205,6 +205,12 @@ impl Sidecar {
         answer(self.client.get(self.url(path))).await
     }
 
+    /// What its health port says of its metrics.
+    pub async fn metrics(&self) -> String {
+        let request = self.client.get(self.observe_url("/metrics"));
+        request.send().await.unwrap().text().await.unwrap()
+    }
+
     /// A request to be completed by the test.
     pub fn request(&self, method: reqwest::Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, self.url(path))

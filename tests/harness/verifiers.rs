@@ -37,15 +37,25 @@ pub fn fsck(prefix: &str, vkey: &str) -> Result<(), String> {
 }
 
 fn verified(arguments: &[&str]) -> Result<(), String> {
-    let output = Command::new(provisioned::verifiers().join("verifiers"))
+    let output = Command::new("timeout")
+        .arg(GUARD.as_secs().to_string())
+        .arg(provisioned::verifiers().join("verifiers"))
         .args(arguments)
         .output()
         .unwrap();
+    let has_ended = output.status.code() != Some(124);
+    assert!(has_ended, "{arguments:?}: no end after {GUARD:?}");
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() && said.ends_with("ok\n") {
         return Ok(());
     }
     Err(format!("{said}{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Has the litewitness of a folder trust the log of this key.
+fn trust(folder: &TempDir, vkey: &str) {
+    let database = folder.path().join("witness.db");
+    verified(&["trust", database.to_str().unwrap(), vkey]).unwrap();
 }
 
 /// A running litewitness that trusts some logs.
@@ -64,8 +74,7 @@ impl Litewitness {
         let folder = tempfile::tempdir().unwrap();
         let verifiers = provisioned::verifiers().join("verifiers");
         for vkey in vkeys {
-            let database = folder.path().join("witness.db");
-            verified(&["trust", database.to_str().unwrap(), vkey]).unwrap();
+            trust(&folder, vkey);
         }
         let mut agent = Command::new(verifiers);
         agent
@@ -88,6 +97,11 @@ impl Litewitness {
         };
         witness.restart().await;
         witness
+    }
+
+    /// Trusts one more log from now on.
+    pub fn trust(&self, vkey: &str) {
+        trust(&self.folder, vkey);
     }
 
     /// Ends it.
@@ -153,9 +167,6 @@ pub async fn serve(folder: &Path) -> String {
         let path = folder.join(uri.path().trim_start_matches('/'));
         async move { std::fs::read(path).map_err(|_| axum::http::StatusCode::NOT_FOUND) }
     };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let router = axum::Router::new().fallback(files);
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    let address = crate::serve(axum::Router::new().fallback(files)).await;
     format!("http://{address}/")
 }

@@ -120,9 +120,7 @@ async fn a_log_that_is_open_and_never_read_keeps_nobody_waiting() {
             .ingest("audit_log", &json!({"agent_id": "a", "event": "e"}))
             .await;
         taken.fetch_add(1, Ordering::Relaxed);
-        let metrics = boboyka_tests::client().get(sidecar.observe_url("/metrics"));
-        let metrics = metrics.send().await.unwrap().text().await.unwrap();
-        !metrics.contains(none_dropped)
+        !sidecar.metrics().await.contains(none_dropped)
     };
     wait_until(GUARD, dropped, || "no line was dropped".to_owned()).await;
     let head = sidecar.get("/v1/boboyka/status").await["strand"]["head"]["seq"].clone();

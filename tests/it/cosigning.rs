@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use boboyka_cosigning::{Cosigned, Cosigner, Fault};
-use boboyka_tests::process::{GUARD, wait_until};
+use boboyka_tests::process::{GUARD, ends, wait_until};
 use boboyka_tests::verifiers::{Litewitness, WITNESS_KEY};
 use boboyka_tests::{Log, Sidecar};
 use boboyka_tlog::policy::Party;
@@ -79,7 +79,7 @@ impl Cosigning {
         let note = self.log.checkpoint(size);
         self.show.send_replace(Some(Arc::new(note)));
         let found = self.cosigned.wait_for(|cosigned| is_so(cosigned));
-        found.await.unwrap().clone()
+        ends("what is published", found).await.unwrap().clone()
     }
 
     async fn is_cosigned(&mut self, size: u64) {

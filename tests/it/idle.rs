@@ -2,7 +2,7 @@
 //! hardly wakes.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use boboyka_tests::process::{GUARD, wait_until};
 use boboyka_tests::{Rest, Sidecar, Supabase};
@@ -19,6 +19,16 @@ const REST: Rest = Rest {
     ticks: 8,
     wakes: 60,
 };
+
+/// The same for a little more than a minute, in which everything is compared and counted once.
+const COMPARING: Rest = Rest {
+    window: Duration::from_secs(65),
+    ticks: 60,
+    wakes: 650,
+};
+
+/// Requests each minute: for each of the four tables a digest, one of what is beyond the head, and foreign rows.
+const REQUESTS: u64 = 4 * 3;
 
 /// A sidecar that is not at rest by then never is.
 const REST_GUARD: Duration = Duration::from_mins(1);
@@ -109,6 +119,27 @@ async fn with_everything_mirrored_it_rests_also_after_a_restart_and_a_kill() {
     sidecar.kill_9();
     sidecar.restart().await;
     rests(&mut sidecar, "killed").await;
+}
+
+#[tokio::test]
+async fn with_everything_mirrored_comparing_and_counting_cost_little_and_ask_supabase_seldom() {
+    let supabase = Supabase::start().await;
+    let mut sidecar = with_folder(&supabase).await;
+    sidecar.ingest("agent_health", &health(0)).await;
+    converges(&sidecar, &supabase, 1).await;
+    // Answered when everything was compared and counted.
+    let (status, answer) = sidecar.post("/v1/boboyka/mirror/check", "").await;
+    assert_eq!((status, &answer["complete"]), (200, &json!(true)));
+    let (begun, before) = (Instant::now(), supabase.requests());
+    let pid = sidecar.process().pid();
+    let told = || sidecar.log();
+    COMPARING.comes(pid, 3 * REST_GUARD, told).await;
+    let asked = || supabase.requests() - before;
+    let (seen, minutes) = (asked(), begun.elapsed().as_secs() / 60);
+    // The columns of each table are asked for again every five minutes.
+    let most = REQUESTS * minutes + 4;
+    assert!(seen <= most, "{seen} in {minutes} minutes");
+    wait_until(GUARD, || async { asked() >= REQUESTS }, told).await;
 }
 
 #[tokio::test]

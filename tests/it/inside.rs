@@ -13,7 +13,7 @@ use boboyka_sidecar::{mirroring, prune};
 use boboyka_store::{self as store, Appended, NewRecord, Options, PageQuery, Store};
 use boboyka_strand::{Record, RecordType, Seq};
 use boboyka_tests::Supabase;
-use boboyka_tests::process::{GUARD, wait_until};
+use boboyka_tests::process::{GUARD, ends, wait_until};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -55,21 +55,24 @@ impl Inside {
     pub(crate) async fn stop(self) {
         self.shutdown.cancel();
         for task in self.tasks {
-            task.await.unwrap();
+            ends("a task", task).await.unwrap();
         }
-        tokio::task::spawn_blocking(move || self.store.close())
-            .await
-            .unwrap();
+        let close = tokio::task::spawn_blocking(move || self.store.close());
+        ends("closing the store", close).await.unwrap();
     }
 
     /// Puts a phase into force and waits until it is obeyed; the last seq that is mirrored.
     pub(crate) async fn enter(&self, phase: Phase, generation: i64) -> Option<Seq> {
         let in_force = Some(InForce { phase, generation });
-        self.integration
-            .send_modify(|integration| integration.in_force = in_force);
+        self.integration.send_modify(|integration| {
+            integration.in_force = in_force;
+            // Who says what is in force says of which projects; here of none.
+            integration.legacy.get_or_insert_default();
+        });
         let mut watch = self.store.watch_phase();
         let obeys = |state: &Option<store::PhaseState>| state.is_some_and(|s| s.phase == phase);
-        let state = *watch.wait_for(obeys).await.unwrap();
+        let obeyed = ends("the change of the phase", watch.wait_for(obeys)).await;
+        let state = *obeyed.unwrap();
         state.unwrap().mirror_until
     }
 
@@ -78,6 +81,7 @@ impl Inside {
             integration.retention = Retention {
                 max_age,
                 max_size_bytes,
+                ..Retention::default()
             };
         });
     }
@@ -144,7 +148,7 @@ pub(crate) fn record(n: u64, padding: &str) -> NewRecord {
 }
 
 pub(crate) async fn append(store: &Store, records: Vec<NewRecord>) -> Vec<Appended> {
-    let appended = store.append(records).await.unwrap();
+    let appended = ends("an append", store.append(records)).await.unwrap();
     appended.into_iter().map(Result::unwrap).collect()
 }
 

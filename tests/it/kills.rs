@@ -10,7 +10,9 @@ use boboyka_crds::Phase;
 use boboyka_store::{Options, PageQuery, Store};
 use boboyka_strand::retention::Policy;
 use boboyka_strand::{PayloadJson, RecordType, Seq};
+use boboyka_tests::process::GUARD;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use crate::inside::{append, record};
 
@@ -61,15 +63,19 @@ async fn a_process_that_is_killed_in_the_middle_of_it() {
     let (mut phase, begun) = store.view().phase.map_or((Phase::DualWrite, 0), |state| {
         (state.phase, state.generation)
     });
-    for generation in begun + 1.. {
-        phase = match phase {
-            Phase::DualWrite => Phase::MigrateInternals,
-            Phase::MigrateInternals => Phase::CutOver,
-            Phase::CutOver => Phase::DualWrite,
-        };
-        let state = store.set_phase(phase, generation).await.unwrap();
-        print(&format!("in force: {generation} {}", state.phase));
-    }
+    let until_killed = async {
+        for generation in begun + 1.. {
+            phase = match phase {
+                Phase::DualWrite => Phase::MigrateInternals,
+                Phase::MigrateInternals => Phase::CutOver,
+                Phase::CutOver => Phase::DualWrite,
+            };
+            let state = store.set_phase(phase, generation).await.unwrap();
+            print(&format!("in force: {generation} {}", state.phase));
+        }
+    };
+    // A test that waits for its lines sees its end.
+    let _ = timeout(GUARD, until_killed).await;
 }
 
 /// A line for the parent, written at once.

@@ -33,11 +33,20 @@ fn documents(supabase: Option<&Supabase>) -> String {
 
 impl Laptop {
     pub(crate) async fn start(supabase: Option<&Supabase>) -> Self {
+        Self::start_of(&documents(supabase), &[]).await
+    }
+
+    /// Without Supabase, with more flags.
+    pub(crate) async fn start_with(flags: &[&str]) -> Self {
+        Self::start_of(&documents(None), flags).await
+    }
+
+    async fn start_of(text: &str, flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("integration.yaml");
-        fs::write(&file, documents(supabase)).unwrap();
-        let file = file.to_str().unwrap();
-        let sidecar = Sidecar::start_with(&["--integration", file], &[]).await;
+        fs::write(&file, text).unwrap();
+        let file = ["--integration", file.to_str().unwrap()];
+        let sidecar = Sidecar::start_with(&[&file, flags].concat(), &[]).await;
         Self { sidecar, folder }
     }
 

@@ -7,8 +7,12 @@
     reason = "a test that panics says where"
 )]
 
+mod archive;
+mod archive_faults;
 mod audit;
 mod audit_sidecar;
+mod backfill;
+mod book;
 mod bounds;
 mod clients;
 mod cosigning;
@@ -21,9 +25,13 @@ mod inside;
 mod kills;
 mod laptop;
 mod laptop_evidence;
+mod laptop_hold;
+mod laptop_legacy;
 mod laptop_migration;
 mod laptop_phases;
 mod local_supabase;
+mod log_copies;
+mod log_lives;
 mod mirror;
 mod mirror_lanes;
 mod mirror_modes;
@@ -38,10 +46,14 @@ mod phases;
 mod purity;
 mod python_fixtures;
 mod refusals;
+mod restore;
 mod retention;
+mod retention_by_type;
 mod secrecy;
 mod stream;
+mod suites;
 mod tlog;
+mod traces;
 mod units;
 mod verifiers;
 mod witnesses;

@@ -65,9 +65,9 @@ async fn the_records_of_one_build_keep_its_one_row_up_to_date() {
 }
 
 #[tokio::test]
-async fn the_four_tables_of_the_readme_are_kept_as_it_says() {
-    let readme = include_str!("../../README.md");
-    let tables = readme.split("```sql\n").nth(1).unwrap();
+async fn the_four_tables_of_the_document_are_kept_as_it_says() {
+    let document = include_str!("../../docs/supabase.md");
+    let tables = document.split("```sql\n").nth(1).unwrap();
     let tables = tables.split("```").next().unwrap();
     let supabase = Supabase::start().await;
     supabase.sql("drop table project_builds, build_queue, agent_health, agent_audit_log");

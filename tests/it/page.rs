@@ -193,12 +193,7 @@ async fn observers_find_live_ready_metrics_and_nothing_else() {
     let sidecar = Sidecar::start().await;
     sidecar.ingest("project_build", &build()).await;
     let client = boboyka_tests::client();
-    let metrics = client
-        .get(sidecar.observe_url("/metrics"))
-        .send()
-        .await
-        .unwrap();
-    let text = metrics.text().await.unwrap();
+    let text = sidecar.metrics().await;
     assert!(
         text.contains("boboyka_records_total{record_type=\"project_build\"} 1"),
         "{text}"

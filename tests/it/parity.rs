@@ -5,6 +5,7 @@ use boboyka_tests::process::{GUARD, wait_until};
 use boboyka_tests::{Sidecar, Supabase};
 use serde_json::{Value, json};
 
+use crate::laptop::Laptop;
 use crate::mirror::{health, lane, with_folder};
 
 /// What the functions of `schema.sql` are called; without them, rows are read.
@@ -228,6 +229,58 @@ async fn what_is_not_known_is_told_with_its_reason_and_never_as_equal() {
         reason.contains("agent_audit_log has no column seq"),
         "{reason}"
     );
+}
+
+#[tokio::test]
+async fn a_table_that_takes_the_place_of_another_is_compared_anew_also_after_an_outage() {
+    let mut supabase = Supabase::start().await;
+    supabase
+        .change_schema(
+            "create table audit_two (like agent_audit_log including all); \
+             grant select, insert on audit_two to service_role",
+        )
+        .await;
+    let laptop = Laptop::start(Some(&supabase)).await;
+    let sidecar = &laptop.sidecar;
+    // More than one comparison takes.
+    for part in 0..3 {
+        let events = (1..=2000).map(|n| event(2000 * part + n));
+        ingest_many(sidecar, "audit_log", events).await;
+    }
+    drained(sidecar, "audit_log").await;
+    assert_eq!(counts(&checked(sidecar, "audit_log").await), [0; 4]);
+    supabase.stop_postgres();
+    let down = checked(sidecar, "audit_log").await;
+    assert_eq!(down["parity"], Value::Null, "{down}");
+    laptop.edit(
+        "{ackTimeout: 500ms}",
+        "{ackTimeout: 500ms, tables: {audit_log: {table: audit_two}}}",
+    );
+    supabase.start_postgres();
+    let known = || async {
+        let lane = lane(sidecar, "audit_log").await;
+        lane["table"] == "audit_two" && !lane["parity"].is_null()
+    };
+    wait_until(GUARD, known, || laptop.told()).await;
+    let other = lane(sidecar, "audit_log").await;
+    assert_eq!(counts(&other)[0], other["mirrored"], "{other}");
+}
+
+#[tokio::test]
+async fn more_rows_than_can_be_held_make_parity_unknown_until_they_are_deleted() {
+    let supabase = Supabase::start().await;
+    let sidecar = with_events(&supabase, 5).await;
+    assert_eq!(counts(&checked(&sidecar, "audit_log").await), [0; 4]);
+    supabase.sql(
+        "insert into agent_audit_log (agent_id, event, payload, record_hash, strand, seq, ingested_at_ms) \
+         select agent_id, event, payload, 'copy ' || n, strand, 1000 + n, 1 \
+         from agent_audit_log, generate_series(1, 25000) n where seq = 1",
+    );
+    let copied = checked(&sidecar, "audit_log").await;
+    let reason = copied["parity_unknown"].as_str().unwrap();
+    assert!(reason.contains("more than 20000 rows"), "{reason}");
+    supabase.sql("delete from agent_audit_log where seq > 1000");
+    assert_eq!(counts(&checked(&sidecar, "audit_log").await), [0; 4]);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use boboyka_crds::Phase;
 use boboyka_sidecar::integration::Integration;
 use boboyka_strand::{RecordType, Seq};
 use boboyka_tests::Supabase;
+use boboyka_tests::process::ends;
 use tokio::task::JoinHandle;
 
 use crate::inside::{Inside, append, record, rows};
@@ -123,14 +124,13 @@ async fn a_boundary_drains_after_an_outage_and_what_came_before_it_is_all_there(
         .integration
         .send_modify(|integration| integration.transition = Some(5));
     let mut boundary = inside.boundary.clone();
-    let fixed = boundary.wait_for(Option::is_some).await.unwrap().unwrap();
+    let fixed = ends("fixing the boundary", boundary.wait_for(Option::is_some)).await;
+    let fixed = fixed.unwrap().unwrap();
     assert_eq!((fixed.seq, fixed.drained), (440, false));
     append(&inside.store, (0..40).map(|n| record(n, "")).collect()).await;
     supabase.start_postgres();
-    boundary
-        .wait_for(|shown| shown.is_some_and(|boundary| boundary.drained))
-        .await
-        .unwrap();
+    let drained = boundary.wait_for(|shown| shown.is_some_and(|boundary| boundary.drained));
+    ends("the backlog", drained).await.unwrap();
     for record_type in RecordType::MIRRORED {
         let (there, before) = (
             rows(&supabase, record_type),

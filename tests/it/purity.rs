@@ -111,6 +111,31 @@ fn what_asks_witnesses_knows_no_store_and_no_server() {
 }
 
 #[test]
+fn what_archives_knows_no_store_and_no_server_and_brings_no_second_tls() {
+    let foreign = ["axum", "kube", "boboyka-store", "boboyka-strand"];
+    check("boboyka-archive", 1, "object_store", &foreign);
+    let foreign = ["aws-lc-rs", "native-tls", "openssl-sys"];
+    check("boboyka-archive", ALL, "ring", &foreign);
+    check("boboyka-sidecar", 1, "boboyka-archive", &["object_store"]);
+}
+
+#[test]
+fn what_sends_traces_knows_no_product_and_brings_no_second_client_and_no_second_tls() {
+    let foreign = ["axum", "kube", "boboyka-crds", "boboyka-store"];
+    check("boboyka-otlp", 1, "opentelemetry", &foreign);
+    for package in ["boboyka-sidecar", "boboyka-operator"] {
+        let foreign = ["tonic", "aws-lc-rs", "native-tls", "openssl-sys"];
+        check(package, ALL, "opentelemetry", &foreign);
+        check(
+            package,
+            1,
+            "boboyka-otlp",
+            &["opentelemetry", "opentelemetry_sdk"],
+        );
+    }
+}
+
+#[test]
 fn the_sidecar_leaves_supabase_to_the_mirror_and_the_disk_to_the_store() {
     check(
         "boboyka-sidecar",

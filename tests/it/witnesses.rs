@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::http::{StatusCode, header};
 use axum::routing::post;
+use boboyka_tests::follower::next_origin;
 use boboyka_tests::process::{GUARD, wait_until};
 use boboyka_tests::verifiers::{Litewitness, WITNESS_KEY};
 use boboyka_tlog::key::Kind;
@@ -84,10 +85,7 @@ async fn liar(shown: Arc<Mutex<String>>) -> String {
     let router = axum::Router::new()
         .route("/add-checkpoint", post(refuse))
         .fallback(show);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    format!("http://{address}")
+    format!("http://{}", boboyka_tests::serve(router).await)
 }
 
 #[tokio::test]
@@ -112,7 +110,7 @@ async fn the_word_of_a_witness_ends_no_incarnation_and_the_logs_own_signature_do
     let key = SigningKey::from_secret_text(&std::fs::read_to_string(key).unwrap(), Kind::Log);
     let evidence: Note = ahead.sign(&key.unwrap().named(&origin).unwrap());
     *shown.lock().unwrap() = evidence.to_string();
-    let next = origin.replace("/1", "/2");
+    let next = next_origin(&origin);
     laptop
         .shows(|it| it["log"]["origin"] == next.as_str())
         .await;

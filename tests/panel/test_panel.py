@@ -90,6 +90,28 @@ def test_the_migration_names_the_gates_that_are_closed(sidecar, broken, opened):
     expect(page.locator(".gates li").filter(has_text="Supabase is configured")).to_contain_text("closed")
 
 
+def test_legacy_projects_and_a_legal_hold_are_told(sidecar, opened):
+    status = sidecar.get("/v1/boboyka/status")
+    told = "Phase 3 — cut over (SapixDB, and legacy projects on Supabase too)"
+    status |= {"integration_phase": told, "dual_write_enabled": False, "legacy_projects": 2}
+    status["retention"]["hold"] = True
+    for lane in status["mirror"]:
+        lane["backlog"] = 0
+
+    def tell(route):
+        route.fulfill(json=status)
+
+    page = opened(sidecar, before=lambda page: page.route("**/v1/boboyka/status", tell))
+    migration = page.locator("#migration-body")
+    expect(migration).to_contain_text("New records of 2 legacy projects are still mirrored to Supabase.")
+    expect(page.locator(".steps li[aria-current]")).to_contain_text("Cut over")
+    expect(page.locator("#tiles")).to_contain_text("everything is mirrored")
+    expect(page.locator("#verdict")).to_contain_text("A legal hold keeps every record")
+    status["legacy_projects"] = 0
+    expect(page.locator("#tiles")).to_contain_text("new records are not mirrored")
+    expect(migration).not_to_contain_text("legacy projects are still mirrored")
+
+
 def test_a_check_of_the_chain_ends_with_its_verdict(sidecar, broken, opened, shot):
     page = opened(sidecar)
     page.get_by_role("button", name="Check the chain").click()
@@ -135,6 +157,23 @@ def test_a_sidecar_that_wants_a_key_gets_it_and_the_page_keeps_it_in_memory_only
     expect(rows(page).first).to_be_visible()
     assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
     assert os.environ["PANEL_KEY"] not in page.content() + page.url
+
+
+def test_a_late_refusal_of_a_request_without_the_key_does_not_ask_for_it_again(keyed, opened):
+    held = []
+
+    def hold(route):
+        held.append(route) if not held else route.continue_()
+
+    page = opened(keyed, before=lambda page: page.route("**/v1/boboyka/last-hour", hold))
+    dialog = page.locator("#key")
+    dialog.get_by_label("Key").fill(os.environ["PANEL_KEY"])
+    page.keyboard.press("Enter")
+    ready(page)
+    # Its answer is a refusal, because it was sent without the key; the page sends it again with the key.
+    with page.expect_response(lambda it: it.url.endswith("/last-hour") and it.status == 200):
+        held[0].continue_()
+    expect(dialog).not_to_be_visible()
 
 
 def test_a_phone_shows_everything_without_sideways_scrolling(sidecar, broken, opened):

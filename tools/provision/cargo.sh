@@ -1,7 +1,7 @@
-# Programs for cargo that `make lint` and `make mutants` run, each in the version that the tree was checked with. Sourced by
-# provision.sh.
+# Programs that cargo builds and `make lint`, `make mutants` and `make docs` run, each in the version that the tree was checked
+# with. Sourced by provision.sh.
 
-declare -A CARGO_TOOLS=([cargo-deny]=0.20.2 [cargo-machete]=0.9.2 [cargo-mutants]=27.1.0)
+declare -A CARGO_TOOLS=([cargo-deny]=0.20.2 [cargo-machete]=0.9.2 [cargo-mutants]=27.1.0 [mdbook]=0.5.4)
 
 # Some tell their version as a program, some as a subcommand of cargo.
 is_cargo_tool() { # NAME FILE

@@ -17,6 +17,8 @@ const (
 type chain struct {
 	seq    uint64
 	parent [32]byte
+	// The entry before the first one is pruned, so nothing is known of the first one's parent.
+	isFirstUnknown bool
 }
 
 func (c *chain) next(header []byte) error {
@@ -30,9 +32,10 @@ func (c *chain) next(header []byte) error {
 	if isGenesis := header[1]&1 == 1; isGenesis != (seq == 1) {
 		return errors.New("its genesis flag does not fit its place")
 	}
-	if [32]byte(header[37:69]) != c.parent {
+	if !c.isFirstUnknown && [32]byte(header[37:69]) != c.parent {
 		return errors.New("its parent is not the entry before")
 	}
+	c.isFirstUnknown = false
 	c.seq = seq
 	blake3.DeriveKey(headerContext, header, c.parent[:])
 	return nil

@@ -32,6 +32,9 @@ type log struct {
 	verifier sumdb.Verifier
 	newest   torchwood.Checkpoint
 	hashes   tlog.HashReader
+	prefix   string
+	// Below this index entries, and tiles of level 0, may be missing: a multiple of 256.
+	minimum int64
 }
 
 func check(ctx context.Context, arguments []string) error {
@@ -41,12 +44,20 @@ func check(ctx context.Context, arguments []string) error {
 	flags.Var(&proofs, "proof", "file with a .tlog-proof whose extra line is the entry")
 	flags.Var(&witnesses, "witness", "key of a witness that must have cosigned")
 	raw := flags.Bool("raw", false, "entries are no headers")
+	minimum := flags.Int64("min", 0, "index below which entries may be missing because they were pruned")
 	if err := flags.Parse(arguments[2:]); err != nil {
 		return err
 	}
 	log, err := open(ctx, arguments[0], arguments[1], witnesses)
 	if err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
+	}
+	if *minimum%256 != 0 || *minimum < 0 || *minimum > log.newest.N {
+		return fmt.Errorf("the minimum index is %d, which is no multiple of 256 up to the size %d", *minimum, log.newest.N)
+	}
+	log.minimum = *minimum
+	if err := log.pruned(); err != nil {
+		return err
 	}
 	if err := log.entries(ctx, !*raw); err != nil {
 		return err
@@ -87,7 +98,8 @@ func open(ctx context.Context, prefix, key string, witnesses []string) (*log, er
 		}
 	}
 	tree := tlog.Tree{N: newest.N, Hash: newest.Hash}
-	return &log{fetcher, verifier, newest, tlog.TileHashReader(tree, tiles{ctx, fetcher})}, nil
+	hashes := tlog.TileHashReader(tree, tiles{ctx, fetcher})
+	return &log{fetcher: fetcher, verifier: verifier, newest: newest, hashes: hashes, prefix: prefix}, nil
 }
 
 func checkpointOf(signed []byte, verifier sumdb.Verifier) (torchwood.Checkpoint, error) {
@@ -119,10 +131,21 @@ func cosigned(signed []byte, witness string) error {
 	return nil
 }
 
-// entries compares every entry with its leaf hash, which is read from tiles that lead to the root, and follows the chain.
+// pruned reads the root of every tile of level 0 that may be missing: each is in a tile that leads to the root.
+func (l *log) pruned() error {
+	for tile := int64(0); tile < l.minimum/256; tile++ {
+		if _, err := l.hashes.ReadHashes([]int64{tlog.StoredHashIndex(8, tile)}); err != nil {
+			return fmt.Errorf("root of the pruned tile %d: %w", tile, err)
+		}
+	}
+	return nil
+}
+
+// entries compares every entry that must be there with its leaf hash, which is read from tiles that lead to the root, and
+// follows the chain.
 func (l *log) entries(ctx context.Context, areHeaders bool) error {
-	follow := chain{}
-	for first := int64(0); first < l.newest.N; first += 256 {
+	follow := chain{seq: uint64(l.minimum), isFirstUnknown: l.minimum > 0}
+	for first := l.minimum; first < l.newest.N; first += 256 {
 		count := min(l.newest.N-first, 256)
 		hashes, err := l.leaves(first, count)
 		if err != nil {
@@ -188,7 +211,12 @@ func (l *log) extends(old torchwood.Checkpoint) error {
 	if old.N == 0 {
 		return nil
 	}
-	steps, err := tlog.ProveTree(l.newest.N, old.N, l.hashes)
+	prove := func() (tlog.TreeProof, error) { return tlog.ProveTree(l.newest.N, old.N, l.hashes) }
+	if old.N < l.minimum && old.N%256 != 0 {
+		// The tile that it cuts may be missing: the log itself has to show the way.
+		prove = func() (tlog.TreeProof, error) { return consistency(l.prefix, old.N, l.newest.N) }
+	}
+	steps, err := prove()
 	if err != nil {
 		return err
 	}

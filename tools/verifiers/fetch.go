@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -47,3 +51,31 @@ func (t tiles) ReadTiles(wanted []tlog.Tile) ([][]byte, error) {
 }
 
 func (t tiles) SaveTiles([]tlog.Tile, [][]byte) {}
+
+// consistency asks a log for the proof between two sizes. What the log says is checked by the caller.
+func consistency(prefix string, old, size int64) (tlog.TreeProof, error) {
+	if !strings.HasPrefix(prefix, "http") {
+		return nil, errors.New("only a log over HTTP can show the way from a size that it has pruned")
+	}
+	answer, err := http.Get(fmt.Sprintf("%s/consistency?from=%d&to=%d", strings.TrimSuffix(prefix, "/"), old, size))
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("the log shows no way from size %d to %d: %s", old, size, answer.Status)
+	}
+	said := struct{ Hashes []string }{}
+	if err := json.NewDecoder(answer.Body).Decode(&said); err != nil {
+		return nil, err
+	}
+	steps := make(tlog.TreeProof, len(said.Hashes))
+	for i, text := range said.Hashes {
+		hash, err := base64.StdEncoding.DecodeString(text)
+		if err != nil || len(hash) != tlog.HashSize {
+			return nil, fmt.Errorf("the hash %q is none", text)
+		}
+		steps[i] = tlog.Hash(hash)
+	}
+	return steps, nil
+}

@@ -1,7 +1,7 @@
 // Verifiers checks a log with libraries that others wrote: golang.org/x/mod, Tessera, transparency-dev/formats. It also gives
 // a litewitness the two things that it needs beside itself: an ssh-agent with its key, and the logs that it trusts.
 //
-//	verifiers check PREFIX VKEY [-old FILE]... [-proof FILE]... [-witness VKEY]... [-raw]
+//	verifiers check PREFIX VKEY [-old FILE]... [-proof FILE]... [-witness VKEY]... [-min INDEX] [-raw]
 //	verifiers fsck PREFIX VKEY
 //	verifiers agent SOCKET SEED      prints the key's fingerprint and serves until it is ended
 //	verifiers trust DATABASE VKEY    adds a log to a litewitness's database

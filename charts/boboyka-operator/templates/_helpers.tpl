@@ -24,6 +24,21 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 system:serviceaccount:{{ .Release.Namespace }}:{{ .Values.serviceAccount.name }}
 {{- end }}
 
+{{- /* Whether the operator is a witness; the values of an earlier chart, which `helm upgrade --reuse-values` takes, do not say. */ -}}
+{{- define "boboyka.isWitness" -}}
+{{- if dig "enabled" true (.Values.witness | default dict) }}true{{ end }}
+{{- end }}
+
+{{- /* The names of the ConfigMaps that may have lists of legacy projects, separated by commas; values of an earlier chart do not say. */ -}}
+{{- define "boboyka.legacyConfigMaps" -}}
+{{- dig "configMaps" (list "boboyka-legacy-projects") (.Values.legacyProjects | default dict) | join "," }}
+{{- end }}
+
+{{- /* Whether the chart makes the witness's key: an account that is not the chart's may not do it. */ -}}
+{{- define "boboyka.makesWitnessKey" -}}
+{{- if and (include "boboyka.isWitness" .) .Values.rbac.create .Values.serviceAccount.create }}true{{ end }}
+{{- end }}
+
 {{- /* Selects the namespaces in which pods get a sidecar. */ -}}
 {{- define "boboyka.namespaceSelector" -}}
 matchExpressions:

@@ -14,9 +14,13 @@ pub(super) struct Asked {
     pub(super) has_supabase: bool,
     /// Whether evidence is wanted, not only what sidecars know of no trouble.
     pub(super) proven: bool,
-    /// How long ago the step was asked for.
+    /// For how long who decides has seen that the step is asked for, by a clock that never jumps.
     pub(super) ago: Duration,
     pub(super) soak: Duration,
+    /// Legacy projects that must be migrated first, for the end of the migration.
+    pub(super) migrating: i64,
+    /// Whether the step ends the mirroring of all records, and the list of those that go on can't be read.
+    pub(super) unlisted: bool,
 }
 
 /// What blocks a gate.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
+use crate::migration::LegacyReport;
 use crate::phase::Phase;
 use crate::strand::{BoboykaStrand, Boundary, ForeignWrites, LaneStatus, StrandStatus};
 
@@ -36,8 +36,6 @@ pub struct Evidence<P> {
     pub report: Report,
     /// How old the last report is, by the clock of who decides; `None` while nobody knows.
     pub age: Option<Duration>,
-    /// When the last report was made, by the clock of the sidecar.
-    pub reported_at: Option<Time>,
     /// The phase that its sidecar obeys.
     pub obeys: Option<Phase>,
     /// The seq of its head.
@@ -50,6 +48,8 @@ pub struct Evidence<P> {
     pub dead_letters: i64,
     /// Records that a return to `DualWrite` would mirror, if the sidecar says so.
     pub unmirrored: Option<i64>,
+    /// What the files of the segments take that hold them, in bytes, if the sidecar says so.
+    pub unmirrored_bytes: Option<i64>,
     /// What is wrong with its chain.
     pub problem: Option<P>,
     /// The seq up to which the scrub has read it again.
@@ -62,6 +62,8 @@ pub struct Evidence<P> {
     pub foreign_writes_unknown: Option<String>,
     /// The boundary that its sidecar fixed.
     pub boundary: Option<Boundary>,
+    /// The list of legacy projects that its sidecar obeys.
+    pub legacy: Option<LegacyReport>,
 }
 
 impl<P> Default for Evidence<P> {
@@ -71,19 +73,20 @@ impl<P> Default for Evidence<P> {
             held: false,
             report: Report::Never,
             age: None,
-            reported_at: None,
             obeys: None,
             head: 0,
             backlog: 0,
             obstacle: None,
             dead_letters: 0,
             unmirrored: None,
+            unmirrored_bytes: None,
             problem: None,
             scrubbed_to: None,
             lanes: Vec::new(),
             foreign_writes: None,
             foreign_writes_unknown: None,
             boundary: None,
+            legacy: None,
         }
     }
 }
@@ -100,7 +103,13 @@ impl<P> Evidence<P> {
         let held = strand.spec.holder.is_some();
         let status = strand.report();
         let read = Self::reported(&strand.name_any(), held, report, status, problem);
-        Self { age, ..read }
+        // Nobody mirrors it until the fence is lifted.
+        let fence = strand.fence().filter(|_| !held).map(ToString::to_string);
+        Self {
+            age,
+            obstacle: fence.or(read.obstacle),
+            ..read
+        }
     }
 
     /// Reads what a sidecar reports, if anything was heard of the strand. The report is as old as nothing.
@@ -123,18 +132,19 @@ impl<P> Evidence<P> {
         Self {
             report,
             age: Some(Duration::ZERO),
-            reported_at: status.reported_at.clone(),
             obeys: status.phase,
             head: status.head.as_ref().map_or(0, |head| head.seq),
             backlog: status.backlog,
             obstacle: obstacle(&status.lanes),
             dead_letters: status.dead_letters,
             unmirrored: status.unmirrored,
+            unmirrored_bytes: status.unmirrored_bytes,
             scrubbed_to: status.chain.as_ref().and_then(|chain| chain.scrubbed_to),
             lanes: status.lanes.clone(),
             foreign_writes: status.foreign_writes.clone(),
             foreign_writes_unknown: status.foreign_writes_unknown.clone(),
             boundary: status.boundary.clone(),
+            legacy: status.legacy.clone(),
             ..new
         }
     }
@@ -157,13 +167,6 @@ impl<P> Evidence<P> {
     fn fixed(&self, generation: i64) -> Option<&Boundary> {
         let fixed = self.boundary.as_ref().filter(|_| self.held);
         fixed.filter(|boundary| boundary.generation == generation)
-    }
-
-    /// How long ago something was that the sidecar dates by its own clock; `None` while nobody knows.
-    pub(super) fn ago(&self, then: &Time) -> Option<Duration> {
-        let reported = self.reported_at.as_ref()?;
-        let before = Duration::try_from(reported.0.duration_since(then.0)).unwrap_or_default();
-        self.age?.checked_add(before)
     }
 }
 

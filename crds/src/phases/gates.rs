@@ -51,7 +51,7 @@ fn checks<P: Display>() -> [Check<P>; 6] {
             name: GateName::Drained,
             is_asked: with_supabase,
             blocks: undrained,
-            lacks: nothing,
+            lacks: |_, asked| unlisted(asked).or_else(|| unmigrated(asked)),
             shows: |_, _| "Supabase has every record up to each strand's boundary".to_owned(),
         },
         Check {
@@ -145,6 +145,22 @@ fn silent<P>(strand: &Evidence<P>, asked: &Asked) -> Option<Block> {
         (Report::Fresh, Some(obeys)) => Block::Missing(format!("obeys {obeys}")),
         (Report::Fresh, None) => Block::Missing("obeys no phase yet".to_owned()),
     })
+}
+
+/// Records that a project wrote before it was listed are never mirrored after the step.
+fn unlisted(asked: &Asked) -> Option<Block> {
+    let why = "spec.migration.legacyProjectsFrom can't be read, so that it is not known whose records go on to Supabase";
+    asked.unlisted.then(|| Block::Missing(why.to_owned()))
+}
+
+/// After the end nothing more goes to Supabase.
+fn unmigrated(asked: &Asked) -> Option<Block> {
+    let count = asked.migrating;
+    let why = || {
+        let why = "legacy projects are not migrated yet; status.migration.projects says what they wait for";
+        Block::Missing(format!("{count} {why}"))
+    };
+    (count > 0).then(why)
 }
 
 fn undrained<P>(strand: &Evidence<P>, asked: &Asked) -> Option<Block> {

@@ -1,15 +1,18 @@
 //! The evidence that a migration asks for beyond what sidecars say of themselves: what the scrub has read, what was compared
 //! with Supabase, who else writes there. What is not known blocks. Pure.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::asked::{Asked, Block};
 use super::evidence::{Evidence, Report};
-
 use crate::strand::{ForeignTable, ForeignWrites, LaneStatus, Parity};
 
 /// Keys of foreign rows that a message names.
 const SAMPLE_MAX: usize = 3;
+
+/// Columns that a message names.
+const COLUMNS_MAX: usize = 8;
 
 /// Why the scrub has not shown that a chain is intact up to its boundary.
 pub(super) fn unscrubbed<P>(strand: &Evidence<P>, asked: &Asked) -> Option<String> {
@@ -56,6 +59,14 @@ pub(super) fn disparity<P>(strand: &Evidence<P>, asked: &Asked) -> Option<Block>
     differing.next().or_else(uncompared)
 }
 
+/// Whether a sidecar found something after the step was asked for. It says for which generation and obeys which phase, as one
+/// generation can ask for two steps; the report was heard after the step was seen. No wall clock decides: one that jumped would
+/// make old evidence new, or new evidence old for ever.
+fn is_since_asked<P>(strand: &Evidence<P>, generation: Option<i64>, asked: &Asked) -> bool {
+    let is_for_it = generation == Some(asked.generation) && strand.obeys == Some(asked.phase);
+    is_for_it && strand.age.is_some_and(|age| age < asked.ago)
+}
+
 /// Why nobody knows how a lane and its table differ.
 fn uncompared<P>(strand: &Evidence<P>, lane: &LaneStatus, asked: &Asked) -> Option<String> {
     // An empty lane has nothing that could be missing.
@@ -72,9 +83,8 @@ fn uncompared<P>(strand: &Evidence<P>, lane: &LaneStatus, asked: &Asked) -> Opti
             parity.up_to
         ));
     }
-    let ago = strand.ago(&parity.checked_at);
-    let is_since_asked = ago.is_some_and(|ago| ago <= asked.ago);
-    (lane.mark > 0 && !is_since_asked)
+    let is_new = is_since_asked(strand, parity.generation, asked);
+    (lane.mark > 0 && !is_new)
         .then(|| "not compared again yet since the change was requested".to_owned())
 }
 
@@ -102,25 +112,47 @@ fn differences(parity: &Parity) -> Option<String> {
 
 pub(super) fn compared<P>(strands: &[Evidence<P>], _: &Asked) -> String {
     let lanes = strands.iter().flat_map(|strand| &strand.lanes);
-    let lanes = lanes.filter(|lane| lane.parity.is_some()).count();
+    let compared = lanes.filter_map(|lane| Some((lane, lane.parity.as_ref()?)));
+    let compared: Vec<_> = compared.collect();
+    let unchecked = compared.iter().flat_map(|(lane, parity)| {
+        let columns = parity.unchecked_columns.iter();
+        columns.map(|column| format!("{}.{column}", lane.record_type))
+    });
     format!(
-        "compared row by row since the change was requested: {lanes} lanes and their tables are the same"
+        "compared row by row since the change was requested: {} lanes and their tables are the same{}",
+        compared.len(),
+        but_for(&unchecked.collect())
     )
+}
+
+/// What the comparison does not show: it passes the gate, and whoever reads the evidence knows.
+fn but_for(unchecked: &BTreeSet<String>) -> String {
+    if unchecked.is_empty() {
+        return String::new();
+    }
+    let named = unchecked.iter().take(COLUMNS_MAX).map(String::as_str);
+    let named = named.collect::<Vec<_>>().join(", ");
+    let more = match unchecked.len().saturating_sub(COLUMNS_MAX) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("; columns that can't be compared: {named}{more}")
 }
 
 /// Why the foreign writes that a strand's sidecar counted block.
 pub(super) fn foreign<P>(strand: &Evidence<P>, asked: &Asked) -> Option<String> {
     let counted = strand.foreign_writes.as_ref()?;
     let tables = counted.tables.iter();
-    let writing = tables.filter(|table| table.rows > 0 && !is_over(strand, table, asked.soak));
+    let writing = tables.filter(|table| table.rows > 0 && !is_over(table, asked.soak));
     let told: Vec<String> = writing.map(table_text).collect();
     (!told.is_empty()).then(|| told.join("; "))
 }
 
-/// Whether the newest foreign row is older than the soak: nobody has written since then.
-fn is_over<P>(strand: &Evidence<P>, table: &ForeignTable, soak: Duration) -> bool {
-    let newest = table.newest_at.as_ref().and_then(|at| strand.ago(at));
-    soak > Duration::ZERO && newest.is_some_and(|newest| newest >= soak)
+/// Whether the newest foreign row is older than the soak: nobody has written since then. Its sidecar counts that by a clock that
+/// never jumps.
+fn is_over(table: &ForeignTable, soak: Duration) -> bool {
+    let quiet = table.quiet_seconds.and_then(|it| u64::try_from(it).ok());
+    soak > Duration::ZERO && quiet.is_some_and(|quiet| Duration::from_secs(quiet) >= soak)
 }
 
 fn table_text(table: &ForeignTable) -> String {
@@ -150,12 +182,10 @@ pub(super) fn uncounted<P>(strands: &[Evidence<P>], asked: &Asked) -> Option<Str
             .filter(fresh)
             .filter_map(|strand| Some((strand, strand.foreign_writes.as_ref()?)))
     };
-    let is_since_asked = |(strand, writes): (&Evidence<P>, &ForeignWrites)| {
-        strand
-            .ago(&writes.checked_at)
-            .is_some_and(|ago| ago <= asked.ago)
+    let is_new = |(strand, writes): (&Evidence<P>, &ForeignWrites)| {
+        is_since_asked(strand, writes.generation, asked)
     };
-    if counted().any(is_since_asked) {
+    if counted().any(is_new) {
         return None;
     }
     if counted().next().is_some() {

@@ -1,4 +1,4 @@
-//! How long the gates have held, by a clock that never jumps. Pure: the clock is an argument.
+//! How long a step has been asked for and its gates have held, by a clock that never jumps. Pure: the clock is an argument.
 
 use std::time::{Duration, Instant};
 
@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::integration::IntegrationStatus;
 use crate::migration::{Gate, GateName, Soak, Transition};
+use crate::phase::Phase;
 
 /// Nobody looked between two looks that are further apart, so that time does not count.
 const LOOK_MAX: Duration = Duration::from_mins(1);
@@ -15,7 +16,7 @@ const STEP_MIN: Duration = Duration::from_secs(1);
 const STEP_MAX: Duration = Duration::from_mins(1);
 const SOAK: &str = GateName::Soak.as_str();
 
-/// Watches a soak between two records of it. A new process has a new one, so that the time without it does not count.
+/// Watches a step, and its soak between two records of it. A new process has a new one, so that the time without it does not count.
 #[derive(Clone, Debug, Default)]
 pub struct Watch {
     /// What was recorded when the count began.
@@ -24,9 +25,29 @@ pub struct Watch {
     looked: Option<Instant>,
     /// A gate was seen closed, and that is not recorded yet.
     broken: bool,
+    /// The step that waits, and when it was first seen.
+    step: Option<(Asking, Instant)>,
 }
 
+/// Which step waits: for which generation, its phases, whether it ends the migration, and since when.
+type Asking = (i64, Phase, Phase, bool, Option<Time>);
+
 impl Watch {
+    /// For how long the step that waits has been seen, at this moment of a clock that never jumps.
+    pub fn asked(&mut self, before: &IntegrationStatus, now: Instant) -> Duration {
+        let step = before.transition.as_ref().map(|it| {
+            let since = it.since.clone();
+            (it.generation, it.from, it.to, it.finalizes, since)
+        });
+        let known = self
+            .step
+            .take()
+            .filter(|(known, _)| Some(known) == step.as_ref());
+        self.step = known.or_else(|| step.map(|step| (step, now)));
+        let first = self.step.as_ref().map(|(_, first)| *first);
+        first.map_or(Duration::ZERO, |first| now.saturating_duration_since(first))
+    }
+
     /// Looks at what is recorded, at this moment of a clock that never jumps. Returns for how long what is recorded has been
     /// watched, or `None` if a gate was closed meanwhile.
     pub fn look(&mut self, before: &IntegrationStatus, now: Instant) -> Option<Duration> {

@@ -3,7 +3,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::integration::IntegrationStatus;
-use crate::migration::{Change, Finalized, Gate, TakenForce, Transition};
+use crate::legal_hold::LegalHold;
+use crate::migration::{Change, Finalized, Gate, MigrationStatus, TakenForce, Transition};
 use crate::phase::Phase;
 
 /// The phase in force, and what the next one waits for.
@@ -19,6 +20,10 @@ pub struct Standing {
     pub force: Option<TakenForce>,
     /// The last change.
     pub last_change: Option<Change>,
+    /// The legacy projects.
+    pub migration: Option<MigrationStatus>,
+    /// The legal hold.
+    pub legal_hold: Option<LegalHold>,
     /// The end of the migration, once it has come.
     pub finalized: Option<Finalized>,
 }
@@ -51,8 +56,17 @@ impl Standing {
             transition: None,
             force: self.force,
             last_change: Some(change),
+            migration: self.migration,
+            legal_hold: self.legal_hold,
             finalized: finalized.or(self.finalized),
         }
+    }
+
+    /// Legacy projects that are not migrated yet: those that left the list, and those on the list in force, which a pause keeps
+    /// after the specification has emptied it.
+    pub(super) fn migrating(&self) -> Option<i64> {
+        let legacy = self.migration.as_ref()?.legacy.as_ref()?;
+        Some(legacy.listed.saturating_add(legacy.migrating))
     }
 
     /// Writes it into a status.
@@ -62,6 +76,8 @@ impl Standing {
         status.transition.clone_from(&self.transition);
         status.force.clone_from(&self.force);
         status.last_change.clone_from(&self.last_change);
+        status.migration.clone_from(&self.migration);
+        status.legal_hold.clone_from(&self.legal_hold);
         status.finalized.clone_from(&self.finalized);
     }
 }
@@ -70,12 +86,8 @@ impl Standing {
 pub fn digest(gates: &[Gate]) -> String {
     let mut hasher = blake3::Hasher::new();
     for gate in gates {
-        let state = match (gate.passed, gate.forced) {
-            (true, _) => "passed",
-            (false, true) => "forced",
-            (false, false) => "closed",
-        };
-        hasher.update(format!("{} {state} {}\n", gate.name, gate.message).as_bytes());
+        let line = format!("{} {} {}\n", gate.name, gate.state(), gate.message);
+        hasher.update(line.as_bytes());
     }
     hasher.finalize().to_hex().to_string()
 }

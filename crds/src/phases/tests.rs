@@ -1,6 +1,9 @@
 //! Steps, gates, and what is said while one is closed.
 
+mod evidence;
+mod legacy;
 mod migration;
+mod source;
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -25,8 +28,10 @@ fn ask(phase: Phase, generation: i64) -> Request {
         phase,
         generation,
         has_supabase: true,
+        hold: false,
         suspended: false,
         migration: None,
+        names: None,
         by: Some("alice".to_owned()),
     }
 }
@@ -44,8 +49,16 @@ fn decide<P: Display>(
     let now = Now {
         time: time.clone(),
         watched: None,
+        asked: seen(before, time),
     };
     super::decide(&request, before, strands, &now)
+}
+
+/// For how long who decides has seen the step that waits, when nothing happened to the clocks.
+fn seen(before: &IntegrationStatus, time: &Time) -> Duration {
+    let since = before.transition.as_ref().and_then(|it| it.since.as_ref());
+    let seen = since.map(|since| Duration::try_from(time.0.duration_since(since.0)));
+    seen.and_then(Result::ok).unwrap_or_default()
 }
 
 fn status(phase: Phase) -> IntegrationStatus {
@@ -194,6 +207,34 @@ fn nothing_changes_while_suspended() {
     };
     let standing = decide::<String>(request, &status(DualWrite), &[], &now());
     assert_eq!((standing.phase, standing.transition), (DualWrite, None));
+}
+
+#[test]
+fn a_legal_hold_is_written_with_who_set_it_also_while_suspended_and_stays_when_others_edit() {
+    let (none, mut status) = (ask(DualWrite, 2), status(DualWrite));
+    let decided = decide::<String>(none, &status, &[], &now());
+    assert_eq!(decided.legal_hold, None);
+    let set = Request {
+        hold: true,
+        suspended: true,
+        ..ask(DualWrite, 3)
+    };
+    decide::<String>(set.clone(), &status, &[], &now()).write(&mut status);
+    let hold = status.legal_hold.clone().unwrap();
+    assert_eq!(
+        (hold.active, hold.generation, hold.by.as_deref()),
+        (true, 3, Some("alice"))
+    );
+    let edited = Request {
+        generation: 4,
+        by: Some("bob".to_owned()),
+        ..set
+    };
+    let later = decide::<String>(edited, &status, &[], &now());
+    assert_eq!(later.legal_hold, Some(hold));
+    let lifted = decide::<String>(ask(DualWrite, 5), &status, &[], &now());
+    let lifted = lifted.legal_hold.unwrap();
+    assert_eq!((lifted.active, lifted.generation), (false, 5));
 }
 
 #[test]

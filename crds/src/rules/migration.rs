@@ -1,12 +1,15 @@
 //! The rules about how the migration moves: the soak, forced gates, the end.
 
+use std::time::Duration;
+
+use super::pattern::duration_text;
 use super::rule::{Rule, Subject};
 use crate::migration::{Force, Migration};
 use crate::phase::Phase;
-use crate::quantity::duration;
+use crate::quantity::lasts_at_most;
 
 /// A year.
-const SOAK_MAX_SECONDS: u64 = 8760 * 3600;
+const SOAK_MAX: Duration = Duration::from_hours(8760);
 const REASON_MAX: usize = 500;
 
 const AT: &[&str] = &["spec", "migration"];
@@ -17,13 +20,12 @@ pub(super) const RULES: &[Rule] = &[
         at: AT,
         field: "spec.migration.soak",
         message: "must be a duration from 0s to 8760h, such as 24h",
-        cel: "self.soak.matches('^([0-9]+(h|m|s|ms))+$') && duration(self.soak) <= duration('8760h')",
-        is_kept: Some(|s| {
-            let soak = migration(s).map(|it| duration(&it.soak));
-            soak.is_none_or(|it| {
-                it.is_some_and(|it| it.as_millis() <= 1000 * u128::from(SOAK_MAX_SECONDS))
-            })
-        }),
+        cel: concat!(
+            "self.soak.matches('",
+            duration_text!(),
+            "') && duration(self.soak) <= duration('8760h')"
+        ),
+        is_kept: Some(|s| migration(s).is_none_or(|it| lasts_at_most(&it.soak, SOAK_MAX))),
     },
     Rule {
         at: AT_FORCE,

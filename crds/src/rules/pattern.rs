@@ -1,5 +1,5 @@
-//! The patterns of names, each once: as part of a CEL expression and as a regular expression in Rust. Both engines read
-//! them alike.
+//! The patterns of names and durations, each once: as part of a CEL expression, and those of names as a regular expression in
+//! Rust too. Both engines read them alike.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -45,7 +45,14 @@ macro_rules! label_value {
     };
 }
 
-pub(super) use {image, label_key, label_value, object_name, secret_key};
+/// A duration, as `quantity::duration` reads it.
+macro_rules! duration_text {
+    () => {
+        "^([0-9]+(h|m|s|ms))+$"
+    };
+}
+
+pub(super) use {duration_text, image, label_key, label_value, object_name, secret_key};
 
 /// The patterns that were used so far: to read one takes far longer than to match it, and every admission matches some.
 static READ: Mutex<BTreeMap<&str, Option<Regex>>> = Mutex::new(BTreeMap::new());

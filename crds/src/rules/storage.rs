@@ -1,10 +1,11 @@
 //! The rules about volumes and retention.
 
-use super::pattern::{matches, object_name};
+use super::pattern::{duration_text, matches, object_name};
 use super::rule::Rule;
-use crate::integration::BoboykaIntegrationSpec;
+use crate::integration::{BoboykaIntegrationSpec, PayloadRetention};
 use crate::phase::Phase;
 use crate::quantity::{bytes, duration};
+use crate::table::RECORD_TYPES;
 
 /// The sidecar keeps part of a volume free and can't work on a smaller one.
 const SIZE_MIN: u64 = 64 << 20;
@@ -18,7 +19,11 @@ pub(super) const RULES: &[Rule] = &[
         at: &["spec", "retention"],
         field: "spec.retention.maxAge",
         message: "must be a duration of at least 1m, such as 720h; the units are h, m, s and ms",
-        cel: "!has(self.maxAge) || (self.maxAge.matches('^([0-9]+(h|m|s|ms))+$') && duration(self.maxAge) >= duration('1m'))",
+        cel: concat!(
+            "!has(self.maxAge) || (self.maxAge.matches('",
+            duration_text!(),
+            "') && duration(self.maxAge) >= duration('1m'))"
+        ),
         is_kept: Some(|s| {
             let age = s.spec.retention.as_ref().and_then(|r| r.max_age.as_deref());
             age.is_none_or(|age| duration(age).is_some_and(|age| age.as_secs() >= 60))
@@ -33,6 +38,30 @@ pub(super) const RULES: &[Rule] = &[
             max_size(s.spec).is_none_or(|size| {
                 bytes(size).is_some_and(|size| (MAX_SIZE_MIN..=LARGEST).contains(&size))
             })
+        }),
+    },
+    Rule {
+        at: &["spec", "retention"],
+        field: "spec.retention.types",
+        message: "must be named by record type: project_build, build_queue_item, agent_health or audit_log",
+        cel: "!has(self.types) || self.types.all(type, type in ['project_build', 'build_queue_item', 'agent_health', 'audit_log'])",
+        is_kept: Some(|s| {
+            let mut names = payloads(s.spec).map(|(name, _)| name);
+            names.all(|name| RECORD_TYPES.contains(&name))
+        }),
+    },
+    Rule {
+        at: &["spec", "retention"],
+        field: "spec.retention.types",
+        message: "maxAge must be a duration of at least 1m, such as 168h; the units are h, m, s and ms",
+        cel: concat!(
+            "!has(self.types) || self.types.all(type, self.types[type].maxAge.matches('",
+            duration_text!(),
+            "') && duration(self.types[type].maxAge) >= duration('1m'))"
+        ),
+        is_kept: Some(|s| {
+            let mut ages = payloads(s.spec).map(|(_, it)| duration(&it.max_age));
+            ages.all(|age| age.is_some_and(|age| age.as_secs() >= 60))
         }),
     },
     Rule {
@@ -107,6 +136,16 @@ pub(super) const RULES: &[Rule] = &[
             sizes.is_none_or(|(max_size, size)| max_size <= size)
         }),
     },
+    Rule {
+        at: &["spec"],
+        field: "spec.retention.hold",
+        message: "can't be combined with spec.storage.ephemeral: an ephemeral strand is deleted with its pod",
+        cel: "!has(self.retention) || !has(self.retention.hold) || !self.retention.hold || !has(self.storage) || !has(self.storage.ephemeral)",
+        is_kept: Some(|s| {
+            let held = s.spec.retention.as_ref().is_some_and(|it| it.hold);
+            !held || ephemeral(s.spec).is_none()
+        }),
+    },
     // An integration that was stored before this rule keeps its records in spite of it, until its volumes are full.
     Rule {
         at: &["spec"],
@@ -116,6 +155,11 @@ pub(super) const RULES: &[Rule] = &[
         is_kept: None,
     },
 ];
+
+fn payloads(spec: &BoboykaIntegrationSpec) -> impl Iterator<Item = (&str, &PayloadRetention)> {
+    let types = spec.retention.iter().flat_map(|it| &it.types);
+    types.map(|(name, kept)| (name.as_str(), kept))
+}
 
 fn max_size(spec: &BoboykaIntegrationSpec) -> Option<&str> {
     spec.retention

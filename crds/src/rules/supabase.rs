@@ -1,14 +1,17 @@
 //! The rules about Supabase: the Secret, the mirror and its tables.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::pattern::{matches, object_name, secret_key};
+use super::pattern::{duration_text, matches, object_name, secret_key};
 use super::rule::{Rule, Subject};
-use crate::quantity::duration;
+use crate::quantity::lasts_at_most;
 use crate::table::{MirrorMode, MirrorTable, RECORD_TYPES};
 
 /// The object whose schema carries the rules about tables.
 const TABLES: &[&str] = &["spec", "supabase", "mirror", "tables"];
+
+const ACK_TIMEOUT_MAX: Duration = Duration::from_secs(30);
 
 const KEY: &str = "must be a key that a Secret can have: letters, digits, '-', '_' and '.', and not '.' or beginning with '..'";
 
@@ -51,12 +54,12 @@ pub(super) const RULES: &[Rule] = &[
         at: &["spec", "supabase", "mirror"],
         field: "spec.supabase.mirror.ackTimeout",
         message: "must be a duration from 0s to 30s, such as 2s",
-        cel: "self.ackTimeout.matches('^([0-9]+(h|m|s|ms))+$') && duration(self.ackTimeout) <= duration('30s')",
-        is_kept: Some(|s| {
-            mirror(s).is_none_or(|m| {
-                duration(&m.ack_timeout).is_some_and(|time| time.as_millis() <= 30_000)
-            })
-        }),
+        cel: concat!(
+            "self.ackTimeout.matches('",
+            duration_text!(),
+            "') && duration(self.ackTimeout) <= duration('30s')"
+        ),
+        is_kept: Some(|s| mirror(s).is_none_or(|m| lasts_at_most(&m.ack_timeout, ACK_TIMEOUT_MAX))),
     },
     Rule {
         at: &["spec", "supabase", "mirror"],

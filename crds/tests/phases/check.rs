@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use boboyka_crds::phases::{Report, Request, Standing, digest};
-use boboyka_crds::{Boundary, Phase};
+use boboyka_crds::{Boundary, MigrationStatus, Phase, ProjectState};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::strand::Strand;
@@ -16,9 +16,10 @@ impl World {
     pub(crate) fn decide(&mut self, is_written: bool) {
         let uptime = Duration::from_secs(u64::try_from(self.ticks).unwrap());
         let watched = self.watch.look(&self.written, self.begun + uptime);
-        let standing = self.asked(&self.request, watched);
+        let seen = self.watch.asked(&self.written, self.begun + uptime);
+        let standing = self.asked(&self.request, watched, seen);
         assert_eq!(
-            self.asked(&self.request, watched),
+            self.asked(&self.request, watched, seen),
             standing,
             "it depends on nothing else"
         );
@@ -26,6 +27,7 @@ impl World {
         if let Some(before) = self.written.phase {
             self.check(before, &standing);
             self.check_the_migration(before, &standing);
+            self.check_the_projects(&standing);
         }
         self.check_the_way_back();
         self.hold(&standing, is_written);
@@ -54,6 +56,9 @@ impl World {
         }
         if let Some(soak) = soak {
             assert!(soak.held_seconds <= self.held, "{soak:?} of {}", self.held);
+        }
+        if is_written {
+            self.kept = self.held;
         }
     }
 
@@ -103,6 +108,47 @@ impl World {
         if ends {
             let strands = self.strands.iter();
             strands.for_each(|one| one.may_pass(before, self, standing));
+        }
+    }
+
+    /// A list comes into force when nothing keeps it, and a project is migrated when every strand that was heard has shown it.
+    fn check_the_projects(&self, standing: &Standing) {
+        let migration = self.request.migration.clone().unwrap_or_default();
+        let digest = |it: Option<&MigrationStatus>| {
+            let legacy = it.and_then(|it| it.legacy.as_ref());
+            legacy.map(|legacy| legacy.digest.clone())
+        };
+        let (was, is) = (self.written.migration.as_ref(), standing.migration.as_ref());
+        let stays = migration.pause || self.request.suspended || standing.finalized.is_some();
+        let asked = migration.legacy(self.request.names.as_deref());
+        let Some(asked) = asked.filter(|_| !stays) else {
+            return assert_eq!(digest(was), digest(is), "the list stands");
+        };
+        assert!(is.is_none() && asked.is_empty() || digest(is) == Some(asked.digest()));
+        let projects = is.map_or(&[][..], |it| &it.projects);
+        let known = was.map_or(&[][..], |it| &it.projects);
+        for project in projects {
+            let (name, state) = (&project.name, project.state);
+            assert_eq!(state == ProjectState::Legacy, asked.contains(name));
+            let same = known
+                .iter()
+                .find(|it| it.name == *name && it.state == state);
+            if same.is_some() || state != ProjectState::Migrated {
+                continue;
+            }
+            for strand in &self.strands {
+                let known = &strand.known;
+                assert_ne!(known.report, Report::Never);
+                if known.held || known.backlog > 0 || known.dead_letters > 0 {
+                    let (list, departed) = (&strand.legacy.list, &strand.legacy.departed);
+                    assert_eq!(list.as_ref(), Some(&asked), "it obeys another list");
+                    let boundary = departed.get(name).map_or(0, |(boundary, _)| *boundary);
+                    assert!(strand.mirrored >= boundary, "records of {name} are missing");
+                }
+                let departed = known.legacy.iter().flat_map(|it| &it.departed);
+                let mut waits = departed.filter(|it| it.name == *name && it.waits_for.is_some());
+                assert!(waits.next().is_none(), "{name} was not shown");
+            }
         }
     }
 
@@ -184,7 +230,7 @@ impl World {
             ..self.request.clone()
         };
         if self.written.phase.is_some() && self.written.finalized.is_none() {
-            let standing = self.asked(&back, None);
+            let standing = self.asked(&back, None, Duration::ZERO);
             assert_eq!((standing.phase, standing.transition), (back.phase, None));
         }
     }
@@ -241,7 +287,7 @@ impl Strand {
         if !world.request.has_supabase {
             return;
         }
-        let is_new = |at: i64| world.has_jumped || at >= world.asked_at;
+        let is_new = |at: i64| at >= world.asked_at;
         let known = world.strands[0].known.foreign_writes.as_ref();
         let counted = known.expect("foreign writes were never counted");
         assert!(counted.tables.is_empty() && is_new(since_begin(&counted.checked_at)));

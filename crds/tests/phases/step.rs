@@ -13,6 +13,14 @@ pub(crate) enum Step {
     NameSupabase(bool),
     /// Another `spec.migration`, or none.
     Migrate(Option<Migration>),
+    /// Another list of legacy projects, by its bits.
+    List(u8),
+    /// The same in a ConfigMap, which has none without bits.
+    ListElsewhere(u8),
+    /// Another list for a moment, which one strand obeys, or misses, and does not report.
+    ListAndBack(usize, u8, bool),
+    /// The migration pauses or goes on, and the list stays.
+    Pause(bool),
     /// Time passes.
     Pass,
     /// The wall clock of who decides jumps by this many seconds.
@@ -68,6 +76,10 @@ fn migration() -> impl Strategy<Value = Option<Migration>> {
     let (force, rarely) = (prop::sample::select(gates), prop::bool::weighted);
     let some = (soak, force, 0..9_u8, rarely(0.1), rarely(0.4));
     let some = some.prop_map(|(soak, gates, reason, pause, finalized)| Migration {
+        legacy_projects: Vec::new(),
+        legacy_projects_from: None,
+        legacy_shared: false,
+        backfill: None,
         soak: soak.to_owned(),
         pause,
         force: (!gates.is_empty()).then(|| Force {
@@ -87,6 +99,10 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         1 => prop::sample::select(vec![true, false, false]).prop_map(Step::Suspend),
         1 => prop::bool::weighted(0.7).prop_map(Step::NameSupabase),
         5 => migration().prop_map(Step::Migrate),
+        3 => (0..8_u8).prop_map(Step::List),
+        2 => (0..8_u8).prop_map(Step::ListElsewhere),
+        2 => (one(), 0..8_u8, any::<bool>()).prop_map(|(one, bits, is_obeyed)| Step::ListAndBack(one, bits, is_obeyed)),
+        1 => prop::bool::weighted(0.3).prop_map(Step::Pause),
         4 => Just(Step::Pass),
         1 => (-100_000_i64..100_000).prop_map(Step::Jump),
         1 => Just(Step::Restart),

@@ -14,6 +14,7 @@ use super::servable::{Unservable, check};
 use super::sign;
 use crate::caches::Caches;
 use crate::causes::causes;
+use crate::clock;
 use crate::integration::{Defaults, Validated, validate};
 use crate::strands::give::Giver;
 use crate::strands::refusal::Refusal;
@@ -47,10 +48,10 @@ impl Decider {
         }
     }
 
-    /// Decides about one pod, or one change of an integration.
+    /// Decides about one pod, or one change of an integration or a strand.
     pub(crate) async fn decide(&self, request: AdmissionRequest<DynamicObject>) -> Decision {
-        if sign::is_integration(&request) {
-            return sign::sign(&request);
+        if sign::is_ours(&request) {
+            return sign::sign(&request, &clock::now());
         }
         let Some(pod) = &request.object else {
             return Decision::Skip("the request has no pod".to_owned());

@@ -13,7 +13,7 @@ use crate::metrics::Admitted;
 pub(crate) enum Decision {
     /// It is admitted with these changes.
     Inject(json_patch::Patch),
-    /// It is an integration, which is admitted with who changed it, and with warnings for the caller.
+    /// It is an integration or a strand, which is admitted with who changed it, and with warnings for the caller.
     Sign {
         /// The change; perhaps none.
         patch: json_patch::Patch,

@@ -223,6 +223,7 @@ impl IntoResponse for ReviewError {
 
 /// The pod or integration that a review is about, for the log.
 struct Subject {
+    kind: String,
     namespace: String,
     name: String,
     uid: String,
@@ -237,6 +238,7 @@ impl Subject {
             .and_then(|object| object.metadata.generate_name.clone());
         let name = Some(review.name.clone()).filter(|name| !name.is_empty());
         Self {
+            kind: review.kind.kind.clone(),
             namespace: review.namespace.clone().unwrap_or_default(),
             name: name.or(generated).unwrap_or_default(),
             uid: review.uid.clone(),
@@ -250,7 +252,8 @@ impl Subject {
                 tracing::info!(pod = %self, review = self.uid, dry_run = self.dry_run, "injected a sidecar into pod {self}");
             }
             Decision::Sign { .. } => {
-                tracing::debug!(integration = %self, review = self.uid, dry_run = self.dry_run, "signed a change of BoboykaIntegration {self}");
+                let kind = &self.kind;
+                tracing::debug!(kind, object = %self, review = self.uid, dry_run = self.dry_run, "signed a change of {kind} {self}");
             }
             // The decider logs what is worth more than this.
             Decision::Skip(why) | Decision::Refuse(why) => {

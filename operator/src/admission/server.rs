@@ -9,6 +9,7 @@ use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use tokio_util::sync::CancellationToken;
 
 use super::places::Places;
+use crate::serving::until;
 
 /// A new connection must finish its TLS handshake, and then send the head of its first request, within this time each.
 const FIRST_REQUEST_MAX: Duration = Duration::from_secs(2);
@@ -43,10 +44,5 @@ pub(crate) async fn serve(
     http1.header_read_timeout(IDLE_MAX);
     http1.max_buf_size(BUFFER_BYTES_MAX);
     let serving = server.serve(router.into_make_service());
-    tokio::pin!(serving);
-    tokio::select! {
-        ended = &mut serving => return ended,
-        () = shutdown.cancelled() => handle.graceful_shutdown(Some(DRAIN_MAX)),
-    }
-    serving.await
+    until(serving, &handle, shutdown, DRAIN_MAX).await
 }

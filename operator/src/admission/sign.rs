@@ -1,10 +1,13 @@
 //! Signing a change of an integration: who made it stands in an annotation, whatever the request says there. The end of a
-//! migration is announced in warnings, also in a dry run. Pure.
+//! migration is announced in warnings, also in a dry run. `fence` signs the fence of a strand. Pure.
+
+mod fence;
 
 use std::collections::BTreeMap;
 
 use boboyka_crds::{names, notice};
 use json_patch::Patch;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use kube::core::admission::AdmissionRequest;
@@ -13,18 +16,21 @@ use serde_json::{Value, json};
 use super::decision::Decision;
 use crate::signature;
 
-/// Whether a review is about an integration, not a pod.
-pub(super) fn is_integration(request: &AdmissionRequest<DynamicObject>) -> bool {
-    request.resource.group == names::GROUP && request.resource.resource == names::INTEGRATIONS
+/// Whether a review is about an integration or a strand, not a pod.
+pub(super) fn is_ours(request: &AdmissionRequest<DynamicObject>) -> bool {
+    request.resource.group == names::GROUP
 }
 
-/// Signs the change.
-pub(super) fn sign(request: &AdmissionRequest<DynamicObject>) -> Decision {
+/// Signs the change, which is made now.
+pub(super) fn sign(request: &AdmissionRequest<DynamicObject>, now: &Time) -> Decision {
     let Some(new) = &request.object else {
-        return Decision::Skip("the request has no integration".to_owned());
+        return Decision::Skip("the request has no object".to_owned());
     };
     let old = request.old_object.as_ref();
     let user = request.user_info.username.as_deref().unwrap_or_default();
+    if request.resource.resource == names::STRANDS {
+        return fence::sign(old, new, user, now);
+    }
     Decision::Sign {
         patch: patch(new, wanted(old, new, user)),
         warnings: warnings(old, new),
@@ -67,8 +73,8 @@ fn warnings(old: Option<&DynamicObject>, new: &DynamicObject) -> Vec<String> {
     if !ends(new) || old.is_some_and(ends) {
         return Vec::new();
     }
-    let unmirrored = old.and_then(|old| old.data.pointer("/status/unmirrored"));
-    let notice = notice(unmirrored.and_then(Value::as_i64));
+    let said = |pointer| old.and_then(|old| old.data.pointer(pointer)?.as_i64());
+    let notice = notice(said("/status/unmirrored"), said("/status/unmirroredBytes"));
     let lines = notice.split("; ");
     lines
         .map(|line| format!("spec.migration.finalized: {line}"))
@@ -84,7 +90,7 @@ mod tests {
         serde_json::from_value(json!({
             "apiVersion": "boboyka.sapixdb.com/v1alpha1", "kind": "BoboykaIntegration",
             "metadata": {"name": "b", "generation": 4, "annotations": annotations},
-            "spec": spec, "status": {"unmirrored": 7},
+            "spec": spec, "status": {"unmirrored": 7, "unmirroredBytes": 4096},
         }))
         .unwrap()
     }

@@ -33,8 +33,8 @@ pub(crate) struct Pod {
     pub(crate) updating_since: Option<Time>,
     /// Whether it is terminating.
     pub(crate) terminating: bool,
-    /// Whether it drains a strand.
-    pub(crate) drains: bool,
+    /// Whether it is of a Job of the operator, and runs no agent.
+    pub(crate) of_job: bool,
 }
 
 impl Pod {
@@ -67,7 +67,7 @@ impl Pod {
                 .map(|settings| words.share(settings)),
             updating_since: since.and_then(|text| text.parse().ok()).map(Time),
             terminating: meta.deletion_timestamp.is_some(),
-            drains: labels.contains_key(names::DRAIN_LABEL),
+            of_job: labels.contains_key(names::JOB_LABEL),
         }
     }
 }

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Texts in use. Cheap to clone.
-#[derive(Clone, Default)]
-pub(super) struct Words(Arc<Mutex<HashSet<Arc<str>>>>);
+/// Texts in use.
+#[derive(Default)]
+pub(super) struct Words(Mutex<HashSet<Arc<str>>>);
 
 impl Words {
     /// A text, shared with everybody who has the same.

@@ -2,6 +2,7 @@
 //!
 //! Every write of a plan is tried. A failure is recorded, and the next look plans the write again.
 
+mod applied;
 mod objects;
 mod sidecars;
 
@@ -14,11 +15,11 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Client, ResourceExt as _};
 
+pub(super) use self::applied::Applied;
 use super::label::label;
 use super::memory::{Memory, Refused};
 use super::plan::Plan;
-use super::plan::drains::Ending;
-use super::rollout::Rollout;
+use super::plan::jobs::Ending;
 use super::workload::Workload;
 use crate::causes::causes;
 use crate::clock::Moment;
@@ -31,37 +32,6 @@ use crate::writes::{Outcome, is_conflict, is_outdated};
 /// Writes at a time: a fleet that starts at once is bound within seconds, and the API server is not flooded.
 const CONCURRENT_WRITES: usize = 8;
 
-/// A plan that was applied. Only [`apply`] makes one, and a status is made from one: it never claims what was not tried.
-#[derive(Debug)]
-pub(super) struct Applied {
-    rollout: Rollout,
-    failures: Vec<String>,
-    contested: Vec<String>,
-    overlaps: Vec<String>,
-}
-
-impl Applied {
-    /// The step that the rollout took.
-    pub(super) fn rollout(&self) -> &Rollout {
-        &self.rollout
-    }
-
-    /// The writes that failed, each as `could not DO THIS: CAUSE`.
-    pub(super) fn failures(&self) -> &[String] {
-        &self.failures
-    }
-
-    /// Workloads that an older integration selects too.
-    pub(super) fn overlaps(&self) -> &[String] {
-        &self.overlaps
-    }
-
-    /// Workloads on which another field manager set the label.
-    pub(super) fn contested(&self) -> &[String] {
-        &self.contested
-    }
-}
-
 /// Applies a plan.
 pub(super) async fn apply(
     client: &Client,
@@ -72,8 +42,9 @@ pub(super) async fn apply(
     let Plan {
         bind_role,
         change,
-        drain,
+        start,
         end,
+        unfenced,
         make,
         claim,
         own_claims,
@@ -95,8 +66,9 @@ pub(super) async fn apply(
     }
     work.make(&make).await;
     work.change(&change, memory).await;
-    work.drain(&drain).await;
+    work.start(&start).await;
     work.end(&end, memory).await;
+    work.wake(&unfenced, memory).await;
     work.claim(&claim, &own_claims).await;
     work.resize(&resize, memory).await;
     work.select(&select, memory).await;
@@ -169,15 +141,17 @@ impl Work<'_> {
         }
     }
 
-    async fn drain(&mut self, strands: &[Arc<BoboykaStrand>]) {
+    /// Starts a Job on each of these strands.
+    async fn start(&mut self, strands: &[Arc<BoboykaStrand>]) {
         let (writer, client, validated) = (&self.writer, self.client, self.validated);
         let written = strands.iter().map(|strand| {
             let reserved = writer.reserve(strand);
-            async move { objects::drain(client, validated, &reserved.await?).await }.boxed()
+            async move { objects::start(client, validated, &reserved.await?).await }.boxed()
         });
         let outcomes = concurrently(written.collect()).await;
         for (strand, outcome) in strands.iter().zip(outcomes) {
-            self.note(outcome, || format!("drain strand {}", strand.name_any()));
+            let name = strand.name_any();
+            self.note(outcome, || format!("start the Job of strand {name}"));
         }
     }
 
@@ -187,13 +161,31 @@ impl Work<'_> {
             let ok = self.note(ended, || format!("delete Job {}", job.name_any()));
             match why {
                 Ending::Failed if ok => {
-                    *memory.drain_failures.entry(strand.clone()).or_default() += 1;
+                    *memory.job_failures.entry(strand.clone()).or_default() += 1;
                 }
                 Ending::Failed => {}
                 // What failed before says nothing of other settings, or of a strand that was drained or has a pod.
-                Ending::Wanted | Ending::Changed | Ending::Done => {
-                    memory.drain_failures.remove(strand);
+                Ending::Wanted
+                | Ending::Fenced
+                | Ending::Changed
+                | Ending::Unasked
+                | Ending::Done => {
+                    memory.job_failures.remove(strand);
                 }
+            }
+        }
+    }
+
+    /// Wakes the StatefulSets whose pods waited for a fence to be lifted.
+    async fn wake(&mut self, unfenced: &[Arc<BoboykaStrand>], memory: &mut Memory) {
+        for strand in unfenced {
+            let (name, namespace) = (strand.name_any(), &self.validated.namespace);
+            let woken = match &strand.spec.slot {
+                Some(slot) => objects::wake(self.client, namespace, slot).await,
+                None => Ok(()),
+            };
+            if self.note(woken, || format!("wake what waits for strand {name}")) {
+                strand.uid().map(|uid| memory.fenced.remove(&uid));
             }
         }
     }
@@ -286,35 +278,4 @@ async fn concurrently(writes: Vec<BoxFuture<'_, Outcome>>) -> Vec<Outcome> {
         .buffered(CONCURRENT_WRITES)
         .collect()
         .await
-}
-
-#[cfg(test)]
-impl Applied {
-    /// A plan that was applied without failures.
-    pub(super) fn well(rollout: Rollout) -> Self {
-        Self {
-            rollout,
-            failures: Vec::new(),
-            contested: Vec::new(),
-            overlaps: Vec::new(),
-        }
-    }
-
-    /// A plan whose workloads an older integration selects too.
-    pub(super) fn overlapping(overlaps: &[&str]) -> Self {
-        Self {
-            overlaps: overlaps.iter().map(|one| (*one).to_owned()).collect(),
-            ..Self::well(Rollout::Done)
-        }
-    }
-
-    /// A plan of which this failed.
-    pub(super) fn badly(failures: &[&str], contested: &[&str]) -> Self {
-        let own = |list: &[&str]| list.iter().map(|one| (*one).to_owned()).collect();
-        Self {
-            failures: own(failures),
-            contested: own(contested),
-            ..Self::well(Rollout::Done)
-        }
-    }
 }

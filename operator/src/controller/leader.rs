@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use boboyka_crds::phases::{self, Now};
+use boboyka_crds::phases::{self, Now, Request};
 use boboyka_crds::{BoboykaIntegration, IntegrationStatus};
+use boboyka_otlp::{Kind, TraceSpan, Traces};
 use kube::Client;
 use kube::runtime::reflector::ObjectRef;
 
@@ -35,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) instance: String,
     /// How long a strand that was given at admission waits for its pod.
     pub(crate) grace: Duration,
+    /// What opens spans, if a collector is named.
+    pub(crate) traces: Option<Traces>,
 }
 
 /// What a look at an integration works with.
@@ -105,6 +108,18 @@ impl Leader {
         memories.retain(|one, _| exists(one));
     }
 
+    /// The span of a look, if there are traces.
+    pub(super) fn span(&self, of: &Touched) -> Option<TraceSpan> {
+        let span = self.settings.traces.as_ref()?;
+        let span = span.open("reconcile", Kind::Internal, None);
+        span.set("boboyka.kind", "BoboykaIntegration");
+        span.set("boboyka.integration", of.name.clone());
+        if let Some(namespace) = &of.namespace {
+            span.set("k8s.namespace.name", namespace.clone());
+        }
+        Some(span)
+    }
+
     /// One look; returns when to look again.
     pub(super) async fn look_at(
         &self,
@@ -150,9 +165,17 @@ impl Leader {
         let moment = Now {
             time: now.time.clone(),
             watched,
+            asked: memory.watch.asked(&before, now.instant),
         };
-        let standing = phases::decide(validated.request(), &before, &evidence, &moment);
+        let request = Request {
+            names: seen.names(),
+            ..validated.request().clone()
+        };
+        let standing = phases::decide(&request, &before, &evidence, &moment);
         memory.watch.note(standing.transition.as_ref());
+        let listed = standing.migration.as_ref();
+        let listed = listed.and_then(|it| it.legacy.as_ref());
+        memory.lists.after = listed.and_then(|it| it.list(request.legacy().as_ref()));
         let grace = self.settings.grace;
         let plan = plan(&Situation::new(&validated, &seen, memory, grace, &now));
         let applied = apply(&self.client, &validated, plan, memory).await;
@@ -174,14 +197,18 @@ impl Leader {
         memory: &mut Memory,
     ) -> Result<Option<Duration>, Error> {
         if before == status {
+            memory.lists.told();
             return Ok(None);
         }
         let now = Moment::now().instant;
         let since = memory.written.map(|at| now.saturating_duration_since(at));
         let pace = status::pace(self.caches.integrations.len());
         let wait = news::wait(before, status, since, pace);
-        if wait.is_none() && self.publisher.publish(integration, before, status).await? {
+        let lists = &memory.lists;
+        let publish = self.publisher.publish(integration, before, status, lists);
+        if wait.is_none() && publish.await? {
             memory.written = Some(Moment::now().instant);
+            memory.lists.told();
         }
         Ok(wait)
     }

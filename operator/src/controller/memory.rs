@@ -1,10 +1,11 @@
-//! What the leader remembers of an integration between two looks. Losing it costs some needless writes.
+//! What the leader remembers of an integration between two looks. Losing it costs some needless writes; and a pod that waited
+//! for a fence comes when its controller tries again by itself.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use boboyka_crds::HeadReference;
 use boboyka_crds::phases::Watch;
+use boboyka_crds::{HeadReference, Lists};
 use kube::ResourceExt as _;
 
 use super::reports::Reports;
@@ -32,8 +33,12 @@ pub(super) struct Memory {
     pub(super) reports: Reports,
     /// The last request for larger volumes that failed.
     pub(super) refused: Option<Refused>,
-    /// How often in a row Jobs failed to drain a strand, by the strand's name.
-    pub(super) drain_failures: HashMap<String, u32>,
+    /// How often in a row Jobs failed on a strand, by the strand's name.
+    pub(super) job_failures: HashMap<String, u32>,
+    /// UIDs of strands that were fenced, until what waits for them was woken.
+    pub(super) fenced: HashSet<String>,
+    /// The list of legacy projects in force, in the status that was written last and in the one that this look makes.
+    pub(super) lists: Lists,
     /// How long the gates of a step have been watched.
     pub(super) watch: Watch,
     /// When the status was last written.
@@ -75,24 +80,26 @@ impl Memory {
     pub(super) fn note(&mut self, seen: &Seen, now: &Moment) {
         self.forget_gone(seen);
         self.note_heads(seen, now.instant);
+        let fenced = seen.all_strands().filter(|one| one.fence().is_some());
+        self.fenced.extend(fenced.filter_map(|one| one.uid()));
         self.reports.note(&seen.strands, now);
     }
 
     fn forget_gone(&mut self, seen: &Seen) {
-        let strands = || seen.strands.iter().map(|strand| &strand.metadata);
+        let strands = || seen.all_strands().map(|strand| &strand.metadata);
         let uids: HashSet<&String> = strands().filter_map(|one| one.uid.as_ref()).collect();
         self.heads.retain(|uid, _| uids.contains(uid));
         self.store_due.retain(|uid, _| uids.contains(uid));
+        self.fenced.retain(|uid| uids.contains(uid));
         let names: HashSet<&String> = strands().filter_map(|one| one.name.as_ref()).collect();
-        self.drain_failures
-            .retain(|strand, _| names.contains(strand));
+        self.job_failures.retain(|strand, _| names.contains(strand));
         let workloads: HashSet<&String> = seen.workloads.iter().map(|one| &one.uid).collect();
         self.selected.retain(|uid, _| workloads.contains(uid));
     }
 
     /// Remembers the newest heads, and when each is to be stored for later leaders: spread, not all at once.
     fn note_heads(&mut self, seen: &Seen, now: Instant) {
-        for strand in &seen.strands {
+        for strand in seen.all_strands() {
             let head = strand.report().and_then(|status| status.head.clone());
             let (Some(uid), Some(head)) = (strand.uid(), head) else {
                 continue;
@@ -147,13 +154,13 @@ mod tests {
     fn what_is_gone_is_forgotten() {
         let (mut memory, now) = (Memory::default(), Moment::now());
         memory.note(&reporting(3), &now);
-        memory.drain_failures.insert("i-0".to_owned(), 2);
+        memory.job_failures.insert("i-0".to_owned(), 2);
         memory.note(&reporting(4), &now);
-        assert_eq!(memory.drain_failures.len(), 1, "the strand is there");
+        assert_eq!(memory.job_failures.len(), 1, "the strand is there");
         memory.selected.insert("w-1".to_owned(), 1);
         memory.note(&Seen::default(), &now);
         assert!(memory.heads.is_empty() && memory.store_due.is_empty());
-        assert!(memory.drain_failures.is_empty() && memory.selected.is_empty());
+        assert!(memory.job_failures.is_empty() && memory.selected.is_empty());
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! What of a change of status is worth telling: which Events it makes, and whether it can wait. Pure.
 
+mod backfill;
 mod migration;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use boboyka_crds::{Gate, IntegrationStatus, Transition};
+use boboyka_crds::{
+    Gate, IntegrationStatus, LegalHold, Lists, MigrationStatus, Transition, migrated,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 
@@ -21,6 +24,24 @@ const ORDINARY: [Reason; 3] = [
 ];
 /// The action of an Event about a phase.
 const TRANSITION: &str = "Transition";
+/// The action of an Event about a backfill.
+const BACKFILL: &str = "Backfill";
+/// What happened or somebody did, and does not only stand so: each time with another note.
+const HAPPENED: [Reason; 13] = [
+    Reason::PhaseInForce,
+    Reason::GatesForced,
+    Reason::MigrationPaused,
+    Reason::MigrationEnds,
+    Reason::MigrationFinalized,
+    Reason::LegacyProjectsChanged,
+    Reason::LegacyProjectMigrated,
+    Reason::LegalHold,
+    Reason::LegalHoldLifted,
+    Reason::Fenced,
+    Reason::StillHeld,
+    Reason::BackfillDone,
+    Reason::BackfillFailed,
+];
 
 /// How long a status that differs only in counters waits, so that a busy fleet costs the API server little. `None`: write
 /// it now. `since_written` is the time since the last write, `pace` the time between two.
@@ -42,7 +63,12 @@ fn is_counters_only(before: &IntegrationStatus, after: &IntegrationStatus) -> bo
         backlog: 0,
         lag: None,
         unmirrored: None,
+        unmirrored_bytes: None,
         conditions: Vec::new(),
+        migration: status.migration.clone().map(|migration| MigrationStatus {
+            backfill: migration.backfill.as_ref().map(backfill::without_counters),
+            ..migration
+        }),
         ..status.clone()
     };
     without_counters(before) == without_counters(after) && verdicts(before) == verdicts(after)
@@ -59,8 +85,17 @@ fn verdicts(status: &IntegrationStatus) -> Vec<(&str, &str, &str)> {
         .collect()
 }
 
+/// Whether an Event tells something else than the one of its reason before.
+pub(super) fn is_news_each_time(event: &Event) -> bool {
+    HAPPENED.iter().any(|one| one.as_str() == event.reason)
+}
+
 /// The Events that a change of status makes.
-pub(super) fn events(before: &IntegrationStatus, after: &IntegrationStatus) -> Vec<Event> {
+pub(super) fn events(
+    before: &IntegrationStatus,
+    after: &IntegrationStatus,
+    lists: &Lists,
+) -> Vec<Event> {
     let phase = phase_changed(before, after);
     let gate = gate_closed(before, after);
     let migration = migration::events(before, after);
@@ -68,12 +103,39 @@ pub(super) fn events(before: &IntegrationStatus, after: &IntegrationStatus) -> V
     let conditions = conditions.filter_map(|one| condition_changed(before, after, one));
     let migration = migration
         .map(|(reason, note)| event(EventType::Warning, TRANSITION, reason.as_str(), &note));
+    let lifted = LegalHold::lifted(before.legal_hold.as_ref(), after.legal_hold.as_ref());
+    let lifted = lifted.map(|note| {
+        let (kind, reason) = (ConditionType::RetentionEnforced, Reason::LegalHoldLifted);
+        event(EventType::Warning, kind.as_str(), reason.as_str(), &note)
+    });
+    let legacy = [
+        lists
+            .changed(before, after)
+            .map(|note| (Reason::LegacyProjectsChanged, note)),
+        migrated(before, after).map(|note| (Reason::LegacyProjectMigrated, note)),
+    ];
+    let legacy = legacy.into_iter().flatten();
+    let legacy =
+        legacy.map(|(reason, note)| event(EventType::Normal, TRANSITION, reason.as_str(), &note));
     phase
         .into_iter()
+        .chain(lifted)
         .chain(migration)
+        .chain(backfilled(before, after))
+        .chain(legacy)
         .chain(gate)
         .chain(conditions)
         .collect()
+}
+
+fn backfilled(before: &IntegrationStatus, after: &IntegrationStatus) -> Option<Event> {
+    let (reason, note) = backfill::news(before, after)?;
+    let type_ = if reason == Reason::BackfillFailed {
+        EventType::Warning
+    } else {
+        EventType::Normal
+    };
+    Some(event(type_, BACKFILL, reason.as_str(), &note))
 }
 
 fn phase_changed(before: &IntegrationStatus, after: &IntegrationStatus) -> Option<Event> {
@@ -117,8 +179,13 @@ fn condition_changed(
     let is_kind = |one: ConditionType| one.as_str() == kind;
     let mut earlier = before.conditions.iter();
     let was = earlier.find(|one| one.type_ == kind);
-    let is_same =
-        was.is_some_and(|was| was.status == condition.status && was.reason == condition.reason);
+    // Each fence is news.
+    let is_as_told = |was: &Condition| {
+        was.message == condition.message || !is_kind(ConditionType::StrandsUnfenced)
+    };
+    let is_same = was.is_some_and(|was| {
+        was.status == condition.status && was.reason == condition.reason && is_as_told(was)
+    });
     // These change with every batch and every roll-out; others tell why.
     let is_passing = is_kind(ConditionType::MirrorCaughtUp) || is_kind(ConditionType::Reconciling);
     // The transition has an Event of its own, and so has the condition that these sum up.

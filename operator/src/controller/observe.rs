@@ -8,7 +8,7 @@ use kube::{Resource, ResourceExt as _};
 
 use super::seen::Seen;
 use super::workload::{Workload, WorkloadKind, selected_by};
-use crate::caches::{Caches, Meta};
+use crate::caches::{Caches, Meta, Unread};
 use crate::integration::selector_of;
 
 /// Reads what exists of an integration.
@@ -27,19 +27,33 @@ pub(super) fn observe(caches: &Caches, integration: &BoboykaIntegration) -> Seen
         meta.namespace.as_deref() == Some(&namespace)
             && (selects || selected_by(meta) == Some(&name))
     });
+    let all = caches.strands_of(&namespace, &name);
+    let (history, strands) = all.into_iter().partition::<Vec<_>, _>(|it| it.is_history());
     Seen {
-        strands: caches.strands_of(&namespace, &name),
+        strands,
+        history: history.into_iter().next(),
         pods: caches
             .pods
             .select(&namespace, |pod| *pod.integration == *name),
         claims: caches
             .claims
             .select(&namespace, |claim| *claim.integration == *name),
-        drains: caches.drains.state_filter(|job| ours(&job.metadata)),
+        jobs: caches.jobs.state_filter(|job| ours(&job.metadata)),
         workloads: workloads.into_iter().map(|(_, one)| one).collect(),
         rivals: rivals(caches, integration),
+        names: names_of_projects(caches, integration),
         fleet: caches.strands.count(),
     }
+}
+
+/// The names of legacy projects, if the integration reads them from a ConfigMap.
+fn names_of_projects(
+    caches: &Caches,
+    integration: &BoboykaIntegration,
+) -> Option<Result<Vec<String>, Unread>> {
+    let from = integration.spec.migration.as_ref()?.reads()?;
+    let namespace = integration.namespace().unwrap_or_default();
+    Some(caches.lists.names(&namespace, from))
 }
 
 /// Older integrations of the same namespace that select workloads. Of two of the same age the first by name is older. A

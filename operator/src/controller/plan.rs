@@ -3,7 +3,7 @@
 //! Strands are never deleted here, but for ephemeral strands whose pod is gone: they were lost with it.
 
 mod claims;
-pub(super) mod drains;
+pub(super) mod jobs;
 mod situation;
 mod strands;
 
@@ -18,7 +18,7 @@ use kube::core::SelectorExt as _;
 use super::rollout::{self, Rollout};
 use super::workload::Workload;
 use crate::strands::change::StrandChange;
-use drains::Ending;
+use jobs::Ending;
 pub(super) use situation::Situation;
 
 /// The role binding is applied again after this long, in case somebody changed it.
@@ -32,10 +32,12 @@ pub(super) struct Plan {
     pub(super) bind_role: bool,
     /// Changes of existing strands.
     pub(super) change: Vec<(Arc<BoboykaStrand>, StrandChange)>,
-    /// Strands that a Job is to drain.
-    pub(super) drain: Vec<Arc<BoboykaStrand>>,
-    /// Jobs that are to end, each with the strand that it drains.
+    /// Strands that a Job is to work on.
+    pub(super) start: Vec<Arc<BoboykaStrand>>,
+    /// Jobs that are to end, each with the strand that it works on.
     pub(super) end: Vec<(Arc<Job>, String, Ending)>,
+    /// Strands that were fenced and are no longer.
+    pub(super) unfenced: Vec<Arc<BoboykaStrand>>,
     /// Strands to create, with their claims.
     pub(super) make: Vec<BoboykaStrand>,
     /// Strands whose claim is to be created.
@@ -74,8 +76,9 @@ pub(super) fn plan(situation: &Situation<'_>) -> Plan {
     Plan {
         bind_role: age.is_none_or(|age| age > BINDING_KEPT),
         change: strands::changes(situation),
-        drain: strands::abandoned(situation),
-        end: drains::ending(situation),
+        start: strands::awaiting_a_job(situation),
+        end: jobs::ending(situation),
+        unfenced: strands::unfenced(situation),
         make: claims::missing_strands(situation),
         claim: claims::unclaimed(situation),
         own_claims: claims::misowned(situation),

@@ -1,19 +1,20 @@
 //! Writes an integration's status, and the Events that its change makes. Writer of both.
 
-use boboyka_crds::{BoboykaIntegration, IntegrationStatus, names};
+use boboyka_crds::{BoboykaIntegration, IntegrationStatus, Lists, names};
 use kube::api::{Patch, PatchParams};
-use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::events::{Event, Recorder, Reporter};
 use kube::{Api, Client, Resource as _, ResourceExt as _};
 use serde_json::json;
 
 use super::error::Error;
-use super::news::events;
+use super::news::{events, is_news_each_time};
 use crate::causes::causes;
 use crate::writes::is_outdated;
 
 /// Writes statuses and Events.
 pub(super) struct Publisher {
     client: Client,
+    reporter: Reporter,
     recorder: Recorder,
 }
 
@@ -25,7 +26,8 @@ impl Publisher {
             instance: Some(instance),
         };
         Self {
-            recorder: Recorder::new(client.clone(), reporter),
+            recorder: Recorder::new(client.clone(), reporter.clone()),
+            reporter,
             client,
         }
     }
@@ -37,6 +39,7 @@ impl Publisher {
         integration: &BoboykaIntegration,
         before: &IntegrationStatus,
         status: &IntegrationStatus,
+        lists: &Lists,
     ) -> Result<bool, Error> {
         match self.write(integration, status).await {
             Ok(()) => {}
@@ -44,9 +47,9 @@ impl Publisher {
             Err(error) => return Err(Error::Publish(Box::new(error))),
         }
         let reference = integration.object_ref(&());
-        for event in events(before, status) {
+        for event in events(before, status, lists) {
             // The condition still tells what a lost Event would have told.
-            if let Err(error) = self.recorder.publish(&event, &reference).await {
+            if let Err(error) = self.recorder(&event).publish(&event, &reference).await {
                 let (namespace, name) = (integration.namespace(), integration.name_any());
                 tracing::warn!(
                     namespace,
@@ -59,6 +62,15 @@ impl Publisher {
             }
         }
         Ok(true)
+    }
+
+    /// A recorder counts an Event of a reason that it has told within minutes, and keeps the note of the first. What happened is
+    /// news each time.
+    fn recorder(&self, event: &Event) -> Recorder {
+        if is_news_each_time(event) {
+            return Recorder::new(self.client.clone(), self.reporter.clone());
+        }
+        self.recorder.clone()
     }
 
     async fn write(

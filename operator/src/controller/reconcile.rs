@@ -62,6 +62,7 @@ pub(crate) async fn run(leader: Arc<Leader>, shutdown: CancellationToken) {
 async fn reconcile(one: Arc<GuardedIntegration>, leader: Arc<Leader>) -> Result<Action, Error> {
     let began = Instant::now();
     let of = ObjectRef::from_obj(&*one);
+    let span = leader.span(&of);
     leader.dequeue(&of);
     let mut memory = leader.recall(&of);
     let result = leader.look_at(&one, &mut memory).await;
@@ -73,6 +74,12 @@ async fn reconcile(one: Arc<GuardedIntegration>, leader: Arc<Leader>) -> Result<
         Reconciled::Error
     };
     leader.remember(of, memory);
+    if let Some(span) = &span {
+        span.set("boboyka.outcome", outcome.as_str());
+        if let Err(error) = &result {
+            span.fail(causes(error));
+        }
+    }
     leader
         .metrics
         .reconciled("integration", outcome, began.elapsed());

@@ -45,7 +45,7 @@ pub(super) enum Rollout {
 /// The next step of the rollout.
 pub(super) fn next(validated: &Validated, seen: &Seen, now: &Time) -> Rollout {
     let pods = seen.pods.iter().map(|pod| &**pod);
-    let sidecars = pods.filter(|pod| pod.image.is_some() && !pod.terminating && !pod.drains);
+    let sidecars = pods.filter(|pod| pod.image.is_some() && !pod.terminating && !pod.of_job);
     let (current, mut behind): (Vec<&Pod>, Vec<&Pod>) =
         sidecars.partition(|pod| pod.image.as_deref() == Some(validated.image.as_str()));
     let left = behind.len();

@@ -10,7 +10,7 @@ use kube::core::Selector;
 
 use super::reports::Reports;
 use super::workload::Workload;
-use crate::caches::{Claim, Pod};
+use crate::caches::{Claim, Pod, Unread};
 use crate::clock::Moment;
 use crate::strands::witness::{self, ChainProblem};
 
@@ -25,20 +25,31 @@ pub(super) const INTERVAL_MIN: i32 = 10;
 /// What exists of an integration.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
+    /// The strands of agents: gates and counters are about them.
     pub(super) strands: Vec<Arc<BoboykaStrand>>,
+    /// The strand that a backfill fills.
+    pub(super) history: Option<Arc<BoboykaStrand>>,
     pub(super) pods: Vec<Arc<Pod>>,
     /// By name.
     pub(super) claims: Vec<Arc<Claim>>,
-    pub(super) drains: Vec<Arc<Job>>,
+    /// Those of the operator.
+    pub(super) jobs: Vec<Arc<Job>>,
     /// The namespace's workloads, if the integration selects any, and those that it has selected.
     pub(super) workloads: Vec<Workload>,
     /// Older integrations of the namespace that select workloads, each with its selector: the oldest gets a workload.
     pub(super) rivals: Vec<(String, Selector)>,
+    /// The names of legacy projects, if the integration reads them from a ConfigMap, or why they can't be read.
+    pub(super) names: Option<Result<Vec<String>, Unread>>,
     /// The number of strands of all integrations: they share the API server.
     pub(super) fleet: usize,
 }
 
 impl Seen {
+    /// All strands, the history among them.
+    pub(super) fn all_strands(&self) -> impl Iterator<Item = &Arc<BoboykaStrand>> {
+        self.strands.iter().chain(&self.history)
+    }
+
     /// What the strands show for a change of phase.
     pub(super) fn evidence(
         &self,
@@ -59,6 +70,11 @@ impl Seen {
         shown.collect()
     }
 
+    /// The names of legacy projects, where they are read from a ConfigMap that has them.
+    pub(super) fn names(&self) -> Option<Vec<String>> {
+        self.names.as_ref()?.as_ref().ok().cloned()
+    }
+
     /// The claim of a strand's name.
     pub(super) fn claim(&self, strand: &BoboykaStrand) -> Option<&Claim> {
         let name = Some(strand.spec.claim_name.as_deref()?);
@@ -68,7 +84,7 @@ impl Seen {
     }
 
     /// What is wrong with a strand: its volume is another than it had, or its chain does not continue what was seen.
-    fn problem(&self, strand: &BoboykaStrand) -> Option<ChainProblem> {
+    pub(super) fn problem(&self, strand: &BoboykaStrand) -> Option<ChainProblem> {
         let judged = witness::check_claim(strand, self.claim(strand));
         judged.and_then(|()| witness::check(strand)).err()
     }

@@ -3,14 +3,18 @@
 //! `Ready` sums up; `Reconciling` and `Stalled` exist only while they are true, so that kstatus, `kubectl wait` and
 //! Argo CD read them rightly. A condition of which nothing is known yet is absent.
 
+mod backfill;
 mod chain;
 mod checks;
 mod conditions;
 mod facts;
+mod fences;
 mod finding;
+mod legacy;
 mod mirror;
 mod ready;
 mod reported;
+mod retention;
 mod sidecars;
 mod storage;
 mod tally;
@@ -67,6 +71,7 @@ pub(super) fn status(facts: &Facts<'_>, before: &IntegrationStatus) -> Integrati
         lag_ms,
         dead_letters,
         unmirrored,
+        unmirrored_bytes,
         supabase_url,
     } = facts.tally.clone();
     // Without Supabase, nothing waits for it.
@@ -83,10 +88,19 @@ pub(super) fn status(facts: &Facts<'_>, before: &IntegrationStatus) -> Integrati
         witness_policy: facts.validated.witness_policy.clone(),
         report_interval_seconds: Some(interval(facts.seen.fleet)),
         unmirrored,
+        unmirrored_bytes,
         conditions: conditions(facts, before),
         ..IntegrationStatus::default()
     };
     facts.standing.write(&mut status);
+    let was = before
+        .migration
+        .as_ref()
+        .and_then(|it| it.backfill.as_ref());
+    if let Some(backfill) = backfill::backfill(facts, was) {
+        let migration = status.migration.get_or_insert_default();
+        migration.backfill = Some(backfill);
+    }
     status
 }
 

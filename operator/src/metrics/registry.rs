@@ -65,6 +65,7 @@ pub(crate) struct Metrics {
     integrations: Family<Phase, Gauge>,
     closed_gates: Family<Gate, Gauge>,
     certificate_expiry: Gauge,
+    dropped_spans: Counter,
 }
 
 impl Default for Metrics {
@@ -83,6 +84,7 @@ impl Default for Metrics {
             integrations: Family::default(),
             closed_gates: Family::default(),
             certificate_expiry: Gauge::default(),
+            dropped_spans: Counter::default(),
         };
         metrics.register();
         metrics.begin_series();
@@ -141,6 +143,11 @@ impl Metrics {
             "When the serving certificate expires, in seconds since 1970",
             Unit::Seconds,
             self.certificate_expiry.clone(),
+        );
+        registry.register(
+            "trace_dropped_spans",
+            "Spans that were dropped because the collector of traces was too slow or did not take them",
+            self.dropped_spans.clone(),
         );
     }
 
@@ -212,6 +219,11 @@ impl Metrics {
     /// Sets when the certificate that is served expires, in seconds since 1970.
     pub(crate) fn set_certificate_expiry(&self, seconds: i64) {
         self.certificate_expiry.set(seconds);
+    }
+
+    /// What counts spans that were dropped.
+    pub(crate) fn dropped_spans(&self) -> Counter {
+        self.dropped_spans.clone()
     }
 
     /// Counts a request to the API server.

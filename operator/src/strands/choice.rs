@@ -27,7 +27,7 @@ pub(crate) struct Candidates {
     pub(crate) passed_over: HashSet<String>,
 }
 
-/// Chooses for a pod: a free strand that fits, those with a backlog first, then those that the pod's workload held last,
+/// Chooses for a pod: a free strand that fits and is not fenced, those with a backlog first, then those that the pod's workload held last,
 /// then the oldest. `reaches` says whether the pod may run where the strand's volume lies. `None`: it gets a new one.
 pub(crate) fn choose(
     requester: &Requester,
@@ -64,7 +64,9 @@ fn is_free(strand: &BoboykaStrand, requester: &Requester, candidates: &Candidate
         !uid.is_some_and(|uid| candidates.gone.contains(uid))
     });
     !is_held
+        && !strand.is_history()
         && fits(requester, strand)
+        && strand.fence().is_none()
         && strand.spec.claim_name.is_some()
         && strand.metadata.deletion_timestamp.is_none()
         && !candidates.passed_over.contains(&strand.name_any())
@@ -99,7 +101,7 @@ fn name_of_slot(integration: &str, slot: &Slot, end: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use boboyka_crds::{BoboykaStrandSpec, Holder, StrandStatus};
+    use boboyka_crds::{BoboykaStrandSpec, Fence, Holder, StrandStatus};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use k8s_openapi::jiff::Timestamp;
 
@@ -249,6 +251,35 @@ mod tests {
         let name = fresh_name(&"i".repeat(40), Some(&long), "12345678");
         assert!(name.len() <= NAME_MAX, "{name}");
         assert!(name_of_ordinal(&"i".repeat(40), &long).len() <= NAME_MAX);
+    }
+
+    #[test]
+    fn a_fenced_strand_is_given_to_nobody_and_another_one_taken_or_made() {
+        let mut fenced = strand("i-a", 1, None, None);
+        Arc::make_mut(&mut fenced).spec.fenced = Some(Fence::default());
+        let mut of_node = strand("i-n", 1, None, Some(slot("DaemonSet", "n1")));
+        Arc::make_mut(&mut of_node).spec.fenced = Some(Fence::default());
+        let strands = [fenced, of_node, strand("i-b", 2, None, None)];
+        let any = requester(None);
+        assert_eq!(chosen(&any, &strands, &[], &[]), "i-b");
+        assert_eq!(chosen(&any, &strands, &[], &["i-b"]), "new");
+        let daemon = requester(Some(slot("DaemonSet", "n1")));
+        assert_eq!(chosen(&daemon, &strands, &[], &[]), "new");
+    }
+
+    #[test]
+    fn the_history_is_given_to_nobody() {
+        let strands = [strand("i-history", 1, None, None)];
+        assert_eq!(chosen(&requester(None), &strands, &[], &[]), "new");
+        assert_eq!(
+            chosen(
+                &requester(None),
+                &[strand("i-history1", 1, None, None)],
+                &[],
+                &[]
+            ),
+            "i-history1"
+        );
     }
 
     #[test]

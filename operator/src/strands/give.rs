@@ -59,7 +59,11 @@ impl Giver {
     ) -> Result<Held, Refusal> {
         let token = new_token();
         let strand = match (&integration.storage, requester.ordinal()) {
-            (Storage::Claim { .. }, Some(slot)) => name_of_ordinal(&integration.name, slot),
+            (Storage::Claim { .. }, Some(slot)) => {
+                let strand = name_of_ordinal(&integration.name, slot);
+                self.refuse_if_fenced(&integration.namespace, &strand)?;
+                strand
+            }
             (Storage::Ephemeral { .. }, _) => new_name(integration, requester),
             (Storage::Claim { .. }, None) => {
                 let search = Search {
@@ -73,6 +77,19 @@ impl Giver {
             }
         };
         Ok(Held { strand, token })
+    }
+
+    /// Refuses a pod whose only strand is fenced, as far as the cache knows: a pod that is faster is its holder.
+    fn refuse_if_fenced(&self, namespace: &str, strand: &str) -> Result<(), Refusal> {
+        let found = self.caches.strands.get(namespace, strand);
+        let fence = found.and_then(|found| found.spec.fenced.clone());
+        fence.map_or(Ok(()), |fence| {
+            Err(Refusal::Fenced {
+                strand: strand.to_owned(),
+                namespace: namespace.to_owned(),
+                fence: Box::new(fence),
+            })
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Why a pod gets no strand.
 
-use boboyka_crds::names;
+use boboyka_crds::{Fence, names};
 
 /// Why a pod gets no strand. The creator of the pod reads the message, with its causes.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +22,15 @@ pub(crate) enum Refusal {
         "too many pods of namespace {0} asked for strands within a few seconds: create the pod again later"
     )]
     Throttled(String),
+    #[error(
+        "strand {strand} is {fence}, and no other has the records of this ordinal: the pod waits until somebody runs \
+         kubectl boboyka unfence {strand} -n {namespace}"
+    )]
+    Fenced {
+        strand: String,
+        namespace: String,
+        fence: Box<Fence>,
+    },
     #[error("could not {doing}")]
     Api {
         doing: String,

@@ -105,7 +105,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Reserves a strand for the Job that drains it, so that no pod is given it.
+    /// Reserves a strand for the Job that works on it, so that no pod is given it.
     pub(crate) async fn reserve(&self, strand: &BoboykaStrand) -> Result<Held, kube::Error> {
         let held = Held {
             strand: strand.name_any(),

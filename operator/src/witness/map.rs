@@ -1,5 +1,7 @@
 //! One `ConfigMap` of the memory as it was read last, and writes with that version as their condition.
 
+mod read;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,9 +12,10 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use super::memory::Memory;
+use super::memory::{Cosigned, Memory};
 use crate::causes::causes;
 use crate::writes::{is_conflict, is_outdated, merge_parameters};
+use read::Read;
 
 /// What all names of these `ConfigMap`s begin with; a hexadecimal digit follows.
 const NAME: &str = "boboyka-operator-witness-";
@@ -20,22 +23,14 @@ const NAME: &str = "boboyka-operator-witness-";
 const REQUEST_MAX: Duration = Duration::from_secs(3);
 /// A `ConfigMap` may have a MiB.
 const BYTES_MAX: usize = 900_000;
+/// One incarnation takes this much at most, with the key of its strand.
+const LOG_BYTES_MAX: usize = 320;
 
 /// One `ConfigMap`.
 pub(super) struct Map {
     api: Api<ConfigMap>,
     name: String,
     read: Option<Read>,
-}
-
-struct Read {
-    at: Instant,
-    /// `None` while the `ConfigMap` does not exist.
-    version: Option<String>,
-    memories: BTreeMap<Uuid, Memory>,
-    /// Keys whose values mean nothing to this version; nothing is written to them.
-    unreadable: Vec<String>,
-    bytes: usize,
 }
 
 /// How a write ended.
@@ -76,9 +71,21 @@ impl Map {
         self.read.iter().flat_map(|read| &read.memories)
     }
 
-    /// What is remembered of all strands.
-    pub(super) fn memories(&self) -> impl Iterator<Item = &Memory> {
-        self.strands().map(|(_, memory)| memory)
+    /// What was cosigned of the log at the path of a monitor.
+    pub(super) fn at_path(&self, path: &str) -> Option<&Cosigned> {
+        self.read.as_ref()?.at_path(path)
+    }
+
+    /// Whether this many logs more can be remembered, beside those that are.
+    ///
+    /// # Errors
+    /// They can't.
+    pub(super) fn room_for(&self, more: usize) -> Result<(), String> {
+        let bytes = self.read.as_ref().map_or(0, |read| read.bytes);
+        if bytes + more * LOG_BYTES_MAX > BYTES_MAX {
+            return Err(format!("ConfigMap {} has no room for more logs", self.name));
+        }
+        Ok(())
     }
 
     /// Reads the `ConfigMap` unless that was done lately.
@@ -96,7 +103,11 @@ impl Map {
             Ok(Err(error)) => return Err(self.failed("read", &causes(&error))),
             Err(_) => return Err(self.failed("read", "the API server did not answer in time")),
         };
-        self.read = Some(Read::of(at, found));
+        let version = |found: &ConfigMap| found.metadata.resource_version.clone();
+        match &mut self.read {
+            Some(read) if found.as_ref().and_then(version) == read.version => read.at = at,
+            read => *read = Some(Read::of(at, found)),
+        }
         Ok(())
     }
 
@@ -115,14 +126,6 @@ impl Map {
         let Some(read) = &self.read else {
             return Ok(Written::Outdated);
         };
-        let added: usize = work.values().map(|memory| memory.text().len() + 64).sum();
-        if read.bytes + added > BYTES_MAX && work.keys().any(|one| !read.memories.contains_key(one))
-        {
-            return Err(format!(
-                "ConfigMap {} has no room for more strands",
-                self.name
-            ));
-        }
         let written = timeout(
             REQUEST_MAX,
             self.send(read.version.as_deref(), work, forgotten),
@@ -180,19 +183,12 @@ impl Map {
         forgotten: &[Uuid],
     ) {
         let Some(read) = &mut self.read else { return };
-        if read.version.is_some() {
-            read.memories
-                .retain(|strand, _| !forgotten.contains(strand));
+        for strand in forgotten {
+            read.forget(*strand);
         }
-        read.memories.extend(
-            work.iter()
-                .map(|(strand, memory)| (*strand, memory.clone())),
-        );
-        read.bytes = read
-            .memories
-            .values()
-            .map(|memory| memory.text().len() + 64)
-            .sum();
+        for (strand, memory) in work {
+            read.learn(*strand, memory.clone());
+        }
         read.version = version;
         read.at = Instant::now();
     }
@@ -202,34 +198,8 @@ impl Map {
     }
 }
 
-impl Read {
-    fn of(at: Instant, found: Option<ConfigMap>) -> Self {
-        let mut read = Self {
-            at,
-            version: None,
-            memories: BTreeMap::new(),
-            unreadable: Vec::new(),
-            bytes: 0,
-        };
-        let Some(found) = found else { return read };
-        read.version = found.metadata.resource_version;
-        for (key, value) in found.data.unwrap_or_default() {
-            read.bytes += key.len() + value.len();
-            let strand: Option<Uuid> = key.parse().ok();
-            let memory = strand.and_then(|strand| Some((strand, Memory::read(strand, &value)?)));
-            match memory {
-                Some((strand, memory)) => {
-                    read.memories.insert(strand, memory);
-                }
-                None => read.unreadable.push(key),
-            }
-        }
-        read
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::convert::Infallible;
 
     use axum::http::{Method, Request, Response};
@@ -241,10 +211,16 @@ mod tests {
 
     /// A map whose API server has it in version 7 and answers writes with this status.
     fn map(status: u16) -> Map {
+        map_of(status, json!({"nonsense": "x"}))
+    }
+
+    /// The same with this data.
+    pub(in super::super) fn map_of(status: u16, data: Value) -> Map {
         let service = tower::service_fn(move |request: Request<Body>| {
             let is_read = request.method() == Method::GET;
             let (status, body) = if is_read || status == 200 {
-                let found = json!({"metadata": {"name": "m", "resourceVersion": "7"}, "data": {"nonsense": "x"}});
+                let found =
+                    json!({"metadata": {"name": "m", "resourceVersion": "7"}, "data": data});
                 (200, found)
             } else {
                 (
@@ -288,5 +264,8 @@ mod tests {
         map.refresh(Duration::ZERO).await.unwrap();
         assert!(matches!(map.write(&work(), &[]).await, Ok(Written::Done)));
         assert_eq!(map.memory(STRAND), Ok(work().get(&STRAND)));
+        let shown = &work()[&STRAND].0[0];
+        assert_eq!(map.at_path(&shown.path()), Some(shown));
+        assert_eq!(map.at_path("another"), None);
     }
 }

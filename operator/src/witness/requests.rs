@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Path, Request, State};
 use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use boboyka_tlog::Checkpoint;
 use boboyka_tlog::witness::{AddCheckpoint, Refusal, SIZE_TYPE, cosign};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::origin::Origin;
 use super::shard::Answer;
@@ -20,6 +20,8 @@ use crate::witness_key::WitnessKey;
 
 /// The longest request has 63 hashes and a checkpoint with some signatures.
 const BODY_BYTES_MAX: usize = 16 << 10;
+/// The body of a request arrives within this time.
+const BODY_TIME_MAX: Duration = Duration::from_secs(2);
 /// Requests a second; checking one takes about 0.1 ms. Ten thousand strands a minute are 167.
 const PER_SECOND: u32 = 500;
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -73,12 +75,16 @@ impl Requests {
     }
 }
 
-async fn add(State(requests): State<Arc<Requests>>, body: Bytes) -> Response {
+async fn add(State(requests): State<Arc<Requests>>, request: Request) -> Response {
     if !requests.has_room() {
         return later("too many requests in this second");
     }
     let Some(key) = requests.key.get() else {
         return later("the witness has no key yet: its Secret is not mounted");
+    };
+    let body = match body(request).await {
+        Ok(body) => body,
+        Err(refused) => return refused,
     };
     let read = || -> Result<(AddCheckpoint, Origin), Refusal> {
         let request = AddCheckpoint::from_bytes(&body)?;
@@ -107,13 +113,25 @@ async fn add(State(requests): State<Arc<Requests>>, body: Bytes) -> Response {
     }
 }
 
+/// The body, unless it is too large or comes too slowly.
+async fn body(request: Request) -> Result<Bytes, Response> {
+    let read = timeout(BODY_TIME_MAX, Bytes::from_request(request, &()));
+    let read = read.await.map_err(|_| {
+        let most = BODY_TIME_MAX.as_secs();
+        let late = format!("the body did not arrive within {most} s\n");
+        answer(408, TEXT, late)
+    })?;
+    read.map_err(IntoResponse::into_response)
+}
+
 async fn newest(State(requests): State<Arc<Requests>>, Path(hash): Path<String>) -> Response {
     if !requests.has_room() {
         return later("too many requests in this second");
     }
     match requests.shards.newest(&format!("{hash}/checkpoint")).await {
-        Some(note) => answer(200, TEXT, note.to_string()),
-        None => answer(404, TEXT, "nothing was cosigned of such a log\n".to_owned()),
+        Ok(Some(note)) => answer(200, TEXT, note.to_string()),
+        Ok(None) => answer(404, TEXT, "nothing was cosigned of such a log\n".to_owned()),
+        Err(why) => later(&why),
     }
 }
 
@@ -132,4 +150,21 @@ fn later(why: &str) -> Response {
 fn answer(status: u16, kind: &'static str, body: String) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, [(header::CONTENT_TYPE, kind)], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use futures_util::stream;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_comes_is_not_waited_for() {
+        let never = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
+        let refused = body(Request::new(never)).await.unwrap_err();
+        assert_eq!(refused.status(), StatusCode::REQUEST_TIMEOUT);
+        let read = body(Request::new(Body::from("old 1"))).await.unwrap();
+        assert_eq!(read, "old 1");
+    }
 }

@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
+use super::batch::Batch;
 use super::judge::{Accepted, No, judge};
 use super::map::{Map, Written};
 use super::memory::{Cosigned, Memory};
@@ -52,7 +53,7 @@ pub(super) enum Ask {
     /// The newest checkpoint at the path of a monitor.
     Newest {
         path: String,
-        reply: oneshot::Sender<Option<Note>>,
+        reply: oneshot::Sender<Result<Option<Note>, String>>,
     },
 }
 
@@ -62,6 +63,8 @@ pub(super) struct Shard {
     strands: Strands,
     written: Option<Instant>,
     swept: Option<Instant>,
+    /// Why the last write failed.
+    trouble: Option<String>,
 }
 
 /// A request that was granted by the copy of this replica, and waits for the write.
@@ -78,6 +81,7 @@ impl Shard {
             strands,
             written: None,
             swept: None,
+            trouble: None,
         }
     }
 
@@ -101,11 +105,10 @@ impl Shard {
     async fn take(&mut self, ask: Ask, pending: &mut Vec<Pending>) {
         match ask {
             Ask::Newest { path, reply } => {
-                // What can't be read now can't be shown.
-                let _ = self.map.refresh(FRESH_FOR_MONITORS).await;
-                let mut all = self.map.memories().flat_map(|memory| &memory.0);
-                let found = all.find(|one| one.path() == path);
-                drop(reply.send(found.and_then(Cosigned::note)));
+                let fresh = self.map.refresh(FRESH_FOR_MONITORS).await;
+                let newest = || self.map.at_path(&path).and_then(Cosigned::note);
+                // The caller may have gone.
+                drop(reply.send(fresh.map(|()| newest())));
             }
             Ask::Add {
                 request,
@@ -176,15 +179,20 @@ impl Shard {
         self.written = Some(Instant::now());
         match self.write(&pending).await {
             Ok(answers) => {
+                self.trouble = None;
                 for (one, answer) in pending.into_iter().zip(answers) {
                     one.answer(answer);
                 }
             }
             Err(error) => {
-                tracing::warn!(
-                    error,
-                    "could not remember checkpoints, so none is cosigned: {error}"
-                );
+                // It may last for hours.
+                if self.trouble.as_ref() != Some(&error) {
+                    tracing::warn!(
+                        error,
+                        "could not remember checkpoints, so none is cosigned: {error}"
+                    );
+                    self.trouble = Some(error.clone());
+                }
                 for one in pending {
                     one.answer(Answer::Unavailable(error.clone()));
                 }
@@ -199,7 +207,12 @@ impl Shard {
             let forgotten = self.forgotten();
             match self.map.write(&work, &forgotten).await? {
                 Written::Done => return Ok(answers),
-                Written::Outdated => self.map.refresh(Duration::ZERO).await?,
+                Written::Outdated => {
+                    self.map.refresh(Duration::ZERO).await?;
+                    if !forgotten.is_empty() {
+                        self.swept = None;
+                    }
+                }
             }
         }
         Err("other replicas write all the time".to_owned())
@@ -207,11 +220,10 @@ impl Shard {
 
     /// What is to be written, and an answer to each request for when it is.
     async fn decide(&self, pending: &[Pending]) -> (BTreeMap<Uuid, Memory>, Vec<Answer>) {
-        let (mut work, mut answers) = (BTreeMap::new(), Vec::new());
+        let (mut batch, mut answers) = (Batch::default(), Vec::new());
         let now = seconds();
         for one in pending {
-            let strand = one.origin.strand;
-            let judged = self.judge(one, work.get(&strand));
+            let judged = self.judge(one, batch.work.get(&one.origin.strand));
             let (decision, contradiction) = match judged {
                 Ok(judged) => judged,
                 Err(error) => {
@@ -227,17 +239,13 @@ impl Shard {
             }
             answers.push(match decision {
                 Err(no) => Answer::Refused(no),
-                Ok(accepted) => {
-                    let known = self.map.memory(strand).ok().flatten();
-                    let memory = work
-                        .entry(strand)
-                        .or_insert_with(|| known.cloned().unwrap_or_default());
-                    memory.remember(accepted.cosigned(one.origin, now));
-                    Answer::Remembered(Box::new(accepted), now)
-                }
+                Ok(accepted) => match batch.grant(&self.map, one.origin, &accepted, now) {
+                    Ok(()) => Answer::Remembered(Box::new(accepted), now),
+                    Err(full) => Answer::Unavailable(full),
+                },
             });
         }
-        (work, answers)
+        (batch.work, answers)
     }
 
     /// Strands that no resource tells of any more, and of which nothing was cosigned for long.

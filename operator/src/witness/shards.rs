@@ -56,15 +56,24 @@ impl Shards {
         answer.await.unwrap_or_else(gone)
     }
 
-    /// The newest cosigned checkpoint at the path of a monitor.
-    pub(super) async fn newest(&self, path: &str) -> Option<Note> {
+    /// The newest cosigned checkpoint at the path of a monitor; none of a log that nothing was cosigned of.
+    ///
+    /// # Errors
+    /// Not every shard can be read now.
+    pub(super) async fn newest(&self, path: &str) -> Result<Option<Note>, String> {
         let asked = self.0.iter().map(|shard| async {
             let (reply, answer) = oneshot::channel();
             let path = path.to_owned();
-            shard.try_send(Ask::Newest { path, reply }).ok()?;
-            answer.await.ok()?
+            let busy = |_| "too many requests wait already".to_owned();
+            shard.try_send(Ask::Newest { path, reply }).map_err(busy)?;
+            let gone = |_| "the operator ends".to_owned();
+            answer.await.map_err(gone)?
         });
         let answers = futures_util::future::join_all(asked).await;
-        answers.into_iter().flatten().next()
+        let found = answers.iter().flatten().find_map(Clone::clone);
+        match answers.into_iter().find_map(Result::err) {
+            Some(why) if found.is_none() => Err(why),
+            _ => Ok(found),
+        }
     }
 }

@@ -7,6 +7,7 @@ use kube::ResourceExt as _;
 use super::judgement::{Judgement, failed, passed, read, skipped, warned};
 use super::seen::Seen;
 use crate::fleet::{Integration, standings};
+use crate::standing::State;
 
 /// How many objects a message names.
 const NAMED: usize = 3;
@@ -43,18 +44,29 @@ pub(super) fn integrations(seen: &Seen) -> Judged {
 /// No strand needs somebody.
 pub(super) fn strands(seen: &Seen) -> Judged {
     let (integrations, strands) = (read(&seen.integrations, "")?, read(&seen.strands, "")?);
-    let wrong: Vec<String> = standings(integrations, strands, seen.now)
-        .iter()
-        .filter(|one| one.state.is_wrong())
-        .map(|one| {
+    let standings = standings(integrations, strands, seen.now);
+    let told = |which: fn(State) -> bool| -> Vec<String> {
+        let meant = standings.iter().filter(|one| which(one.state));
+        let told = meant.map(|one| {
             format!(
                 "{}/{} ({:?}: {})",
                 one.namespace, one.name, one.state, one.why
             )
-        })
-        .collect();
+        });
+        told.collect()
+    };
+    let wrong = told(State::is_wrong);
+    let fenced = told(|state| state == State::Fenced);
     match (strands.len(), wrong.len()) {
         (0, _) => Ok(skipped("there is no strand yet")),
+        (all, 0) if !fenced.is_empty() => Ok(warned(
+            format!(
+                "{} of {all} strands are fenced: {}",
+                fenced.len(),
+                some(&fenced)
+            ),
+            "kubectl boboyka unfence STRAND gives one back to pods",
+        )),
         (all, 0) => Ok(passed(format!("all {all} strands are well"))),
         (all, _) => Ok(failed(
             format!(

@@ -7,11 +7,11 @@ use kube::core::{ApiResource, GroupVersionKind};
 use kube::discovery::{Scope, pinned_kind};
 use serde_json::{Value, json};
 
-use crate::applied::{Action, Applied, action, refused, text};
+use crate::applied::{Action, Applied, action, ending, refused, text};
 use crate::ending::Ending;
 use crate::manifest::{self, text_at};
 use crate::reading::Reader;
-use crate::refusal::{Asked, Read};
+use crate::refusal::{Asked, Read, Refusal};
 use crate::terminal::Terminal;
 
 /// Who owns the fields of what is applied.
@@ -40,15 +40,30 @@ pub(crate) async fn install(
     terminal: &Terminal,
     options: &InstallOptions,
 ) -> Result<Ending> {
+    let (all, unanswered) = apply_all(reader, manifest::objects()?, options.dry_run).await;
+    if !all.is_empty() {
+        let view = json!({"dryRun": options.dry_run, "objects": all});
+        terminal.show(&view, |width| text(&all, options.dry_run, width))?;
+    }
+    if let Some(refusal) = unanswered {
+        return Err(refusal.into());
+    }
+    Ok(ending(&all))
+}
+
+/// Applies objects until the API server gives no answer: it would give none for the others either, and each would take as
+/// long as a request may.
+async fn apply_all(
+    reader: &Reader,
+    objects: Vec<Value>,
+    dry_run: bool,
+) -> (Vec<Applied>, Option<Refusal>) {
     let mut all = Vec::new();
-    for object in manifest::objects()? {
-        let (action, message) = match apply(reader, &object, options.dry_run).await {
+    for object in objects {
+        let (action, message) = match apply(reader, &object, dry_run).await {
             Ok(action) => (action, String::new()),
-            Err(refusal) => refused(
-                &refusal,
-                text_at(&object, "/metadata/namespace"),
-                options.dry_run,
-            ),
+            Err(refusal) if refusal.is_silence() => return (all, Some(refusal)),
+            Err(refusal) => refused(&refusal, text_at(&object, "/metadata/namespace"), dry_run),
         };
         all.push(Applied {
             kind: text_at(&object, "/kind").to_owned(),
@@ -57,11 +72,7 @@ pub(crate) async fn install(
             message,
         });
     }
-    let view = json!({"dryRun": options.dry_run, "objects": all});
-    terminal.show(&view, |width| text(&all, options.dry_run, width))?;
-    Ok(Ending::found(
-        all.iter().any(|one| one.action == Action::Refused),
-    ))
+    (all, None)
 }
 
 async fn apply(reader: &Reader, object: &Value, dry_run: bool) -> Read<Action> {

@@ -46,6 +46,7 @@ impl Subject<'_> {
             .or_else(|| self.dead_letters())
             .or_else(|| self.differs())
             .or_else(|| self.foreign_writes())
+            .or_else(|| self.fenced())
             .or_else(|| self.behind());
         found.unwrap_or_else(|| {
             let state = if self.strand.spec.holder.is_some() {
@@ -214,6 +215,21 @@ impl Subject<'_> {
         let next = "find who still writes to these tables: the next phase waits for that to end"
             .to_owned();
         (!tables.is_empty()).then_some((State::ForeignWrites, why, next))
+    }
+
+    fn fenced(&self) -> Option<Judgement> {
+        let fence = self.strand.fence()?;
+        let why = match (&self.pod, self.backlog) {
+            (Some(pod), _) => format!("{fence}; still held by pod {pod}"),
+            (None, 0) => format!("{fence}; no pod gets it"),
+            (None, waiting) => format!("{fence}; no pod gets it, and {waiting} records wait"),
+        };
+        let next = format!(
+            "kubectl boboyka unfence {} -n {}",
+            self.strand.name_any(),
+            self.namespace
+        );
+        Some((State::Fenced, why, next))
     }
 
     fn behind(&self) -> Option<Judgement> {

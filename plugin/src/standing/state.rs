@@ -19,6 +19,8 @@ pub(crate) enum State {
     Differs,
     /// Supabase has rows that no strand wrote.
     ForeignWrites,
+    /// Somebody keeps it from pods.
+    Fenced,
     /// Records wait for Supabase.
     Behind,
     /// The pod starts.

@@ -1,3 +1,4 @@
+use boboyka_crds::Fence;
 use serde_json::{Value, json};
 
 use super::*;
@@ -121,6 +122,33 @@ fn a_strand_without_a_pod_is_free_or_drains() {
         told(&Value::Null, &json!({"backlog": 3}))
             .starts_with("Draining | no agent holds it; 3 records wait")
     );
+}
+
+#[test]
+fn a_fenced_strand_says_who_fenced_it_why_and_who_still_holds_it() {
+    let fenced = |holder: &Value, change: &Value| {
+        let mut strand = strand(holder, &status(change));
+        strand.spec.fenced = Some(Fence {
+            reason: "the disk is suspect".to_owned(),
+            by: Some("alice".to_owned()),
+            at: None,
+        });
+        let standing = standing(&strand, None, NOW.parse().unwrap());
+        assert_eq!(
+            standing.next,
+            "kubectl boboyka unfence boboyka-a1 -n agents"
+        );
+        format!("{:?} | {}", standing.state, standing.why)
+    };
+    let told = "Fenced | fenced by alice (the disk is suspect); ";
+    for (holder, backlog, rest) in [
+        (holder(), 0, "still held by pod agent-0"),
+        (Value::Null, 0, "no pod gets it"),
+        (Value::Null, 3, "no pod gets it, and 3 records wait"),
+    ] {
+        let change = json!({"backlog": backlog});
+        assert_eq!(fenced(&holder, &change), format!("{told}{rest}"));
+    }
 }
 
 #[test]

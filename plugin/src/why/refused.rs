@@ -27,6 +27,9 @@ fn next(note: &str) -> &'static str {
     if note.contains("failed calling webhook") {
         return "kubectl boboyka check: the webhook of the operator does not answer";
     }
+    if note.contains("kubectl boboyka unfence") {
+        return "find out whether the reason still holds; once the fence is lifted, the pod comes by itself";
+    }
     if note.contains("exceeded quota") {
         return "raise the quota of the namespace, or lower spec.sidecar.resources: the sidecar counts too";
     }

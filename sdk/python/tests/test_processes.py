@@ -360,6 +360,59 @@ assert child.exitcode == 0
     assert "7 records of its recorder were not written" in errors
 
 
+def test_a_terminated_child_says_what_it_could_not_write_before_it_ends(sidecar: Sidecar) -> None:
+    sidecar.kill_9()
+    _, errors = run(
+        """
+import logging
+from sapixdb_boboyka import _at_exit
+_at_exit._TIMEOUT = 1.0
+class Slow(logging.StreamHandler):
+    def emit(self, record):
+        if record.levelno == logging.CRITICAL:
+            # Two threads close the recorder; the one with nothing to tell must not end the process meanwhile.
+            time.sleep(1)
+        super().emit(record)
+logging.basicConfig(handlers=[Slow()])
+recorder = Recorder()
+recorded = multiprocessing.Event()
+def work():
+    [recorder.record("audit_log", audit(n)) for n in range(7)]
+    recorded.set()
+    time.sleep(300)
+child = multiprocessing.get_context("fork").Process(target=work)
+child.start()
+recorded.wait()
+child.terminate()
+child.join()
+assert child.exitcode == -signal.SIGTERM, child.exitcode
+""",
+        sidecar,
+    )
+    assert "7 records of its recorder were not written" in errors
+
+
+def test_a_child_of_a_child_does_not_keep_its_parents_descriptors(sidecar: Sidecar) -> None:
+    output, _ = run(
+        """
+recorder = Recorder()
+def work():
+    earlier = set(os.listdir("/proc/self/fd"))
+    Recorder()
+    own = set(os.listdir("/proc/self/fd")) - earlier
+    if (grandchild := os.fork()) == 0:
+        print("kept", sorted(own & set(os.listdir("/proc/self/fd"))), "of", len(own), flush=True)
+        os._exit(0)
+    os.waitpid(grandchild, 0)
+child = multiprocessing.get_context("fork").Process(target=work)
+child.start()
+child.join()
+""",
+        sidecar,
+    )
+    assert "kept [] of 2" in output
+
+
 def test_errors_come_out_of_a_process_pool_as_they_were_raised(sidecar: Sidecar) -> None:
     run(
         """
@@ -421,7 +474,8 @@ def test_celerys_prefork_workers_write_what_their_tasks_record(sidecar: Sidecar,
     (tmp_path / "tasks.py").write_text(f"""{BEGIN}
 from celery import Celery
 app = Celery("tasks", broker="filesystem://", backend="file://results")
-app.conf.broker_transport_options = {{"data_folder_in": "queue", "data_folder_out": "queue"}}
+folder = {{"data_folder_in": "queue", "data_folder_out": "queue"}}
+app.conf.broker_transport_options = {{**folder, "polling_interval": 0.05}}
 client, recorder = Client(), Recorder()
 client.status()
 
@@ -438,9 +492,10 @@ def work(n):
         [sys.executable, *command], cwd=tmp_path, env=environment, stderr=subprocess.PIPE
     )
     try:
-        send = (
-            "import json, tasks; print(json.dumps([tasks.work.delay(n).get(timeout=240) for n in range(30)]))"
-        )
+        send = """
+import json, tasks
+print(json.dumps([tasks.work.delay(n).get(timeout=240, interval=0.05) for n in range(30)]))
+"""
         done = subprocess.run(
             [sys.executable, "-c", send], cwd=tmp_path, env=environment, capture_output=True, text=True
         )

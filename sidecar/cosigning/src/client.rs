@@ -7,7 +7,7 @@ use boboyka_tlog::note::NoteError;
 use boboyka_tlog::witness::{AddCheckpoint, Answer, monitoring_path};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::redirect::Policy;
-use reqwest::{Client as Http, Response};
+use reqwest::{Client as Http, Response, StatusCode};
 
 /// A witness that takes longer is asked again later.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,18 +47,22 @@ impl Client {
 }
 
 impl Client {
-    /// The newest checkpoint of a log that the witness at this prefix has cosigned, or why there is none.
-    pub(crate) async fn newest(&self, prefix: &str, origin: &str) -> Result<Note, String> {
+    /// The newest checkpoint of a log that the witness at this prefix has cosigned; `None` if it shows none.
+    pub(crate) async fn newest(&self, prefix: &str, origin: &str) -> Result<Option<Note>, String> {
         let path = monitoring_path(origin);
         let url = format!("{}/{path}", prefix.trim_end_matches('/'));
         let answer = self.0.get(url).send().await;
         let answer = answer.map_err(|error| causes(&error))?;
         let status = answer.status();
         let body = body(answer).await?;
+        if status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
         if !status.is_success() {
             return Err(format!("{}: {}", status.as_u16(), body.trim_end()));
         }
-        body.parse().map_err(|error: NoteError| error.to_string())
+        let note = body.parse().map_err(|error: NoteError| error.to_string());
+        note.map(Some)
     }
 }
 

@@ -9,8 +9,10 @@ mod ask;
 mod client;
 mod log;
 mod round;
+mod shown;
 
 pub use ask::Fault;
 pub use client::SetupError;
 pub use log::Log;
 pub use round::{Cosigned, Cosigner, WitnessStatus};
+pub use shown::shown;

@@ -251,7 +251,8 @@ impl Asked {
     /// Has the witness show what it holds instead.
     async fn show<L: Log>(&self, client: &Client, log: &L, checkpoint: &Checkpoint) {
         let (witness, origin) = (self.witness.key.name(), checkpoint.origin());
-        match client.newest(&self.witness.prefix, origin).await {
+        let newest = client.newest(&self.witness.prefix, origin).await;
+        match newest.and_then(|note| note.ok_or_else(|| "it shows none".to_owned())) {
             Ok(note) => log.shown(witness, note).await,
             Err(error) => tracing::warn!(
                 witness,

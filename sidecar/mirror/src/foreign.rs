@@ -1,6 +1,7 @@
 //! What is known of rows that no strand wrote: somebody still has a write path of their own. Pure.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Which rows this sidecar counts as written by nobody's strand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,8 +20,10 @@ pub enum ForeignScope {
 pub struct ForeignWrites {
     /// Rows that were written before this time are not counted, in milliseconds since 1970.
     pub since_ms: u64,
-    /// When all tables had been looked at.
+    /// Every table was looked at at this time or later, in milliseconds since 1970.
     pub checked_at_ms: u64,
+    /// The same by the clock that never jumps.
+    pub checked: Instant,
     /// The tables that have such rows.
     pub tables: Vec<ForeignTable>,
 }
@@ -34,6 +37,9 @@ pub struct ForeignTable {
     pub rows: u64,
     /// The newest was written at this time or before.
     pub newest_at_ms: Option<u64>,
+    /// For how long none had been written when they were counted: by the database's clock when it was first seen, and since
+    /// then by the clock that never jumps.
+    pub quiet: Duration,
     /// Keys of the newest, as `COLUMN=VALUE`.
     pub sample: Vec<String>,
 }

@@ -164,7 +164,7 @@ impl Mirror {
         let lane = &lane.view;
         let deadline = Instant::now() + self.0.settings.borrow().ack_timeout;
         let strand = self.0.store.view();
-        let may_come = strand.phase.is_some() && self.mirrors(&strand, seq);
+        let may_come = strand.phase.is_some() && self.configured() && self.wants(&strand, seq);
         if !may_come || lane.borrow().is_stuck_until(deadline) {
             return self.outcome_now(record_type, seq);
         }
@@ -186,11 +186,12 @@ impl Mirror {
             let view = lane.view.borrow();
             (view.passed, view.reason.clone(), view.is_hanging)
         };
-        if passed >= seq {
+        let strand = self.0.store.view();
+        let is_wanted = self.wants(&strand, seq);
+        if is_wanted && passed >= seq {
             return self.settled(record_type, seq);
         }
-        let strand = self.0.store.view();
-        if !self.mirrors(&strand, seq) {
+        if !is_wanted || !self.configured() {
             return Outcome::Disabled;
         }
         let ahead = strand.backlog(record_type);
@@ -203,10 +204,17 @@ impl Mirror {
         Outcome::Queued { reason }
     }
 
-    /// Whether a record is ever sent as things stand.
-    fn mirrors(&self, strand: &View, seq: Seq) -> bool {
+    /// Whether the phase mirrors a record. Behind the boundary it depends on the record's project, which for a record that
+    /// was just appended is in memory.
+    fn wants(&self, strand: &View, seq: Seq) -> bool {
         let until = strand.mirror_until();
-        self.configured() && until.is_none_or(|until| seq <= until)
+        if until.is_none_or(|until| seq <= until) {
+            return true;
+        }
+        let has_list = strand.phase.is_some_and(|phase| phase.legacy.is_some());
+        let block = has_list.then(|| self.0.store.block(seq).ok()).flatten();
+        let block = block.flatten();
+        block.is_some_and(|block| self.0.store.is_mirrored(&block))
     }
 
     fn settled(&self, record_type: RecordType, seq: Seq) -> Outcome {

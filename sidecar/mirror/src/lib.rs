@@ -6,6 +6,7 @@
 //! `record_hash` or replace the row of their key, so sending one twice stores it once; each table is on
 //! its own, so a broken one stops only its lane.
 
+mod backfill;
 mod backoff;
 mod breaker;
 mod checking;
@@ -35,6 +36,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use backfill::{
+    Backfill, BackfillError, BackfillPlan, BackfillProgress, Backfilled, BackfilledTable,
+};
 pub use backoff::Schedule;
 pub use classify::Class;
 pub use credentials::{Credentials, CredentialsError};

@@ -1,6 +1,7 @@
 //! What is known of how a table differs from the strand. Pure.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use boboyka_strand::Seq;
 
@@ -75,6 +76,10 @@ pub struct LaneParity {
     pub up_to: Seq,
     /// Every one of them at this time or later, in milliseconds since 1970.
     pub checked_at_ms: u64,
+    /// The same by the clock that never jumps.
+    pub checked: Instant,
+    /// The list of legacy projects that was in force, see [`boboyka_store::View::list_since`].
+    pub list_since: Seq,
     /// Records that the table should have and has not.
     pub missing: u64,
     /// Rows with other values than the strand wrote.

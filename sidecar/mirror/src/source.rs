@@ -189,6 +189,23 @@ impl SourceWatch {
     }
 }
 
+/// A client for what the source says now, for a program that mirrors nothing.
+///
+/// # Errors
+/// Why there is none.
+pub(crate) fn client_of(source: SupabaseSource) -> Result<Arc<Supabase>, Arc<str>> {
+    let credentials = match source {
+        SupabaseSource::Fixed(credentials) => Some(credentials),
+        SupabaseSource::Absent => None,
+        SupabaseSource::Wrong(reason) => return Err(reason),
+        SupabaseSource::Folder(path) => Some(read_folder(&path).map_err(|error| causes(&error))?),
+        SupabaseSource::Told(told) => told.borrow().clone()?,
+    };
+    let credentials = credentials.ok_or("no url and no key are set")?;
+    let supabase = Supabase::new(&credentials).map_err(|error| causes(&error))?;
+    Ok(Arc::new(supabase))
+}
+
 fn switch_on(credentials: &Credentials) -> Configured {
     match Supabase::new(credentials) {
         Ok(supabase) => {

@@ -13,7 +13,7 @@ use reqwest::header::{
     ACCEPT, AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
     RETRY_AFTER,
 };
-use reqwest::{Certificate, Client, Proxy, Response, StatusCode};
+use reqwest::{Certificate, Client, Proxy, Response, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 
 use crate::backoff;
@@ -234,6 +234,22 @@ impl Supabase {
         let response = accepted(table, response, &[]).await?;
         let count = counted(response.headers());
         Ok((read_bounded(response, ANSWER_MAX_BYTES).await?, count))
+    }
+
+    /// The same without counting, for conditions that have to be encoded. `None`: the answer is longer than one that is read.
+    pub(crate) async fn page(
+        &self,
+        table: &str,
+        query: &[(&str, String)],
+    ) -> Result<Option<Vec<u8>>, Failure> {
+        let base = format!("{}/rest/v1/{table}", self.url);
+        // The base was checked with the credentials, and a table is a name.
+        let url = Url::parse_with_params(&base, query).map_err(|_| Failure::not_postgrest())?;
+        let response = self.client.get(url).send().await;
+        let response = response.map_err(|error| network_failure(&error))?;
+        let response = accepted(table, response, &[]).await?;
+        let answer = read_bounded(response, ANSWER_MAX_BYTES).await?;
+        Ok((answer.len() < ANSWER_MAX_BYTES).then_some(answer))
     }
 
     /// `PostgREST`'s description of the schema, an `OpenAPI` document.

@@ -160,6 +160,15 @@ mod tests {
     use super::{Layout, TableSettings};
 
     #[test]
+    fn an_integration_knows_the_products_own_tables() {
+        for record_type in RecordType::ALL {
+            let own = BTreeMap::new();
+            let known = boboyka_crds::table_of(record_type.name(), &own);
+            assert_eq!(known, record_type.table());
+        }
+    }
+
+    #[test]
     fn a_table_without_settings_is_the_products_own() {
         let layout = Layout::new(RecordType::ProjectBuild, &TableSettings::default());
         assert_eq!(

@@ -1,6 +1,7 @@
 //! The lanes with a real store and a table that answers as it is told.
 
 mod fake_table;
+mod legacy;
 mod phases;
 
 use std::path::Path;

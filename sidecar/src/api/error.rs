@@ -8,9 +8,10 @@ use std::borrow::Cow;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use boboyka_store::{KeyConflict, MomentError, ReadError, WriteError, causes};
-use boboyka_strand::RecordError;
+use boboyka_strand::{RecordError, RecordType, Seq};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::Value;
 
 pub(crate) use self::code::Code;
 use super::unreadable;
@@ -26,6 +27,8 @@ pub(crate) struct ApiError {
     pub(crate) message: String,
     /// The field, parameter or header that it is about.
     pub(crate) field: Option<String>,
+    /// The header of a record whose payload is gone.
+    pub(crate) record: Option<Box<Value>>,
 }
 
 impl Serialize for ApiError {
@@ -37,6 +40,9 @@ impl Serialize for ApiError {
         map.serialize_entry("message", &self.message)?;
         if let Some(field) = &self.field {
             map.serialize_entry("field", field)?;
+        }
+        if let Some(record) = &self.record {
+            map.serialize_entry("record", record)?;
         }
         map.end()
     }
@@ -57,6 +63,10 @@ impl JsonSchema for ApiError {
                 "code": {"type": "string", "enum": codes},
                 "message": {"type": "string", "description": "What went wrong and what to do."},
                 "field": {"type": "string", "description": "The field, parameter or header that it is about."},
+                "record": {
+                    "type": "object",
+                    "description": "Of a record whose payload is gone: what its hash covers, and a `.tlog-proof`.",
+                },
             },
             "required": ["error", "code", "message"],
         })
@@ -69,6 +79,19 @@ impl ApiError {
             code,
             message: message.into(),
             field: None,
+            record: None,
+        }
+    }
+
+    /// The payload of a record is gone; `record` is what is left of it.
+    pub(crate) fn payload_gone(record_type: RecordType, seq: Seq, record: Value) -> Self {
+        let message = format!(
+            "retention removed the payload of record {seq} (spec.retention.types.{record_type}); its header stays, and proves \
+             that the record was there"
+        );
+        Self {
+            record: Some(Box::new(record)),
+            ..Self::new(Code::PayloadGone, message)
         }
     }
 
@@ -176,6 +199,7 @@ impl From<RecordError> for ApiError {
             code,
             message,
             field,
+            record: None,
         }
     }
 }
@@ -194,7 +218,9 @@ impl From<WriteError> for ApiError {
     fn from(error: WriteError) -> Self {
         let code = match error {
             WriteError::QueueFull => Code::QueueFull,
-            WriteError::DiskFull { .. } | WriteError::TailFull => Code::DiskFull,
+            WriteError::DiskFull { .. }
+            | WriteError::DiskFullOnHold { .. }
+            | WriteError::TailFull => Code::DiskFull,
             WriteError::Poisoned => Code::StorePoisoned,
             WriteError::Closed => Code::ShuttingDown,
         };
@@ -250,19 +276,33 @@ impl From<MomentError> for ApiError {
 mod tests {
     use super::Code;
 
-    #[test]
-    fn the_document_lists_every_code_with_its_status_and_no_other() {
-        let document = include_str!("../../../docs/api.md");
-        let (_, table) = document.split_once("| status | code |").unwrap();
+    /// A table of a document has a row for every code, which begins so, and no other.
+    fn lists_every_code(document: &str, columns: &str, row: impl Fn(&Code) -> String) {
+        let (_, table) = document.split_once(columns).unwrap();
         let (table, _) = table.split_once("\n\n").unwrap();
         let mut listed: Vec<_> = table.lines().skip(2).collect();
         for code in Code::ALL {
-            let (status, name, _) = code.parts();
-            let row = format!("| {} | `{name}` |", status.as_u16());
-            let before = listed.len();
+            let (row, before) = (row(code), listed.len());
             listed.retain(|line| !line.starts_with(&row));
             assert_eq!(before, listed.len() + 1, "{row}");
         }
         assert!(listed.is_empty(), "no code of ours: {listed:?}");
+    }
+
+    #[test]
+    fn the_document_lists_every_code_with_its_status_and_no_other() {
+        let document = include_str!("../../../docs/api.md");
+        lists_every_code(document, "| status | code |", |code| {
+            let (status, name, _) = code.parts();
+            format!("| {} | `{name}` |", status.as_u16())
+        });
+    }
+
+    #[test]
+    fn the_document_says_of_every_code_what_to_do() {
+        let document = include_str!("../../../docs/troubleshooting.md");
+        lists_every_code(document, "| code | what to do |", |code| {
+            format!("| `{}` |", code.parts().1)
+        });
     }
 }

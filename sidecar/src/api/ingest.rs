@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use boboyka_otlp::Traceparent;
 use boboyka_store::{Appended, IdempotencyKey, KEY_MAX_BYTES, KeyConflict, NewRecord};
 use boboyka_strand::{Record, RecordType};
 use schemars::JsonSchema;
@@ -46,8 +47,10 @@ pub(super) async fn ingest(
     let key = header_key.or(key.as_deref()).map(IdempotencyKey::new);
     let mut answers = api.append(vec![NewRecord { record, key }]).await?;
     let appended = answers.pop().ok_or_else(ApiError::internal)??;
-    let outcome = api.mirror.outcome(appended.record_type, appended.seq).await;
-    let mut response = axum::Json(Receipt::new(&appended, outcome.into())).into_response();
+    let outcome = api.outcome(appended.record_type, appended.seq).await;
+    let receipt = Receipt::new(&appended, outcome.into());
+    let receipt = receipt.of_trace(api.traces.of(&parts.headers));
+    let mut response = axum::Json(receipt).into_response();
     if appended.replayed {
         say_replayed(&mut response);
     }
@@ -81,7 +84,8 @@ pub(super) async fn batch(
     splitter.finish(|text| take(&mut lines, text, unit))?;
     let appended = append_all(&api, &mut lines, unit).await?;
     let replayed = !appended.is_empty() && appended.iter().all(is_replayed);
-    let answers = answers(&api, lines, appended)?;
+    let trace = api.traces.of(&parts.headers);
+    let answers = answers(&api, lines, appended, trace)?;
     let mut response = answer_batch(&answers, format, body.into_held())?;
     if replayed && unit.is_some() {
         say_replayed(&mut response);
@@ -151,6 +155,7 @@ fn answers(
     api: &Api,
     lines: Vec<Line>,
     appended: Vec<AppendAnswer>,
+    trace: Option<Traceparent>,
 ) -> Result<Vec<Answer>, ApiError> {
     let mut appended = appended.into_iter();
     let answer = |line| match line {
@@ -158,7 +163,8 @@ fn answers(
         Ok(_) => match appended.next() {
             Some(Ok(appended)) => {
                 let outcome = api.mirror.outcome_now(appended.record_type, appended.seq);
-                Ok(Answer::Receipt(Receipt::new(&appended, outcome.into())))
+                let receipt = Receipt::new(&appended, outcome.into());
+                Ok(Answer::Receipt(receipt.of_trace(trace)))
             }
             Some(Err(conflict)) => Ok(Answer::Error(conflict.into())),
             None => Err(ApiError::internal()),
@@ -188,7 +194,7 @@ async fn wait_for_lanes(api: &Api, appended: &[AppendAnswer]) {
     let waits = RecordType::MIRRORED
         .into_iter()
         .filter_map(last)
-        .map(|(lane, seq)| api.mirror.outcome(lane, seq));
+        .map(|(lane, seq)| api.outcome(lane, seq));
     futures_util::future::join_all(waits).await;
 }
 

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::cursor::At;
 use super::error::{ApiError, Code};
+use super::gone::with_payload;
 use super::moment::{self, AS_OF};
 use super::paged;
 use super::parameters::{Key, KeyedType, PAGE_MAX_BYTES, Parameters};
@@ -42,6 +43,10 @@ pub(super) async fn state(
         let (version, missing) = api.store.newest_version(record_type, &key, &head)?;
         let floor = floor(api);
         let version = version.ok_or_else(|| no_version(api, record_type, &key, &head, &missing))?;
+        let version = Version {
+            block: with_payload(api, version.block)?,
+            ..version
+        };
         json(&StateJson {
             record_type,
             key: &key,

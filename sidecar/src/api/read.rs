@@ -10,14 +10,15 @@ use boboyka_strand::{Head, RecordType, Seq};
 
 use super::cursor;
 use super::error::ApiError;
+use super::gone::with_payload;
 use super::moment;
 use super::paged;
 use super::parameters::{self, NamedRecord, PAGE_MAX_BYTES, Parameters};
 use super::state::Api;
 use super::unreadable;
 use super::wire::{
-    ClockJson, Event, EventCounts, Events, Greeting, LogStatus, MissingJson, RecordView, Status,
-    StrandStatus, lane_statuses, phase_text,
+    ArchiveJson, ClockJson, Event, EventCounts, Events, Greeting, LogStatus, MissingJson,
+    RecordView, Status, StrandStatus, lane_statuses, phase_text,
 };
 use crate::panel;
 
@@ -47,9 +48,23 @@ pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, ApiE
     let status = tokio::task::spawn_blocking(move || {
         let view = api.store.view();
         let phase = view.phase.map(|state| state.phase);
+        let has_supabase = api.mirror.configured();
+        let legacy = view.phase.and_then(|state| state.legacy);
+        let legacy = legacy.filter(|_| has_supabase);
+        let legacy_projects = legacy.map_or(0, |legacy| legacy.projects);
         Status {
-            integration_phase: phase_text(phase.unwrap_or_default(), api.mirror.configured()),
+            integration_phase: phase_text(
+                phase.unwrap_or_default(),
+                has_supabase,
+                legacy_projects > 0,
+            ),
             dual_write_enabled: api.mirror.enabled(&view),
+            legacy_projects,
+            unmirrored: RecordType::MIRRORED
+                .into_iter()
+                .map(|lane| view.unmirrored(lane))
+                .sum(),
+            unmirrored_bytes: api.store.unmirrored_bytes(),
             supabase_url: api.mirror.supabase_url(),
             event_counts: EventCounts(view.counts),
             total_events: view.counts.values().sum(),
@@ -57,6 +72,7 @@ pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, ApiE
             log: LogStatus::new(api.store.tlog_status(), &api.cosigned.borrow()),
             mirror: lane_statuses(api.mirror.lanes(&view)),
             retention: view.retention.into(),
+            archive: api.archived.as_ref().map(ArchiveJson::of),
             clock: ClockJson {
                 ahead_ms: view.ahead_ms(now_ms()),
             },
@@ -182,6 +198,7 @@ pub(super) async fn record(
     let found = tokio::task::spawn_blocking(move || -> Result<Response, ApiError> {
         let block = api.store.record(&name)?;
         let block = block.ok_or_else(|| no_record(&api, name))?;
+        let block = with_payload(&api, block)?;
         let outcome = api
             .mirror
             .outcome_now(block.header.record_type, block.header.seq);

@@ -34,6 +34,11 @@ named! {
     HashText: "Hash", |_| json_schema!({
         "type": "string", "pattern": "^[0-9a-f]{64}$", "description": "A hash: 64 hexadecimal digits.",
     });
+    /// A span, as the header `traceparent` names it.
+    Traceparent: "Traceparent", |_| json_schema!({
+        "type": "string", "pattern": "^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$",
+        "description": "A span, as W3C's header of this name names it.",
+    });
     /// A UUID.
     Id: "Id", |_| json_schema!({"type": "string", "format": "uuid"});
     /// The name of any record type.

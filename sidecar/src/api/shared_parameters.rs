@@ -53,7 +53,7 @@ impl Operation {
             record_name(),
             "The `record_hash` of a record, or its `seq`.",
         )
-        .refuses(&[Code::NotFound, Code::Pruned, Code::Lost])
+        .refuses(&[Code::NotFound, Code::PayloadGone, Code::Pruned, Code::Lost])
         .refuses(&READING)
     }
 
@@ -64,7 +64,7 @@ impl Operation {
             json!({"type": "string", "minLength": 1}),
             "The `content_hash` of a record. What is none is not found.",
         )
-        .refuses(&[Code::NotFound, Code::Pruned, Code::Lost])
+        .refuses(&[Code::NotFound, Code::PayloadGone, Code::Pruned, Code::Lost])
         .refuses(&READING)
     }
 
@@ -85,7 +85,7 @@ impl Operation {
                 json!({"type": "string", "minLength": 1}),
                 "The `build_id`, `queue_id` or `agent_id`, percent-encoded.",
             )
-            .refuses(&[Code::NotFound])
+            .refuses(&[Code::NotFound, Code::PayloadGone])
     }
 
     /// A moment.

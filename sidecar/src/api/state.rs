@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use boboyka_cosigning::Cosigned;
-use boboyka_mirror::Mirror;
+use boboyka_mirror::{Mirror, Outcome};
 use boboyka_store::{Appended, IdempotencyKey, KeyConflict, NewRecord, Store, WriteError};
-use boboyka_strand::Record;
+use boboyka_strand::{Record, RecordType, Seq};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -15,8 +15,10 @@ use super::body::Bodies;
 use super::requests::Requests;
 use super::tombstones::Tombstones;
 use super::walks::Walks;
+use crate::archive::Archived;
 use crate::file::Standing;
 use crate::last_hour::LastHour;
+use crate::traces::{self, Traces};
 
 /// Verifications at a time: each computes every hash of the strand.
 const VERIFICATIONS_MAX: usize = 2;
@@ -44,6 +46,7 @@ pub(crate) struct Api {
     pub(crate) pages: Arc<Semaphore>,
     pub(crate) pages_made: Arc<Semaphore>,
     pub(crate) last_hour: LastHour,
+    pub(crate) traces: Traces,
     /// A search without a permit waits for one.
     pub(crate) searches: Arc<Semaphore>,
     /// A stream without a permit is refused.
@@ -60,6 +63,8 @@ pub(crate) struct Api {
     pub(crate) cosigned: watch::Receiver<Cosigned>,
     /// How the file of the integration stands, if there is one.
     pub(crate) standing: Option<watch::Receiver<Arc<Standing>>>,
+    /// How the archive stands, if there is one.
+    pub(crate) archived: Option<Archived>,
     /// When the sidecar started, in seconds since 1970.
     pub(crate) started_at: f64,
 }
@@ -72,6 +77,7 @@ impl Api {
         shutdown: CancellationToken,
         cosigned: watch::Receiver<Cosigned>,
         standing: Option<watch::Receiver<Arc<Standing>>>,
+        traces: Traces,
     ) -> Self {
         Self {
             store,
@@ -82,6 +88,7 @@ impl Api {
             pages: Arc::new(Semaphore::new(PAGES_MAX)),
             pages_made: Arc::new(Semaphore::new(PAGES_MADE_MAX)),
             last_hour: LastHour::default(),
+            traces,
             searches: Arc::new(Semaphore::new(SEARCHES_MAX)),
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             tombstones: Tombstones::default(),
@@ -91,8 +98,14 @@ impl Api {
             tlog_reads: Arc::new(Semaphore::new(TLOG_READS_MAX)),
             cosigned,
             standing,
+            archived: None,
             started_at: since_1970(),
         }
+    }
+
+    /// The same with an archive.
+    pub(crate) fn with_archive(self, archived: Option<Archived>) -> Self {
+        Self { archived, ..self }
     }
 
     /// Appends records, and notes how long that took.
@@ -100,10 +113,7 @@ impl Api {
         &self,
         records: Vec<NewRecord>,
     ) -> Result<Vec<Result<Appended, KeyConflict>>, WriteError> {
-        let begun = Instant::now();
-        let answers = self.store.append(records).await?;
-        self.note(&answers, begun);
-        Ok(answers)
+        self.noted(self.store.append(records)).await
     }
 
     /// The same as one unit under a key.
@@ -112,8 +122,30 @@ impl Api {
         records: Vec<Record>,
         key: IdempotencyKey,
     ) -> Result<Vec<Result<Appended, KeyConflict>>, WriteError> {
+        self.noted(self.store.append_unit(records, key)).await
+    }
+
+    /// What became of a record's copy, waiting for it as [`Mirror::outcome`] does.
+    pub(crate) async fn outcome(&self, record_type: RecordType, seq: Seq) -> Outcome {
+        let step = self.traces.step("mirror");
+        let outcome = self.mirror.outcome(record_type, seq).await;
+        if let Some(step) = step {
+            traces::mirrored(&step, record_type, &outcome);
+        }
+        outcome
+    }
+
+    async fn noted(
+        &self,
+        append: impl Future<Output = Result<Vec<Result<Appended, KeyConflict>>, WriteError>>,
+    ) -> Result<Vec<Result<Appended, KeyConflict>>, WriteError> {
         let begun = Instant::now();
-        let answers = self.store.append_unit(records, key).await?;
+        let step = self.traces.step("append");
+        let answers = append.await;
+        if let Some(step) = step {
+            self.traces.appended(&step, &self.store, &answers);
+        }
+        let answers = answers?;
         self.note(&answers, begun);
         Ok(answers)
     }

@@ -10,9 +10,9 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Request;
 use boboyka_cosigning::Cosigned;
-use boboyka_crds::Phase;
+use boboyka_crds::{LegacyList, Phase};
 use boboyka_mirror::{Credentials, Mirror, Settings, SupabaseSource};
-use boboyka_store::{NewRecord, Options, Store};
+use boboyka_store::{ListChange, NewRecord, Options, PhaseChange, Store};
 use boboyka_strand::Record;
 use boboyka_strand::retention::Policy;
 use http_body_util::BodyExt;
@@ -24,6 +24,7 @@ use tower::ServiceExt;
 
 use super::sapixdb as calls;
 use super::{Access, Api, Arc, Router};
+use crate::traces::Traces;
 
 /// An API whose Supabase, if it has one, never answers.
 struct Running {
@@ -61,6 +62,7 @@ impl Running {
             signal,
             watch::channel(Cosigned::default()).1,
             None,
+            Traces::default(),
         ));
         let router = super::router(Arc::clone(&api));
         Self {
@@ -131,6 +133,34 @@ async fn each_phase_has_its_name_and_only_the_first_mirrors() {
         assert_eq!(running.told().await, expected);
         let (_, events) = running.get("/v1/boboyka/events?limit=1").await;
         assert_eq!(events["events"][0]["dual_write_ok"], Value::Null);
+    }
+}
+
+#[tokio::test]
+async fn a_cutover_that_leaves_projects_on_supabase_says_so_and_how_many() {
+    for (has_supabase, count, name) in [
+        (
+            true,
+            2,
+            "Phase 3 — cut over (SapixDB, and legacy projects on Supabase too)",
+        ),
+        (true, 0, "Phase 3 — cut over (SapixDB only)"),
+        (false, 2, "Phase 3 — cut over (SapixDB only)"),
+    ] {
+        let running = Running::start(has_supabase);
+        let names = ["a", "b"].iter().take(count).map(ToString::to_string);
+        let change = PhaseChange {
+            list: Some(ListChange {
+                list: LegacyList::of(names, false),
+                ..ListChange::default()
+            }),
+            ..PhaseChange::to(Phase::CutOver, 3)
+        };
+        running.store.change_phase(change).await.unwrap();
+        let (_, status) = running.get("/v1/boboyka/status").await;
+        assert_eq!(status["integration_phase"], name);
+        let mirrored = if has_supabase { count } else { 0 };
+        assert_eq!(status["legacy_projects"], mirrored);
     }
 }
 

@@ -2,6 +2,7 @@
 //! comes after what it has. Types of other crates have their JSON here too, so that no store on a disk
 //! depends on it: the strand in `strand`, the mirror in `mirror`, the file of the integration in `integration`.
 
+mod archive;
 mod counts;
 mod integration;
 mod mirror;
@@ -12,7 +13,7 @@ mod strand;
 
 use std::borrow::Cow;
 
-use crate::api::schema::{Data, HashText, Id, Kind};
+use crate::api::schema::{Data, HashText, Id, Kind, Traceparent};
 use boboyka_mirror::Outcome;
 use boboyka_store::Appended;
 use boboyka_strand::{Block, Hash, PayloadJson, RecordType, Seq};
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+pub(super) use self::archive::ArchiveJson;
 pub(super) use self::counts::EventCounts;
 pub(super) use self::mirror::{
     CheckJson, ForeignJson, LaneJson, RepairJson, RetryJson, lane_statuses,
@@ -95,6 +97,10 @@ pub(super) struct Receipt {
     prev_hash: Hash,
     #[schemars(with = "Id")]
     record_id: Uuid,
+    /// The trace that the request belongs to; only in the answer to the request that writes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Traceparent")]
+    traceparent: Option<boboyka_otlp::Traceparent>,
 }
 
 impl Receipt {
@@ -107,7 +113,13 @@ impl Receipt {
             seq: appended.seq,
             prev_hash: appended.parent_hash,
             record_id: appended.record_id,
+            traceparent: None,
         }
+    }
+
+    pub(super) fn of_trace(mut self, traceparent: Option<boboyka_otlp::Traceparent>) -> Self {
+        self.traceparent = traceparent;
+        self
     }
 }
 
@@ -125,6 +137,9 @@ pub(super) struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Data")]
     data: Option<PayloadJson<'a>>,
+    /// `true` where there would be `data`, but retention removed the payload.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    payload_gone: bool,
 }
 
 impl<'a> Event<'a> {
@@ -141,7 +156,8 @@ impl<'a> Event<'a> {
             dual_write_ok: ok,
             dual_write_error: error,
             seq: block.header.seq,
-            data: with_data.then_some(PayloadJson(&block.payload)),
+            data: (with_data && !block.is_gone()).then_some(PayloadJson(&block.payload)),
+            payload_gone: with_data && block.is_gone(),
         }
     }
 }
@@ -163,6 +179,15 @@ pub(super) struct Events<'a> {
 #[derive(Serialize, JsonSchema)]
 pub(super) struct RecordView<'a> {
     #[serde(flatten)]
+    header: HeaderView,
+    #[schemars(with = "Data")]
+    data: PayloadJson<'a>,
+}
+
+/// What stays of a record whose payload is gone.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct HeaderView {
+    #[serde(flatten)]
     receipt: Receipt,
     timestamp_hlc: u64,
     /// The same as text, for clients whose only number is a double, which can't hold it.
@@ -174,12 +199,19 @@ pub(super) struct RecordView<'a> {
     payload_hash: Hash,
     /// The header's bytes in hexadecimal: what `record_hash` is the hash of.
     header: String,
-    #[schemars(with = "Data")]
-    data: PayloadJson<'a>,
 }
 
 impl<'a> RecordView<'a> {
     pub(super) fn new(block: &'a Block, outcome: Outcome) -> Self {
+        Self {
+            header: HeaderView::new(block, outcome),
+            data: PayloadJson(&block.payload),
+        }
+    }
+}
+
+impl HeaderView {
+    pub(super) fn new(block: &Block, outcome: Outcome) -> Self {
         let header = &block.header;
         Self {
             receipt: Receipt::new(&Appended::of(block, false), outcome.into()),
@@ -190,7 +222,6 @@ impl<'a> RecordView<'a> {
             payload_len: header.payload_len,
             payload_hash: header.payload_hash,
             header: hex(&header.encode()),
-            data: PayloadJson(&block.payload),
         }
     }
 }

@@ -6,11 +6,11 @@ use boboyka_tlog::note::Signed;
 use jiff::Timestamp;
 
 /// A line for each signature.
-pub(super) struct Signers<'a>(pub(super) &'a [Signed]);
+pub(crate) struct Signers<'a>(pub(crate) &'a [Signed]);
 
 impl Signers<'_> {
     /// Whether a witness is among them.
-    pub(super) fn has_witness(&self) -> bool {
+    pub(crate) fn has_witness(&self) -> bool {
         self.0.iter().any(|signed| signed.seconds.is_some())
     }
 }

@@ -4,7 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use boboyka_crds::{Audit, MirrorTable, Phase, quantity, rules};
+use boboyka_crds::{
+    Audit, Backfill, LegacyStatus, LegalHold, Migration, MirrorTable, Phase, quantity, rules,
+};
+use boboyka_store::ListChange;
+use boboyka_strand::RecordType;
+use boboyka_strand::retention::PayloadAges;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -49,6 +54,8 @@ pub(crate) fn integration(object: &Value, known: &Integration) -> (Integration, 
         || object
             .pointer("/status/finalized")
             .is_some_and(|it| !it.is_null());
+    let legal_hold: Option<LegalHold> = fields.get("/status/legalHold").ok().flatten();
+    let legal_hold = legal_hold.filter(|hold| hold.active);
     let rows = fields.get("/spec/supabase/mirror/batchRows").ok().flatten();
     let tables = tables(&mut fields).unwrap_or_else(|Unread| known.tables.clone());
     let read = Integration {
@@ -58,6 +65,10 @@ pub(crate) fn integration(object: &Value, known: &Integration) -> (Integration, 
             .pointer("/spec/migration")
             .is_some_and(|it| !it.is_null()),
         change,
+        legacy: legacy(&mut fields, known),
+        backfill: fields
+            .get::<Backfill>("/spec/migration/backfill")
+            .unwrap_or_else(|Unread| known.backfill.clone()),
         finalized,
         has_supabase: object
             .pointer("/spec/supabase")
@@ -72,6 +83,12 @@ pub(crate) fn integration(object: &Value, known: &Integration) -> (Integration, 
         retention: Retention {
             max_age: fields.parse("/spec/retention/maxAge", quantity::duration),
             max_size_bytes: fields.parse("/spec/retention/maxSize", quantity::bytes),
+            payload_ages: payload_ages(&mut fields),
+            // Somebody set it, and what goes never comes back.
+            hold: fields
+                .get("/spec/retention/hold")
+                .map_or(true, Option::unwrap_or_default),
+            held_since: legal_hold.map(|hold| hold.generation),
         },
         witness_policy: witness_policy(&mut fields),
         pace: pace(
@@ -124,6 +141,31 @@ fn witness_policy(fields: &mut Fields<'_>) -> Option<String> {
     })
 }
 
+/// The list of legacy projects in force: that of the specification, if it is the one that the status speaks of, or that of the
+/// status. `None` while it is not known.
+fn legacy(fields: &mut Fields<'_>, known: &Integration) -> Option<ListChange> {
+    if fields.object.pointer("/status/phase").is_none() {
+        // An integration that was made again has none at first.
+        return known.legacy.clone();
+    }
+    let Ok(status) = fields.get::<LegacyStatus>("/status/migration/legacy") else {
+        return known.legacy.clone();
+    };
+    let migration = fields.get::<Migration>("/spec/migration");
+    let asked = migration.ok().flatten().unwrap_or_default();
+    let Some(status) = status else {
+        // The operator has not read the names yet: that there are none is not known.
+        return asked.reads().is_none().then(ListChange::default);
+    };
+    let list = status.list(asked.legacy(None).as_ref())?;
+    Some(ListChange {
+        list,
+        generation: status.generation,
+        revision: status.revision,
+        by: status.by,
+    })
+}
+
 /// The tables of the mirror. Where they can't be read, those that are known stay: another table would get the rows.
 fn tables(fields: &mut Fields<'_>) -> Result<BTreeMap<String, MirrorTable>, Unread> {
     let pointer = "/spec/supabase/mirror/tables";
@@ -135,6 +177,16 @@ fn tables(fields: &mut Fields<'_>) -> Result<BTreeMap<String, MirrorTable>, Unre
             Err(Unread)
         }
     }
+}
+
+/// How long payloads are kept. Those whose age can't be read are kept: what goes never comes back.
+fn payload_ages(fields: &mut Fields<'_>) -> PayloadAges {
+    PayloadAges::from_fn(|kind: RecordType| {
+        kind.table()?;
+        let pointer = format!("/spec/retention/types/{kind}/maxAge");
+        let age = fields.parse(&pointer, quantity::duration)?;
+        Some(u64::try_from(age.as_millis()).unwrap_or(u64::MAX))
+    })
 }
 
 fn pace(interval: Option<u64>, held: Option<u32>) -> Pace {

@@ -1,15 +1,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use boboyka_crds::LegacyList;
 use boboyka_crds::{
     BoboykaIntegration, BoboykaIntegrationSpec, BoboykaStrand, BoboykaStrandSpec, HeadReference,
-    Holder, IntegrationStatus, Mirror, MirrorMode, MirrorTable, Phase, Retention, StrandCounts,
-    Supabase, Transition,
+    Holder, IntegrationStatus, Mirror, MirrorMode, MirrorTable, PayloadRetention, Phase, Retention,
+    StrandCounts, Supabase, Transition,
 };
+use boboyka_strand::RecordType;
 use serde_json::{Value, json};
 
 use super::{Cluster, Membership, resource};
 use crate::integration::{InForce, Integration, Pace};
+use crate::report::Wanted;
 use crate::trouble::Trouble;
 
 fn tables() -> BTreeMap<String, MirrorTable> {
@@ -34,6 +37,13 @@ fn written() -> Value {
         retention: Some(Retention {
             max_age: Some("720h".to_owned()),
             max_size: Some("8Gi".to_owned()),
+            hold: true,
+            types: [("agent_health", "168h"), ("audit_log", "61320h")]
+                .map(|(name, age)| {
+                    let max_age = age.to_owned();
+                    (name.to_owned(), PayloadRetention { max_age })
+                })
+                .into(),
         }),
         ..BoboykaIntegrationSpec::default()
     };
@@ -73,7 +83,13 @@ fn everything_that_an_integration_asks_is_read() {
     assert_eq!(read.ack_timeout, Duration::from_millis(500));
     assert_eq!(read.batch_rows, 20);
     assert_eq!(read.tables, tables());
+    assert!(read.retention.hold);
     assert_eq!(read.retention.max_age, Some(Duration::from_hours(720)));
+    let hours = |hours: u64| Some(hours * 3_600_000);
+    assert_eq!(
+        read.retention.payload_ages.into_array(),
+        [None, None, hours(168), hours(61_320), None]
+    );
     assert_eq!(read.retention.max_size_bytes, Some(8 << 30));
     let pace = Pace {
         interval: Duration::from_secs(30),
@@ -124,6 +140,8 @@ fn what_a_newer_version_writes_takes_nothing_else_with_it() {
     object["status"]["novelty"] = json!({"a": 1});
     object["spec"]["storage"] = json!({"reclaim": "Archive"});
     object["spec"]["retention"]["maxAge"] = json!("a while");
+    object["spec"]["retention"]["hold"] = json!({"until": "told"});
+    object["spec"]["retention"]["types"]["agent_health"] = json!({"maxAge": "a week"});
     object["spec"]["supabase"]["mirror"]["batchRows"] = json!(-1);
     let known = Integration {
         in_force: Some(in_force(Phase::DualWrite, 2)),
@@ -135,7 +153,11 @@ fn what_a_newer_version_writes_takes_nothing_else_with_it() {
     assert_eq!(read.transition, Some(3));
     assert_eq!(read.batch_rows, 500);
     assert_eq!(read.retention.max_age, None);
+    let ages = read.retention.payload_ages;
+    assert_eq!(ages[RecordType::AgentHealth], None);
+    assert!(ages[RecordType::AuditLog].is_some());
     assert_eq!(read.retention.max_size_bytes, Some(8 << 30));
+    assert!(read.retention.hold);
     let named: Vec<_> = complaints
         .iter()
         .filter_map(|c| c.split(':').next())
@@ -146,7 +168,9 @@ fn what_a_newer_version_writes_takes_nothing_else_with_it() {
             "status.phase",
             "status.transition.generation",
             "spec.supabase.mirror.batchRows",
-            "spec.retention.maxAge"
+            "spec.retention.maxAge",
+            "spec.retention.types.agent_health.maxAge",
+            "spec.retention.hold"
         ]
     );
 }
@@ -238,4 +262,62 @@ fn news_is_heard_once_and_what_says_the_same_again_is_none() {
         &json!({"spec": {"holder": {"token": "t", "podUid": "u-1"}}}),
     );
     assert!(cluster.heard(), "it has to be answered");
+}
+
+#[test]
+fn the_list_of_legacy_projects_counts_when_it_is_the_one_that_the_status_speaks_of() {
+    let list = LegacyList::of(["b".to_owned(), "a".to_owned()], true);
+    let mut object = written();
+    object["spec"]["migration"] = json!({"legacyProjects": ["b", "a", "b"], "legacyShared": true});
+    let read = |object: &Value, known: &Integration| resource::integration(object, known).0.legacy;
+    let unknown = Integration::unknown();
+    let none = read(&object, &unknown).unwrap();
+    assert!(none.list.is_empty(), "the operator has decided on no list");
+    let status = json!({"generation": 7, "digest": list.digest(), "since": "2026-01-01T00:00:00Z", "by": "alice"});
+    object["status"]["migration"] = json!({"legacy": status});
+    let change = read(&object, &unknown).unwrap();
+    assert_eq!((&change.list, change.generation), (&list, 7));
+    assert_eq!(change.by.as_deref(), Some("alice"));
+    let known = Integration {
+        legacy: Some(change),
+        ..Integration::unknown()
+    };
+    object["spec"]["migration"]["legacyProjects"] = json!(["a"]);
+    assert_eq!(read(&object, &known), None, "not decided on yet");
+    let reference = json!({"configMapKeyRef": {"name": "boboyka-legacy-projects", "key": "names"}});
+    object["spec"]["migration"] = json!({"legacyProjectsFrom": reference, "legacyShared": false});
+    assert_eq!(read(&object, &known), None, "the operator has not read it");
+    let mut begins = object.clone();
+    begins["status"]["migration"] = json!(null);
+    assert_eq!(read(&begins, &unknown), None, "there was none before");
+    object["status"]["migration"]["legacy"]["shared"] = json!(true);
+    object["status"]["migration"]["legacy"]["names"] = json!(["a", "b"]);
+    object["status"]["migration"]["legacy"]["revision"] = json!(4);
+    let named = read(&object, &known).unwrap();
+    assert_eq!(
+        (&named.list, named.revision),
+        (&list, 4),
+        "the status has the names"
+    );
+    object["status"]["migration"]["legacy"]["digest"] = json!(5);
+    assert_eq!(read(&object, &known), known.legacy, "what can't be read");
+    object["status"] = json!({});
+    assert_eq!(read(&object, &known), known.legacy, "it was made again");
+}
+
+#[test]
+fn a_legal_hold_is_of_the_generation_that_set_it_once_the_status_says_that_it_is_on() {
+    let held_since = |hold: Value| {
+        let mut object = written();
+        object["status"]["legalHold"] = hold;
+        let (read, complaints) = resource::integration(&object, &Integration::unknown());
+        assert_eq!(complaints, [""; 0]);
+        assert!(read.retention.hold);
+        Wanted::of(&read).held_since
+    };
+    let since = "2026-01-01T00:00:00Z";
+    let hold = |active| json!({"active": active, "generation": 6, "since": since});
+    assert_eq!(held_since(hold(true)), Some(6));
+    assert_eq!(held_since(hold(false)), None);
+    assert_eq!(held_since(Value::Null), None);
 }

@@ -9,6 +9,7 @@ use crate::api::Access;
 use crate::config::Strand;
 use crate::process::{RunError, close, open, outside, serve_health};
 use crate::signals::Signals;
+use crate::traces::Traces;
 use crate::upkeep::Upkeep;
 
 /// How long it waits to become the holder, whose report counts, once everything is mirrored.
@@ -36,7 +37,15 @@ pub async fn drain(strand: Strand) -> Result<(), RunError> {
         let shutdown = CancellationToken::new();
         let end = shutdown.clone().drop_guard();
         let mut upkeep = Upkeep::start(&store, &strand, outside, false, &shutdown).await;
-        serve_health(&strand, &store, &mut upkeep, Access::Open, &shutdown).await?;
+        serve_health(
+            &strand,
+            &store,
+            &mut upkeep,
+            Access::Open,
+            Traces::default(),
+            &shutdown,
+        )
+        .await?;
         tracing::info!(
             head = store.view().head.seq,
             "the sidecar drains the strand and takes no records"

@@ -12,6 +12,7 @@ use crate::config::Serve;
 use crate::process::{RunError, close, listen, open, outside, serve_health};
 use crate::server::{self, Clients};
 use crate::signals::Signals;
+use crate::traces::Traces;
 use crate::upkeep::{Outside, Upkeep};
 
 /// How long the last report may take: the pod is waiting for it.
@@ -44,9 +45,18 @@ async fn serve_strand(
     let addresses = listeners.to_string();
     let shutdown = CancellationToken::new();
     let end = shutdown.clone().drop_guard();
+    let (traces, sending) = Traces::start(&serve.traces, outside.membership.as_ref(), &store);
     let mut upkeep = Upkeep::start(&store, &serve.strand, outside, true, &shutdown).await;
     let access = key.as_ref().map_or(Access::Open, KeyFile::access);
-    let api = serve_health(&serve.strand, &store, &mut upkeep, access, &shutdown).await?;
+    let api = serve_health(
+        &serve.strand,
+        &store,
+        &mut upkeep,
+        access,
+        traces,
+        &shutdown,
+    )
+    .await?;
     if let Some(key) = key {
         upkeep.spawn(key.follow(shutdown.clone()));
     }
@@ -86,5 +96,8 @@ async fn serve_strand(
     drop(end);
     upkeep.end(LAST_REPORT_LIMIT).await;
     close(store).await;
+    if let Some(sending) = sending {
+        sending.end().await;
+    }
     failure.map_or(Ok(()), Err)
 }

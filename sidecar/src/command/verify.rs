@@ -102,14 +102,20 @@ fn policy_of(trust: &Trust) -> Result<Policy, VerifyError> {
         };
         return Ok(Policy::of_logs(trust.vkey.iter().map(party).collect()));
     };
+    policy_in(path)
+}
+
+/// The policy in a file.
+pub(super) fn policy_in(path: &Path) -> Result<Policy, VerifyError> {
     let policy = text(path)?.parse();
     policy.map_err(|source| VerifyError::Policy {
-        path: path.clone(),
+        path: path.to_owned(),
         source,
     })
 }
 
-fn text(path: &Path) -> Result<String, VerifyError> {
+/// The text of a file.
+pub(super) fn text(path: &Path) -> Result<String, VerifyError> {
     let bytes = read(path)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -1,15 +1,18 @@
-//! What an integration's file says: one `BoboykaIntegration`, and perhaps the Secret that it refers to. Pure. The rules are
+//! What an integration's file says: one `BoboykaIntegration`, and perhaps the Secret and the ConfigMap that it refers to. Pure. The rules are
 //! those of the cluster; a message names line and field, and no value of a Secret.
 
-use boboyka_crds::{BoboykaIntegrationSpec, IntegrationStatus, names, rules};
+use boboyka_crds::{
+    BoboykaIntegrationSpec, ConfigMapKeyReference, IntegrationStatus, names, rules,
+};
 use boboyka_mirror::Credentials;
 use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
-use super::secret::Secret;
+use super::named::Named;
 use super::unknown;
 use super::wrong::Wrong;
 use super::yaml::{self, Place};
+use super::{config_map, secret};
 
 /// What a file says.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +22,8 @@ pub(super) struct Documents {
     pub(super) spec: BoboykaIntegrationSpec,
     /// What the Secret says that the integration refers to, if the file has it.
     pub(super) credentials: Option<Credentials>,
+    /// The names of legacy projects, if the integration refers to a ConfigMap for them.
+    pub(super) names: Option<Vec<String>>,
     /// What is there and means nothing without a cluster.
     pub(super) unused: Vec<String>,
 }
@@ -29,11 +34,12 @@ pub(super) struct Documents {
 /// The first thing that is wrong with it.
 pub(super) fn parse(text: &str) -> Result<Documents, Wrong> {
     let places = yaml::documents(text)?;
-    let (mut integration, mut secrets) = (None, Vec::new());
+    let (mut integration, mut secrets, mut maps) = (None, Vec::new(), Vec::new());
     let values = values(text, &places)?;
     for (number, value, place) in &values {
         match kind(value, place)? {
-            Kind::Secret => secrets.push(Secret::of(value, place)?),
+            Kind::Secret => secrets.push(Named::of(value, place, secret::FIELD)?),
+            Kind::ConfigMap => maps.push(Named::of(value, place, config_map::FIELD)?),
             Kind::Integration if integration.is_some() => {
                 let why = "is the second BoboykaIntegration: a file has one";
                 return Err(Wrong::field(place.line_of(["kind"]), "kind", why));
@@ -51,16 +57,19 @@ pub(super) fn parse(text: &str) -> Result<Documents, Wrong> {
         return Err(Wrong::field(line, &broken.field, broken.message.as_str()));
     }
     let reference = spec.supabase.as_ref().map(|supabase| &supabase.secret_ref);
-    let used = |secret: &&Secret<'_>| reference.is_some_and(|it| it.name == secret.name);
+    let used = |secret: &&Named<'_>| reference.is_some_and(|it| it.name == secret.name);
     let found = secrets.iter().find(used);
     let credentials = found
         .zip(reference)
-        .map(|(found, it)| found.credentials(it));
+        .map(|(found, it)| secret::credentials(found, it));
+    let names = names(&spec, &maps, place)?;
     let foreign = secrets.iter().filter(|secret| !used(secret));
     let foreign = foreign.map(|secret| format!("Secret {}", secret.name));
+    let foreign = foreign.chain(foreign_maps(&spec, &maps));
     Ok(Documents {
         name,
         credentials: credentials.transpose()?,
+        names,
         unused: unused(&spec)
             .map(ToOwned::to_owned)
             .chain(foreign)
@@ -95,9 +104,39 @@ impl Documents {
     }
 }
 
+fn reference(spec: &BoboykaIntegrationSpec) -> Option<&ConfigMapKeyReference> {
+    spec.migration.as_ref()?.reads()
+}
+
+/// The names of legacy projects, where the integration refers to a ConfigMap.
+fn names(
+    spec: &BoboykaIntegrationSpec,
+    maps: &[Named<'_>],
+    place: &Place,
+) -> Result<Option<Vec<String>>, Wrong> {
+    let Some(reference) = reference(spec) else {
+        return Ok(None);
+    };
+    let Some(map) = maps.iter().find(|map| map.name == reference.name) else {
+        let field = config_map::FIELD;
+        let why = format!("the file has no ConfigMap {}", reference.name);
+        return Err(Wrong::field(place.line_of(field.split('.')), field, why));
+    };
+    config_map::names(map, reference).map(Some)
+}
+
+fn foreign_maps(spec: &BoboykaIntegrationSpec, maps: &[Named<'_>]) -> Vec<String> {
+    let name = reference(spec).map(|reference| reference.name.as_str());
+    let foreign = maps.iter().filter(|map| Some(map.name) != name);
+    foreign
+        .map(|map| format!("ConfigMap {}", map.name))
+        .collect()
+}
+
 enum Kind {
     Integration,
     Secret,
+    ConfigMap,
 }
 
 /// A document: its number, what it says, and where it stands.
@@ -124,9 +163,13 @@ fn kind(value: &Map<String, Value>, place: &Place) -> Result<Kind, Wrong> {
     let (field, expected) = match text("kind") {
         "BoboykaIntegration" if text("apiVersion") == version => return Ok(Kind::Integration),
         "Secret" if text("apiVersion") == "v1" => return Ok(Kind::Secret),
+        "ConfigMap" if text("apiVersion") == "v1" => return Ok(Kind::ConfigMap),
         "BoboykaIntegration" => ("apiVersion", format!("must be {version}")),
-        "Secret" => ("apiVersion", "must be v1".to_owned()),
-        _ => ("kind", "must be BoboykaIntegration or Secret".to_owned()),
+        "Secret" | "ConfigMap" => ("apiVersion", "must be v1".to_owned()),
+        _ => (
+            "kind",
+            "must be BoboykaIntegration, Secret or ConfigMap".to_owned(),
+        ),
     };
     Err(Wrong::field(place.line_of([field]), field, expected))
 }

@@ -1,9 +1,13 @@
 //! What of a decision is told in the log, as the operator tells it in Events. Pure.
 
-use boboyka_crds::{IntegrationStatus, Transition};
+use boboyka_crds::{IntegrationStatus, LegalHold, Lists, Transition, migrated};
 
-/// What is told of a change from one status to the next.
-pub(super) fn lines(before: &IntegrationStatus, after: &IntegrationStatus) -> Vec<String> {
+/// What is told of a change from one status to the next, with the lists of legacy projects in force.
+pub(super) fn lines(
+    before: &IntegrationStatus,
+    after: &IntegrationStatus,
+    lists: &Lists,
+) -> Vec<String> {
     let waits = after.transition.as_ref();
     let news = waits.filter(|waits| before.transition.as_ref().map(key) != Some(key(waits)));
     let waits = news.map(|waits| format!("{} waits: {}", waits.goal(), waits.why()));
@@ -22,7 +26,18 @@ pub(super) fn lines(before: &IntegrationStatus, after: &IntegrationStatus) -> Ve
             force.reason
         ))
     });
-    notice.into_iter().chain(waits).chain(force).collect()
+    let legacy = [lists.changed(before, after), migrated(before, after)];
+    let (was, is) = (before.legal_hold.as_ref(), after.legal_hold.as_ref());
+    let set = is.filter(|is| is.active && was != Some(*is));
+    let hold = set.map(ToString::to_string);
+    let hold = hold.or_else(|| LegalHold::lifted(was, is));
+    notice
+        .into_iter()
+        .chain(waits)
+        .chain(force)
+        .chain(legacy.into_iter().flatten())
+        .chain(hold)
+        .collect()
 }
 
 /// What of a transition is news: what it waits for, and not how far that is.

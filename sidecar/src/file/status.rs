@@ -55,6 +55,7 @@ pub(super) fn status(
         backlog: if has_supabase { strand.backlog } else { 0 },
         dead_letters: strand.dead_letters,
         unmirrored: strand.unmirrored,
+        unmirrored_bytes: strand.unmirrored_bytes,
         supabase_url: strand.supabase_url.clone(),
         conditions: conditions(machine, &strand, before, now),
         ..machine.decided().clone()
@@ -124,6 +125,7 @@ impl StatusFile {
             status.phase,
             status.transition.clone(),
             (status.force.clone(), status.last_change.clone()),
+            status.legal_hold.clone(),
             status.conditions.clone(),
             self.strand.status.ready,
             self.strand.status.phase,

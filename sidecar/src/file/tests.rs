@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use boboyka_crds::{Chain, IntegrationStatus, Phase, StrandStatus, rules};
+use boboyka_crds::{Chain, IntegrationStatus, LegacyReport, Phase, StrandStatus, rules};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
@@ -35,8 +35,17 @@ fn file(name: &str, spec: &serde_yaml::Value) -> String {
         spec.clone(),
     )]));
     format!(
-        "# A comment.\napiVersion: boboyka.sapixdb.com/v1alpha1\nkind: BoboykaIntegration\nmetadata: {{name: {name}}}\n{}",
-        spec.unwrap()
+        "# A comment.\napiVersion: boboyka.sapixdb.com/v1alpha1\nkind: BoboykaIntegration\nmetadata: {{name: {name}}}\n{}{}",
+        spec.unwrap(),
+        config_map("proj_a\n")
+    )
+}
+
+/// The document that the fixtures refer to for legacy projects.
+fn config_map(names: &str) -> String {
+    let names = serde_json::Value::from(names);
+    format!(
+        "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: boboyka-legacy-projects}}\ndata:\n  projects.txt: {names}\n"
     )
 }
 
@@ -105,7 +114,7 @@ fn what_is_wrong_is_named_with_its_line_and_its_field() {
         (with_spec("  phase: [DualWrite\n"), "line "),
         (
             "kind: Pod\n".to_owned(),
-            "line 1: kind: must be BoboykaIntegration or Secret",
+            "line 1: kind: must be BoboykaIntegration, Secret or ConfigMap",
         ),
         (
             "kind: BoboykaIntegration\napiVersion: v1\n".to_owned(),
@@ -253,6 +262,44 @@ fn a_wrong_edit_changes_nothing_and_the_next_right_one_counts() {
 }
 
 #[test]
+fn a_list_that_is_new_while_the_migration_pauses_is_not_in_force() {
+    let listed = |machine: &Machine| {
+        let object = machine.object().unwrap();
+        object.pointer("/status/migration/legacy/listed").cloned()
+    };
+    let spec = |more: &str| format!("  phase: MigrateInternals\n  migration: {{{more}}}\n");
+    let mut machine = Machine::new(Some((Phase::MigrateInternals, 4)), 4);
+    read(&mut machine, &spec("legacyProjects: [a]"));
+    assert_eq!(listed(&machine), Some(1.into()), "nothing is decided yet");
+    let mut machine = Machine::new(Some((Phase::MigrateInternals, 4)), 4);
+    read(&mut machine, &spec("pause: true"));
+    let decide = |machine: &mut Machine| {
+        let strand = strand(Phase::MigrateInternals);
+        machine.decide(&strand, false, &now(), Instant::now());
+    };
+    decide(&mut machine);
+    read(&mut machine, &spec("pause: true, legacyProjects: [a]"));
+    decide(&mut machine);
+    assert_eq!(listed(&machine), None);
+    read(&mut machine, &spec("legacyProjects: [a]"));
+    decide(&mut machine);
+    assert_eq!(listed(&machine), Some(1.into()));
+
+    // A restart while it pauses: the strand obeys the list, so it stays.
+    let digest = machine.decided().migration.as_ref().unwrap();
+    let digest = digest.legacy.as_ref().unwrap().digest.clone();
+    let mut machine = Machine::new(Some((Phase::MigrateInternals, 4)), 4);
+    read(&mut machine, &spec("pause: true, legacyProjects: [a]"));
+    let mut obeys = strand(Phase::MigrateInternals);
+    obeys.legacy = Some(LegacyReport {
+        digest,
+        ..LegacyReport::default()
+    });
+    machine.decide(&obeys, false, &now(), Instant::now());
+    assert_eq!(listed(&machine), Some(1.into()));
+}
+
+#[test]
 fn gates_block_on_a_laptop_as_in_a_cluster() {
     let spoil: [(&str, Spoil); 3] = [
         ("Drained", |strand| strand.backlog = 2),
@@ -280,4 +327,91 @@ fn gates_block_on_a_laptop_as_in_a_cluster() {
         machine.decide(&strand(Phase::DualWrite), true, &now(), Instant::now());
         assert_eq!(machine.decided().phase, Some(Phase::MigrateInternals));
     }
+}
+
+const FROM: &str = "  phase: MigrateInternals\n  migration:\n    legacyProjectsFrom:\n      configMapKeyRef: {name: boboyka-legacy-projects, key: projects.txt}\n";
+
+#[test]
+fn a_config_map_of_the_file_has_the_legacy_projects_and_a_wrong_one_changes_nothing() {
+    let read = |machine: &mut Machine, names: &str, by: &str| {
+        let text = with_spec(FROM) + &config_map(names);
+        machine.read(&Ok(text), Some(by.to_owned()));
+        let strand = strand(Phase::MigrateInternals);
+        machine.decide(&strand, false, &now(), Instant::now());
+        let legacy = machine.decided().migration.clone().unwrap().legacy.unwrap();
+        (
+            legacy.names.join(" "),
+            legacy.revision,
+            machine.generation(),
+        )
+    };
+    let mut machine = Machine::new(Some((Phase::MigrateInternals, 4)), 4);
+    let first = read(&mut machine, "b\n# of the old team\na\n", "bob");
+    assert_eq!(first, ("a b".to_owned(), 1, 5));
+    let second = read(&mut machine, "b\n", "alice");
+    assert_eq!(second, ("b".to_owned(), 2, 5));
+    let by = machine.decided().migration.clone().unwrap().legacy.unwrap();
+    assert_eq!(by.by.as_deref(), Some("alice"), "it is one file");
+    assert_eq!(read(&mut machine, "c\n\u{1}\n", "bob"), second);
+    let wrong = "line 15: data.projects.txt: line 2: must be a name of 1 to 256 characters without control characters";
+    assert_eq!(machine.wrong(), Some(wrong));
+    let third = read(&mut machine, "b\na\n", "bob");
+    assert_eq!(third, ("a b".to_owned(), 3, 5));
+    assert_eq!(machine.wrong(), None);
+}
+
+#[test]
+fn a_config_map_that_the_file_does_not_have_is_named_by_field_and_line() {
+    let other = config_map("a").replace("boboyka-legacy-projects", "other");
+    let name = "line 9: spec.migration.legacyProjectsFrom.configMapKeyRef.name: the file has no ConfigMap boboyka-legacy-projects";
+    assert_eq!(wrong(&(with_spec(FROM) + &other)), name);
+    let keyless = config_map("a").replace("projects.txt", "names");
+    let told = wrong(&(with_spec(FROM) + &keyless));
+    assert_eq!(told, "line 14: data: has no key projects.txt");
+    let unnamed = config_map("a").replace("name: boboyka-legacy-projects", "");
+    assert!(wrong(&(with_spec(FROM) + &unnamed)).contains("metadata.name: must be the name"));
+    let unused = parse(&(with_spec("  phase: DualWrite\n") + &other)).unwrap();
+    assert_eq!(unused.unused, ["ConfigMap other"]);
+}
+
+#[test]
+fn who_set_a_legal_hold_and_when_is_known_after_a_restart_in_whatever_phase() {
+    let text = with_spec("  retention: {hold: true}\n");
+    let decide = |machine: &mut Machine, owner: &str, at: Time| {
+        machine.read(&Ok(text.clone()), Some(owner.to_owned()));
+        machine.decide(&strand(Phase::DualWrite), false, &at, Instant::now());
+        machine.decided().clone()
+    };
+    let mut machine = Machine::new(Some((Phase::DualWrite, 4)), 4);
+    let set = decide(&mut machine, "alice", now());
+    let hold = set.legal_hold.clone().unwrap();
+    assert_eq!((hold.active, hold.by.as_deref()), (true, Some("alice")));
+    let later = Time(Timestamp::from_second(1_800_000_060).unwrap());
+    for phase in [Some(Phase::DualWrite), Some(Phase::CutOver), None] {
+        let before = IntegrationStatus {
+            phase,
+            ..set.clone()
+        };
+        let mut machine = Machine::new(Some((Phase::DualWrite, 5)), 5);
+        machine.restore(Some(&before), false, &later);
+        let now = decide(&mut machine, "bob", later.clone());
+        assert_eq!(now.legal_hold.as_ref(), Some(&hold), "{phase:?}");
+    }
+}
+
+#[test]
+fn the_log_tells_which_projects_came_onto_the_list_and_left_it() {
+    let mut machine = Machine::new(Some((Phase::MigrateInternals, 4)), 4);
+    let mut told = |names: &str| {
+        let spec = format!("  phase: MigrateInternals\n  migration: {{legacyProjects: {names}}}\n");
+        machine.read(&Ok(with_spec(&spec)), None);
+        let (strand, before) = (strand(Phase::MigrateInternals), machine.decided().clone());
+        machine.decide(&strand, false, &now(), Instant::now());
+        super::news::lines(&before, machine.decided(), machine.lists()).join("; ")
+    };
+    let first = told("[b, a]");
+    assert!(first.ends_with("and had 0; 2 added: a, b"), "{first}");
+    let second = told("[b, c]");
+    assert!(second.contains("1 added: c; 1 removed: a"), "{second}");
+    assert_eq!(told("[b, c]"), "");
 }

@@ -1,6 +1,8 @@
 //! The metrics: the store and the lanes as they are at the scrape, and the counted requests. Names and units follow
 //! Prometheus' conventions; `docs/api.md` lists them.
 
+mod archive;
+
 use std::sync::Arc;
 
 use boboyka_mirror::{Class, DifferenceKind, Foreign, LaneState, LaneStatus, Mirror};
@@ -53,6 +55,9 @@ impl Collector for ApiCollector {
         encode_pruned(&view, &mut encoder)?;
         encode_footprint(&view, &mut encoder)?;
         encode_store(&self.0, &view, &mut encoder)?;
+        if let Some(archived) = &self.0.archived {
+            archive::encode(archived, &mut encoder)?;
+        }
         encode_marks(&view, &mut encoder)?;
         let lanes = self.0.mirror.lanes(&view);
         encode_lanes(&lanes, &mut encoder)?;
@@ -90,11 +95,16 @@ fn encode_pruned(view: &View, encoder: &mut DescriptorEncoder<'_>) -> Result<(),
         freed.metric_type(),
     )?;
     freed.encode(metric)?;
-    let blocked = ConstGauge::new(i64::from(view.retention.blocked_by.is_some()));
+    let blocked_by = view.retention.blocked_by;
+    let blocked_by = blocked_by.or(view.retention.payloads_blocked_by);
+    let blocked = ConstGauge::new(i64::from(blocked_by.is_some()));
     let help = "1 while retention keeps records that its policy lets go";
     let metric =
         encoder.encode_descriptor("retention_blocked", help, None, blocked.metric_type())?;
-    blocked.encode(metric)
+    blocked.encode(metric)?;
+    let hold = ConstGauge::new(i64::from(view.retention.hold));
+    let help = "1 while a legal hold keeps every record";
+    hold.encode(encoder.encode_descriptor("legal_hold", help, None, hold.metric_type())?)
 }
 
 fn encode_footprint(
@@ -207,7 +217,11 @@ fn encode_store(
     let dropped = ConstCounter::new(log::dropped_lines());
     let help = "Lines of the log that were dropped because it was read too slowly";
     let kind = dropped.metric_type();
-    dropped.encode(encoder.encode_descriptor("log_dropped_lines", help, None, kind)?)
+    dropped.encode(encoder.encode_descriptor("log_dropped_lines", help, None, kind)?)?;
+    let dropped = ConstCounter::new(api.traces.dropped());
+    let help =
+        "Spans that were dropped because the collector of traces was too slow or did not take them";
+    dropped.encode(encoder.encode_descriptor("trace_dropped_spans", help, None, kind)?)
 }
 
 fn encode_gauges<const N: usize>(

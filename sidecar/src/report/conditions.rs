@@ -41,12 +41,16 @@ pub(super) enum Reason {
     Enforced,
     /// Retention has not run yet.
     NotRunYet,
+    /// A legal hold keeps every record.
+    LegalHold,
     /// A lane has yet to mirror what the policy lets go.
     WaitsForMirror,
     /// A dead letter is in what the policy lets go.
     WaitsForDeadLetters,
     /// A return to an earlier phase would mirror what the policy lets go.
     KeptForRollback,
+    /// The archive does not hold what the policy lets go.
+    WaitsForArchive,
     /// The strand's time is ahead of the clock.
     ClockBehind,
     /// Every witness cosigns.
@@ -69,9 +73,11 @@ impl Reason {
             Self::CredentialsRefused => "CredentialsRefused",
             Self::Enforced => "Enforced",
             Self::NotRunYet => "NotRunYet",
+            Self::LegalHold => "LegalHold",
             Self::WaitsForMirror => "WaitsForMirror",
             Self::WaitsForDeadLetters => "WaitsForDeadLetters",
             Self::KeptForRollback => "KeptForRollback",
+            Self::WaitsForArchive => "WaitsForArchive",
             Self::ClockBehind => "ClockBehind",
             Self::Cosigned => "Cosigned",
             Self::WitnessMissing => "WitnessMissing",
@@ -97,7 +103,8 @@ pub(super) fn conditions(
         found.push((ACCEPTED, accepted(snapshot, &lanes)));
     }
     let policy = snapshot.strand.retention;
-    if policy.max_age_ms.or(policy.max_size_bytes).is_some() {
+    let has_ages = policy.payload_ages.values().any(Option::is_some);
+    if policy.hold || has_ages || policy.max_age_ms.or(policy.max_size_bytes).is_some() {
         found.push((RETENTION, Some(retention(snapshot))));
     }
     let now_ms = u64::try_from(now.as_millisecond()).unwrap_or_default();
@@ -120,7 +127,12 @@ pub(super) fn conditions(
             None,
         ),
     };
-    found.into_iter().map(condition).collect()
+    let mut conditions: Vec<_> = found.into_iter().map(condition).collect();
+    let mut all = conditions.iter_mut();
+    if let Some(held) = all.find(|it| it.reason == Reason::LegalHold.as_str()) {
+        held.observed_generation = snapshot.held_since;
+    }
+    conditions
 }
 
 /// The lanes that have anything to do with Supabase.
@@ -165,11 +177,17 @@ fn accepted(snapshot: &Snapshot, lanes: &[&LaneStatus]) -> Option<Finding> {
 
 fn retention(snapshot: &Snapshot) -> Finding {
     let retention = &snapshot.strand.retention;
-    if let Some(blocker) = retention.blocked_by {
+    if retention.hold {
+        let message = "a legal hold keeps every record: spec.retention.hold";
+        return ("False", Reason::LegalHold, message.to_owned());
+    }
+    if let Some(blocker) = retention.blocked_by.or(retention.payloads_blocked_by) {
         let reason = match blocker {
+            Blocker::LegalHold => Reason::LegalHold,
             Blocker::Lane(_) => Reason::WaitsForMirror,
             Blocker::DeadLetters(_) => Reason::WaitsForDeadLetters,
             Blocker::Rollback => Reason::KeptForRollback,
+            Blocker::Archive => Reason::WaitsForArchive,
         };
         return ("False", reason, blocker.to_string());
     }

@@ -1,25 +1,20 @@
 //! What a report is made of: a snapshot of the store, the mirror and the phase follower.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
 
 use boboyka_cosigning::Cosigned;
-use boboyka_crds::{Boundary, Chain, LogReport};
+use boboyka_crds::{BackfillReport, Chain, LegacyList, LegacyReport, LogReport};
 use boboyka_mirror::{Foreign, LaneStatus, Mirror};
-use boboyka_store::{Gap, Quarantined, ScrubStatus, Store, View, causes};
+use boboyka_store::{ListChange, Store, View, causes};
 use boboyka_strand::{Hash, Seq};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff::Timestamp;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::disk::Disk;
+use super::legacy::Listed;
 use super::log::{self, Earlier, Witnessing};
+use crate::integration::Integration;
 use crate::phase::TransitionProgress;
-
-/// How often the disk is read for a report.
-const DISK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What the sidecar sees of itself.
 #[derive(Clone, Debug)]
@@ -34,15 +29,53 @@ pub(super) struct Snapshot {
     /// Rows that no strand wrote.
     pub(super) foreign: Foreign,
     pub(super) chain: Chain,
-    pub(super) boundary: Option<Boundary>,
+    pub(super) boundary: Option<TransitionProgress>,
+    /// How it stands to the list of legacy projects.
+    pub(super) legacy: Option<LegacyReport>,
+    /// What a backfill has imported, if one runs and has got further than the one before.
+    pub(super) backfill: Option<BackfillReport>,
+    /// The generation that set the legal hold which is asked for, while that is known.
+    pub(super) held_since: Option<i64>,
     /// Whether the integration names a Supabase.
     pub(super) has_supabase: bool,
     pub(super) supabase_url: Option<String>,
     pub(super) disk_bytes: u64,
+    /// What the segments take that hold records which a return to mirroring would send.
+    pub(super) unmirrored_bytes: u64,
     /// How the transparency log stands; `None` until it has begun.
     pub(super) log: Option<LogReport>,
     /// What witnesses make of its checkpoints; `None` when there is none to ask.
     pub(super) witnessed_log: Option<Witnessing>,
+}
+
+/// What a report depends on, of what the integration asks.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wanted {
+    /// Whether it names a Supabase.
+    pub(crate) has_supabase: bool,
+    /// The list of legacy projects in force, while it is known.
+    pub(crate) legacy: Option<ListChange>,
+    /// The generation that set the legal hold which is asked for, while that is known.
+    pub(crate) held_since: Option<i64>,
+}
+
+impl Wanted {
+    pub(crate) fn of(integration: &Integration) -> Self {
+        Self {
+            has_supabase: integration.has_supabase,
+            legacy: integration.legacy.clone(),
+            held_since: Some(integration.retention)
+                .filter(|it| it.hold)
+                .and_then(|it| it.held_since),
+        }
+    }
+
+    /// The generation that brought this list into force last, and its revision; 0 if it is not the list in force, or there
+    /// never was one.
+    pub(super) fn in_force(&self, list: &LegacyList) -> (i64, i64) {
+        let known = self.legacy.as_ref().filter(|known| known.list == *list);
+        known.map_or((0, 0), |known| (known.generation, known.revision))
+    }
 }
 
 /// Where a report's contents come from.
@@ -52,6 +85,7 @@ pub(crate) struct Source {
     mirror: Mirror,
     boundary: watch::Receiver<Option<TransitionProgress>>,
     cosigned: watch::Receiver<Cosigned>,
+    backfill: Option<watch::Receiver<Option<BackfillReport>>>,
     earlier: Option<Earlier>,
     data_dir: PathBuf,
     /// Whether this sidecar takes records at all.
@@ -68,16 +102,6 @@ struct Witnessed {
     hash: Option<Hash>,
 }
 
-/// What was read off the disk, and when.
-#[derive(Clone)]
-struct Disk {
-    at: Instant,
-    bytes: u64,
-    chain: Chain,
-    /// When the scrub had last come to the end.
-    scrubbed_ms: Option<u64>,
-}
-
 impl Source {
     pub(crate) fn new(
         store: Store,
@@ -92,6 +116,7 @@ impl Source {
             mirror,
             boundary,
             cosigned,
+            backfill: None,
             earlier: None,
             data_dir,
             takes_records,
@@ -100,16 +125,24 @@ impl Source {
         }
     }
 
+    /// The same, with what a backfill imports into the strand.
+    pub(crate) fn with_backfill(self, backfill: watch::Receiver<Option<BackfillReport>>) -> Self {
+        Self {
+            backfill: Some(backfill),
+            ..self
+        }
+    }
+
     /// What is seen now. None when the thread for it failed; the next look tries again.
     pub(super) async fn look(
         &mut self,
         running: bool,
-        has_supabase: bool,
+        wanted: Wanted,
         asked: Option<Seq>,
     ) -> Option<Snapshot> {
         let mut source = self.clone();
         let look = move || {
-            let snapshot = source.look_now(running, has_supabase, asked);
+            let snapshot = source.look_now(running, &wanted, asked);
             (source, snapshot)
         };
         let (source, snapshot) = tokio::task::spawn_blocking(look).await.ok()?;
@@ -120,49 +153,48 @@ impl Source {
     pub(super) fn look_now(
         &mut self,
         running: bool,
-        has_supabase: bool,
+        wanted: &Wanted,
         asked: Option<Seq>,
     ) -> Snapshot {
-        let disk = self.disk();
+        let disk = Disk::read(self.disk.take(), &self.store, &self.data_dir);
+        self.disk = Some(disk.clone());
         let boundary = *self.boundary.borrow();
         let cosigned = self.cosigned.borrow().clone();
+        // The list first: what is seen of the strand is not older than it.
+        let (list, departed) = self.store.legacy();
         let strand = self.store.view();
+        let lanes = self.mirror.lanes(&strand);
+        // A backfill mirrors nothing.
+        let has_supabase = wanted.has_supabase && self.backfill.is_none();
         Snapshot {
             ready: running && self.takes_records && !self.store.is_poisoned(),
             strand_id: self.store.strand_id(),
             witnessed: asked
                 .filter(|seq| *seq > strand.floor.head.seq)
                 .and_then(|seq| Some((seq, self.hash_of(seq, strand.head.seq)?))),
-            lanes: self.mirror.lanes(&strand),
+            // Where everything is mirrored there is no list. A strand that never had one obeys one that names nobody.
+            legacy: strand.phase.filter(|it| !it.phase.mirrors()).map(|_| {
+                let listed = Listed {
+                    strand: &strand,
+                    lanes: &lanes,
+                    has_supabase,
+                };
+                listed.report(wanted.in_force(&list), &list, departed)
+            }),
+            lanes,
+            backfill: self.backfill.as_ref().and_then(|it| it.borrow().clone()),
             foreign: self.mirror.foreign(),
             chain: disk.chain,
-            boundary: boundary.map(|boundary| Boundary {
-                generation: boundary.generation,
-                seq: i64::try_from(boundary.seq).unwrap_or(i64::MAX),
-                drained: boundary.drained,
-            }),
+            boundary,
+            held_since: wanted.held_since,
             has_supabase,
             supabase_url: self.mirror.supabase_url(),
             disk_bytes: disk.bytes,
+            unmirrored_bytes: self.store.unmirrored_bytes(),
             log: log::report(&self.store, &cosigned, &mut self.earlier),
             witnessed_log: log::witnessing(&cosigned),
             strand,
         }
-    }
-
-    fn disk(&mut self) -> Disk {
-        let scrub = self.store.view().scrub;
-        let fresh = self.disk.take().filter(|disk| {
-            disk.at.elapsed() < DISK_INTERVAL && disk.scrubbed_ms == scrub.last_finished_ms
-        });
-        let disk = fresh.unwrap_or_else(|| Disk {
-            at: Instant::now(),
-            bytes: bytes_on_disk(&self.data_dir),
-            chain: chain(&self.store.quarantined(), &self.store.gaps(), scrub),
-            scrubbed_ms: scrub.last_finished_ms,
-        });
-        self.disk = Some(disk.clone());
-        disk
     }
 
     /// The hash of a block; looked up once, and again once the strand has grown up to it.
@@ -180,100 +212,5 @@ impl Source {
         let hash = found.map(|block| block.hash);
         self.witnessed = Some(Witnessed { seq, head, hash });
         hash
-    }
-}
-
-/// A strand is not intact with anything in quarantine, some of which may have been acknowledged, with a gap, or with a
-/// damaged segment.
-fn chain(quarantined: &[Quarantined], gaps: &[Gap], scrub: ScrubStatus) -> Chain {
-    let damaged = scrub.damaged;
-    let reason = quarantined.first().map(|first| match quarantined.len() {
-        1 => format!("{} (set aside in {})", first.reason, first.folder),
-        more => format!(
-            "{} (set aside in {}), and {} more",
-            first.reason,
-            first.folder,
-            more - 1
-        ),
-    });
-    let lost = || {
-        let gap = gaps.first()?;
-        Some(format!(
-            "the records {} to {} are lost",
-            gap.first, gap.last.seq
-        ))
-    };
-    let rotten = || {
-        (damaged > 0).then(|| format!("{damaged} segments are damaged (the journal counts as one)"))
-    };
-    let reason = reason.or_else(lost).or_else(rotten);
-    let finished = scrub.last_finished_ms;
-    let at = finished.and_then(|ms| Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok());
-    Chain {
-        intact: reason.is_none(),
-        reason,
-        scrubbed_to: at.map(|_| i64::try_from(scrub.checked_to).unwrap_or(i64::MAX)),
-        scrubbed_at: at.map(Time),
-    }
-}
-
-/// What a folder takes of its disk. What vanishes meanwhile takes nothing.
-fn bytes_on_disk(folder: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return 0;
-    };
-    let size = |entry: fs::DirEntry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => bytes_on_disk(&entry.path()),
-        Ok(metadata) => metadata.blocks() * 512,
-        Err(_) => 0,
-    };
-    entries.flatten().map(size).sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use boboyka_store::{Quarantined, ScrubStatus};
-
-    use super::{bytes_on_disk, chain};
-
-    #[test]
-    fn a_folder_takes_what_its_files_take() {
-        let folder = tempfile::tempdir().unwrap();
-        assert_eq!(bytes_on_disk(folder.path()), 0);
-        std::fs::create_dir(folder.path().join("inner")).unwrap();
-        std::fs::write(folder.path().join("inner/file"), [1; 10_000]).unwrap();
-        assert!(bytes_on_disk(folder.path()) >= 8192);
-        assert_eq!(bytes_on_disk(&folder.path().join("none")), 0);
-    }
-
-    #[test]
-    fn a_chain_of_which_something_was_set_aside_is_not_intact() {
-        assert!(chain(&[], &[], ScrubStatus::default()).intact);
-        let rotten = chain(
-            &[],
-            &[],
-            ScrubStatus {
-                damaged: 2,
-                ..ScrubStatus::default()
-            },
-        );
-        assert_eq!(
-            rotten.reason.as_deref(),
-            Some("2 segments are damaged (the journal counts as one)")
-        );
-        let quarantined = |folder: &str| Quarantined {
-            folder: folder.to_owned(),
-            reason: "a segment does not verify".to_owned(),
-        };
-        let broken = chain(
-            &[quarantined("a"), quarantined("b")],
-            &[],
-            ScrubStatus::default(),
-        );
-        assert!(!broken.intact);
-        assert_eq!(
-            broken.reason.unwrap(),
-            "a segment does not verify (set aside in a), and 1 more"
-        );
     }
 }

@@ -1,5 +1,7 @@
 //! A report: from what the sidecar sees of itself to its strand's status. Pure.
 
+use std::time::Instant;
+
 use boboyka_crds::{self as crds, Chain, HeadReference, StrandStatus};
 use boboyka_mirror::{ForeignTable, ForeignWrites, LaneParity, LaneStatus};
 use boboyka_store::View;
@@ -9,6 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::conditions::conditions;
 use super::snapshot::Snapshot;
+use crate::phase::TransitionProgress;
 
 /// What the definition of the resource allows for a reason.
 const REASON_MAX: usize = 512;
@@ -24,6 +27,10 @@ pub(super) fn status(
 ) -> StrandStatus {
     let (strand, lanes) = (&snapshot.strand, &snapshot.lanes);
     let (head, floor) = (strand.head, strand.floor.head);
+    let (boundary, foreign) = (snapshot.boundary, snapshot.foreign.known());
+    // What was found before the phase was obeyed is no evidence for the step that begins in it.
+    let obeyed = strand.phase.map(|state| state.phase);
+    let step = boundary.filter(|boundary| boundary.phase == obeyed);
     StrandStatus {
         observed_generation: generation,
         pod_uid: Some(pod_uid.to_owned()),
@@ -39,18 +46,25 @@ pub(super) fn status(
             .into_iter()
             .map(|(kind, count)| (kind.name().to_owned(), number(count)))
             .collect(),
-        lanes: lanes.iter().map(lane).collect(),
+        lanes: lanes.iter().map(|one| lane(one, step)).collect(),
         backlog: number(lanes.iter().map(|lane| lane.backlog).sum()),
         lag_ms: number(lanes.iter().map(|lane| lane.lag_ms).max().unwrap_or(0)),
         dead_letters: number(lanes.iter().map(|lane| lane.dead_lettered).sum()),
         unmirrored: Some(number(unmirrored(strand))),
+        unmirrored_bytes: Some(number(snapshot.unmirrored_bytes)),
         chain: Some(snapshot.chain.clone()),
-        foreign_writes: snapshot.foreign.known().map(foreign_writes),
+        foreign_writes: foreign.map(|writes| foreign_writes(writes, step)),
         foreign_writes_unknown: snapshot.foreign.unknown().map(bounded),
         log: snapshot.log.clone(),
         phase: strand.phase.map(|state| state.phase),
         phase_generation: strand.phase.map(|state| state.generation),
-        boundary: snapshot.boundary.clone(),
+        boundary: boundary.map(|boundary| crds::Boundary {
+            generation: boundary.generation,
+            seq: number(boundary.seq),
+            drained: boundary.drained,
+        }),
+        legacy: snapshot.legacy.clone(),
+        backfill: snapshot.backfill.clone(),
         supabase_url: snapshot.supabase_url.clone(),
         disk_bytes: number(snapshot.disk_bytes),
         version: Some(env!("CARGO_PKG_VERSION").to_owned()),
@@ -71,6 +85,7 @@ pub(super) fn health(status: &StrandStatus) -> StrandStatus {
         lag_ms: 0,
         dead_letters: status.dead_letters.min(1),
         unmirrored: None,
+        unmirrored_bytes: None,
         chain: status.chain.clone().map(|chain| Chain {
             scrubbed_to: None,
             scrubbed_at: None,
@@ -94,19 +109,34 @@ pub(super) fn health(status: &StrandStatus) -> StrandStatus {
             parity: lane.parity.take().map(|parity| crds::Parity {
                 up_to: 0,
                 checked_at: Time(Timestamp::UNIX_EPOCH),
+                generation: None,
                 missing: parity.missing.min(1),
                 changed: parity.changed.min(1),
                 extra: parity.extra.min(1),
                 doubled: parity.doubled.min(1),
+                ..parity
             }),
             parity_unknown: None,
         };
     }
+    for table in health
+        .backfill
+        .iter_mut()
+        .flat_map(|it| it.tables.values_mut())
+    {
+        // That a table is done is told at once, how far it is in its turn.
+        (table.rows, table.refused) = (0, table.refused.min(1));
+    }
+    for project in health.legacy.iter_mut().flat_map(|it| &mut it.departed) {
+        // That a project waits is told at once, for what in its turn.
+        project.waits_for = project.waits_for.take().map(|_| String::new());
+    }
     if let Some(foreign) = &mut health.foreign_writes {
         // That there are some is told at once, how many in its turn.
-        foreign.checked_at = Time(Timestamp::UNIX_EPOCH);
+        (foreign.checked_at, foreign.generation) = (Time(Timestamp::UNIX_EPOCH), None);
         for table in &mut foreign.tables {
             (table.rows, table.newest_at, table.sample) = (1, None, Vec::new());
+            table.quiet_seconds = None;
         }
     }
     health.foreign_writes_unknown = None;
@@ -126,7 +156,7 @@ pub(super) fn same(one: &StrandStatus, other: &StrandStatus) -> bool {
     at_no_time(one) == at_no_time(other)
 }
 
-fn lane(lane: &LaneStatus) -> crds::LaneStatus {
+fn lane(lane: &LaneStatus, boundary: Option<TransitionProgress>) -> crds::LaneStatus {
     crds::LaneStatus {
         record_type: lane.record_type.name().to_owned(),
         state: lane.state.name().to_owned(),
@@ -134,26 +164,42 @@ fn lane(lane: &LaneStatus) -> crds::LaneStatus {
         mark: number(lane.mark),
         backlog: number(lane.backlog),
         dead_letters: number(lane.dead_lettered),
-        parity: lane.parity.known().map(parity),
+        parity: lane.parity.known().map(|known| parity(known, boundary)),
         parity_unknown: lane.parity.unknown().map(bounded),
     }
 }
 
-fn parity(parity: &LaneParity) -> crds::Parity {
+/// The change under way, if this was found after its boundary was fixed.
+fn found_for(found: Instant, boundary: Option<TransitionProgress>) -> Option<i64> {
+    let boundary = boundary.filter(|boundary| found >= boundary.fixed);
+    boundary.map(|boundary| boundary.generation)
+}
+
+fn parity(parity: &LaneParity, boundary: Option<TransitionProgress>) -> crds::Parity {
     crds::Parity {
         up_to: number(parity.up_to),
         checked_at: time(parity.checked_at_ms),
+        generation: found_for(parity.checked, boundary),
         missing: number(parity.missing),
         changed: number(parity.changed),
         extra: number(parity.extra),
         doubled: number(parity.doubled),
+        unchecked_columns: parity
+            .unchecked_columns
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
     }
 }
 
-fn foreign_writes(writes: &ForeignWrites) -> crds::ForeignWrites {
+fn foreign_writes(
+    writes: &ForeignWrites,
+    boundary: Option<TransitionProgress>,
+) -> crds::ForeignWrites {
     crds::ForeignWrites {
         since: time(writes.since_ms),
         checked_at: time(writes.checked_at_ms),
+        generation: found_for(writes.checked, boundary),
         tables: writes.tables.iter().map(foreign_table).collect(),
     }
 }
@@ -163,6 +209,7 @@ fn foreign_table(table: &ForeignTable) -> crds::ForeignTable {
         table: table.table.to_string(),
         rows: number(table.rows),
         newest_at: table.newest_at_ms.map(time),
+        quiet_seconds: Some(number(table.quiet.as_secs())),
         sample: table.sample.clone(),
     }
 }

@@ -1,7 +1,11 @@
+mod backfill;
+mod legacy;
+mod source;
+
 use std::time::{Duration, Instant};
 
-use boboyka_crds::{Boundary, Chain, LogReport, Phase, StrandStatus};
-use boboyka_mirror::{Foreign, LaneState, LaneStatus, Parity};
+use boboyka_crds::{Chain, LogReport, Phase, StrandStatus};
+use boboyka_mirror::{Foreign, ForeignWrites, LaneState, LaneStatus, Parity};
 use boboyka_store::{Floor, Footprint, RetentionStatus, ScrubStatus, View};
 use boboyka_strand::retention::Blocker;
 use boboyka_strand::{Hash, Head, Hlc, PerType, RecordType};
@@ -16,6 +20,7 @@ use super::pace::Pacer;
 use super::snapshot::Snapshot;
 use super::status::{health, same, status};
 use crate::integration::Pace;
+use crate::phase::TransitionProgress;
 
 fn head(seq: u64) -> Head {
     Head {
@@ -56,6 +61,8 @@ fn strand() -> View {
         counts: PerType::from_array([4, 3, 2, 0, 0]),
         phase: None,
         marks: PerType::default(),
+        legacy: PerType::default(),
+        era: 0,
         retention: RetentionStatus::default(),
         scrub: ScrubStatus::default(),
         footprint: Footprint {
@@ -70,6 +77,9 @@ fn strand() -> View {
 fn snapshot() -> Snapshot {
     Snapshot {
         foreign: Foreign::Elsewhere,
+        held_since: None,
+        legacy: None,
+        backfill: None,
         ready: true,
         strand_id: Uuid::nil(),
         strand: strand(),
@@ -83,14 +93,17 @@ fn snapshot() -> Snapshot {
             intact: true,
             ..Chain::default()
         },
-        boundary: Some(Boundary {
+        boundary: Some(TransitionProgress {
             generation: 3,
+            phase: strand().phase.map(|state| state.phase),
             seq: 8,
+            fixed: Instant::now(),
             drained: false,
         }),
         has_supabase: true,
         supabase_url: Some("https://x.supabase.co".to_owned()),
         disk_bytes: 4096,
+        unmirrored_bytes: 2048,
     }
 }
 
@@ -199,21 +212,12 @@ fn damaged() -> Snapshot {
 fn cases() -> Vec<(Snapshot, &'static str, &'static str, &'static str)> {
     use LaneState::{AuthFailed, BackingOff, Disabled, Mirroring, Open, Refused, SchemaMismatch};
     let (reachable, accepted) = ("SupabaseReachable", "CredentialsAccepted");
-    let enforced = "RetentionEnforced";
     let missing = || Snapshot {
         supabase_url: None,
         ..with_states([Disabled; 4])
     };
     let refused = || with_states([Mirroring, AuthFailed, Mirroring, Mirroring]);
     let one_mismatch = || with_states([SchemaMismatch, Open, Open, Open]);
-    let set = RetentionStatus {
-        max_age_ms: Some(1),
-        ..RetentionStatus::default()
-    };
-    let ran = RetentionStatus {
-        last_run_ms: Some(1),
-        ..set
-    };
     vec![
         (snapshot(), reachable, "True", "RequestsAnswered"),
         (snapshot(), accepted, "True", "RequestsAnswered"),
@@ -237,8 +241,30 @@ fn cases() -> Vec<(Snapshot, &'static str, &'static str, &'static str)> {
         (with_states([Open; 4]), accepted, "Unknown", "NotTried"),
         (missing(), reachable, "Unknown", "NotTried"),
         (missing(), accepted, "False", "CredentialsMissing"),
+        (ahead(60_001), "ClockInStep", "False", "ClockBehind"),
+        (damaged(), "Stalled", "True", "ChainBroken"),
+    ]
+}
+
+/// The same about retention.
+fn cases_of_retention() -> Vec<(Snapshot, &'static str, &'static str, &'static str)> {
+    let enforced = "RetentionEnforced";
+    let set = RetentionStatus {
+        max_age_ms: Some(1),
+        ..RetentionStatus::default()
+    };
+    let ran = RetentionStatus {
+        last_run_ms: Some(1),
+        ..set
+    };
+    let on_hold = RetentionStatus {
+        hold: true,
+        ..RetentionStatus::default()
+    };
+    vec![
         (with_retention(set), enforced, "Unknown", "NotRunYet"),
         (with_retention(ran), enforced, "True", "Enforced"),
+        (with_retention(on_hold), enforced, "False", "LegalHold"),
         (
             blocked_by(Blocker::Lane(RecordType::AuditLog)),
             enforced,
@@ -251,13 +277,23 @@ fn cases() -> Vec<(Snapshot, &'static str, &'static str, &'static str)> {
             "False",
             "WaitsForDeadLetters",
         ),
-        (ahead(60_001), "ClockInStep", "False", "ClockBehind"),
-        (damaged(), "Stalled", "True", "ChainBroken"),
         (
             blocked_by(Blocker::Rollback),
             enforced,
             "False",
             "KeptForRollback",
+        ),
+        (
+            blocked_by(Blocker::Archive),
+            enforced,
+            "False",
+            "WaitsForArchive",
+        ),
+        (
+            blocked_by(Blocker::LegalHold),
+            enforced,
+            "False",
+            "LegalHold",
         ),
     ]
 }
@@ -283,15 +319,52 @@ fn cases_of_witnesses() -> Vec<(Snapshot, &'static str, &'static str, &'static s
 
 #[test]
 fn conditions_say_what_stands_between_the_strand_and_supabase_and_what_retention_waits_for() {
-    for (snapshot, kind, status, reason) in cases().into_iter().chain(cases_of_witnesses()) {
+    for (snapshot, kind, status, reason) in
+        [cases(), cases_of_retention(), cases_of_witnesses()].concat()
+    {
         let expected = Some(is(status, reason));
         assert_eq!(said(&snapshot, kind), expected, "{kind}: {snapshot:?}");
     }
 }
 
 #[test]
+fn what_was_found_before_the_phase_was_obeyed_is_no_evidence_for_the_next_step_of_its_generation() {
+    let found_for = |phase: Option<Phase>| {
+        let mut snapshot = snapshot();
+        snapshot.boundary.as_mut().unwrap().phase = phase;
+        snapshot.foreign = Foreign::Known(ForeignWrites {
+            since_ms: 0,
+            checked_at_ms: 0,
+            checked: Instant::now(),
+            tables: Vec::new(),
+        });
+        let status = status(&snapshot, "uid", None, at(20), &[]);
+        assert_eq!(status.boundary.unwrap().generation, 3);
+        status.foreign_writes.unwrap().generation
+    };
+    let obeyed = strand().phase.map(|state| state.phase);
+    assert_eq!(found_for(obeyed), Some(3));
+    assert_eq!(found_for(Some(Phase::CutOver)), None);
+}
+
+#[test]
+fn a_legal_hold_is_confirmed_with_the_generation_that_set_it() {
+    let hold = RetentionStatus {
+        hold: true,
+        ..RetentionStatus::default()
+    };
+    let status = report(&Snapshot {
+        held_since: Some(6),
+        ..with_retention(hold)
+    });
+    let mut conditions = status.conditions.iter();
+    let confirmed = conditions.find(|it| it.reason == "LegalHold").unwrap();
+    assert_eq!(confirmed.observed_generation, Some(6));
+}
+
+#[test]
 fn every_reason_is_reported_in_one_of_the_cases() {
-    let reported: Vec<_> = [cases(), cases_of_witnesses()]
+    let reported: Vec<_> = [cases(), cases_of_retention(), cases_of_witnesses()]
         .iter()
         .flatten()
         .filter_map(|(snapshot, kind, ..)| Some(said(snapshot, kind)?.1))
@@ -299,6 +372,40 @@ fn every_reason_is_reported_in_one_of_the_cases() {
     for (reason, ()) in EnumMap::<Reason, ()>::default() {
         let name = reason.as_str();
         assert!(reported.iter().any(|one| one == name), "{name}");
+    }
+}
+
+#[test]
+fn the_documents_say_of_every_reason_and_every_state_of_a_lane_what_to_do() {
+    let reasons = EnumMap::<Reason, ()>::default();
+    let reasons: Vec<_> = reasons.iter().map(|(reason, ())| reason.as_str()).collect();
+    let states = LaneState::ALL.map(LaneState::name);
+    let troubleshooting = include_str!("../../../docs/troubleshooting.md");
+    for (document, chapter, words) in [
+        (
+            troubleshooting,
+            "\n## Reasons of a strand's conditions",
+            &*reasons,
+        ),
+        (
+            include_str!("../../../docs/supabase.md"),
+            "\n## States of a lane",
+            &states,
+        ),
+    ] {
+        let (_, chapter) = document.split_once(chapter).unwrap();
+        let chapter = chapter.split("\n## ").next().unwrap();
+        let rows = chapter.lines().filter(|line| line.starts_with("| `"));
+        let mut listed: Vec<_> = rows.filter(|line| !line.contains("`state`")).collect();
+        for word in words {
+            let before = listed.len();
+            listed.retain(|line| !line.starts_with(&format!("| `{word}` |")));
+            assert_eq!(before, listed.len() + 1, "{word}");
+        }
+        assert!(listed.is_empty(), "no word of ours: {listed:?}");
+    }
+    for state in states {
+        assert!(troubleshooting.contains(&format!("`{state}`")), "{state}");
     }
 }
 

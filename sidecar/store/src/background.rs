@@ -1,6 +1,7 @@
 //! The store's second thread: sealing segments, unlinking pruned files and reading the strand again take long, and no
 //! append waits for them. Between them it looks whether the data folder is still there.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
@@ -9,12 +10,17 @@ use boboyka_strand::retention::Policy;
 
 use crate::error::causes;
 use crate::gather::{self, Gather};
-use crate::job::{Job, Waiter};
+use crate::job::{Job, StripWaiter, Waiter};
 use crate::keeping;
+use crate::mirrored::Mirrored;
+use crate::owing;
 use crate::pruned;
+use crate::retention::Needed;
 use crate::scrub::Scrub;
 use crate::seal::{self, SealTask};
+use crate::segment::Segment;
 use crate::shared::Shared;
+use crate::strip::{self, StripError, StripTask};
 
 /// Tasks that may wait: one seal at a time, and a few sweeps.
 pub(crate) const TASKS_MAX: usize = 4;
@@ -26,11 +32,20 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) enum Task {
     /// Seal the tail's older part; the writer receives the result through its queue.
     Seal(SealTask),
+    /// Count what of segments is not mirrored; the writer then plans again the pruning that asks for it.
+    Count {
+        segments: Vec<Arc<Segment>>,
+        policy: Policy,
+        needed: Needed,
+        waiter: Waiter,
+    },
     /// Unlink what was pruned, then answer.
     Sweep {
         policy: Policy,
         waiters: Vec<Waiter>,
     },
+    /// Write a segment anew without some payloads; the writer receives the result through its queue.
+    Strip { task: StripTask, reply: StripWaiter },
 }
 
 /// Works until the writer, which sends the tasks, has ended.
@@ -47,6 +62,7 @@ pub(crate) fn work(shared: &Shared, tasks: &Receiver<Task>) {
         }
         gather.wake();
         gather.step(shared);
+        unlink_replaced(shared);
         look_for_folder(shared);
     }
 }
@@ -84,6 +100,24 @@ fn run(shared: &Shared, task: Task) {
                 tracing::debug!("the store closed before it catalogued a new segment");
             }
         }
+        Task::Count {
+            segments,
+            policy,
+            needed,
+            waiter,
+        } => {
+            let mirrored = Mirrored::of(&shared.state());
+            let job = Job::Prune {
+                policy,
+                needed,
+                counted: owing::count_others(&mirrored, &segments),
+                reply: waiter,
+            };
+            if shared.queue.push(job).is_err() {
+                tracing::debug!("the store closed before it pruned");
+            }
+        }
+        Task::Strip { task, reply } => strip_segment(shared, task, reply),
         Task::Sweep { policy, waiters } => {
             sweep(shared, policy);
             for waiter in waiters {
@@ -91,6 +125,70 @@ fn run(shared: &Shared, task: Task) {
             }
         }
     }
+}
+
+fn strip_segment(shared: &Shared, task: StripTask, reply: StripWaiter) {
+    let (first, last) = (task.segment.meta.first_seq(), task.segment.meta.head.seq);
+    let look_no_more = || shared.change_quietly(|state| state.look_no_more(first, task.types));
+    let answer = match strip::strip(&task, &shared.segments_folder) {
+        Ok(Some(stripped)) => {
+            drop(task);
+            let stripped = Box::new(stripped);
+            if shared
+                .queue
+                .push(Job::Stripped { stripped, reply })
+                .is_err()
+            {
+                tracing::debug!("the store closed before it catalogued a stripped segment");
+            }
+            return;
+        }
+        Ok(None) => {
+            look_no_more();
+            true
+        }
+        Err(error) => {
+            let why = causes(&error);
+            tracing::error!(
+                first,
+                last,
+                error = why,
+                "the payloads of the records {first} to {last} stay, though retention lets some go"
+            );
+            if matches!(error, StripError::Read(_)) {
+                look_no_more();
+            }
+            false
+        }
+    };
+    let _ = reply.send(Ok(answer));
+}
+
+/// Unlinks segments in whose place others came, once nobody reads them. The next start tries again what fails.
+fn unlink_replaced(shared: &Shared) {
+    if !shared.state().has_replaced() {
+        return;
+    }
+    let mut unread = Vec::new();
+    shared.change_quietly(|state| unread = state.take_replaced());
+    if unread.is_empty() {
+        return;
+    }
+    let mut freed = 0;
+    for (segment, bytes) in unread {
+        match std::fs::remove_file(segment.path()) {
+            Ok(()) => freed += bytes,
+            Err(error) => {
+                let file = segment.path().display().to_string();
+                tracing::error!(
+                    file,
+                    error = causes(&error),
+                    "could not unlink the segment {file}, in whose place another one came"
+                );
+            }
+        }
+    }
+    shared.change(|state| state.freed(freed));
 }
 
 /// Unlinks what lies below the floor. The next sweep and the next start try again what fails.

@@ -4,11 +4,11 @@
 //! Floor, binding and record become durable in one commit. The record lies above the floor, so it goes only with a later
 //! pruning, which has a record of its own.
 
-use boboyka_strand::record::OWN_AGENT;
-use boboyka_strand::{Block, Hash, PayloadJson, Record, RecordError, RecordType, Seq};
-use serde_json::{Value, json};
+use boboyka_strand::{Block, Hash, Record, RecordError, RecordType, Seq};
+use serde_json::json;
 
 use crate::floor::Floor;
+use crate::own::data_of;
 
 const EVENT: &str = "pruned";
 
@@ -44,25 +44,15 @@ pub(crate) fn record(before: &Floor, floor: &Floor) -> Result<Record, RecordErro
 
 /// Whether a block is the strand's own record of a pruning.
 pub(crate) fn is_record(block: &Block) -> bool {
-    own_data(block).is_some()
+    data_of(block, EVENT).is_some()
 }
 
 /// Whether a block is the record of the pruning that left a floor.
 pub(crate) fn binds(block: &Block, floor: &Floor) -> bool {
     let last_hash = json!(floor.head.hash);
-    own_data(block).is_some_and(|data| {
+    data_of(block, EVENT).is_some_and(|data| {
         let named = |field| data.pointer(field);
         named("/metadata/last_seq") == Some(&floor.head.seq.into())
             && named("/metadata/last_hash") == Some(&last_hash)
     })
-}
-
-/// What a block says, if it is the strand's own record of a pruning.
-fn own_data(block: &Block) -> Option<Value> {
-    if block.header.record_type != RecordType::AuditLog {
-        return None;
-    }
-    let data = serde_json::to_value(PayloadJson(&block.payload)).ok()?;
-    let is = |field, text: &str| data.get(field).and_then(Value::as_str) == Some(text);
-    (is("agent_id", OWN_AGENT) && is("event", EVENT)).then_some(data)
 }

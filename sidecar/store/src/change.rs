@@ -1,7 +1,9 @@
-//! One change of what is small in a strand: marks, dead letters, phase, floor, catalogue, gaps. Journal and ledger
+//! One change of what is small in a strand: marks, dead letters, phase, legacy projects, floor, catalogue, gaps. Journal and ledger
 //! keep these entries; the summary is what they add up to.
 //!
 //! An entry: tag (u8), length (u32, big-endian), and that many bytes of the value's stored form.
+
+use std::sync::Arc;
 
 use boboyka_strand::{RecordType, Seq};
 
@@ -12,6 +14,7 @@ use crate::format::Format;
 use crate::gap::Gap;
 use crate::incarnation::Incarnation;
 use crate::lane::{DeadLetter, Mark};
+use crate::legacy::Legacy;
 use crate::phase::RecordedPhase;
 use crate::segment::Segment;
 use crate::stored::Stored;
@@ -39,6 +42,8 @@ pub(crate) enum Change {
     Format(Format),
     /// The incarnation of the transparency log.
     Incarnation(Incarnation),
+    /// The legacy projects.
+    Legacy(Arc<Legacy>),
 }
 
 /// Length of an entry before its value.
@@ -56,6 +61,7 @@ const NOTED: u8 = 9;
 const BINDING: u8 = 10;
 const FORMAT: u8 = 11;
 const INCARNATION: u8 = 12;
+const LEGACY: u8 = 13;
 
 impl Change {
     /// Adds the change as an entry.
@@ -72,6 +78,7 @@ impl Change {
             Self::Noted(folder) => (NOTED, folder.to_bytes()?),
             Self::Format(format) => (FORMAT, format.to_bytes()?),
             Self::Incarnation(incarnation) => (INCARNATION, incarnation.to_bytes()?),
+            Self::Legacy(legacy) => (LEGACY, legacy.to_bytes()?),
         };
         put_entry(tag, &[&bytes], out)
     }
@@ -95,6 +102,7 @@ impl Change {
             GAP => Self::Gap(Stored::from_bytes(bytes)?),
             NOTED => Self::Noted(Stored::from_bytes(bytes)?),
             INCARNATION => Self::Incarnation(Stored::from_bytes(bytes)?),
+            LEGACY => Self::Legacy(Arc::new(Stored::from_bytes(bytes)?)),
             FORMAT => Self::Format(Stored::from_bytes(bytes)?),
             _ => {
                 let why = format!("its tag is {tag}, which a later version may know");

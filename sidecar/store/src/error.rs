@@ -27,6 +27,14 @@ pub enum OpenError {
         /// Why not.
         source: io::Error,
     },
+    /// A restore into the folder did not finish: what is there is a part of a strand.
+    #[error(
+        "a restore into the data folder {} did not finish: empty the folder and restore again", path.display()
+    )]
+    Unrestored {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The tail could not be opened, not even after what was damaged was quarantined.
     #[error("could not open the tail in {}", path.display())]
     Tail {
@@ -40,8 +48,10 @@ pub enum OpenError {
 impl OpenError {
     /// The same, of a folder that another one is a copy of.
     pub(crate) fn in_folder(mut self, copy: &Path, folder: &Path) -> Self {
-        let (Self::InUse { path, .. } | Self::Io { path, .. } | Self::Tail { path, .. }) =
-            &mut self;
+        let (Self::InUse { path, .. }
+        | Self::Io { path, .. }
+        | Self::Unrestored { path }
+        | Self::Tail { path, .. }) = &mut self;
         if let Ok(below) = path.strip_prefix(copy) {
             *path = folder.join(below);
         }
@@ -115,6 +125,17 @@ pub enum WriteError {
     /// The disk is nearly full.
     #[error("the disk is full: {free_bytes} bytes are free, {min_free_bytes} are kept free")]
     DiskFull {
+        /// What is free.
+        free_bytes: u64,
+        /// What the store keeps free.
+        min_free_bytes: u64,
+    },
+    /// The same, and a legal hold keeps retention from making room.
+    #[error(
+        "the disk is full: {free_bytes} bytes are free, {min_free_bytes} are kept free; a legal hold (spec.retention.hold) keeps \
+         every record, so retention makes no room: enlarge the volume"
+    )]
+    DiskFullOnHold {
         /// What is free.
         free_bytes: u64,
         /// What the store keeps free.

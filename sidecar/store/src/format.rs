@@ -10,10 +10,14 @@ pub(crate) enum Format {
     First = 1,
     /// Documents too.
     Documents = 2,
+    /// Legacy projects too.
+    Legacy = 3,
+    /// Segments without some payloads too.
+    Stripped = 4,
 }
 
 impl Format {
-    const ALL: [Self; 2] = [Self::First, Self::Documents];
+    const ALL: [Self; 4] = [Self::First, Self::Documents, Self::Legacy, Self::Stripped];
 
     pub(crate) const fn number(self) -> u8 {
         self as u8
@@ -23,7 +27,7 @@ impl Format {
     pub(crate) fn of_number(number: u8) -> Result<Self, String> {
         let known = Self::ALL.into_iter().find(|known| known.number() == number);
         known.ok_or_else(|| {
-            let newest = Self::Documents.number();
+            let newest = Self::Stripped.number();
             format!(
                 "the strand has format {number}, and this program knows {newest} at most: use the version that wrote it, or a later one"
             )

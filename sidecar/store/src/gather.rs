@@ -190,6 +190,8 @@ fn entries_in(segment: &Segment) -> Result<Vec<Entry>, ReadError> {
     for frame in open.frames() {
         entries.extend(open.read(frame)?.iter().filter_map(entry_of));
     }
+    let gone = segment.gone_keys()?.into_iter();
+    entries.extend(gone.map(|(seq, key)| Entry::new(KeyHash::new(key), seq)));
     Ok(entries)
 }
 

@@ -3,10 +3,12 @@
 //! that origin again: the next incarnation has an origin of its own.
 
 use boboyka_crds::names::ORIGINS;
-use boboyka_strand::{Record, RecordError};
+use boboyka_strand::{Block, Record, RecordError};
 use boboyka_tlog::Checkpoint;
 use serde_json::json;
 use uuid::Uuid;
+
+use crate::own::data_of;
 
 /// The event of the record that a new incarnation begins with.
 const EVENT: &str = "log_incarnation";
@@ -64,12 +66,18 @@ pub(crate) fn is_of(origin: &str, strand: Uuid) -> bool {
 }
 
 /// The number of a strand's origin.
-fn number_of(origin: &str, strand: Uuid) -> Option<u64> {
+pub(crate) fn number_of(origin: &str, strand: Uuid) -> Option<u64> {
     let number = origin
         .strip_prefix(&format!("{ORIGINS}/{strand}/"))?
         .parse()
         .ok()?;
     (self::origin(strand, number) == origin).then_some(number)
+}
+
+/// The number of the incarnation that begins with a block.
+pub(crate) fn number_in(block: &Block, strand: Uuid) -> Option<u64> {
+    let data = data_of(block, EVENT)?;
+    number_of(data.pointer("/metadata/origin")?.as_str()?, strand)
 }
 
 /// How the transparency log goes on. `known` is what the ledger says, `claim` the claim of the volume now.

@@ -1,6 +1,6 @@
 //! What callers and the background thread ask of the writer.
 
-use boboyka_strand::retention::Policy;
+use boboyka_strand::retention::{PayloadAges, Policy};
 use boboyka_strand::{Record, RecordType, Seq};
 use tokio::sync::oneshot;
 
@@ -9,10 +9,11 @@ use crate::error::WriteError;
 use crate::incarnation::Incarnation;
 use crate::key::IdempotencyKey;
 use crate::lane::{DeadLetter, Mark};
-use crate::phase::{PhaseChange, PhaseState};
+use crate::phase::{ListChange, PhaseChange, PhaseState};
 use crate::quarantine::Quarantined;
-use crate::retention::Needed;
+use crate::retention::{Counted, Needed};
 use crate::segment::Segment;
+use crate::strip::Stripped;
 
 /// The answer to an append: one result for each record, in order.
 pub(crate) type AppendReply = Result<Vec<Result<Appended, KeyConflict>>, WriteError>;
@@ -20,6 +21,9 @@ pub(crate) type AppendReply = Result<Vec<Result<Appended, KeyConflict>>, WriteEr
 pub(crate) type PhaseReply = Result<PhaseState, WriteError>;
 /// A caller that waits for a change to be durable.
 pub(crate) type Waiter = oneshot::Sender<Result<(), WriteError>>;
+
+/// A caller that waits for a segment to be stripped; whether there may be another one.
+pub(crate) type StripWaiter = oneshot::Sender<Result<bool, WriteError>>;
 
 /// One job of the writer.
 pub(crate) enum Job {
@@ -31,6 +35,8 @@ pub(crate) enum Job {
     },
     Lane {
         change: LaneChange,
+        /// When the lane looked at its mark: what it did in another era counts no more.
+        era: u64,
         reply: Waiter,
     },
     Phase {
@@ -40,7 +46,20 @@ pub(crate) enum Job {
     Prune {
         policy: Policy,
         needed: Needed,
+        /// What was counted for it; empty before.
+        counted: Counted,
         reply: Waiter,
+    },
+    /// Have the oldest segment stripped that the ages let go.
+    Strip {
+        ages: PayloadAges,
+        needed: Needed,
+        reply: StripWaiter,
+    },
+    /// A segment was written anew.
+    Stripped {
+        stripped: Box<Stripped>,
+        reply: StripWaiter,
     },
     /// Record in the strand what lies in quarantine, unless that is done.
     Quarantined {
@@ -67,6 +86,8 @@ impl Job {
             Self::Lane { .. }
             | Self::Phase { .. }
             | Self::Prune { .. }
+            | Self::Strip { .. }
+            | Self::Stripped { .. }
             | Self::Quarantined { .. }
             | Self::Incarnation { .. }
             | Self::Sealed(_)
@@ -77,6 +98,20 @@ impl Job {
 }
 
 impl Job {
+    /// Whether it brings a list of legacy projects that names one.
+    pub(crate) fn has_list(&self) -> bool {
+        let Self::Phase { change, .. } = self else {
+            return false;
+        };
+        let list = change.list.as_ref();
+        list.is_some_and(|change| !change.list.is_empty())
+    }
+
+    /// Whether it may change the list of legacy projects.
+    pub(crate) fn changes_list(&self) -> bool {
+        matches!(self, Self::Phase { change, .. } if change.list.is_some())
+    }
+
     /// What it takes in a frame at most, beside records.
     pub(crate) fn small_bytes(&self) -> usize {
         let letter = |letter: &DeadLetter| SMALL_BYTES + letter.code.len() + letter.message.len();
@@ -91,9 +126,11 @@ impl Job {
                 Self::Incarnation { record, .. } => record
                     .as_ref()
                     .map_or(0, |record| 2 * record.payload().len()),
+                Self::Phase { change, .. } => change.list.as_ref().map_or(0, list_bytes),
+                Self::Stripped { .. } => SMALL_BYTES,
                 Self::Append { .. }
-                | Self::Phase { .. }
                 | Self::Prune { .. }
+                | Self::Strip { .. }
                 | Self::Sealed(_)
                 | Self::SealFailed
                 | Self::Checkpointed(_) => 0,
@@ -112,6 +149,14 @@ impl Job {
                     let _ = reply.send(Err(error));
                 }
                 Self::Phase { reply, .. } => drop(reply.send(Err(error))),
+                Self::Strip { reply, .. } => {
+                    let _ = reply.send(Err(error));
+                }
+                // The file is written again another time.
+                Self::Stripped { stripped, reply } => {
+                    stripped.discard();
+                    let _ = reply.send(Err(error));
+                }
                 Self::Sealed(_) | Self::SealFailed | Self::Checkpointed(_) => {}
             }
         }
@@ -129,6 +174,9 @@ impl Job {
 /// More than a change of a fixed length takes in a frame.
 const SMALL_BYTES: usize = 2 * 1024;
 
+/// What stands around a name of a list, and its first span.
+const NAME_BYTES: usize = 64;
+
 /// A change of what the store keeps of a lane.
 pub(crate) enum LaneChange {
     Advance {
@@ -142,4 +190,10 @@ pub(crate) enum LaneChange {
         mark: Mark,
     },
     Replace(DeadLetter),
+}
+
+/// What the names of a list take in its stored form, each with its first span.
+fn list_bytes(change: &ListChange) -> usize {
+    let names = change.list.names().iter();
+    names.map(|name| name.len() + NAME_BYTES).sum()
 }

@@ -49,6 +49,16 @@ impl Keys {
         Ok(())
     }
 
+    /// Finds the keys of a segment in the one that took its place, which has the same.
+    pub(crate) fn replace(&mut self, segment: &Arc<Segment>) {
+        let first_seq = segment.meta.first_seq();
+        for (held, _) in &mut self.segments {
+            if held.meta.first_seq() == first_seq {
+                *held = Arc::clone(segment);
+            }
+        }
+    }
+
     /// Forgets the keys of what was pruned.
     pub(crate) fn prune(&mut self, floor: Seq) {
         self.segments

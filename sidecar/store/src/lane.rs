@@ -4,6 +4,8 @@
 
 use boboyka_strand::{Hash, RecordType, Seq};
 
+use crate::floor::Floor;
+
 /// A lane's durable progress. With the strand's counts it yields the backlog without a scan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mark {
@@ -13,6 +15,16 @@ pub struct Mark {
     pub mirrored: u64,
     /// How many are dead letters now.
     pub dead_lettered: u64,
+}
+
+impl Mark {
+    /// What was pruned and mirrored is mirrored, also when the mark of it is not durable.
+    pub(crate) fn raise_to(&mut self, floor: &Floor, lane: RecordType) {
+        if self.seq < floor.head.seq {
+            self.seq = floor.head.seq;
+            self.mirrored = floor.counts[lane].saturating_sub(floor.unmirrored[lane]);
+        }
+    }
 }
 
 /// A record that Supabase refuses for its content.

@@ -81,6 +81,16 @@ impl Memory {
         self.segments.push(segment);
     }
 
+    /// Puts a segment in the place of the one with the same blocks, which it returns.
+    pub(crate) fn replace(&mut self, segment: Arc<Segment>) -> Option<Arc<Segment>> {
+        let first_seq = segment.meta.first_seq();
+        let mut segments = self.segments.iter_mut();
+        let place = segments.find(|held| held.meta.first_seq() == first_seq)?;
+        let earlier = std::mem::replace(place, segment);
+        self.segment_bytes = bytes_of(&self.segments);
+        Some(earlier)
+    }
+
     /// Raises the floor over the oldest segments.
     pub(crate) fn prune(&mut self, floor: Floor, binding: Binding) {
         let seq = floor.head.seq;

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use self::catalogue::{catalogue, finish_pruning};
+use self::catalogue::{catalogue, finish_pruning, finish_stripping};
 use self::chain::Chain;
 use self::disk::Disk;
 use self::tree::grow_tree;
@@ -32,7 +32,9 @@ use crate::journal::Journal;
 use crate::keys::{Keys, is_forgotten};
 use crate::ledger::Ledger;
 use crate::memory::Memory;
+use crate::mirrored::Mirrored;
 use crate::options::Options;
+use crate::owing;
 use crate::pruned::PrunedIndex;
 use crate::quarantine::Quarantine;
 use crate::segment::Segment;
@@ -70,7 +72,7 @@ pub(crate) fn open(
     now_ms: u64,
 ) -> Result<Opened, OpenError> {
     let data_dir = &options.data_dir;
-    let mut disk = Disk::read(data_dir, quarantine)?;
+    let mut disk = Disk::read(options, quarantine)?;
     let witness = Witness::open(data_dir)?;
     let chain = Chain::of(std::mem::take(&mut disk.replay.runs));
     let mut summary = std::mem::take(&mut disk.replay.summary);
@@ -80,6 +82,7 @@ pub(crate) fn open(
     let runs = chain.settle(&mut summary, witness.last()?, &files, quarantine, now_ms)?;
     let (memory, keys) = into_memory(&summary, &disk.folders.segments, &runs, now_ms);
     summary.phase = settle::phase(&summary, &memory);
+    settle::legacy(&mut summary, &memory);
     summary.marks = settle::marks(&summary, &memory);
 
     let strand = disk.strand(&summary);
@@ -87,15 +90,20 @@ pub(crate) fn open(
     let durable = disk.make_durable(options, strand, &summary, &runs, quarantine)?;
     let index = PrunedIndex::of(data_dir);
     let (tree, tree_file) = grow_tree(data_dir, strand, &memory)?;
+    finish_stripping(&summary, &segments_folder)?;
     finish_pruning(&index, &segments_folder, &summary.floor)?;
     let noted = witness.note(&memory.head());
     noted.map_err(failed("write the last acknowledged head in", data_dir))?;
     let floor = summary.floor.head.seq;
     let versions = Versions::open(data_dir, strand, memory.segments(), floor)?;
     let phase = summary.phase.map(|recorded| recorded.state);
+    let until = phase.and_then(|phase| phase.mirror_until);
+    let mirrored = Mirrored::new(until, Arc::clone(&summary.legacy));
+    let owed = owing::owed(&mirrored, &memory, &summary.marks.map(|_, mark| mark.seq));
+    let legacy = Arc::clone(&summary.legacy);
     Ok(Opened {
         tail: durable.tail,
-        state: State::new(memory, phase, summary.marks, tree),
+        state: State::new(memory, phase, legacy, owed, summary.marks, tree),
         tree_file,
         keys,
         strand,

@@ -20,6 +20,8 @@ pub struct Options {
     pub scrub_bytes_per_second: u64,
     /// The scrub begins anew after this time.
     pub scrub_every: Duration,
+    /// The folder has segments alone, as a restore has fetched them: that everything else is missing is no damage.
+    pub from_segments: bool,
 }
 
 impl Options {
@@ -37,6 +39,7 @@ impl Options {
             journal_file_bytes: 8 * 1024 * 1024,
             scrub_bytes_per_second: 1024 * 1024,
             scrub_every: Duration::from_hours(24),
+            from_segments: false,
         }
     }
 }

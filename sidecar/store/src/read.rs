@@ -6,6 +6,7 @@ use boboyka_strand::{Block, Hash, PerType, RecordType, Seq};
 
 use crate::error::ReadError;
 use crate::gap::Gap;
+use crate::mirrored::Mirrored;
 use crate::segment::{Frame, Segment};
 use crate::shared::Shared;
 use crate::tail_run::TailRun;
@@ -15,11 +16,13 @@ use crate::tail_run::TailRun;
 pub struct LaneRead {
     /// Oldest first.
     pub blocks: Vec<Block>,
-    /// Every block of the lane's type up to here is in `blocks` or was not asked for.
+    /// Those whose payload is gone: they were settled before it went, or nobody waits for them. There are none where
+    /// there are blocks.
+    pub gone: Vec<Seq>,
+    /// Every block of the lane's type up to here is in `blocks` or `gone`, or was not asked for.
     pub scanned_to: Seq,
 }
 
-/// The block with this hash.
 /// What names a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordName {
@@ -29,6 +32,7 @@ pub enum RecordName {
     Seq(Seq),
 }
 
+/// The block that this names.
 pub(crate) fn named(shared: &Shared, name: &RecordName) -> Result<Option<Block>, ReadError> {
     match name {
         RecordName::Hash(hash) => block_by_hash(shared, hash),
@@ -36,6 +40,7 @@ pub(crate) fn named(shared: &Shared, name: &RecordName) -> Result<Option<Block>,
     }
 }
 
+/// The block with this hash.
 pub(crate) fn block_by_hash(shared: &Shared, hash: &Hash) -> Result<Option<Block>, ReadError> {
     let (run, segments) = {
         let state = shared.state();
@@ -74,15 +79,18 @@ pub(crate) fn read_lane(
     max_records: usize,
     max_payload_bytes: usize,
 ) -> Result<LaneRead, ReadError> {
-    let (segments, tail, until) = lane_parts(shared, after);
+    let parts = lane_parts(shared, lane, after);
+    let (segments, tail, until) = (parts.segments, parts.tail, parts.until);
     let mut read = LaneScan {
         lane,
         after,
         until,
+        mirrored: parts.mirrored,
         max_records,
         max_payload_bytes,
         bytes: 0,
         found: Vec::new(),
+        gone: Vec::new(),
     };
     for segment in segments.iter().filter(|s| has(&s.meta.counts, Some(lane))) {
         match read.take_segment(segment) {
@@ -130,20 +138,29 @@ pub(crate) fn block(shared: &Shared, seq: Seq) -> Result<Option<Block>, ReadErro
     }
 }
 
+/// What a lane has to read.
+struct LaneParts {
+    segments: Vec<Arc<Segment>>,
+    tail: Vec<Arc<TailRun>>,
+    until: Seq,
+    mirrored: Mirrored,
+}
+
 /// What a lane has to read after a seq, and up to where: phase and blocks as of one moment, so that no
 /// record is seen without the phase that it was appended in.
-fn lane_parts(shared: &Shared, after: Seq) -> (Vec<Arc<Segment>>, Vec<Arc<TailRun>>, Seq) {
+fn lane_parts(shared: &Shared, lane: RecordType, after: Seq) -> LaneParts {
     let state = shared.state();
     let memory = state.memory();
     let first = memory
         .segments()
         .partition_point(|segment| segment.meta.head.seq <= after);
     let first_run = memory.tail().partition_point(|run| run.head.seq <= after);
-    (
-        memory.segments().iter().skip(first).cloned().collect(),
-        memory.tail().iter().skip(first_run).cloned().collect(),
-        state.view().mirrored_end(),
-    )
+    LaneParts {
+        segments: memory.segments().iter().skip(first).cloned().collect(),
+        tail: memory.tail().iter().skip(first_run).cloned().collect(),
+        until: state.view().mirrored_end(lane),
+        mirrored: Mirrored::of(&state),
+    }
 }
 
 /// Whether a segment that could not be read has been pruned since it was looked up.
@@ -181,10 +198,12 @@ struct LaneScan {
     lane: RecordType,
     after: Seq,
     until: Seq,
+    mirrored: Mirrored,
     max_records: usize,
     max_payload_bytes: usize,
     bytes: usize,
     found: Vec<Block>,
+    gone: Vec<Seq>,
 }
 
 impl LaneScan {
@@ -198,12 +217,25 @@ impl LaneScan {
             if seq <= self.after || block.header.record_type != self.lane {
                 continue;
             }
+            if !self.mirrored.has(&block) {
+                continue;
+            }
             self.bytes += block.payload.len();
-            let full = self.found.len() >= self.max_records || self.bytes > self.max_payload_bytes;
-            if full && !self.found.is_empty() {
+            let taken = self.found.len() + self.gone.len();
+            let full = taken >= self.max_records || self.bytes > self.max_payload_bytes;
+            let others = if block.is_gone() {
+                !self.found.is_empty()
+            } else {
+                !self.gone.is_empty()
+            };
+            if full && taken > 0 || others {
                 return Some(seq - 1);
             }
-            self.found.push(block);
+            if block.is_gone() {
+                self.gone.push(seq);
+            } else {
+                self.found.push(block);
+            }
         }
         None
     }
@@ -227,6 +259,7 @@ impl LaneScan {
     fn up_to(self, scanned_to: Seq) -> LaneRead {
         LaneRead {
             blocks: self.found,
+            gone: self.gone,
             scanned_to,
         }
     }

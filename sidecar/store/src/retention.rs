@@ -1,7 +1,9 @@
 //! How retention stands.
 
-use boboyka_strand::Seq;
-use boboyka_strand::retention::{Blocker, Policy};
+use std::collections::BTreeMap;
+
+use boboyka_strand::retention::{Blocker, PayloadAges, Policy};
+use boboyka_strand::{PerType, Seq};
 
 use crate::floor::Floor;
 
@@ -16,9 +18,14 @@ pub enum Needed {
     WayBack,
 }
 
+/// Records that are not mirrored, of each lane, by the first seqs of the segments that hold them.
+pub(crate) type Counted = BTreeMap<Seq, PerType<u64>>;
+
 /// How retention stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RetentionStatus {
+    /// Whether a legal hold keeps everything.
+    pub hold: bool,
     /// Records older than this may go.
     pub max_age_ms: Option<u64>,
     /// The oldest records may go while the strand takes more bytes than this.
@@ -33,6 +40,12 @@ pub struct RetentionStatus {
     pub freed_bytes: u64,
     /// What keeps records that the policy lets go.
     pub blocked_by: Option<Blocker>,
+    /// Payloads older than this may go, by type.
+    pub payload_ages: PayloadAges,
+    /// Records that are held without their payload.
+    pub payloads_gone: u64,
+    /// What keeps payloads that the ages let go.
+    pub payloads_blocked_by: Option<Blocker>,
 }
 
 impl RetentionStatus {
@@ -49,6 +62,25 @@ impl RetentionStatus {
         self.max_size_bytes = policy.max_size_bytes;
         self.last_run_ms = Some(now_ms);
         self.blocked_by = blocked_by;
+    }
+
+    /// Takes over the ages of a look at what payloads may go, and what it came to.
+    pub(crate) fn stripping_ran(
+        &mut self,
+        ages: PayloadAges,
+        now_ms: u64,
+        blocked_by: Option<Blocker>,
+    ) {
+        self.payload_ages = ages;
+        self.last_run_ms = Some(now_ms);
+        self.payloads_blocked_by = blocked_by;
+    }
+
+    /// A legal hold begins or ends. What it kept is known again after the next run.
+    pub(crate) fn hold(&mut self, hold: bool) {
+        self.hold = hold;
+        self.blocked_by.take_if(|_| !hold);
+        self.payloads_blocked_by.take_if(|_| !hold);
     }
 
     /// The strand begins at this floor now.

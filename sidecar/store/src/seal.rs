@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use boboyka_strand::Seq;
-use boboyka_strand::retention::Policy;
+use boboyka_strand::retention::{PayloadAges, Policy};
 use uuid::Uuid;
 
+use crate::archive::ArchiveNeed;
 use crate::error::{OpenError, ReadError, causes};
 use crate::files;
 use crate::memory::Memory;
@@ -39,19 +40,29 @@ struct Bounds {
 
 impl Bounds {
     /// What is to be pruned must be sealed first, and pruning takes whole segments.
-    fn of(options: &Options, policy: Policy) -> Self {
+    fn of(options: &Options, policy: Policy, archive: Option<ArchiveNeed>) -> Self {
         let part = policy.max_size_bytes.map(|size| {
             let part = usize::try_from(size / SEALS_PER_SIZE).unwrap_or(usize::MAX);
             part.max(SEAL_BYTES_LEAST)
         });
-        let age = policy
-            .max_age_ms
-            .map(|age| (age / SEALS_PER_AGE).max(SEAL_AGE_LEAST_MS));
+        let pruned = policy.max_age_ms.map(|age| age / SEALS_PER_AGE);
+        let archived = archive.map(|archive| archive.after_ms);
+        let age = pruned.into_iter().chain(archived).min();
+        let age = age.map(|age| age.max(SEAL_AGE_LEAST_MS));
         Self {
             bytes: options.seal_bytes.min(part.unwrap_or(usize::MAX)),
             segment_bytes: part.unwrap_or(usize::MAX),
             age_ms: age.unwrap_or(u64::MAX),
         }
+    }
+}
+
+/// The policy that also lets go whole what loses its payload: both wait until it is sealed.
+pub(crate) fn kept_for(policy: Policy, ages: &PayloadAges) -> Policy {
+    let ages = ages.values().copied().flatten();
+    Policy {
+        max_age_ms: policy.max_age_ms.into_iter().chain(ages).min(),
+        ..policy
     }
 }
 
@@ -66,10 +77,11 @@ pub(crate) fn due(
     memory: &Memory,
     options: &Options,
     policy: Policy,
+    archive: Option<ArchiveNeed>,
     now_ms: u64,
 ) -> Option<SealTask> {
     let oldest_ms = memory.tail().front()?.entries.first()?.ms;
-    let bounds = Bounds::of(options, policy);
+    let bounds = Bounds::of(options, policy, archive);
     let age_ms = now_ms.saturating_sub(oldest_ms);
     let old = u128::from(age_ms) >= SEAL_AGE.as_millis();
     let due = memory.tail_blocks() >= options.seal_blocks

@@ -8,6 +8,7 @@ use boboyka_strand::Head;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::commits::Commits;
 use crate::error::TlogError;
 use crate::lock::Lock;
 use crate::options::Options;
@@ -49,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) scrub_wanted: AtomicU64,
     /// Tiles of the transparency log that were made lately.
     pub(crate) recent: Recent,
+    pub(crate) commits: Commits,
 }
 
 /// Wakes those who wait for the state to change.

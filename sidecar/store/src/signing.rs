@@ -199,7 +199,7 @@ impl Signing {
         })
     }
 
-    fn write(&self, note: &Note) -> io::Result<()> {
+    pub(crate) fn write(&self, note: &Note) -> io::Result<()> {
         files::replace(&self.folder.join(CHECKPOINT), note.to_string().as_bytes())
     }
 

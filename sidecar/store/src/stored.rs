@@ -16,55 +16,27 @@
 //! | mark of a lane | record type's code, mark |
 //! | dead letter that is none any more | record type's code, seq |
 //! | incarnation of the transparency log | number, UID of the claim or nil |
+//! | legacy projects | generation, [seq, hash] of the record of the last change or nil, spans of records without a project, array of [name, spans] |
+//! | spans | array of [first seq, last seq or nil] |
 //! | gap | first seq, hash before it, head of the last lost block, found at (ms) |
 //! | anchor | strand id (16 bytes), floor, recorded phase or nil |
 //!
 //! Segments have a format of their own, see [`crate::segment`].
 
-use boboyka_crds::Phase;
-use boboyka_strand::{Hash, Head, Hlc, RecordType, Seq};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+mod form;
+mod legacy;
+mod phase;
 
+use boboyka_strand::{Hash, Head, Hlc, RecordType, Seq};
+
+pub(crate) use self::form::Stored;
 use crate::binding::Binding;
 use crate::counts::Counts;
-use crate::error::Unreadable;
 use crate::floor::Floor;
 use crate::format::Format;
 use crate::gap::Gap;
 use crate::incarnation::Incarnation;
 use crate::lane::{DeadLetter, Mark};
-use crate::phase::{PhaseState, RecordedPhase};
-
-/// A value that has a form on the disk.
-pub(crate) trait Stored: Sized {
-    /// What it is called in errors.
-    const NAME: &'static str;
-    /// Its elements, in their order.
-    type Form: Serialize + DeserializeOwned;
-
-    fn to_form(&self) -> Self::Form;
-    /// `Err` says which element means nothing.
-    fn from_form(form: Self::Form) -> Result<Self, String>;
-
-    /// The value as it lies on the disk.
-    fn to_bytes(&self) -> Result<Vec<u8>, Unreadable> {
-        rmp_serde::to_vec(&self.to_form()).map_err(|error| Self::unreadable(error.to_string()))
-    }
-
-    /// The value that lies on the disk.
-    fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
-        let form = rmp_serde::from_slice(bytes);
-        let form = form.map_err(|error| Self::unreadable(error.to_string()))?;
-        Self::from_form(form).map_err(Self::unreadable)
-    }
-
-    /// Wraps the reason.
-    fn unreadable(why: String) -> Unreadable {
-        let what = Self::NAME;
-        Unreadable { what, why }
-    }
-}
 
 /// Seq, hash, packed time.
 pub(crate) type HeadForm = (Seq, Hash, u64);
@@ -178,51 +150,6 @@ impl Stored for DeadLetter {
             message,
             attempts,
             since_ms,
-        })
-    }
-}
-
-/// Phase, generation, last mirrored seq, counts.
-type StateForm = (String, i64, Option<Seq>, Counts<u64>);
-
-fn state_form(state: &PhaseState) -> StateForm {
-    let (phase, counts) = (state.phase.as_str().to_owned(), Counts(state.counts));
-    (phase, state.generation, state.mirror_until, counts)
-}
-
-fn state_of((phase, generation, mirror_until, counts): StateForm) -> Result<PhaseState, String> {
-    Ok(PhaseState {
-        phase: phase_named(&phase)?,
-        generation,
-        mirror_until,
-        finalized: false,
-        counts: counts.0,
-    })
-}
-
-fn phase_named(name: &str) -> Result<Phase, String> {
-    let phases = [Phase::DualWrite, Phase::MigrateInternals, Phase::CutOver];
-    let named = phases.into_iter().find(|phase| phase.as_str() == name);
-    named.ok_or_else(|| format!("there is no phase {name}"))
-}
-
-impl Stored for RecordedPhase {
-    const NAME: &'static str = "phase";
-    type Form = (StateForm, Option<(Seq, Hash)>, Option<StateForm>);
-
-    fn to_form(&self) -> Self::Form {
-        let before = self.before.as_ref().map(state_form);
-        (state_form(&self.state), self.record, before)
-    }
-
-    fn from_form((state, record, before): Self::Form) -> Result<Self, String> {
-        let (mut state, before) = (state_of(state)?, before.map(state_of).transpose()?);
-        let is_same = before.is_some_and(|before| before.phase == state.phase);
-        state.finalized = record.is_some() && is_same;
-        Ok(Self {
-            state,
-            record,
-            before,
         })
     }
 }

@@ -2,6 +2,7 @@
 //! running store the keeper goes on with it, page by page of the ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use boboyka_strand::{PerType, RecordType, Seq};
 
@@ -13,6 +14,7 @@ use crate::format::Format;
 use crate::gap::Gap;
 use crate::incarnation::Incarnation;
 use crate::lane::{DeadLetter, Mark};
+use crate::legacy::Legacy;
 use crate::phase::RecordedPhase;
 use crate::segment::Segment;
 
@@ -23,6 +25,8 @@ pub(crate) struct Summary {
     /// What binds it; `None` where an earlier version wrote all there is.
     pub(crate) binding: Option<Binding>,
     pub(crate) phase: Option<RecordedPhase>,
+    /// What the strand mirrors after its boundary.
+    pub(crate) legacy: Arc<Legacy>,
     pub(crate) marks: PerType<Mark>,
     /// By the lane's code and seq.
     pub(crate) letters: BTreeMap<(u8, Seq), DeadLetter>,
@@ -58,6 +62,7 @@ impl Summary {
             Change::Noted(folder) => drop(self.noted.insert(folder)),
             Change::Format(format) => self.format = self.format.max(format),
             Change::Incarnation(incarnation) => self.incarnation = Some(incarnation),
+            Change::Legacy(legacy) => self.legacy = legacy,
         }
     }
 
@@ -67,6 +72,9 @@ impl Summary {
         self.segments.retain(|_, kept| kept.meta.head.seq > seq);
         self.letters.retain(|(_, letter), _| *letter > seq);
         self.gaps.retain(|_, gap| gap.last.seq > seq);
+        if !self.legacy.is_empty() {
+            Arc::make_mut(&mut self.legacy).prune(seq);
+        }
     }
 
     /// Takes in changes in their stored form.
@@ -97,11 +105,13 @@ impl Summary {
         let floor = std::iter::once(Change::Floor(self.floor));
         let floor = floor.chain(self.binding.map(Change::Binding));
         let phase = self.phase.map(Change::Phase);
+        let legacy = (!self.legacy.is_empty()).then(|| Change::Legacy(Arc::clone(&self.legacy)));
         // Programs that know the first format alone know no such entry.
         let format = (self.format > Format::First).then_some(self.format);
         let marks = RecordType::MIRRORED.map(|lane| Change::Mark(lane, self.marks[lane]));
         floor
             .chain(phase)
+            .chain(legacy)
             .chain(marks)
             .chain(self.letters.values().cloned().map(Change::Letter))
             .chain(self.segments.values().cloned().map(Change::Segment))

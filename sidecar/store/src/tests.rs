@@ -1,5 +1,6 @@
 //! Tests of the store on a real folder, with small segments so that sealing happens often.
 
+mod archive;
 mod binding;
 mod damage;
 mod damaged_segments;
@@ -8,6 +9,7 @@ mod finalizing;
 mod fixtures;
 mod forward;
 mod index;
+mod legacy;
 mod pages;
 mod past;
 mod phases;
@@ -15,6 +17,9 @@ mod pruning;
 mod pruning_crashes;
 mod scrubbing;
 mod setup;
+mod stripping;
+mod stripping_changes;
+mod stripping_crashes;
 mod tlog;
 mod tlog_crashes;
 mod tlog_pruning;
@@ -217,7 +222,7 @@ async fn marks_and_dead_letters_survive_a_restart() {
         .advance(lane, mark, vec![letter(4), letter(6)])
         .await
         .unwrap();
-    store.resolve_dead_letter(lane, 4).await.unwrap();
+    store.resolve_dead_letter(0, lane, 4).await.unwrap();
     close(store);
     let store = opened(dir.path());
     assert_eq!(
@@ -256,6 +261,12 @@ async fn a_nearly_full_disk_refuses_records_and_stays_alive() {
     .unwrap();
     let error = store.append(vec![record(1)]).await.unwrap_err();
     assert!(matches!(error, WriteError::DiskFull { .. }), "{error}");
+    store.hold(true);
+    let error = store.append(vec![record(1)]).await.unwrap_err();
+    assert!(
+        matches!(error, WriteError::DiskFullOnHold { .. }),
+        "{error}"
+    );
     assert!(!store.is_poisoned());
 }
 

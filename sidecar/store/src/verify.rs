@@ -1,15 +1,21 @@
 //! Checking a whole strand, from its floor to its head.
 
+mod unbound;
+
+use std::cell::RefCell;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use boboyka_strand::{Block, Break, ChainError, Head, Seq, run};
 
+use self::unbound::unbound;
 use crate::binding::{self, Binding};
 use crate::error::causes;
 use crate::gap::Gap;
 use crate::read;
 use crate::segment::{Segment, follow_run};
 use crate::shared::Shared;
+use crate::strip::Bindings;
 use crate::tail_run;
 use crate::tree_check::{TreeCheck, checkpoint_differs};
 
@@ -22,6 +28,8 @@ pub struct Verdict {
     pub floor: Head,
     /// How many blocks were found whole.
     pub verified: u64,
+    /// How many of them without their payload, which retention by type let go.
+    pub payloads_gone: u64,
     /// The last block that holds.
     pub head: Head,
     /// The first seq that does not hold.
@@ -42,10 +50,12 @@ pub(crate) fn verify(
     let mut walk = Walk::from(view.floor.head);
     let mut ended = false;
     let mut tree = TreeCheck::from(shared, view.floor.head.seq);
+    let bindings = RefCell::new(Bindings::default());
     let mut progress = |head, blocks: &[Block]| {
         for block in blocks {
             tree.take(&block.header);
         }
+        bindings.borrow_mut().take(blocks);
         let flow = progress(head);
         ended |= flow.is_break();
         flow
@@ -59,7 +69,11 @@ pub(crate) fn verify(
         }
         let mut blocks = Vec::new();
         match verify_next(shared, &walk, &mut progress) {
-            Ok((next, found)) => {
+            Ok((next, Found::Segment(segment))) => {
+                walk.step_to(next);
+                bindings.borrow_mut().meet(&segment);
+            }
+            Ok((next, Found::Run(found))) => {
                 walk.step_to(next);
                 blocks = found;
             }
@@ -81,6 +95,8 @@ pub(crate) fn verify(
         let seq = walk.at.seq;
         return walk.broken(&ChainError { seq, reason });
     }
+    let bindings = bindings.into_inner();
+    walk.gone = bindings.gone;
     if ended {
         return walk.whole();
     }
@@ -89,6 +105,7 @@ pub(crate) fn verify(
         Err(why) => walk.unbound(why),
     };
     let found = tree.found().or_else(|| checkpoint_differs(shared));
+    let found = found.or_else(|| unbound(shared, bindings, target.seq));
     found.map_or(verdict.clone(), |(seq, why)| verdict.failing(seq, why))
 }
 
@@ -135,6 +152,8 @@ struct Walk {
     skipped: u64,
     /// What is recorded as lost.
     gaps: Vec<Gap>,
+    /// Blocks without their payload.
+    gone: u64,
 }
 
 impl Walk {
@@ -145,6 +164,7 @@ impl Walk {
             passed: Vec::new(),
             skipped: 0,
             gaps: Vec::new(),
+            gone: 0,
         }
     }
 
@@ -188,6 +208,7 @@ impl Walk {
             ok: self.gaps.is_empty(),
             floor: self.floor,
             verified: self.at.seq - self.floor.seq - self.skipped,
+            payloads_gone: self.gone,
             head: self.at,
             broken_seq: self.gaps.first().map(|gap| gap.first),
             reason: reason_of(&self.gaps),
@@ -245,13 +266,20 @@ fn reason_of(gaps: &[Gap]) -> Option<String> {
     (!ranges.is_empty()).then(|| format!("the records {} are lost; {only}", ranges.join(" and ")))
 }
 
-/// Checks the segment or the run that comes next, and gives the run's blocks. A run that was sealed meanwhile is found again in
+/// What a step checked.
+enum Found {
+    /// Its blocks were passed on already.
+    Segment(Arc<Segment>),
+    Run(Vec<Block>),
+}
+
+/// Checks the segment or the run that comes next. A run that was sealed meanwhile is found again in
 /// its segment, which is checked as a whole.
 fn verify_next(
     shared: &Shared,
     walk: &Walk,
     progress: &mut dyn FnMut(Head, &[Block]) -> ControlFlow<()>,
-) -> Result<(Head, Vec<Block>), ChainError> {
+) -> Result<(Head, Found), ChainError> {
     let at = walk.at;
     let (segment, run) = {
         let state = shared.state();
@@ -263,7 +291,7 @@ fn verify_next(
     };
     if let Some(segment) = segment {
         let next = segment.verify(walk.before(&segment), progress)?;
-        return Ok((next, Vec::new()));
+        return Ok((next, Found::Segment(segment)));
     }
     let seq = at.seq + 1;
     let unreadable = |why: String| ChainError {
@@ -277,5 +305,5 @@ fn verify_next(
     let unpacked = tail_run::unpack(&run.bytes).map_err(|error| unreadable(causes(&error)))?;
     let found = run::read(&unpacked.run).map_err(|error| unreadable(error.to_string()))?;
     let next = follow_run(at, &found, unpacked.prefixes.into_iter())?;
-    Ok((next, found.blocks))
+    Ok((next, Found::Run(found.blocks)))
 }

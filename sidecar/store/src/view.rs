@@ -34,6 +34,21 @@ pub struct ScrubStatus {
     pub damaged: u64,
 }
 
+/// Records after the boundary that the phase mirrors all the same; both only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owed {
+    /// How many were appended.
+    pub due: u64,
+    /// How many of them are in their table or dead letters.
+    pub done: u64,
+}
+
+impl Owed {
+    pub(crate) fn left(self) -> u64 {
+        self.due.saturating_sub(self.done)
+    }
+}
+
 /// One moment of a strand. Invariant: `floor ≤ mark ≤ head` in every lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View {
@@ -47,6 +62,10 @@ pub struct View {
     pub phase: Option<PhaseState>,
     /// The lanes' progress; no mark is below the floor.
     pub marks: PerType<Mark>,
+    /// Records after the boundary that the list of legacy projects has mirrored, since the start.
+    pub legacy: PerType<Owed>,
+    /// It changes when marks are set back.
+    pub era: u64,
     /// How retention stands.
     pub retention: RetentionStatus,
     /// What the scrub has found.
@@ -62,15 +81,34 @@ impl View {
         self.head.hlc.ms().saturating_sub(now_ms)
     }
 
-    /// The last seq that the phase mirrors, if it does not mirror everything.
+    /// The last seq up to which the phase mirrors everything, if it does not do so to the end.
     pub fn mirror_until(&self) -> Option<Seq> {
         self.phase.and_then(|phase| phase.mirror_until)
     }
 
-    /// The last seq in the strand that the phase mirrors.
-    pub fn mirrored_end(&self) -> Seq {
+    /// The last seq in the strand that the phase may mirror in a lane.
+    pub fn mirrored_end(&self, lane: RecordType) -> Seq {
         let head = self.head.seq;
-        self.mirror_until().map_or(head, |until| until.min(head))
+        let legacy = self.legacy_end(lane);
+        self.mirror_until()
+            .map_or(head, |until| until.max(legacy).min(head))
+    }
+
+    /// The seq of the strand's record of the list of legacy projects in force; 0 where none was since the boundary.
+    pub fn list_since(&self) -> Seq {
+        let legacy = self.phase.and_then(|phase| phase.legacy);
+        legacy.map_or(0, |legacy| legacy.since)
+    }
+
+    /// Whether the phase mirrors new records of legacy projects in a lane.
+    pub fn goes_on(&self, lane: RecordType) -> bool {
+        self.legacy_end(lane) == Seq::MAX
+    }
+
+    /// The last seq that a list of legacy projects has mirrored; 0 without one.
+    fn legacy_end(&self, lane: RecordType) -> Seq {
+        let legacy = self.phase.and_then(|phase| phase.legacy);
+        legacy.map_or(0, |legacy| legacy.ends[lane])
     }
 
     /// Records of a lane that wait to be mirrored: those that the phase mirrors, and that are neither in
@@ -79,9 +117,10 @@ impl View {
         if lane.table().is_none() {
             return 0;
         }
-        let due = self.phase.filter(|phase| phase.mirror_until.is_some());
-        let due = due.map_or(self.counts[lane], |phase| phase.counts[lane]);
-        due.saturating_sub(self.settled(lane))
+        let bounded = self.phase.filter(|phase| phase.mirror_until.is_some());
+        let due = bounded.map_or(self.counts[lane], |phase| phase.counts[lane]);
+        let legacy = bounded.map_or(0, |_| self.legacy[lane].left());
+        due.saturating_sub(self.settled(lane)) + legacy
     }
 
     /// Records of a lane that are neither in their table nor dead letters, whether the phase mirrors them or not.
@@ -99,7 +138,8 @@ impl View {
         RecordType::MIRRORED.into_iter().all(|lane| {
             let count = earlier.counts[lane];
             let due = until.map_or(count, |phase| count.min(phase.counts[lane]));
-            self.marks[lane].seq >= earlier.head.seq || self.settled(lane) >= due
+            let legacy = until.is_none() || self.legacy[lane].done >= earlier.legacy[lane].due;
+            self.marks[lane].seq >= earlier.head.seq || self.settled(lane) >= due && legacy
         })
     }
 

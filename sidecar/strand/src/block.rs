@@ -170,6 +170,13 @@ pub struct Block {
     pub header: Header,
     /// Hash of the header: `record_hash`.
     pub hash: Hash,
-    /// The record as canonical `MessagePack` (see [`crate::record`]).
+    /// The record as canonical `MessagePack` (see [`crate::record`]); empty if it is gone.
     pub payload: Vec<u8>,
+}
+
+impl Block {
+    /// Whether retention let the payload go: the header stays, with its length and its hash. No record is empty.
+    pub fn is_gone(&self) -> bool {
+        self.payload.is_empty() && self.header.payload_len > 0
+    }
 }

@@ -109,7 +109,8 @@ impl Head {
         }
     }
 
-    /// The head that `block` makes, if it follows this one and is whole.
+    /// The head that `block` makes, if it follows this one and is whole. A payload that is gone is not missed: the header
+    /// says all that the chain needs of it.
     ///
     /// # Errors
     /// How the chain breaks at it.
@@ -132,9 +133,9 @@ impl Head {
         if header.flags.contains(Flags::GENESIS) != (seq == 1) {
             return broken(Break::Genesis);
         }
-        if header.payload_len != payload_len(&block.payload)
-            || header.payload_hash != Hash::of_payload(&block.payload)
-        {
+        let has_its_payload = header.payload_len == payload_len(&block.payload)
+            && header.payload_hash == Hash::of_payload(&block.payload);
+        if !has_its_payload && !block.is_gone() {
             return broken(Break::Payload);
         }
         let found = header.hash();

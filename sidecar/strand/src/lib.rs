@@ -22,5 +22,5 @@ pub use block::{Block, Flags, Header, HeaderError, Seq};
 pub use chain::{Break, ChainError, Head};
 pub use hash::Hash;
 pub use hlc::Hlc;
-pub use record::{CallerJson, PayloadJson, Record, RecordError, key_of};
+pub use record::{CallerJson, PayloadJson, Record, RecordError, key_of, project_of};
 pub use record_type::{Field, FieldKind, PerType, RecordType};

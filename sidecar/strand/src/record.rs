@@ -13,6 +13,7 @@ mod encode;
 mod entry;
 mod error;
 mod field;
+mod imported;
 mod json;
 mod key;
 mod limits;
@@ -21,11 +22,12 @@ mod skip;
 
 pub use error::RecordError;
 pub use field::{field, text_field};
+pub use imported::Row;
 pub use json::{CallerJson, PayloadJson};
-pub use key::key_of;
+pub use key::{key_of, project_of};
 pub use limits::{
-    COLLECTION_MAX_BYTES, COLLECTION_TAG, DELETED_TAG, DEPTH_MAX, OWN_AGENT, PAYLOAD_MAX_BYTES,
-    RESTORED_TAG, TAG_PREFIX, TYPE_TAG,
+    BACKFILL, COLLECTION_MAX_BYTES, COLLECTION_TAG, DELETED_TAG, DEPTH_MAX, ORIGIN_TAG, OWN_AGENT,
+    PAYLOAD_MAX_BYTES, RESTORED_TAG, ROW_TAG, TABLE_TAG, TAG_PREFIX, TYPE_TAG, UNFIT_TAG,
 };
 
 use serde_json::{Value, json};
@@ -78,6 +80,31 @@ impl Record {
     pub fn document(collection: &str, data: &str) -> Result<Self, RecordError> {
         check::check_collection(collection)?;
         let tags = [(COLLECTION_TAG, collection)];
+        Self::encoded(RecordType::Document, data, Author::Caller, &tags)
+    }
+
+    /// Checks and encodes a row of a record type's table; `data` has its fields. It is held to the rules for callers.
+    ///
+    /// # Errors
+    /// A [`RecordError`] that names the offending field.
+    pub fn imported(
+        record_type: RecordType,
+        data: &str,
+        row: Row<'_>,
+    ) -> Result<Self, RecordError> {
+        Self::encoded(record_type, data, Author::Caller, &row.tags())
+    }
+
+    /// The same for a row that is no record of its table's type, for this reason: a document of the collection
+    /// `unfit_TABLE`, whose name is that of no record type.
+    ///
+    /// # Errors
+    /// A [`RecordError`] that names the offending field.
+    pub fn imported_document(data: &str, row: Row<'_>, unfit: &str) -> Result<Self, RecordError> {
+        let collection = format!("unfit_{}", row.table);
+        check::check_collection(&collection)?;
+        let own = [(COLLECTION_TAG, collection.as_str()), (UNFIT_TAG, unfit)];
+        let tags: Vec<_> = row.tags().into_iter().chain(own).collect();
         Self::encoded(RecordType::Document, data, Author::Caller, &tags)
     }
 

@@ -73,6 +73,7 @@ struct Definition {
     name: &'static str,
     table: Option<&'static str>,
     key: Option<&'static str>,
+    project: Option<&'static str>,
     fields: &'static [Field],
 }
 
@@ -80,6 +81,7 @@ static PROJECT_BUILD: Definition = Definition {
     name: "project_build",
     table: Some("project_builds"),
     key: Some("build_id"),
+    project: Some("project_id"),
     fields: &[
         required("project_id", FieldKind::Text),
         required("build_id", FieldKind::Text),
@@ -98,6 +100,7 @@ static BUILD_QUEUE_ITEM: Definition = Definition {
     name: "build_queue_item",
     table: Some("build_queue"),
     key: Some("queue_id"),
+    project: Some("project_id"),
     fields: &[
         required("queue_id", FieldKind::Text),
         required("project_id", FieldKind::Text),
@@ -115,6 +118,7 @@ static AGENT_HEALTH: Definition = Definition {
     name: "agent_health",
     table: Some("agent_health"),
     key: Some("agent_id"),
+    project: None,
     fields: &[
         required("agent_id", FieldKind::Text),
         required(
@@ -131,6 +135,7 @@ static AUDIT_LOG: Definition = Definition {
     name: "audit_log",
     table: Some("agent_audit_log"),
     key: None,
+    project: None,
     fields: &[
         required("agent_id", FieldKind::Text),
         required("event", FieldKind::Text),
@@ -144,6 +149,7 @@ static DOCUMENT: Definition = Definition {
     name: "document",
     table: None,
     key: None,
+    project: None,
     fields: &[],
 };
 
@@ -194,6 +200,12 @@ impl RecordType {
     /// tells an event, so it has none; what a document tells is known to its writer alone.
     pub fn key(self) -> Option<&'static str> {
         self.definition().key
+    }
+
+    /// The field that names the project of a record. An agent works for many projects, so `agent_health` and `audit_log` have
+    /// none, whatever else they say.
+    pub fn project(self) -> Option<&'static str> {
+        self.definition().project
     }
 
     /// The fields that the type knows by name, in the page's order.

@@ -17,8 +17,15 @@ use crate::record_id::{successor, with_ms};
 use crate::record_type::RecordType;
 use varint::{put_varint, take_varint};
 
-/// The version that this crate writes.
+/// The version of a run whose blocks have their payloads.
 pub const RUN_VERSION: u8 = 1;
+/// The version of a run in which payloads are gone.
+pub const RUN_VERSION_GONE: u8 = 2;
+
+/// Where payloads are gone: this block has its payload …
+const HERE: u8 = 0;
+/// … or only the payload's hash.
+const GONE: u8 = 1;
 
 /// How a record id is kept: the id before it plus one, in this block's millisecond …
 const ID_SUCCESSOR: u8 = 0;
@@ -53,7 +60,12 @@ pub fn encode(before: &Head, blocks: &[Block]) -> Vec<u8> {
     let payloads: usize = blocks.iter().map(|block| block.payload.len()).sum();
     let mut out = Vec::with_capacity(96 + blocks.len() * 16 + payloads);
     let last_hash = blocks.last().map_or(before.hash, |block| block.hash);
-    out.push(RUN_VERSION);
+    let has_gone = blocks.iter().any(Block::is_gone);
+    out.push(if has_gone {
+        RUN_VERSION_GONE
+    } else {
+        RUN_VERSION
+    });
     put_varint(&mut out, blocks.len() as u64);
     put_varint(&mut out, before.seq + 1);
     out.extend_from_slice(before.hash.as_bytes());
@@ -71,10 +83,18 @@ pub fn encode(before: &Head, blocks: &[Block]) -> Vec<u8> {
     }
     encode_ids(&mut out, blocks);
     for block in blocks {
-        put_varint(&mut out, block.payload.len() as u64);
+        put_varint(&mut out, u64::from(block.header.payload_len));
+    }
+    if has_gone {
+        let mark = |block: &Block| if block.is_gone() { GONE } else { HERE };
+        out.extend(blocks.iter().map(mark));
     }
     for block in blocks {
-        out.extend_from_slice(&block.payload);
+        if block.is_gone() {
+            out.extend_from_slice(block.header.payload_hash.as_bytes());
+        } else {
+            out.extend_from_slice(&block.payload);
+        }
     }
     out
 }
@@ -130,7 +150,7 @@ pub fn read(bytes: &[u8]) -> Result<Run, RunError> {
         .first()
         .copied()
         .unwrap_or_default();
-    if version != RUN_VERSION {
+    if ![RUN_VERSION, RUN_VERSION_GONE].contains(&version) {
         return Err(RunError::Version(version));
     }
     let count = usize::try_from(take_varint(&mut rest).ok_or(RunError::Malformed("count"))?)
@@ -146,6 +166,11 @@ pub fn read(bytes: &[u8]) -> Result<Run, RunError> {
     let times = take_varints(&mut rest, count, "times")?;
     let ids = decode_ids(&mut rest, &times)?;
     let lens = take_varints(&mut rest, count, "payload lengths")?;
+    let all_here = vec![HERE; count];
+    let marks = match version {
+        RUN_VERSION_GONE => take(&mut rest, count, "gone payloads")?,
+        _ => &all_here,
+    };
 
     let mut blocks = Vec::with_capacity(count);
     let mut hlc = 0u64;
@@ -155,11 +180,13 @@ pub fn read(bytes: &[u8]) -> Result<Run, RunError> {
         .zip(schemas)
         .zip(times)
         .zip(ids)
-        .zip(lens);
-    for (seq, (((((flags, kind), schema), time), record_id), len)) in (first..).zip(columns) {
+        .zip(lens)
+        .zip(marks);
+    for (seq, ((((((flags, kind), schema), time), record_id), len), mark)) in (first..).zip(columns)
+    {
         hlc = hlc.checked_add(time).ok_or(RunError::Malformed("times"))?;
-        let len = usize::try_from(len).map_err(|_| RunError::Malformed("payload lengths"))?;
-        let payload = take(&mut rest, len, "payloads")?;
+        let payload_len = u32::try_from(len).map_err(|_| RunError::Malformed("payload lengths"))?;
+        let (payload, payload_hash) = take_payload(&mut rest, payload_len, *mark)?;
         let header = Header {
             flags: Flags::from_bits(*flags).ok_or(RunError::Malformed("flags"))?,
             schema_version: u16::try_from(schema)
@@ -169,8 +196,8 @@ pub fn read(bytes: &[u8]) -> Result<Run, RunError> {
             record_id,
             timestamp_hlc: Hlc::new(hlc),
             parent_hash,
-            payload_len: u32::try_from(len).map_err(|_| RunError::Malformed("payload lengths"))?,
-            payload_hash: Hash::of_payload(payload),
+            payload_len,
+            payload_hash,
         };
         let hash = header.hash();
         parent_hash = hash;
@@ -184,6 +211,19 @@ pub fn read(bytes: &[u8]) -> Result<Run, RunError> {
         return Err(RunError::Malformed("end"));
     }
     Ok(Run { blocks, last_hash })
+}
+
+/// The payload of a block and its hash; of one that is gone the hash is all there is.
+fn take_payload<'a>(rest: &mut &'a [u8], len: u32, mark: u8) -> Result<(&'a [u8], Hash), RunError> {
+    match mark {
+        HERE => {
+            let len = usize::try_from(len).map_err(|_| RunError::Malformed("payload lengths"))?;
+            let payload = take(rest, len, "payloads")?;
+            Ok((payload, Hash::of_payload(payload)))
+        }
+        GONE if len > 0 => Ok((&[], take_hash(rest)?)),
+        _ => Err(RunError::Malformed("gone payloads")),
+    }
 }
 
 fn decode_ids(rest: &mut &[u8], times: &[u64]) -> Result<Vec<Uuid>, RunError> {

@@ -9,7 +9,8 @@
 )]
 
 use boboyka_strand::record::{
-    COLLECTION_TAG, DELETED_TAG, OWN_AGENT, PAYLOAD_MAX_BYTES, TYPE_TAG, field, text_field,
+    BACKFILL, COLLECTION_TAG, DELETED_TAG, ORIGIN_TAG, OWN_AGENT, PAYLOAD_MAX_BYTES, Row, TYPE_TAG,
+    field, text_field,
 };
 use boboyka_strand::{CallerJson, PayloadJson, Record, RecordError, RecordType};
 use proptest::prelude::*;
@@ -22,6 +23,25 @@ fn health(fields: &str) -> Result<Record, RecordError> {
 
 fn back(record: &Record) -> String {
     serde_json::to_string(&PayloadJson(record.payload())).unwrap()
+}
+
+#[test]
+fn the_origin_of_a_record_is_set_by_the_strand_alone() {
+    for record_type in RecordType::ALL {
+        let data = r#"{"_boboyka_origin":"backfill","agent_id":"a"}"#;
+        let error = Record::from_json(record_type, data).unwrap_err();
+        assert_eq!(error.field(), Some(ORIGIN_TAG), "{record_type}");
+    }
+    let row = Row {
+        table: "agent_audit_log",
+        key: "id=1",
+    };
+    let event = r#"{"agent_id":"a","event":"e"}"#;
+    let record = Record::imported(RecordType::AuditLog, event, row).unwrap();
+    assert_eq!(text_field(record.payload(), ORIGIN_TAG), Some(BACKFILL));
+    let own = r#"{"agent_id":"boboyka_sidecar","event":"backfill"}"#;
+    let error = Record::imported(RecordType::AuditLog, own, row).unwrap_err();
+    assert_eq!(error, RecordError::ReservedAgent);
 }
 
 #[test]

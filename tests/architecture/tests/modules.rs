@@ -13,12 +13,14 @@ use boboyka_architecture::{Arrow, graph};
 use serde_json::Value;
 
 /// The crates that the product is divided into; their walls are what Cargo forbids.
-const PRODUCT: [&str; 9] = [
+const PRODUCT: [&str; 11] = [
     "boboyka-crds",
     "boboyka-tlog",
+    "boboyka-otlp",
     "boboyka-strand",
     "boboyka-store",
     "boboyka-mirror",
+    "boboyka-archive",
     "boboyka-cosigning",
     "boboyka-sidecar",
     "boboyka-operator",

@@ -162,7 +162,7 @@ impl Driver {
         );
         let signed = tokio::task::spawn_blocking(move || {
             if begin {
-                store.begin_tlog(&TlogKey::Own, None)?;
+                store.begin_tlog(&TlogKey::Own, None, &[])?;
             }
             store.publish_checkpoint(store.view().head.seq)
         });

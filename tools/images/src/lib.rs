@@ -10,4 +10,7 @@ mod sbom;
 pub use architecture::Architecture;
 pub use blob::File;
 pub use image::{Image, write_all};
-pub use product::{OPERATOR, Profile, Program, SIDECAR, product_image, product_images};
+pub use product::{
+    OPERATOR, Profile, Program, SIDECAR, product_archives, product_image, product_images,
+};
+pub use sbom::bill;

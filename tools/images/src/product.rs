@@ -88,6 +88,21 @@ pub fn product_images(profile: Profile, architectures: &[Architecture]) -> Resul
     Ok(archives)
 }
 
+/// Writes the archives of both images, made of the programs in a folder for each architecture, into a folder, and returns
+/// their paths.
+pub fn product_archives(
+    programs: impl Fn(Architecture) -> PathBuf,
+    folder: &Path,
+) -> Result<Vec<PathBuf>> {
+    let archives = [SIDECAR, OPERATOR].iter().map(|program| {
+        let images =
+            Architecture::ALL.map(|one| product_image(program, &programs(one).join(program.name)));
+        let images = images.into_iter().collect::<Result<Vec<_>>>()?;
+        write_all(&images, &folder.join(format!("{}.tar", program.name)))
+    });
+    archives.collect()
+}
+
 /// The image of a program: the program, its bill of materials, the CA bundle if it needs one.
 pub fn product_image(program: &Program, file: &Path) -> Result<Image> {
     let version = env!("CARGO_PKG_VERSION");
@@ -99,7 +114,7 @@ pub fn product_image(program: &Program, file: &Path) -> Result<Image> {
             0o644,
         ));
     }
-    let bill = sbom::of_package(program.name)?;
+    let bill = sbom::bill(program.name)?;
     image.files.push(("sbom.cdx.json".to_owned(), bill, 0o644));
     let label =
         |name: &str, value: &str| (format!("org.opencontainers.image.{name}"), value.to_owned());

@@ -47,7 +47,7 @@ struct Kind {
 }
 
 /// The document for a package of this workspace. Fails when cargo does or knows no such package.
-pub(crate) fn of_package(name: &str) -> Result<Vec<u8>> {
+pub fn bill(name: &str) -> Result<Vec<u8>> {
     let mut command = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()));
     command
         .args(["metadata", "--locked", "--format-version", "1"])

@@ -1,8 +1,11 @@
 //! Which changes make an Event, and which can wait.
 
-use boboyka_crds::{Change, Finalized, GateName, Phase, TakenForce};
+use boboyka_crds::{
+    BackfillStatus, Change, Finalized, GateName, LegacyList, LegalHold, Phase, TakenForce,
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
+use serde_json::json;
 
 use super::*;
 use crate::controller::status::tests::cases;
@@ -27,7 +30,7 @@ fn with(conditions: Vec<Condition>) -> IntegrationStatus {
 
 /// The Events of a change, each as `TYPE REASON`.
 fn told(before: &IntegrationStatus, after: &IntegrationStatus) -> Vec<String> {
-    let events = events(before, after).into_iter();
+    let events = events(before, after, &Lists::default()).into_iter();
     let told = events.map(|event| format!("{:?} {}", event.type_, event.reason));
     told.collect()
 }
@@ -75,7 +78,9 @@ fn every_condition_that_is_true_again_makes_an_event() {
             | ConditionType::ClockInStep
             | ConditionType::CheckpointsCosigned
             | ConditionType::StorageDurable
+            | ConditionType::StrandsUnfenced
             | ConditionType::WorkloadsSelected
+            | ConditionType::LegacyProjectsRead
             | ConditionType::SidecarsUpToDate => {
                 assert_eq!(told, [format!("Normal {kind}Again")]);
             }
@@ -100,6 +105,59 @@ fn a_good_beginning_and_a_new_message_are_no_news() {
 }
 
 #[test]
+fn each_fence_makes_an_event() {
+    let fenced = |message: &str| {
+        let mut one = condition(ConditionType::StrandsUnfenced, "False", "Fenced");
+        one.message = message.to_owned();
+        with(vec![one])
+    };
+    let none = with(vec![condition(
+        ConditionType::StrandsUnfenced,
+        "True",
+        "AsExpected",
+    )]);
+    let (one, two) = (fenced("a: fenced"), fenced("a: fenced, b: fenced"));
+    assert_eq!(told(&none, &one), ["Warning Fenced"]);
+    assert_eq!(told(&one, &two), ["Warning Fenced"]);
+    assert!(told(&two, &two).is_empty());
+    assert_eq!(told(&two, &none), ["Normal StrandsUnfencedAgain"]);
+}
+
+#[test]
+fn what_happened_is_news_each_time_and_what_stands_so_is_counted() {
+    let of = |reason: Reason| event(EventType::Normal, TRANSITION, reason.as_str(), "a note");
+    for reason in [
+        Reason::PhaseInForce,
+        Reason::LegacyProjectsChanged,
+        Reason::LegalHold,
+        Reason::Fenced,
+        Reason::BackfillFailed,
+    ] {
+        assert!(is_news_each_time(&of(reason)), "{reason}");
+    }
+    assert!(!is_news_each_time(&of(Reason::PhaseGateClosed)));
+}
+
+#[test]
+fn a_change_of_the_list_and_a_project_that_became_migrated_make_an_event_each_once() {
+    let status = |listed: &[&str], state: &str| {
+        let names = || listed.iter().map(ToString::to_string);
+        let legacy = json!({"generation": 2, "digest": LegacyList::of(names(), false).digest(), "listed": listed.len(),
+            "since": "2026-01-01T00:00:00Z", "migrated": usize::from(state == "Migrated")});
+        let project = json!({"name": "b", "state": state, "since": "2026-01-01T00:00:00Z"});
+        let migration = json!({"legacy": legacy, "projects": [project]});
+        let status: IntegrationStatus =
+            serde_json::from_value(json!({ "migration": migration })).unwrap();
+        status
+    };
+    let (both, one) = (status(&["a", "b"], "Legacy"), status(&["a"], "Migrating"));
+    let done = status(&["a"], "Migrated");
+    assert_eq!(told(&both, &one), ["Normal LegacyProjectsChanged"]);
+    assert_eq!(told(&one, &done), ["Normal LegacyProjectMigrated"]);
+    assert!(told(&done, &done).is_empty());
+}
+
+#[test]
 fn a_change_of_phase_makes_an_event() {
     let of = |phase| IntegrationStatus {
         phase,
@@ -110,7 +168,7 @@ fn a_change_of_phase_makes_an_event() {
         of(Some(Phase::MigrateInternals)),
     );
     assert_eq!(told(&first, &second), ["Normal PhaseInForce"]);
-    let event = events(&first, &second).remove(0);
+    let event = events(&first, &second, &Lists::default()).remove(0);
     let note = "the phase changed from DualWrite to MigrateInternals";
     assert_eq!(event.note.as_deref(), Some(note));
     assert!(
@@ -152,7 +210,10 @@ fn closed_gates_make_an_event_when_they_are_others_than_before() {
     assert_eq!(told(&nothing, &one), ["Warning PhaseGateClosed"]);
     assert!(told(&one, &one).is_empty());
     assert_eq!(told(&one, &two), ["Warning PhaseGateClosed"]);
-    let note = events(&one, &two).remove(0).note.unwrap();
+    let note = events(&one, &two, &Lists::default())
+        .remove(0)
+        .note
+        .unwrap();
     assert_eq!(
         note,
         "MigrateInternals waits: Drained: about Drained; ChainIntact: about ChainIntact"
@@ -164,7 +225,12 @@ fn closed_gates_make_an_event_when_they_are_others_than_before() {
 fn a_note_is_no_longer_than_the_api_server_accepts() {
     let mut bad = condition(ConditionType::ChainIntact, "False", "ChainBroken");
     bad.message = "é".repeat(5000);
-    let event = events(&IntegrationStatus::default(), &with(vec![bad])).remove(0);
+    let event = events(
+        &IntegrationStatus::default(),
+        &with(vec![bad]),
+        &Lists::default(),
+    )
+    .remove(0);
     assert_eq!(event.note.unwrap().chars().count(), NOTE_MAX);
 }
 
@@ -229,7 +295,7 @@ fn a_pause_a_force_and_the_end_are_told_once_each() {
 
     let mut ends = waiting(&[]);
     ends.transition.as_mut().unwrap().notice = Some("there will be no way back".to_owned());
-    let event = events(&waiting(&[]), &ends).remove(0);
+    let event = events(&waiting(&[]), &ends, &Lists::default()).remove(0);
     assert_eq!(event.reason, "MigrationEnds");
     assert!(event.note.unwrap().contains("no way back"));
 
@@ -264,7 +330,7 @@ fn a_pause_a_force_and_the_end_are_told_once_each() {
         phase: Some(Phase::MigrateInternals),
         ..IntegrationStatus::default()
     };
-    let events = events(&before, &changed);
+    let events = events(&before, &changed, &Lists::default());
     let notes: Vec<_> = events.iter().filter_map(|it| it.note.as_deref()).collect();
     assert_eq!(
         notes,
@@ -281,4 +347,70 @@ fn a_pause_a_force_and_the_end_are_told_once_each() {
         evidence: "ab".to_owned(),
     });
     assert_eq!(told(&changed, &ended), ["Warning MigrationFinalized"]);
+}
+
+#[test]
+fn whoever_lifts_a_legal_hold_is_named() {
+    let hold = |active| IntegrationStatus {
+        legal_hold: Some(LegalHold {
+            active,
+            generation: 3,
+            since: Time(Timestamp::UNIX_EPOCH),
+            by: Some("ann".to_owned()),
+        }),
+        ..IntegrationStatus::default()
+    };
+    assert_eq!(told(&hold(true), &hold(false)), ["Warning LegalHoldLifted"]);
+    let event = events(&hold(true), &hold(false), &Lists::default()).remove(0);
+    let note = "ann lifted the legal hold (spec.retention.hold): retention prunes again";
+    assert_eq!(event.note.as_deref(), Some(note));
+    assert!(told(&IntegrationStatus::default(), &hold(false)).is_empty());
+}
+
+fn backfilled(backfill: BackfillStatus) -> IntegrationStatus {
+    IntegrationStatus {
+        migration: Some(MigrationStatus {
+            backfill: Some(backfill),
+            ..MigrationStatus::default()
+        }),
+        ..IntegrationStatus::default()
+    }
+}
+
+#[test]
+fn a_backfill_tells_once_that_it_is_done_and_what_stands_in_its_way() {
+    let going = |rows: i64| BackfillStatus {
+        rows: [("audit_log".to_owned(), rows)].into(),
+        ..BackfillStatus::default()
+    };
+    let failed = |why: &str| BackfillStatus {
+        problem: Some(why.to_owned()),
+        ..going(5)
+    };
+    let done = backfilled(BackfillStatus {
+        done: true,
+        refused: 1,
+        ..going(7)
+    });
+    let no = |status: &IntegrationStatus| told(&IntegrationStatus::default(), status);
+    assert_eq!(no(&backfilled(going(5))), [] as [&str; 0]);
+    assert_eq!(no(&backfilled(failed("a"))), ["Warning BackfillFailed"]);
+    let (a, b) = (backfilled(failed("a")), backfilled(failed("b")));
+    assert_eq!(told(&a, &a), [] as [&str; 0]);
+    assert_eq!(told(&a, &b), ["Warning BackfillFailed"]);
+    assert_eq!(told(&a, &done), ["Normal BackfillDone"]);
+    assert_eq!(told(&done, &done), [] as [&str; 0]);
+    let note = events(&a, &done, &Lists::default())[0]
+        .note
+        .clone()
+        .unwrap();
+    assert_eq!(
+        note,
+        "the backfill is done: the history has 7 rows of Supabase; no record can hold 1 row, which it names"
+    );
+    // Rows alone can wait.
+    let pace = Duration::from_secs(5);
+    let (more, less) = (backfilled(going(6)), backfilled(going(5)));
+    assert_eq!(wait(&less, &more, Some(Duration::ZERO), pace), Some(pace));
+    assert_eq!(wait(&more, &done, Some(Duration::ZERO), pace), None);
 }

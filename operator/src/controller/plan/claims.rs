@@ -19,7 +19,7 @@ const YOUNG: Duration = Duration::from_secs(5);
 
 /// Strands that never had their claim. A claim that was there and is gone is not created again: it would be empty.
 pub(super) fn unclaimed(situation: &Situation<'_>) -> Vec<Arc<BoboykaStrand>> {
-    let strands = situation.seen.strands.iter();
+    let strands = situation.seen.all_strands();
     let unclaimed = strands.filter(|strand| {
         strand.spec.claim_name.is_some()
             && situation.seen.claim(strand).is_none()
@@ -32,10 +32,11 @@ pub(super) fn unclaimed(situation: &Situation<'_>) -> Vec<Arc<BoboykaStrand>> {
 
 /// Claims whose owner is not as the integration asks, each with the owner to set.
 pub(super) fn misowned(situation: &Situation<'_>) -> Vec<(String, Option<OwnerReference>)> {
-    let owner = situation.validated.owner_of_strands();
-    let wrong = live(situation).filter(|(claim, _)| !situation.is_owned(claim, owner.as_ref()));
+    let wrong = live(situation)
+        .map(|(claim, strand)| (claim, situation.owner_of(strand)))
+        .filter(|(claim, owner)| !situation.is_owned(claim, *owner));
     wrong
-        .filter_map(|(claim, _)| Some((claim.name.clone()?, owner.clone())))
+        .filter_map(|(claim, owner)| Some((claim.name.clone()?, owner.cloned())))
         .collect()
 }
 
@@ -55,14 +56,14 @@ pub(super) fn small(situation: &Situation<'_>) -> Vec<String> {
     claims.filter_map(|claim| claim.meta.name.clone()).collect()
 }
 
-/// Strands that pods were admitted with, and strands that were deleted while their claims stayed.
+/// Strands that pods were admitted with, strands that were deleted while their claims stayed, and the history.
 pub(super) fn missing_strands(situation: &Situation<'_>) -> Vec<BoboykaStrand> {
-    let strands = situation.seen.strands.iter();
+    let strands = situation.seen.all_strands();
     let known: HashSet<String> = strands.map(|one| one.name_any()).collect();
     let claimed: HashSet<&str> = live(situation).map(|(_, strand)| strand).collect();
     // A claim knows more of its strand than a pod.
     let carried = situation.carriers().filter(|(strand, pod)| {
-        !known.contains(*strand) && !claimed.contains(*strand) && !pod.terminating && !pod.drains
+        !known.contains(*strand) && !claimed.contains(*strand) && !pod.terminating && !pod.of_job
     });
     let mut missing: Vec<_> = carried
         .filter_map(|(strand, pod)| strand_of_pod(situation, strand, pod))
@@ -72,6 +73,11 @@ pub(super) fn missing_strands(situation: &Situation<'_>) -> Vec<BoboykaStrand> {
             !known.contains(*strand) && situation.is_older(claim.creation_timestamp.as_ref(), YOUNG)
         });
         missing.extend(lost.map(|(claim, strand)| strand_of_claim(situation, strand, claim)));
+        let history = names::history_of(&situation.validated.name);
+        if situation.backfills() && !known.contains(&history) && !claimed.contains(&*history) {
+            let spec = BoboykaStrandSpec::default();
+            missing.push(objects::strand::new(situation.validated, &history, spec));
+        }
     }
     missing
 }

@@ -23,6 +23,9 @@ pub(in crate::controller) struct Situation<'a> {
     by_token: HashMap<&'a str, &'a Pod>,
     by_strand: HashMap<&'a str, &'a Pod>,
     uids: HashSet<&'a str>,
+    fenced: HashSet<&'a str>,
+    /// Who owns the strands that nobody fenced.
+    owner: Option<OwnerReference>,
 }
 
 impl<'a> Situation<'a> {
@@ -36,12 +39,13 @@ impl<'a> Situation<'a> {
     ) -> Self {
         let pods = || seen.pods.iter().map(|pod| &**pod);
         let by_token = pods().filter_map(|pod| Some((pod.token.as_deref()?, pod)));
-        // Of several carriers the last stays: one that runs agents before one that drains, one that stays before one that
+        // Of several carriers the last stays: one that runs agents before one of a Job, one that stays before one that
         // goes.
         let mut carriers: Vec<(&str, &Pod)> = pods()
             .filter_map(|pod| Some((pod.strand.as_deref()?, pod)))
             .collect();
-        carriers.sort_by_key(|(_, pod)| (!pod.terminating, !pod.drains));
+        carriers.sort_by_key(|(_, pod)| (!pod.terminating, !pod.of_job));
+        let fenced = seen.all_strands().filter(|one| one.fence().is_some());
         Self {
             validated,
             seen,
@@ -51,6 +55,10 @@ impl<'a> Situation<'a> {
             by_token: by_token.collect(),
             by_strand: carriers.into_iter().collect(),
             uids: pods().map(|pod| pod.uid.as_str()).collect(),
+            fenced: fenced
+                .filter_map(|one| one.metadata.name.as_deref())
+                .collect(),
+            owner: validated.owner_of_strands(),
         }
     }
 
@@ -95,6 +103,22 @@ impl<'a> Situation<'a> {
             pod_name: Some(pod.name.clone()),
             pod_uid: Some(pod.uid.clone()),
         })
+    }
+
+    /// Whether the history is to be filled: a backfill is asked for, there is a Supabase, and the operator may work.
+    pub(super) fn backfills(&self) -> bool {
+        let validated = self.validated;
+        validated.backfill().is_some() && validated.secret.is_some() && !validated.suspended
+    }
+
+    /// Whether the strand of this name is fenced.
+    pub(super) fn is_fenced(&self, strand: &str) -> bool {
+        self.fenced.contains(strand)
+    }
+
+    /// Who owns the strand of this name and its claim. Nobody while it is fenced: it stays when its integration is deleted.
+    pub(super) fn owner_of(&self, strand: &str) -> Option<&OwnerReference> {
+        self.owner.as_ref().filter(|_| !self.is_fenced(strand))
     }
 
     /// Whether a time is longer ago than an age; an unknown time is.

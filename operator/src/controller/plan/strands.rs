@@ -8,9 +8,10 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt as _;
 
-use super::drains::condition;
+use super::jobs::condition;
 use super::situation::Situation;
 use crate::objects;
+use crate::objects::job::Work;
 use crate::strands::change::StrandChange;
 use crate::strands::witness;
 
@@ -19,17 +20,18 @@ const ABANDONED: Duration = Duration::from_secs(30);
 
 /// The changes of strands.
 pub(super) fn changes(situation: &Situation<'_>) -> Vec<(Arc<BoboykaStrand>, StrandChange)> {
-    let owner = situation.validated.owner_of_strands();
     let counter = counter(situation);
     let mut changes = Vec::new();
-    for strand in &situation.seen.strands {
+    for strand in situation.seen.all_strands() {
         let change = holder_change(situation, strand)
             .or_else(|| claim_to_record(situation, strand))
             .or_else(|| head_to_store(situation, strand))
             .or_else(|| counting(strand, counter.as_deref()));
         changes.extend(change.map(|change| (Arc::clone(strand), change)));
-        if !situation.is_owned(&strand.metadata, owner.as_ref()) {
-            changes.push((Arc::clone(strand), StrandChange::Own(owner.clone())));
+        let name = strand.metadata.name.as_deref();
+        let owner = situation.owner_of(name.unwrap_or_default());
+        if !situation.is_owned(&strand.metadata, owner) {
+            changes.push((Arc::clone(strand), StrandChange::Own(owner.cloned())));
         }
     }
     changes
@@ -56,14 +58,24 @@ fn counting(strand: &BoboykaStrand, counter: Option<&str>) -> Option<StrandChang
     (counts != wanted).then_some(StrandChange::CountForeign(wanted))
 }
 
-/// Strands with a backlog, or without any report, that no pod mirrors.
-pub(super) fn abandoned(situation: &Situation<'_>) -> Vec<Arc<BoboykaStrand>> {
+/// Strands that a Job is to work on: those with a backlog, or without any report, that no pod mirrors; and the history.
+pub(super) fn awaiting_a_job(situation: &Situation<'_>) -> Vec<Arc<BoboykaStrand>> {
     if situation.validated.secret.is_none() || situation.validated.suspended {
         return Vec::new();
     }
     let strands = situation.seen.strands.iter();
     let abandoned = strands.filter(|strand| is_abandoned(situation, strand));
-    abandoned.cloned().collect()
+    let history = situation.seen.history.iter();
+    let unfilled = history.filter(|strand| is_unfilled(situation, strand));
+    abandoned.chain(unfilled).cloned().collect()
+}
+
+/// Strands whose fence was lifted since the last look.
+pub(super) fn unfenced(situation: &Situation<'_>) -> Vec<Arc<BoboykaStrand>> {
+    let was_fenced = |uid: String| situation.memory.fenced.contains(&uid);
+    let strands = situation.seen.all_strands();
+    let lifted = strands.filter(|one| one.fence().is_none() && one.uid().is_some_and(was_fenced));
+    lifted.cloned().collect()
 }
 
 /// The change that brings a strand's holder in line with its pod.
@@ -107,7 +119,7 @@ fn reserved_change(
         });
     }
     let is_late = situation.is_older(holder.since.as_ref(), situation.grace);
-    if !is_late || is_draining(situation, strand) {
+    if !is_late || is_worked_on(situation, strand) {
         return None;
     }
     let take_back = || StrandChange::TakeBack {
@@ -123,10 +135,10 @@ fn successor(situation: &Situation<'_>, strand: &str) -> Option<Holder> {
     situation.holder(carrier)
 }
 
-/// Whether an unfinished Job drains a strand.
-fn is_draining(situation: &Situation<'_>, strand: &str) -> bool {
-    situation.seen.drains.iter().any(|job| {
-        let of = job.labels().get(names::DRAIN_LABEL);
+/// Whether an unfinished Job works on a strand.
+fn is_worked_on(situation: &Situation<'_>, strand: &str) -> bool {
+    situation.seen.jobs.iter().any(|job| {
+        let of = job.labels().get(names::JOB_LABEL);
         of.is_some_and(|of| of == strand) && !is_finished(job)
     })
 }
@@ -170,23 +182,34 @@ fn head_to_store(situation: &Situation<'_>, strand: &BoboykaStrand) -> Option<St
     witness::head_to_store(strand, memory.heads.get(&uid), is_due).map(StrandChange::Witness)
 }
 
-/// Whether a strand has a backlog, or may have one, and no pod, and neither a pod nor a Job is on its way.
+/// Whether a strand has a backlog, or may have one, and is free for a Job.
 fn is_abandoned(situation: &Situation<'_>, strand: &BoboykaStrand) -> bool {
-    let name = strand.name_any();
-    let job = objects::drain::name(&name);
     // What a strand without a report has left to mirror is unknown.
     let since = match strand.report() {
         Some(status) if status.backlog == 0 => return false,
         Some(status) => status.reported_at.as_ref(),
         None => strand.metadata.creation_timestamp.as_ref(),
     };
+    situation.is_older(since, ABANDONED) && is_free_for(Work::Drain, situation, strand)
+}
+
+/// Whether the history lacks what a backfill asks for, and is free for a Job.
+fn is_unfilled(situation: &Situation<'_>, history: &BoboykaStrand) -> bool {
+    let report = history.report().and_then(|status| status.backfill.as_ref());
+    let tables = situation.validated.tables.as_ref();
+    let lacks = |asked| !report.is_some_and(|report| report.has_done(asked, tables));
+    situation.validated.backfill().is_some_and(lacks)
+        && is_free_for(Work::Backfill, situation, history)
+}
+
+/// Whether a strand has its claim, no fence and no pod, and neither a pod nor a Job is on its way.
+fn is_free_for(work: Work, situation: &Situation<'_>, strand: &BoboykaStrand) -> bool {
+    let name = strand.name_any();
+    let job = objects::job::name(work, &name);
+    let mut jobs = situation.seen.jobs.iter();
     strand.spec.holder.is_none()
+        && strand.fence().is_none()
         && situation.has_its_claim(strand)
-        && situation.is_older(since, ABANDONED)
         && situation.carrier(&name).is_none()
-        && !situation
-            .seen
-            .drains
-            .iter()
-            .any(|one| one.name_any() == job)
+        && !jobs.any(|one| one.name_any() == job)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use boboyka_crds::{BoboykaStrandSpec, HeadReference, Holder, StrandStatus, names};
+use boboyka_crds::{BoboykaStrandSpec, Fence, HeadReference, Holder, StrandStatus, names};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
@@ -17,6 +17,9 @@ use crate::controller::seen::Seen;
 use crate::controller::workload::WorkloadKind;
 use crate::integration::tests::validated;
 use crate::objects;
+use crate::objects::job::Work;
+
+mod backfill;
 
 const GRACE: Duration = Duration::from_mins(1);
 
@@ -188,10 +191,10 @@ fn a_choice_whose_pod_never_came_is_taken_back_but_not_one_of_a_job_that_runs() 
     );
     let mut draining = seen(late, vec![]);
     let job: Job = serde_json::from_value(
-        json!({"metadata": {"name": "j", "labels": {names::DRAIN_LABEL: "boboyka-0"}}}),
+        json!({"metadata": {"name": "j", "labels": {names::JOB_LABEL: "boboyka-0"}}}),
     )
     .unwrap();
-    draining.drains = vec![Arc::new(job)];
+    draining.jobs = vec![Arc::new(job)];
     assert_eq!(changes(&draining), []);
 }
 
@@ -236,7 +239,7 @@ fn an_abandoned_backlog_is_drained_once_it_is_old_enough() {
     let mirrored = json!({"supabase": {"secretRef": {"name": "s"}}});
     let drained = |seconds_ago, spec: &serde_json::Value| {
         planned(&seen(behind(seconds_ago), vec![]), spec)
-            .drain
+            .start
             .len()
     };
     assert_eq!(drained(31, &mirrored), 1);
@@ -251,43 +254,96 @@ fn an_abandoned_backlog_is_drained_once_it_is_old_enough() {
         });
     });
     let planned_for = planned(&seen(unreported, vec![]), &mirrored);
-    assert_eq!(planned_for.drain.len(), 1, "nobody knows its backlog");
+    assert_eq!(planned_for.start.len(), 1, "nobody knows its backlog");
     let mut draining = seen(behind(31), vec![]);
-    let name = objects::drain::name("boboyka-0");
+    let name = objects::job::name(Work::Drain, "boboyka-0");
     let job: Job = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
-    draining.drains = vec![Arc::new(job)];
+    draining.jobs = vec![Arc::new(job)];
     assert!(
-        planned(&draining, &mirrored).drain.is_empty(),
+        planned(&draining, &mirrored).start.is_empty(),
         "a Job is there"
     );
+}
+
+#[test]
+fn a_fenced_strand_is_not_drained_and_no_longer_owned_and_a_pod_that_has_it_keeps_it() {
+    let fence = |strand: &mut BoboykaStrand| strand.spec.fenced = Some(Fence::default());
+    let spec = json!({"supabase": {"secretRef": {"name": "s"}}, "storage": {"reclaim": "Delete"}});
+    let settings = objects::job::settings(&validated(&spec), Work::Drain);
+    let free = |strand| {
+        let mut free = seen(strand, vec![]);
+        let job = json!({"metadata": {"name": "j", "labels": {names::JOB_LABEL: "boboyka-0"},
+            "annotations": {names::JOB_SETTINGS_ANNOTATION: settings}}});
+        free.jobs = vec![Arc::new(serde_json::from_value(job).unwrap())];
+        planned(&free, &spec)
+    };
+    let open = free(strand(|_| {}));
+    assert!(open.end.is_empty() && open.own_claims[0].1.is_some());
+    let fenced = free(strand(fence));
+    assert!(fenced.start.is_empty() && fenced.own_claims.is_empty());
+    assert!(matches!(fenced.end[..], [(_, _, Ending::Fenced)]));
+    assert!(fenced.change.is_empty(), "{:?}", fenced.change);
+    assert!(
+        planned(&seen(strand(fence), vec![]), &spec)
+            .start
+            .is_empty()
+    );
+    let owned = validated(&spec).owner_of_strands().map(|owner| vec![owner]);
+    let owned = strand(|strand| {
+        fence(strand);
+        strand.metadata.owner_references = owned;
+    });
+    let plan = planned(&seen(owned, vec![]), &spec);
+    assert!(matches!(plan.change[..], [(_, StrandChange::Own(None))]));
+    let held = strand(|strand| {
+        fence(strand);
+        strand.spec.holder = Some(held(Some("u"), 900));
+    });
+    assert_eq!(changes(&seen(held, vec![pod("t")])), []);
+}
+
+#[test]
+fn what_waits_for_a_fence_is_woken_once_it_is_lifted() {
+    let look = |memory: &mut Memory, strand| {
+        let seen = seen(strand, vec![]);
+        memory.note(&seen, &now());
+        plan_with(&seen, &json!({}), memory, &now()).unfenced.len()
+    };
+    let fence = |strand: &mut BoboykaStrand| strand.spec.fenced = Some(Fence::default());
+    let mut memory = Memory::default();
+    assert_eq!(look(&mut memory, strand(|_| {})), 0);
+    assert_eq!(look(&mut memory, strand(fence)), 0);
+    assert_eq!(look(&mut memory, strand(|_| {})), 1);
+    memory.fenced.clear();
+    assert_eq!(look(&mut memory, strand(|_| {})), 0);
 }
 
 #[test]
 fn a_job_ends_when_a_pod_wants_its_strand_when_what_it_mounts_changed_and_some_time_after_its_end()
 {
     let spec = json!({"supabase": {"secretRef": {"name": "s"}}});
-    let settings = objects::drain::settings(&validated(&spec));
+    let settings = objects::job::settings(&validated(&spec), Work::Drain);
     let job = |settings: &str, condition: Option<(&str, i64)>| -> Job {
         let conditions: Vec<_> = condition
             .map(|(kind, ago)| json!({"type": kind, "status": "True", "lastTransitionTime": at(ago)}))
             .into_iter()
             .collect();
         serde_json::from_value(json!({
-            "metadata": {"name": "j", "labels": {names::DRAIN_LABEL: "boboyka-0"},
-                "annotations": {names::DRAIN_SETTINGS_ANNOTATION: settings}},
+            "metadata": {"name": "j", "labels": {names::JOB_LABEL: "boboyka-0"},
+                "annotations": {names::JOB_SETTINGS_ANNOTATION: settings}},
             "status": {"conditions": conditions},
         }))
         .unwrap()
     };
     let draining = Pod {
-        drains: true,
+        of_job: true,
         ..pod("t")
     };
     let ending = |job: Job, pods: Vec<Pod>, failures: u32| {
         let mut seen = seen(strand(|_| {}), pods);
-        seen.drains = vec![Arc::new(job)];
+        seen.jobs = vec![Arc::new(job)];
         let memory = Memory {
-            drain_failures: [("boboyka-0".to_owned(), failures)].into(),
+            job_failures: [("boboyka-0".to_owned(), failures)].into(),
             ..Memory::default()
         };
         let plan = plan_with(&seen, &spec, &memory, &now());
@@ -322,12 +378,12 @@ fn a_job_ends_when_a_pod_wants_its_strand_when_what_it_mounts_changed_and_some_t
 fn a_strand_that_never_reported_is_drained_too_because_nobody_knows_what_it_has() {
     let mirrored = json!({"supabase": {"secretRef": {"name": "s"}}});
     let silent = |change: fn(&mut BoboykaStrand)| seen(strand(change), vec![]);
-    assert_eq!(planned(&silent(|_| {}), &mirrored).drain.len(), 1);
+    assert_eq!(planned(&silent(|_| {}), &mirrored).start.len(), 1);
     let young = silent(|strand| strand.metadata.creation_timestamp = Some(at(5)));
-    assert!(planned(&young, &mirrored).drain.is_empty());
+    assert!(planned(&young, &mirrored).start.is_empty());
     let replaced = silent(|strand| strand.spec.claim_uid = Some("c-0".to_owned()));
     assert!(
-        planned(&replaced, &mirrored).drain.is_empty(),
+        planned(&replaced, &mirrored).start.is_empty(),
         "not its claim"
     );
 }

@@ -4,10 +4,13 @@
 
 use super::chain::chain_intact;
 use super::facts::Facts;
+use super::fences::strands_unfenced;
 use super::finding::Finding;
+use super::legacy::legacy_projects_read;
 use super::mirror::mirror_caught_up;
 use super::ready::{ready, reconciling, stalled};
 use super::reported::reported;
+use super::retention::retention_enforced;
 use super::sidecars::sidecars_up_to_date;
 use super::storage::storage_durable;
 use super::workloads::workloads_selected;
@@ -28,7 +31,10 @@ const CHECKS: &[(ConditionType, Check)] = &[
     (ConditionType::ChainIntact, Check::Always(chain_intact)),
     (ConditionType::CredentialsAccepted, Check::Reported),
     (ConditionType::SupabaseReachable, Check::Reported),
-    (ConditionType::RetentionEnforced, Check::Reported),
+    (
+        ConditionType::RetentionEnforced,
+        Check::Sometimes(retention_enforced),
+    ),
     (ConditionType::ClockInStep, Check::Reported),
     (ConditionType::CheckpointsCosigned, Check::Reported),
     (
@@ -40,8 +46,16 @@ const CHECKS: &[(ConditionType, Check)] = &[
         Check::Always(storage_durable),
     ),
     (
+        ConditionType::StrandsUnfenced,
+        Check::Always(strands_unfenced),
+    ),
+    (
         ConditionType::WorkloadsSelected,
         Check::Sometimes(workloads_selected),
+    ),
+    (
+        ConditionType::LegacyProjectsRead,
+        Check::Sometimes(legacy_projects_read),
     ),
     (
         ConditionType::SidecarsUpToDate,

@@ -1,11 +1,15 @@
 //! The check of what Supabase has. Pure.
 
+use std::sync::Arc;
+
 use boboyka_crds::Phase;
+use k8s_openapi::api::batch::v1::Job;
 use kube::ResourceExt as _;
 
 use super::facts::Facts;
 use super::finding::Finding;
-use crate::controller::plan::drains::condition;
+use crate::controller::plan::jobs::condition;
+use crate::objects::job::Work;
 use crate::reason::Reason;
 
 /// Whether Supabase has every record that the phase mirrors.
@@ -36,9 +40,10 @@ pub(super) fn mirror_caught_up(facts: &Facts<'_>) -> Option<Finding> {
     })
 }
 
-/// The first Job that failed, and why.
+/// The first drain that failed, and why.
 fn drain_failed(facts: &Facts<'_>) -> Option<Finding> {
-    let mut jobs = facts.seen.drains.iter();
+    let drains = |job: &&Arc<Job>| Work::of(job, &facts.validated.name) != Some(Work::Backfill);
+    let mut jobs = facts.seen.jobs.iter().filter(drains);
     let (job, failed) = jobs.find_map(|job| Some((job, condition(job, "Failed")?)))?;
     let why = failed.message.as_deref().unwrap_or("it says no reason");
     Some(Finding::no(

@@ -5,6 +5,7 @@
 use super::chain::chain_intact;
 use super::facts::Facts;
 use super::finding::Finding;
+use super::legacy::legacy_projects_read;
 use super::reported::reported;
 use super::sidecars::{rollout_stopped, sidecar_missing, sidecars_not_ready};
 use super::storage::volume_pending;
@@ -18,6 +19,7 @@ const OBSTACLES: &[fn(&Facts<'_>) -> Option<Finding>] = &[
     |facts| chain_intact(facts).objection(),
     |facts| reported(facts, ConditionType::CredentialsAccepted)?.objection(),
     |facts| workloads_selected(facts)?.objection(),
+    |facts| legacy_projects_read(facts)?.objection(),
     phase_gate_closed,
     phase_advancing,
     sidecar_missing,

@@ -9,6 +9,7 @@ use super::facts::Facts;
 use super::finding::{Finding, some_of};
 use crate::controller::rollout::Rollout;
 use crate::objects;
+use crate::objects::job::Work;
 use crate::reason::Reason;
 
 /// Whether every sidecar is as the integration asks.
@@ -107,14 +108,14 @@ pub(super) fn sidecars_not_ready(facts: &Facts<'_>) -> Option<Finding> {
 /// A strand, and the Job or pod to look at.
 fn named(facts: &Facts<'_>, strand: &BoboykaStrand) -> String {
     let name = strand.name_any();
-    let job = objects::drain::name(&name);
-    let drains = &facts.seen.drains;
+    let job = objects::job::name(Work::Drain, &name);
+    let mut jobs = facts.seen.jobs.iter();
     let pod = strand
         .spec
         .holder
         .as_ref()
         .and_then(|holder| holder.pod_name.as_ref());
-    if drains.iter().any(|one| one.name_any() == job) {
+    if jobs.any(|one| one.name_any() == job) {
         format!("{name} (Job {job})")
     } else {
         pod.map_or_else(

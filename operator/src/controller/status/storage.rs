@@ -51,7 +51,7 @@ pub(super) fn volume_pending(facts: &Facts<'_>) -> Option<Finding> {
 }
 
 /// Whether a pod has held the strand, and the claim has been there, for long. A claim that no pod needs may wait for one.
-fn waits_long(facts: &Facts<'_>, strand: &BoboykaStrand, claim: &Claim) -> bool {
+pub(super) fn waits_long(facts: &Facts<'_>, strand: &BoboykaStrand, claim: &Claim) -> bool {
     let is_long = |since| elapsed(since, facts.now) > PENDING_MAX;
     let holder = strand.spec.holder.as_ref();
     claim.is_pending()

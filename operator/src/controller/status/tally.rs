@@ -19,6 +19,7 @@ pub(super) struct Tally {
     pub(super) lag_ms: i64,
     pub(super) dead_letters: i64,
     pub(super) unmirrored: Option<i64>,
+    pub(super) unmirrored_bytes: Option<i64>,
     /// Scheme and host of Supabase, as a sidecar reports them.
     pub(super) supabase_url: Option<String>,
 }
@@ -40,6 +41,7 @@ impl Tally {
             lag_ms: behind.map(|status| status.lag_ms).max().unwrap_or_default(),
             dead_letters: statuses().map(|status| status.dead_letters).sum(),
             unmirrored: statuses().map(|status| status.unmirrored).sum(),
+            unmirrored_bytes: statuses().map(|status| status.unmirrored_bytes).sum(),
             supabase_url: statuses()
                 .rev()
                 .find_map(|status| origin(status.supabase_url.as_deref()?)),

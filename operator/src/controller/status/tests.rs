@@ -1,5 +1,6 @@
 //! What a status says of good days and of bad ones.
 
+mod backfill;
 mod cases;
 
 use std::collections::BTreeSet;
@@ -7,14 +8,16 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use boboyka_crds::phases::{Now, decide};
-use boboyka_crds::{BoboykaStrand, BoboykaStrandSpec, HeadReference, Holder, Phase, StrandStatus};
+use boboyka_crds::{
+    BoboykaStrand, BoboykaStrandSpec, Fence, HeadReference, Holder, Phase, StrandStatus, WrongNames,
+};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::caches::{Claim, Pod};
+use crate::caches::{Claim, Pod, Unread};
 use crate::clock::Moment;
 use crate::controller::apply::Applied;
 use crate::controller::reports::Reports;
@@ -71,10 +74,13 @@ fn reporting(change: impl FnOnce(&mut StrandStatus)) -> BoboykaStrand {
 struct Day {
     spec: Value,
     strands: Vec<BoboykaStrand>,
+    history: Option<BoboykaStrand>,
     pods: Vec<Pod>,
     claims: Vec<Claim>,
-    drains: Vec<Job>,
+    jobs: Vec<Job>,
     applied: Applied,
+    /// What was read of a ConfigMap of legacy projects.
+    names: Option<Result<Vec<String>, Unread>>,
     before: IntegrationStatus,
 }
 
@@ -83,10 +89,12 @@ fn day() -> Day {
     Day {
         spec: mirrored(),
         strands: vec![strand(|_| {})],
+        history: None,
         pods: Vec::new(),
         claims: Vec::new(),
-        drains: Vec::new(),
+        jobs: Vec::new(),
         applied: Applied::well(Rollout::Done),
+        names: None,
         before: IntegrationStatus::default(),
     }
 }
@@ -100,9 +108,11 @@ impl Day {
         let validated = validated(&self.spec);
         let seen = Seen {
             strands: self.strands.into_iter().map(Arc::new).collect(),
+            history: self.history.map(Arc::new),
             pods: self.pods.into_iter().map(Arc::new).collect(),
             claims: self.claims.into_iter().map(Arc::new).collect(),
-            drains: self.drains.into_iter().map(Arc::new).collect(),
+            jobs: self.jobs.into_iter().map(Arc::new).collect(),
+            names: self.names,
             fleet: 1,
             ..Seen::default()
         };
@@ -117,6 +127,7 @@ impl Day {
         let moment = Now {
             time: now.clone(),
             watched: None,
+            asked: Duration::from_hours(1),
         };
         let standing = decide(validated.request(), &self.before, &evidence, &moment);
         let facts = Facts::new(&validated, &seen, &evidence, &standing, &self.applied, &now);
@@ -201,10 +212,40 @@ fn no_reason_and_no_condition_is_without_a_case() {
         Reason::MigrationEnds,
         Reason::MigrationFinalized,
         Reason::GatesForced,
+        Reason::LegalHoldLifted,
+        Reason::BackfillDone,
+        Reason::BackfillFailed,
+        Reason::LegacyProjectsChanged,
+        Reason::LegacyProjectMigrated,
     ]);
     kinds.extend(REPORTED);
     assert_eq!(reasons, Reason::ALL.iter().copied().collect());
     assert_eq!(kinds, ConditionType::ALL.iter().copied().collect());
+}
+
+#[test]
+fn a_list_that_can_not_be_read_is_named_with_its_line_and_keeps_the_integration_from_being_ready() {
+    let wrong = Unread::Wrong {
+        from: cases::reference(),
+        wrong: WrongNames::Name(7),
+    };
+    let status = cases::reading(Err(wrong));
+    let told = |kind: ConditionType| {
+        let mut conditions = status.conditions.iter();
+        let found = conditions.find(|one| one.type_ == kind.as_str()).unwrap();
+        found.message.as_str()
+    };
+    let why = "spec.migration.legacyProjectsFrom: key names of ConfigMap lists: line 7: must be a name of 1 to 256 characters \
+         without control characters; the list in force stays";
+    assert_eq!(told(ConditionType::LegacyProjectsRead), why);
+    assert_eq!(told(ConditionType::Ready), why);
+    let read = cases::reading(Ok(vec!["a".to_owned(), "b".to_owned()]));
+    let mut conditions = read.conditions.iter();
+    let found = conditions.find(|one| one.type_ == "LegacyProjectsRead");
+    assert_eq!(
+        found.unwrap().message,
+        "2 names of legacy projects were read"
+    );
 }
 
 const REPORTED: [ConditionType; 5] = [
@@ -422,4 +463,44 @@ fn nothing_waits_without_supabase_and_an_unknown_age_is_not_shown() {
         .status();
         assert_eq!((status.backlog, status.lag.as_deref()), (4, shown));
     }
+}
+
+#[test]
+fn a_legal_hold_is_said_at_once_with_the_strands_that_have_not_confirmed_it() {
+    let kind = ConditionType::RetentionEnforced;
+    let mut obeys = saying("boboyka-0", kind, "False", "a legal hold");
+    let report = obeys.status.as_mut().unwrap();
+    report.conditions[0].reason = Reason::LegalHold.to_string();
+    report.conditions[0].observed_generation = Some(3);
+    let mut earlier = obeys.clone();
+    let report = earlier.status.as_mut().unwrap();
+    report.conditions[0].observed_generation = Some(2);
+    let mut free = strand(|strand| strand.spec.holder = None);
+    free.metadata.name = Some("boboyka-2".to_owned());
+    let before = saying("boboyka-1", kind, "True", "pruned up to seq 7");
+    let told = |strands: Vec<BoboykaStrand>| {
+        let status = cases::on_hold(strands);
+        let hold = status.legal_hold.as_ref().unwrap();
+        assert!(hold.active && hold.generation == 3 && hold.since == now());
+        assert_eq!(
+            condition(&status, kind),
+            Some(because(false, Reason::LegalHold))
+        );
+        let mut conditions = status.conditions.into_iter();
+        conditions
+            .find(|it| it.type_ == kind.as_str())
+            .unwrap()
+            .message
+    };
+    let said = "a legal hold keeps every record (spec.retention.hold)";
+    assert_eq!(told(vec![obeys.clone(), free]), said);
+    assert_eq!(
+        told(vec![obeys, before]),
+        format!("{said}; not confirmed yet by boboyka-1")
+    );
+    assert_eq!(
+        told(vec![earlier]),
+        format!("{said}; not confirmed yet by boboyka-0"),
+        "of a hold that was lifted meanwhile"
+    );
 }

@@ -29,8 +29,10 @@ def _begin() -> set[Queue]:
 
 _open = PerProcess(_begin)
 _ending = False
-# Where Python writes the numbers of signals for `_wake_main`; -1 for nowhere.
-_wakeup = -1
+# Reentrant: the handler of SIGTERM may interrupt a close in the main thread.
+_closing = PerProcess(threading.RLock)
+# Where `_wake_main` reads the numbers of signals, and where Python writes them.
+_pipe: tuple[int, int] | None = None
 
 
 def watch(queue: Queue) -> None:
@@ -45,9 +47,17 @@ def forget(queue: Queue) -> None:
 
 
 def close_all() -> None:
-    """Writes what all queues hold, for at most 10 s, and tells what was not written."""
+    """Writes what all queues hold, for at most 10 s, and tells what was not written.
+
+    A second thread waits for the first: it may end the process when this returns.
+    """
     global _ending
     _ending = True
+    with _closing.get():
+        _close_open()
+
+
+def _close_open() -> None:
     queues = list(_open.peek() or ())
     for queue in queues:
         queue.begin_close(_TIMEOUT)
@@ -90,7 +100,7 @@ def handle_sigterm() -> None:
     try:
         if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, _on_sigterm)
-        if signal.getsignal(signal.SIGTERM) is _on_sigterm and _library_of_child() and _wakeup == -1:
+        if signal.getsignal(signal.SIGTERM) is _on_sigterm and _library_of_child():
             _watch_sigterm()
     except ValueError:
         # A subinterpreter's main thread; signals belong to the main interpreter.
@@ -105,7 +115,10 @@ def _watch_sigterm() -> None:
     thread waits, as a pool's worker does for its next task, does not end the wait; and a parent that waits
     for its child sends no second one.
     """
-    global _wakeup
+    global _pipe
+    # Windows has no thread to wake: there SIGTERM ends a process at once.
+    if _pipe or not hasattr(signal, "pthread_kill"):
+        return
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     earlier = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -114,13 +127,17 @@ def _watch_sigterm() -> None:
         os.close(reader)
         os.close(writer)
         return
-    _wakeup = writer
+    _pipe = reader, writer
     threading.Thread(target=_wake_main, args=(reader,), name="boboyka-sigterm", daemon=True).start()
 
 
 def _wake_main(reader: int) -> None:
-    while signal.SIGTERM not in os.read(reader, 64) or not _handles_sigterm():
-        pass
+    while signals := os.read(reader, 64):
+        if signal.SIGTERM in signals and _handles_sigterm():
+            break
+    else:
+        # Somebody closed the other end.
+        return
     # First, because the second SIGTERM ends the process at once if its handler runs already.
     close_all()
     while main := threading.main_thread().ident:
@@ -135,11 +152,16 @@ def _handles_sigterm() -> bool:
 
 def _forget_wakeup() -> None:
     """In a forked child: its own signal must not wake its parent. From Python 3.12 on asyncio does it."""
-    global _wakeup
+    global _pipe
+    if _pipe is None:
+        return
+    reader, writer = _pipe
+    _pipe = None
     current = signal.set_wakeup_fd(-1)
-    if current != _wakeup:
+    if current != writer:
         signal.set_wakeup_fd(current)
-    _wakeup = -1
+    os.close(reader)
+    os.close(writer)
 
 
 def _on_sigterm(*_: object) -> None:

@@ -48,6 +48,8 @@ class IngestResponse:
     """The hash of the record before it."""
     record_id: str
     """A UUID, version 7."""
+    traceparent: str | None = None
+    """The trace that the request belongs to, as W3C's header of this name has it."""
 
     @property
     def ingested_at(self) -> datetime:
@@ -66,6 +68,7 @@ class IngestResponse:
                 seq=json["seq"],
                 prev_hash=json["prev_hash"],
                 record_id=json["record_id"],
+                traceparent=json.get("traceparent"),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise _unexpected("a receipt", error) from error
@@ -109,6 +112,8 @@ class BoboykaEvent:
     seq: int
     data: Json | None = None
     """The record itself, where it was asked for."""
+    payload_gone: bool | None = None
+    """True where there would be `data`, but retention by type removed it; else nothing."""
 
     @property
     def ingested_at(self) -> datetime:
@@ -136,6 +141,7 @@ class EventsResponse:
                     dual_write_error=event["dual_write_error"],
                     seq=event["seq"],
                     data=event.get("data"),
+                    payload_gone=event.get("payload_gone"),
                 )
                 for event in json["events"]
             ]
@@ -181,6 +187,8 @@ class State:
     """The record that the answer is as of."""
     missing: tuple[Missing, ...] = ()
     """What the answer could not look at; normally empty."""
+    payload_gone: bool | None = None
+    """True where there would be `data`, but retention by type removed it; else nothing."""
 
     @property
     def ingested_at(self) -> datetime:
@@ -267,6 +275,7 @@ def _state(answer: Json, version: Json, key: str, missing: tuple[Missing, ...] =
         data=version.get("data"),
         head=_head(answer),
         missing=missing,
+        payload_gone=version.get("payload_gone"),
     )
 
 

@@ -1,5 +1,6 @@
 //! The task that compares all lanes with their tables and counts foreign rows, one after the other, at a bounded
-//! rate: it works for a tenth of the time at most, or half of it while somebody waits.
+//! rate: it works for a tenth of the time at most, or half of it while somebody waits. After a failure it rests a minute at most:
+//! waiting for an answer that did not come is little work.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -25,6 +26,9 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Times a comparison's own time that the task rests after it.
 const REST_TIMES: u32 = 9;
+
+/// The longest rest after a failure, which is for all lanes and the foreign rows: a request that hangs ends after half a minute.
+const FAILED_REST_MAX: Duration = Duration::from_mins(1);
 
 /// What can be asked of the task.
 #[derive(Debug)]
@@ -106,7 +110,8 @@ impl Checker {
         tokio::select! {
             () = self.shutdown.cancelled() => return ControlFlow::Break(()),
             changed = self.configured.changed() => match changed {
-                Ok(()) => self.forget(),
+                // The step takes them over.
+                Ok(()) => self.configured.mark_changed(),
                 Err(_) => return ControlFlow::Break(()),
             },
             // The sender may end before this task does, with the integration as it is.
@@ -117,10 +122,17 @@ impl Checker {
         ControlFlow::Continue(())
     }
 
-    /// Other credentials: nothing is known any more.
-    fn forget(&mut self) {
-        self.lanes.iter_mut().for_each(WatchedLane::forget);
-        self.foreign.forget();
+    /// Takes over the credentials as they are now. When they are others, nothing is known any more, whatever the task
+    /// woke for.
+    fn adopt(&mut self) -> Configured {
+        let now = self.configured.borrow_and_update();
+        let (configured, are_others) = (now.clone(), now.has_changed());
+        drop(now);
+        if are_others {
+            self.lanes.iter_mut().for_each(WatchedLane::forget);
+            self.foreign.forget();
+        }
+        configured
     }
 
     fn take(&mut self, request: Request) {
@@ -150,7 +162,7 @@ impl Checker {
 
     /// Makes the comparison that is due, if one is; when to look again.
     async fn step(&mut self) -> Option<Instant> {
-        let configured = self.configured.borrow_and_update().clone();
+        let configured = self.adopt();
         let settings = self.settings.borrow_and_update().clone();
         let supabase = match configured {
             Configured::On(supabase) => supabase,
@@ -172,23 +184,22 @@ impl Checker {
         if at > now {
             return Some(at.min(look));
         }
-        match next {
-            Next::Lane(place) => {
-                if let Some(lane) = self.lanes.get_mut(place) {
+        let is_known = match next {
+            Next::Lane(place) => match self.lanes.get_mut(place) {
+                Some(lane) => {
                     let layout = layout(lane, &settings);
-                    lane.compare_next(&self.store, supabase, layout, &view)
-                        .await;
+                    let compared = lane.compare_next(&self.store, supabase, layout, &view);
+                    compared.await
                 }
-            }
+                None => true,
+            },
             Next::Foreign => {
                 let tables = self.tables(&supabase, &settings).await;
-                self.foreign.count(tables, settings.foreign).await;
+                self.foreign.count(tables, settings.foreign).await
             }
-        }
-        let took = now.elapsed();
+        };
         let asked = self.lanes.iter().any(WatchedLane::is_asked);
-        let rest = if asked { took } else { took * REST_TIMES };
-        self.rest_until = Instant::now() + rest;
+        self.rest_until = Instant::now() + rest_after(now.elapsed(), asked, is_known);
         Some(self.rest_until)
     }
 
@@ -223,6 +234,36 @@ impl Checker {
     }
 }
 
+/// How long the task rests after what took this long.
+fn rest_after(took: Duration, is_asked: bool, is_known: bool) -> Duration {
+    let rest = if is_asked { took } else { took * REST_TIMES };
+    if is_known {
+        rest
+    } else {
+        rest.min(FAILED_REST_MAX)
+    }
+}
+
 fn layout(lane: &WatchedLane, settings: &Settings) -> Layout {
     Layout::new(lane.record_type, &settings.tables[lane.record_type])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::rest_after;
+
+    #[test]
+    fn the_task_rests_in_proportion_to_its_work_and_a_request_that_hung_stops_it_for_a_minute() {
+        let half_a_minute = Duration::from_secs(30);
+        assert_eq!(rest_after(half_a_minute, false, true), 9 * half_a_minute);
+        assert_eq!(rest_after(half_a_minute, true, true), half_a_minute);
+        assert_eq!(
+            rest_after(half_a_minute, false, false),
+            Duration::from_mins(1)
+        );
+        let second = Duration::from_secs(1);
+        assert_eq!(rest_after(second, false, false), 9 * second);
+    }
 }

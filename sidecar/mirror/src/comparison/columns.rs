@@ -1,13 +1,18 @@
 //! Which columns of a table are compared, and which can't be. Pure.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::kind::Kind;
 use crate::preflight::Shape;
 use crate::table::{Layout, Mode};
+
+/// The columns of a row as JSON, by name.
+pub(crate) type Members<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
 
 /// A column as the database describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +46,7 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
-    /// What can be compared of a table.
+    /// What can be compared of a table, by the functions of `schema.sql` or without them.
     ///
     /// # Errors
     /// Why nothing can: the table lacks a column that names a row.
@@ -49,6 +54,7 @@ impl Columns {
         layout: &Layout,
         shape: &Shape,
         table: &[TableColumn],
+        by_functions: bool,
     ) -> Result<Self, String> {
         let own = &layout.own;
         if let Some(missing) = [&own.record_hash, &own.strand, &own.seq]
@@ -75,7 +81,14 @@ impl Columns {
         let (mut compared, mut unchecked) = (Vec::new(), Vec::new());
         for (name, field, absent) in all.filter(|(name, _, _)| shape.has(name)) {
             let telling = field.is_none() || absent || payload.is_some();
-            match kind(name).filter(|_| telling) {
+            // The database knows every form of a time; it needs the payload to see what was written.
+            let casts = by_functions && field.is_some() && payload.is_some();
+            let kind = match kind(name) {
+                Some(Kind::Time(_)) if casts => Some(Kind::Cast),
+                Some(Kind::Cast) if !casts => None,
+                kind => kind,
+            };
+            match kind.filter(|_| telling) {
                 Some(kind) => compared.push(Compared {
                     name: Arc::clone(name),
                     kind,
@@ -92,9 +105,18 @@ impl Columns {
         })
     }
 
+    /// The first column whose value can't be read here, of a row as it should be.
+    pub(crate) fn unreadable(&self, row: &Members<'_>) -> Option<&Arc<str>> {
+        let value = |column: &Compared| row.get(&*column.name).filter(|it| it.get() != "null");
+        let unreadable =
+            |column: &&Compared| value(column).is_some_and(|value| !column.kind.can_read(value));
+        self.compared.iter().find(unreadable).map(|it| &it.name)
+    }
+
     /// What the functions of `schema.sql` are told.
     pub(crate) fn layout<'a>(&'a self, layout: &'a Layout, shape: &'a Shape) -> LayoutJson<'a> {
         LayoutJson {
+            table: &layout.table,
             strand: &layout.own.strand,
             seq: &layout.own.seq,
             record_hash: &layout.own.record_hash,
@@ -109,6 +131,7 @@ impl Columns {
 /// The layout as JSON.
 #[derive(Debug, Serialize)]
 pub(crate) struct LayoutJson<'a> {
+    table: &'a str,
     strand: &'a str,
     seq: &'a str,
     record_hash: &'a str,
@@ -168,8 +191,13 @@ mod tests {
     #[test]
     fn a_column_that_may_get_a_default_is_compared_only_where_the_record_has_its_field() {
         let layout = Layout::new(RecordType::ProjectBuild, &TableSettings::default());
-        let columns =
-            Columns::new(&layout, &shape(&layout, Mode::Append), &table(&layout)).unwrap();
+        let columns = Columns::new(
+            &layout,
+            &shape(&layout, Mode::Append),
+            &table(&layout),
+            true,
+        )
+        .unwrap();
         let absent = |columns: &Columns, name: &str| {
             columns
                 .compared
@@ -179,7 +207,13 @@ mod tests {
                 .absent
         };
         assert!(absent(&columns, "agent_id") && !absent(&columns, "status"));
-        let latest = Columns::new(&layout, &shape(&layout, Mode::Latest), &table(&layout)).unwrap();
+        let latest = Columns::new(
+            &layout,
+            &shape(&layout, Mode::Latest),
+            &table(&layout),
+            true,
+        )
+        .unwrap();
         assert!(
             !absent(&latest, "agent_id"),
             "an older record may have filled it"
@@ -195,12 +229,12 @@ mod tests {
                 column.kind = None;
             }
         }
-        let columns = Columns::new(&layout, &shape(&layout, Mode::Append), &table).unwrap();
+        let columns = Columns::new(&layout, &shape(&layout, Mode::Append), &table, true).unwrap();
         let unchecked: Vec<&str> = columns.unchecked.iter().map(|it| &**it).collect();
         assert_eq!(unchecked, ["status", "agent_id", "payload"]);
         let mut lacking = shape(&layout, Mode::Append);
         lacking.columns.retain(|column| &**column != "seq");
-        let reason = Columns::new(&layout, &lacking, &table).unwrap_err();
+        let reason = Columns::new(&layout, &lacking, &table, true).unwrap_err();
         assert!(reason.contains("no column seq"), "{reason}");
     }
 }

@@ -8,10 +8,7 @@ use std::fmt;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use super::columns::Columns;
-
-/// The columns of a row as JSON, by name.
-pub(crate) type Members<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
+use super::columns::{Columns, Members};
 
 /// The digest of one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

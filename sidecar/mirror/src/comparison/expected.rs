@@ -35,6 +35,11 @@ pub(crate) enum ReadingError {
     /// A rendered row.
     #[error("could not read a rendered row")]
     Json(#[from] serde_json::Error),
+    /// A time in a form that only the database knows.
+    #[error(
+        "a value of column {0} can only be compared by the functions of schema.sql, in a table with a payload of the type jsonb: run it"
+    )]
+    Time(Arc<str>),
     /// A panic in the store, or the end of the process.
     #[error("the task that reads the strand ended early")]
     Task(#[from] tokio::task::JoinError),
@@ -44,6 +49,8 @@ pub(crate) enum ReadingError {
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) records: Vec<Expected>,
+    /// Records whose payload is gone: nothing is left to compare a row with, which may be there or not.
+    pub(crate) gone: Vec<Seq>,
     /// The lane has no other record up to here.
     pub(crate) scanned_to: Seq,
 }
@@ -62,6 +69,9 @@ pub(crate) fn page(
     let mut records = Vec::with_capacity(batch.rows().len());
     for (at, row) in batch.rows().iter().enumerate() {
         let members: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_slice(batch.json(at))?;
+        if let Some(column) = columns.unreadable(&members) {
+            return Err(ReadingError::Time(Arc::clone(column)));
+        }
         records.push(Expected {
             seq: row.seq,
             hash: row.hash.to_string(),
@@ -72,6 +82,7 @@ pub(crate) fn page(
     }
     Ok(Page {
         records,
+        gone: read.gone,
         scanned_to: read.scanned_to,
     })
 }

@@ -26,6 +26,9 @@ use crate::table::{Layout, Mode};
 /// Rows that the function gives at a time.
 const ROWS_MAX: usize = 5000;
 
+/// Rows that are held at a time: a comparison has far fewer records, and somebody may have copied a table into itself.
+const HELD_MAX: usize = 20_000;
+
 /// Rows that are read at a time: Supabase gives a thousand at most.
 const READ_ROWS: u64 = 500;
 
@@ -60,6 +63,9 @@ impl From<Failure> for Unknown {
     }
 }
 
+/// The version of the functions whose digests are believed: `boboyka_comparison` tells it.
+const COMPARISON: u32 = 2;
+
 /// A table, and how it is compared.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -68,8 +74,18 @@ pub(crate) struct Table {
     pub(crate) shape: Shape,
     pub(crate) columns: Columns,
     pub(crate) strand: Uuid,
-    /// Whether `schema.sql` with its functions was applied.
-    pub(crate) has_functions: bool,
+    pub(crate) functions: Functions,
+}
+
+/// The functions of `schema.sql`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Functions {
+    /// Of the version that this program understands.
+    Current,
+    /// Of another: their digests mean something else.
+    Other,
+    /// It was never run.
+    Missing,
 }
 
 #[derive(Deserialize)]
@@ -92,6 +108,9 @@ pub(crate) struct ForeignAnswer {
     pub(crate) since_ms: u64,
     pub(crate) rows: u64,
     pub(crate) newest_at_ms: Option<u64>,
+    /// Functions of an earlier `schema.sql` don't say.
+    #[serde(default)]
+    pub(crate) quiet_ms: Option<u64>,
     pub(crate) sample: Vec<String>,
 }
 
@@ -107,26 +126,32 @@ impl Table {
             Some(shape) => shape,
             None => preflight(&supabase, &layout).await?,
         };
-        let (columns, has_functions) = match described(&supabase, &layout).await {
-            Ok(columns) => (columns, true),
-            Err(failure) if failure.class == Class::Transient => return Err(failure.into()),
-            Err(_) if shape.mode == Mode::Latest => {
-                return Err(Unknown::because(format!(
-                    "table {} has a row for each key, and comparing those needs the functions of schema.sql: run it",
-                    layout.table
-                )));
+        let functions = installed(&supabase, &layout).await?;
+        let by_functions = functions == Functions::Current;
+        let columns = match functions {
+            Functions::Current => described(&supabase, &layout).await?,
+            Functions::Missing | Functions::Other if shape.mode == Mode::Latest => {
+                return Err(needs_functions(&layout, functions));
             }
-            Err(_) => (documented(&supabase, &layout).await?, false),
+            Functions::Missing | Functions::Other => documented(&supabase, &layout).await?,
         };
-        let columns = Columns::new(&layout, &shape, &columns).map_err(Unknown::because)?;
+        let columns = Columns::new(&layout, &shape, &columns, by_functions);
+        let columns = columns.map_err(Unknown::because)?;
         Ok(Self {
             supabase,
             layout,
             shape,
             columns,
             strand,
-            has_functions,
+            functions,
         })
+    }
+
+    /// Whether what was compared with one holds for the other.
+    pub(crate) fn is_compared_as(&self, other: &Self) -> bool {
+        self.layout == other.layout
+            && self.shape.mode == other.shape.mode
+            && self.columns == other.columns
     }
 
     /// The number of the strand's rows between two places, and the sum of their digests.
@@ -148,7 +173,7 @@ impl Table {
 
     /// The strand's rows between two places, all of them.
     pub(crate) async fn rows(&self, from: Seq, to: Seq) -> Result<Vec<Found>, Unknown> {
-        if !self.has_functions {
+        if self.functions != Functions::Current {
             return self.read(from, to).await;
         }
         let (mut rows, mut from) = (Vec::new(), from);
@@ -169,7 +194,19 @@ impl Table {
                 from = last + 1;
             }
             rows.extend(some);
+            self.can_hold(rows.len())?;
         }
+    }
+
+    fn can_hold(&self, rows: usize) -> Result<(), Unknown> {
+        if rows <= HELD_MAX {
+            return Ok(());
+        }
+        Err(Unknown::because(format!(
+            "table {} has more than {HELD_MAX} rows with the id of this strand where its records are far fewer: delete those that \
+             are none of its records",
+            self.layout.table
+        )))
     }
 
     async fn some_rows(&self, from: Seq, to: Seq) -> Result<Vec<Found>, Unknown> {
@@ -233,7 +270,7 @@ impl Table {
         all_but_own: bool,
         sample: u32,
     ) -> Result<ForeignAnswer, Unknown> {
-        if !self.has_functions {
+        if self.functions == Functions::Missing {
             return Err(Unknown::because(
                 "counting rows that no strand wrote needs the functions of schema.sql: run it"
                     .to_owned(),
@@ -287,6 +324,7 @@ impl Table {
             for row in &some {
                 rows.push(self.found(row).ok_or_else(|| self.not_understood())?);
             }
+            self.can_hold(rows.len())?;
             let count = count.ok_or_else(|| self.not_understood())?;
             if some.is_empty() || offset >= count {
                 return Ok(rows);
@@ -323,6 +361,40 @@ impl Table {
             self.layout.table
         ))
     }
+}
+
+/// Which functions the database has.
+async fn installed(supabase: &Supabase, layout: &Layout) -> Result<Functions, Failure> {
+    let no_arguments = json!({});
+    match supabase
+        .call(&layout.table, "boboyka_comparison", &no_arguments)
+        .await
+    {
+        Ok(answer) if serde_json::from_slice::<u32>(&answer).ok() == Some(COMPARISON) => {
+            Ok(Functions::Current)
+        }
+        Ok(_) => Ok(Functions::Other),
+        Err(failure) if failure.class == Class::Transient => Err(failure),
+        // Files before the second version had no such function.
+        Err(_) => match described(supabase, layout).await {
+            Ok(_) => Ok(Functions::Other),
+            Err(failure) if failure.class == Class::Transient => Err(failure),
+            Err(_) => Ok(Functions::Missing),
+        },
+    }
+}
+
+fn needs_functions(layout: &Layout, functions: Functions) -> Unknown {
+    let again = match functions {
+        Functions::Other => {
+            " of this version, and those that are there are of another: run it again"
+        }
+        Functions::Current | Functions::Missing => ": run it",
+    };
+    Unknown::because(format!(
+        "table {} has a row for each key, and comparing those needs the functions of schema.sql{again}",
+        layout.table
+    ))
 }
 
 /// The columns of a table by the function of `schema.sql`.

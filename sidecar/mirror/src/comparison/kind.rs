@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::time::Time;
+
 /// What a column holds, by the names of `boboyka_columns`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -17,6 +19,8 @@ pub(crate) enum Kind {
     Integer,
     /// `numeric` without a scale.
     Numeric,
+    /// `numeric` of a scale that is not known: the zeros behind the last digit tell nothing.
+    Number,
     /// Single precision.
     Float4,
     /// Double precision.
@@ -27,6 +31,10 @@ pub(crate) enum Kind {
     Json,
     /// `uuid`.
     Uuid,
+    /// `timestamptz`, `timestamp` or `date`, as its distance from 1970.
+    Time(Time),
+    /// Of any other type: equal to what the database makes of the field of the payload, or not.
+    Cast,
 }
 
 impl Kind {
@@ -41,6 +49,10 @@ impl Kind {
             "boolean" => Self::Boolean,
             "json" => Self::Json,
             "uuid" => Self::Uuid,
+            "timestamptz" => Self::Time(Time::Timestamptz),
+            "timestamp" => Self::Time(Time::Timestamp),
+            "date" => Self::Time(Time::Date),
+            "cast" => Self::Cast,
             _ => return None,
         })
     }
@@ -50,12 +62,15 @@ impl Kind {
         Some(match name {
             "text" | "character varying" => Self::Text,
             "smallint" | "integer" | "bigint" => Self::Integer,
-            "numeric" => Self::Numeric,
+            "numeric" => Self::Number,
             "real" => Self::Float4,
             "double precision" => Self::Float8,
             "boolean" => Self::Boolean,
             "json" | "jsonb" => Self::Json,
             "uuid" => Self::Uuid,
+            "timestamp with time zone" => Self::Time(Time::Timestamptz),
+            "timestamp without time zone" => Self::Time(Time::Timestamp),
+            "date" => Self::Time(Time::Date),
             _ => return None,
         })
     }
@@ -65,12 +80,32 @@ impl Kind {
         match self {
             Self::Text => "text",
             Self::Integer => "integer",
-            Self::Numeric => "numeric",
+            Self::Numeric | Self::Number => "numeric",
             Self::Float4 => "float4",
             Self::Float8 => "float8",
             Self::Boolean => "boolean",
             Self::Json => "json",
             Self::Uuid => "uuid",
+            Self::Time(time) => time.name(),
+            Self::Cast => "cast",
+        }
+    }
+
+    /// Whether a value's reading is known here. Postgres knows more forms of a time, some of them by its own time zone.
+    pub(crate) fn can_read(self, value: &RawValue) -> bool {
+        match self {
+            Self::Time(time) => serde_json::from_str::<Cow<'_, str>>(value.get())
+                .is_ok_and(|text| time.reading(&text).is_some()),
+            Self::Text
+            | Self::Integer
+            | Self::Numeric
+            | Self::Number
+            | Self::Float4
+            | Self::Float8
+            | Self::Boolean
+            | Self::Json
+            | Self::Uuid
+            | Self::Cast => true,
         }
     }
 
@@ -88,6 +123,7 @@ impl Kind {
         };
         Ok(match self {
             Self::Numeric => numeric(&plain),
+            Self::Number => without_zeros(numeric(&plain)),
             Self::Integer => plain
                 .parse()
                 .map_or(plain, |n: i64| n.to_string().into())
@@ -104,6 +140,8 @@ impl Kind {
                 .parse::<Uuid>()
                 .map_or(plain, |id| id.hyphenated().to_string().into())
                 .into(),
+            Self::Time(time) => time.reading(&plain).unwrap_or_else(|| plain.into()),
+            Self::Cast => "=".to_owned(),
             Self::Text | Self::Boolean | Self::Json => plain.into(),
         })
     }
@@ -208,6 +246,19 @@ fn numeric(text: &str) -> String {
     format!("{sign}{whole}{point}{fraction}")
 }
 
+/// A number without zeros behind its last digit.
+fn without_zeros(number: String) -> String {
+    if !number.contains('.') {
+        return number;
+    }
+    let short = number.trim_end_matches('0').trim_end_matches('.');
+    if short.is_empty() || short == "-" {
+        number
+    } else {
+        short.to_owned()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::value::RawValue;
@@ -235,6 +286,19 @@ mod tests {
             ("18446744073709551615", "18446744073709551615"),
         ] {
             assert_eq!(numeric(written), read, "{written}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_an_unknown_scale_read_without_the_zeros_at_the_end() {
+        for (written, read) in [
+            ("1.50", "1.5"),
+            ("10", "10"),
+            ("0.0", "0"),
+            ("1e2", "100"),
+            ("-2.00", "-2"),
+        ] {
+            assert_eq!(reading(Kind::Number, written), read, "{written}");
         }
     }
 

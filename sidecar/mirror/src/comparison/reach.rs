@@ -18,7 +18,7 @@ impl Reach {
         if view.backlog(lane) == 0 {
             // An idle lane's mark lags behind the head; the counts know better.
             return Self {
-                settled: view.mirrored_end(),
+                settled: view.mirrored_end(lane),
                 up_to: view.head.seq,
             };
         }

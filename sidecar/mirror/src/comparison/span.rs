@@ -9,7 +9,7 @@ use boboyka_strand::{RecordType, Seq};
 
 use super::compare::{Expected, differences};
 use super::expected::{self, ReadingError};
-use super::found::{Table, Unknown};
+use super::found::{Functions, Table, Unknown};
 use super::reach::Reach;
 use super::spans::{Job, Span};
 use super::states;
@@ -31,6 +31,8 @@ const KEYS: usize = 250;
 /// The records of a span, and up to where there are no others.
 struct Gathered {
     records: Vec<Expected>,
+    /// Those that nothing is left to compare with.
+    gone: HashSet<Seq>,
     to: Seq,
     full: bool,
 }
@@ -45,22 +47,35 @@ pub(crate) async fn compare(
 ) -> Result<Span, Unknown> {
     let (at, at_ms) = (Instant::now(), now_ms());
     let gathered = gather(store, lane, table, job, reach).await?;
-    let Gathered { records, to, full } = gathered;
-    let refused = refused(store, lane, job.after, to).await?;
+    let Gathered {
+        mut records,
+        gone,
+        to,
+        full,
+    } = gathered;
+    // Of the records that were refused, or whose payload is gone, a row may be there or not.
+    let mut refused = refused(store, lane, job.after, to).await?;
+    refused.extend(gone);
+    records.retain(|record| !refused.contains(&record.seq));
     let mut told = match table.shape.mode {
-        Mode::Append => rows(table, records, &refused, job.after, to).await?,
+        Mode::Append => rows(table, &records, &refused, job.after, to).await?,
         Mode::Latest => states_of(table, records, &refused, job.after, to).await?,
     };
-    if to >= reach.up_to {
-        told.extend(beyond(store, table).await?);
-    }
+    told.sort_by_key(|difference| difference.seq);
+    let mut beyond = if to >= reach.up_to {
+        Some(beyond(store, table).await?)
+    } else {
+        None
+    };
     let view = store.view();
     // Retention, or a phase that mirrors again, may have moved on meanwhile.
-    told.retain(|difference| {
-        let in_flight = difference.kind == DifferenceKind::Extra
-            && (reach.settled + 1..=view.mirrored_end()).contains(&difference.seq);
-        difference.seq > view.floor.head.seq && !in_flight
-    });
+    for told in [&mut told].into_iter().chain(&mut beyond) {
+        told.retain(|difference| {
+            let in_flight = difference.kind == DifferenceKind::Extra
+                && (reach.settled + 1..=view.mirrored_end(lane)).contains(&difference.seq);
+            difference.seq > view.floor.head.seq && !in_flight
+        });
+    }
     let mut tally = Tally::default();
     for difference in &told {
         tally.count(difference.kind);
@@ -73,6 +88,7 @@ pub(crate) async fn compare(
         at_ms,
         tally,
         differences: told,
+        beyond,
     })
 }
 
@@ -88,7 +104,7 @@ async fn gather(
         Mode::Latest => STATES,
     };
     let end = job.to.min(reach.settled);
-    let (mut records, mut after) = (Vec::new(), job.after);
+    let (mut records, mut gone, mut after) = (Vec::new(), HashSet::new(), job.after);
     while after < end {
         let (read_store, read_table) = (store.clone(), Arc::clone(table));
         let read = move || {
@@ -98,21 +114,24 @@ async fn gather(
         };
         let page = blocking(read).await?;
         records.extend(page.records.into_iter().filter(|record| record.seq <= end));
+        gone.extend(page.gone.into_iter().filter(|seq| *seq <= end));
         if page.scanned_to <= after {
             break;
         }
         after = page.scanned_to;
-        if records.len() >= most && after < end {
+        if records.len() + gone.len() >= most && after < end {
             return Ok(Gathered {
                 records,
+                gone,
                 to: after,
                 full: true,
             });
         }
     }
-    let full = records.len() >= most;
+    let full = records.len() + gone.len() >= most;
     Ok(Gathered {
         records,
+        gone,
         to: job.to,
         full,
     })
@@ -134,6 +153,9 @@ async fn blocking<T: Send + 'static>(
     let read = tokio::task::spawn_blocking(read).await;
     let read = read.map_err(ReadingError::from).and_then(|read| read);
     read.map_err(|error| {
+        if matches!(error, ReadingError::Time(_)) {
+            return Unknown::because(error.to_string());
+        }
         tracing::error!(
             error = causes(&error),
             "could not read the strand to compare it"
@@ -145,12 +167,11 @@ async fn blocking<T: Send + 'static>(
 /// Compares a table of records: by digest, and where that differs by halves, down to the rows.
 async fn rows(
     table: &Table,
-    mut records: Vec<Expected>,
+    records: &[Expected],
     refused: &HashSet<Seq>,
     after: Seq,
     to: Seq,
 ) -> Result<Vec<Difference>, Unknown> {
-    records.retain(|record| !refused.contains(&record.seq));
     let mut told = Vec::new();
     let mut parts = vec![(after + 1, to, 0..records.len())];
     while let Some((from, to, part)) = parts.pop() {
@@ -158,7 +179,7 @@ async fn rows(
         if to < from {
             continue;
         }
-        if table.has_functions {
+        if table.functions == Functions::Current {
             let sum = some.iter().map(|record| record.digest).collect();
             if table.digest(from, to).await? == sum {
                 continue;
@@ -172,19 +193,17 @@ async fn rows(
         }
         told.extend(differences(some, refused, &table.rows(from, to).await?));
     }
-    told.sort_by_key(|difference| difference.seq);
     Ok(told)
 }
 
 /// Compares a table of states: the row of each key that the span tells of, and the strand's rows in the span.
 async fn states_of(
     table: &Table,
-    mut records: Vec<Expected>,
+    records: Vec<Expected>,
     refused: &HashSet<Seq>,
     after: Seq,
     to: Seq,
 ) -> Result<Vec<Difference>, Unknown> {
-    records.retain(|record| !refused.contains(&record.seq));
     let known = records.iter().map(|it| (it.seq, it.hash.clone())).collect();
     let mut told = if after < to {
         states::extras(&table.rows(after + 1, to).await?, &known, refused)
@@ -200,14 +219,13 @@ async fn states_of(
             .filter_map(|(key, record)| states::difference(table.strand, record, there.get(&key)));
         told.extend(differ);
     }
-    told.sort_by_key(|difference| difference.seq);
     Ok(told)
 }
 
 /// Rows that carry the strand's id at places that it has not come to.
 async fn beyond(store: &Store, table: &Table) -> Result<Vec<Difference>, Unknown> {
     let from = store.view().head.seq + 1;
-    if table.has_functions && table.digest(from, Seq::MAX).await?.rows == 0 {
+    if table.functions == Functions::Current && table.digest(from, Seq::MAX).await?.rows == 0 {
         return Ok(Vec::new());
     }
     let rows = table.rows(from, Seq::MAX).await?;

@@ -35,6 +35,8 @@ pub(crate) struct Span {
     pub(crate) at_ms: u64,
     pub(crate) tally: Tally,
     pub(crate) differences: Vec<Difference>,
+    /// If it came to the end of what can be compared: the rows at places that the strand has not come to.
+    pub(crate) beyond: Option<Vec<Difference>>,
 }
 
 /// A comparison to make: from here on, at most up to `to`.
@@ -48,6 +50,8 @@ pub(crate) struct Job {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Spans {
     all: Vec<Span>,
+    /// The rows at places that the strand has not come to: they are of no span.
+    beyond: Vec<Difference>,
     /// Somebody asked then for everything up to there.
     asked: Option<(Instant, Seq)>,
     /// Whether the newest span ended where the lane was settled.
@@ -58,6 +62,14 @@ impl Spans {
     /// Asks for everything that is settled to be compared from now on.
     pub(crate) fn ask(&mut self, now: Instant, up_to: Seq) {
         self.asked = Some((now, up_to));
+    }
+
+    /// Forgets what was compared, and not that somebody asked: the table is another one now.
+    pub(crate) fn begin_anew(&mut self) {
+        *self = Self {
+            asked: self.asked,
+            ..Self::default()
+        };
     }
 
     /// Whether somebody waits for a comparison.
@@ -136,7 +148,10 @@ impl Spans {
             let before = known.to <= span.after && known.after < span.after;
             before || (known.after >= span.to && known.to > span.to)
         });
-        let kept: usize = self.all.iter().map(|known| known.differences.len()).sum();
+        if let Some(beyond) = span.beyond.take() {
+            self.beyond = beyond;
+        }
+        let kept = self.differences().count();
         span.differences
             .truncate(DIFFERENCES_MAX.saturating_sub(kept));
         let (place, to) = (
@@ -151,23 +166,32 @@ impl Spans {
 
     /// The records and rows that differ.
     pub(crate) fn differences(&self) -> impl Iterator<Item = Difference> {
-        self.all
-            .iter()
-            .flat_map(|span| span.differences.iter().copied())
+        let spans = self.all.iter().flat_map(|span| &span.differences);
+        spans.chain(&self.beyond).copied()
     }
 
-    /// What is known, once all that was settled has been compared.
-    pub(crate) fn parity(&self, floor: Seq, unchecked: &[Arc<str>]) -> Option<LaneParity> {
+    /// What is known, once all that was settled has been compared. `list_since` is the list of legacy projects in force.
+    pub(crate) fn parity(
+        &self,
+        floor: Seq,
+        list_since: Seq,
+        unchecked: &[Arc<str>],
+    ) -> Option<LaneParity> {
         let newest = self.all.last()?;
         if !self.whole || self.gap(floor).is_some() {
             return None;
         }
         let mut tally = Tally::default();
         self.all.iter().for_each(|span| tally.add(span.tally));
+        let beyond = self.beyond.iter();
+        beyond.for_each(|difference| tally.count(difference.kind));
         let oldest_ms = self.all.iter().map(|span| span.at_ms).min();
+        let oldest = self.all.iter().map(|span| span.at).min();
         Some(LaneParity {
             up_to: newest.to,
             checked_at_ms: oldest_ms.unwrap_or(newest.at_ms),
+            checked: oldest.unwrap_or(newest.at),
+            list_since,
             missing: tally.missing,
             changed: tally.changed,
             extra: tally.extra,
@@ -212,6 +236,7 @@ mod tests {
             at_ms,
             tally: Tally::default(),
             differences: Vec::new(),
+            beyond: None,
         };
         spans.compared(span, up_to);
     }
@@ -235,9 +260,9 @@ mod tests {
         let (mut spans, now) = (Spans::default(), Instant::now());
         let (_, job) = spans.next(0, reach(35), now);
         compare(&mut spans, job, 35, now, 1);
-        assert_eq!(spans.parity(0, &[]), None, "the rest was not compared");
+        assert_eq!(spans.parity(0, 0, &[]), None, "the rest was not compared");
         assert_eq!(catch_up(&mut spans, 0, 35, now, 2), 3);
-        let known = spans.parity(0, &[]).unwrap();
+        let known = spans.parity(0, 0, &[]).unwrap();
         assert_eq!((known.up_to, known.checked_at_ms), (35, 1));
     }
 
@@ -255,7 +280,7 @@ mod tests {
         );
         let later = now + OLD_AFTER;
         catch_up(&mut spans, 0, 35, later, 9);
-        assert_eq!(spans.parity(0, &[]).unwrap().checked_at_ms, 9);
+        assert_eq!(spans.parity(0, 0, &[]).unwrap().checked_at_ms, 9);
     }
 
     #[test]
@@ -273,7 +298,7 @@ mod tests {
                 up_to += 1;
             }
         }
-        let known = spans.parity(0, &[]).unwrap();
+        let known = spans.parity(0, 0, &[]).unwrap();
         assert!(known.checked_at_ms == 2 && known.up_to >= 40, "{known:?}");
     }
 
@@ -281,12 +306,36 @@ mod tests {
     fn an_empty_lane_is_compared_too_and_again_when_somebody_asks() {
         let (mut spans, now) = (Spans::default(), Instant::now());
         catch_up(&mut spans, 0, 0, now, 1);
-        assert_eq!(spans.parity(0, &[]).unwrap().up_to, 0);
+        assert_eq!(spans.parity(0, 0, &[]).unwrap().up_to, 0);
         let later = now + Duration::from_secs(1);
         spans.ask(later, 25);
         catch_up(&mut spans, 0, 25, later, 2);
-        let known = spans.parity(0, &[]).unwrap();
+        let known = spans.parity(0, 0, &[]).unwrap();
         assert_eq!((known.up_to, known.checked_at_ms), (25, 2));
+    }
+
+    #[test]
+    fn a_row_beyond_the_head_is_told_once_and_no_longer_when_it_has_gone() {
+        let (mut spans, now) = (Spans::default(), Instant::now());
+        catch_up(&mut spans, 0, 10, now, 1);
+        let end = |after, to, rows| Span {
+            after,
+            to,
+            beyond: Some(rows),
+            ..spans.all[0].clone()
+        };
+        let beyond = Difference {
+            seq: 900,
+            kind: DifferenceKind::Extra,
+        };
+        let (first, next) = (end(0, 10, vec![beyond]), end(10, 15, vec![beyond]));
+        let last = end(10, 16, Vec::new());
+        spans.compared(first, 10);
+        spans.compared(next, 15);
+        let known = spans.parity(0, 0, &[]).unwrap();
+        assert_eq!((known.extra, known.differences), (1, vec![beyond]));
+        spans.compared(last, 16);
+        assert_eq!(spans.parity(0, 0, &[]).unwrap().extra, 0);
     }
 
     #[test]
@@ -300,17 +349,17 @@ mod tests {
             kind: DifferenceKind::Missing,
         }];
         spans.compared(hurt, 35);
-        assert_eq!(spans.parity(0, &[]).unwrap().missing, 1);
+        assert_eq!(spans.parity(0, 0, &[]).unwrap().missing, 1);
         spans.prune(10);
-        assert_eq!(spans.parity(10, &[]).unwrap().missing, 0);
+        assert_eq!(spans.parity(10, 0, &[]).unwrap().missing, 0);
         let shorter = Span {
             to: 15,
             ..spans.all[0].clone()
         };
         spans.compared(shorter, 35);
-        assert_eq!(spans.parity(10, &[]), None);
+        assert_eq!(spans.parity(10, 0, &[]), None);
         assert_eq!(spans.next(10, reach(35), now).1.after, 15);
         catch_up(&mut spans, 10, 35, now, 2);
-        assert_eq!(spans.parity(10, &[]).unwrap().up_to, 35);
+        assert_eq!(spans.parity(10, 0, &[]).unwrap().up_to, 35);
     }
 }

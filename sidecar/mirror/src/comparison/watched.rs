@@ -42,7 +42,9 @@ pub(super) struct WatchedLane {
     view: watch::Receiver<LaneView>,
     shown: watch::Sender<Parity>,
     spans: Spans,
-    table: Option<(Arc<Table>, Instant)>,
+    /// The table that the spans were compared with, and until when it need not be looked at again.
+    table: Option<Arc<Table>>,
+    trusted_until: Instant,
     /// The phase and the reach that the spans belong to.
     phase: Option<PhaseState>,
     reach: Option<Reach>,
@@ -60,6 +62,7 @@ impl WatchedLane {
             shown: lane.shown,
             spans: Spans::default(),
             table: None,
+            trusted_until: Instant::now(),
             phase: None,
             reach: None,
             failures: 0,
@@ -74,7 +77,7 @@ impl WatchedLane {
         let up_to = self.reach.map_or(0, |reach| reach.up_to);
         self.spans.ask(Instant::now(), up_to);
         // Somebody changed something: what was known of the table may be old.
-        self.table = None;
+        self.trusted_until = Instant::now();
         (self.failures, self.not_before) = (0, Instant::now());
         self.waiting.push(reply);
     }
@@ -121,14 +124,17 @@ impl WatchedLane {
         Some(at.max(self.not_before))
     }
 
+    /// Makes the comparison that is due; whether it could be made.
     pub(super) async fn compare_next(
         &mut self,
         store: &Store,
         supabase: Arc<Supabase>,
         layout: Layout,
         view: &View,
-    ) {
-        let Some(reach) = self.reach else { return };
+    ) -> bool {
+        let Some(reach) = self.reach else {
+            return true;
+        };
         let (_, job) = self.spans.next(view.floor.head.seq, reach, Instant::now());
         let mut compared = self
             .compare_with(store, &supabase, &layout, job, reach, false)
@@ -137,7 +143,7 @@ impl WatchedLane {
             .as_ref()
             .is_err_and(|unknown| unknown.table_differs)
         {
-            self.table = None;
+            self.trusted_until = Instant::now();
             compared = self
                 .compare_with(store, &supabase, &layout, job, reach, true)
                 .await;
@@ -146,22 +152,24 @@ impl WatchedLane {
             Ok((table, span)) => {
                 self.failures = 0;
                 self.spans.compared(span, reach.up_to);
-                let known = self
-                    .spans
-                    .parity(view.floor.head.seq, &table.columns.unchecked);
+                let (floor, list_since) = (view.floor.head.seq, view.list_since());
+                let unchecked = &table.columns.unchecked;
+                let known = self.spans.parity(floor, list_since, unchecked);
                 let shown = known.map_or_else(
                     || Parity::Unknown("not all records have been compared yet".into()),
                     Parity::Known,
                 );
                 self.show(shown);
+                true
             }
             Err(unknown) => {
-                self.table = None;
+                self.trusted_until = Instant::now();
                 let delay = FAILED_DELAY * 2_u32.pow(self.failures.min(4));
                 let delay = if unknown.soon { SOON } else { delay };
                 self.failures += u32::from(!unknown.soon);
                 self.not_before = Instant::now() + delay.min(FAILED_DELAY_MAX);
                 self.is_unknown(&unknown.reason.into());
+                false
             }
         }
     }
@@ -189,8 +197,8 @@ impl WatchedLane {
         store: &Store,
         fresh: bool,
     ) -> Result<Arc<Table>, Unknown> {
-        if let Some((table, at)) = &self.table
-            && at.elapsed() < TABLE_TRUSTED
+        if let Some(table) = &self.table
+            && Instant::now() < self.trusted_until
             && table.layout == *layout
         {
             return Ok(Arc::clone(table));
@@ -203,16 +211,12 @@ impl WatchedLane {
         let (supabase, layout) = (Arc::clone(supabase), layout.clone());
         let table = Table::look(supabase, layout, known, store.strand_id()).await?;
         let table = Arc::new(table);
-        let is_other =
-            |known: &Table| known.shape.mode != table.shape.mode || known.layout != table.layout;
-        if self
-            .table
-            .as_ref()
-            .is_some_and(|(known, _)| is_other(known))
-        {
-            self.spans = Spans::default();
+        let known = self.table.as_ref();
+        if known.is_some_and(|known| !known.is_compared_as(&table)) {
+            self.spans.begin_anew();
         }
-        self.table = Some((Arc::clone(&table), Instant::now()));
+        self.table = Some(Arc::clone(&table));
+        self.trusted_until = Instant::now() + TABLE_TRUSTED;
         Ok(table)
     }
 

@@ -249,7 +249,7 @@ fn blocks(store: &Store, seqs: &[Seq]) -> Result<Vec<Block>, ReadError> {
     let mut blocks = Vec::with_capacity(seqs.len());
     for seq in seqs {
         match store.block(*seq) {
-            Ok(block) => blocks.extend(block),
+            Ok(block) => blocks.extend(block.filter(|block| !block.is_gone())),
             Err(ReadError::Lost { .. } | ReadError::Pruned { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -260,7 +260,7 @@ fn blocks(store: &Store, seqs: &[Seq]) -> Result<Vec<Block>, ReadError> {
 /// Up to where the table has what the lane sent.
 fn settled(view: &View, lane: RecordType) -> Seq {
     if view.backlog(lane) == 0 {
-        view.mirrored_end()
+        view.mirrored_end(lane)
     } else {
         view.marks[lane].seq
     }
@@ -279,6 +279,10 @@ fn states(
     let mut states: HashMap<Key, State> = HashMap::new();
     while after < end {
         let page = store.read_lane(lane, after, PAGE_ROWS, PAGE_MAX_BYTES)?;
+        if !page.gone.is_empty() {
+            // Records without their payload may be newer ones of any key: what is older may not be its state.
+            states.clear();
+        }
         let batch = Batch::render(layout, store.strand_id(), &page.blocks)?;
         for (at, row) in batch
             .rows()

@@ -28,6 +28,9 @@ const REPLAY_MAX: Duration = Duration::from_secs(20);
 /// The same for the rows that are sent again by themselves.
 const ASIDES_MAX: Duration = Duration::from_millis(500);
 
+/// The longest rest after them: waiting for a request that hung kept the lane from little.
+const ASIDES_REST_MAX: Duration = Duration::from_mins(1);
+
 /// Dead letters read and sent at a time: the rows of one page are in memory together.
 const PAGE_ROWS: usize = 100;
 
@@ -41,6 +44,7 @@ impl Lane {
     /// Wakes the lane whatever it waits for, and replays its dead letters.
     pub(super) async fn retry(&mut self, retry: Retry) {
         let mut report = RetryReport::default();
+        self.keep_up();
         self.hurry();
         let phase_known = self.store.view().phase.is_some();
         if self.supabase.is_some()
@@ -109,7 +113,8 @@ impl Lane {
             {}
         }
         // New records get most of the time.
-        self.asides_rest = Instant::now() + (4 * begun.elapsed()).max(ASIDES_MAX);
+        let rest = (4 * begun.elapsed()).clamp(ASIDES_MAX, ASIDES_REST_MAX);
+        self.asides_rest = Instant::now() + rest;
         self.show();
     }
 
@@ -278,7 +283,7 @@ impl Lane {
             asides.refused(row.seq, is_final(&letter.code), now, jitter);
         }
         self.store
-            .replace_dead_letter(letter)
+            .replace_dead_letter(self.era, letter)
             .await
             .map_err(|error| {
                 tracing::warn!(error = causes(&error), "could not update dead letters");
@@ -295,7 +300,7 @@ fn blocks_of(store: &Store, letters: &[DeadLetter]) -> Result<Vec<Block>, ReadEr
     let mut blocks = Vec::with_capacity(letters.len());
     for letter in letters {
         match store.block(letter.seq) {
-            Ok(block) => blocks.extend(block),
+            Ok(block) => blocks.extend(block.filter(|block| !block.is_gone())),
             Err(ReadError::Lost { .. } | ReadError::Pruned { .. }) => {}
             Err(error) => return Err(error),
         }

@@ -91,9 +91,10 @@ impl Lane {
 
     /// These are no dead letters any more; whether that is durable.
     pub(super) async fn resolve(&mut self, letters: Vec<Seq>) -> bool {
-        let resolved = letters
-            .iter()
-            .map(|seq| self.store.resolve_dead_letter(self.record_type, *seq));
+        let resolved = letters.iter().map(|seq| {
+            self.store
+                .resolve_dead_letter(self.era, self.record_type, *seq)
+        });
         // A letter that could not be resolved stays one, and its row is ignored when it is sent again.
         if let Err(error) = try_join_all(resolved).await {
             tracing::warn!(error = causes(&error), "could not update dead letters");
@@ -332,11 +333,16 @@ impl Lane {
         loop {
             match self
                 .store
-                .advance(self.record_type, mark, dead.clone())
+                .advance_in(self.era, self.record_type, mark, dead.clone())
                 .await
             {
                 Ok(()) => return,
-                Err(WriteError::QueueFull | WriteError::TailFull | WriteError::DiskFull { .. }) => {
+                Err(
+                    WriteError::QueueFull
+                    | WriteError::TailFull
+                    | WriteError::DiskFull { .. }
+                    | WriteError::DiskFullOnHold { .. },
+                ) => {
                     tokio::time::sleep(STORE_BUSY_DELAY).await;
                     if self.shutdown.is_cancelled() {
                         return;

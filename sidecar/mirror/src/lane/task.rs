@@ -104,6 +104,8 @@ pub(crate) struct Lane {
     pub(super) doubt: Option<Doubt>,
     /// Where the last replay stopped for lack of time.
     pub(super) replayed_to: Seq,
+    /// The era of the marks that all this belongs to.
+    pub(super) era: u64,
 }
 
 impl Lane {
@@ -153,6 +155,7 @@ impl Lane {
             asides_rest: Instant::now(),
             doubt: None,
             replayed_to: 0,
+            era: 0,
         };
         lane.adopt();
         lane
@@ -160,6 +163,8 @@ impl Lane {
 
     /// Mirrors until the shutdown.
     pub(crate) async fn run(mut self) {
+        // The first turn sees the phase as it is now; that would else count as a change, and the table be looked at twice.
+        self.phase.mark_unchanged();
         loop {
             let rest = self.turn().await;
             self.show();
@@ -184,7 +189,7 @@ impl Lane {
 
     /// Up to where there is something to mirror.
     pub(super) fn end(&self) -> Seq {
-        self.store.view().mirrored_end()
+        self.store.view().mirrored_end(self.record_type)
     }
 
     /// Why the phase gives the lane nothing to send, if it does not.
@@ -193,14 +198,12 @@ impl Lane {
         let Some(state) = view.phase else {
             return Some("the phase of the integration is not known yet".into());
         };
-        let until = state.mirror_until?;
-        (view.backlog(self.record_type) == 0).then(|| {
-            format!(
-                "the phase {} mirrors nothing after seq {until}",
-                state.phase
-            )
-            .into()
-        })
+        state.mirror_until?;
+        if view.backlog(self.record_type) > 0 || view.goes_on(self.record_type) {
+            return None;
+        }
+        let (phase, end) = (state.phase, view.mirrored_end(self.record_type));
+        Some(format!("the phase {phase} mirrors nothing after seq {end}").into())
     }
 
     /// Takes over the credentials as they are now, and forgets what was known of the old ones.
@@ -238,6 +241,24 @@ impl Lane {
         self.refused = false;
         self.guard = Guard::default();
         self.hurry();
+    }
+
+    /// Forgets what belongs to another era: the mark was set back, and what lies behind it is to be read again.
+    pub(super) fn keep_up(&mut self) {
+        let view = self.store.view();
+        if view.era == self.era {
+            return;
+        }
+        self.era = view.era;
+        self.work = None;
+        self.asides = None;
+        self.replayed_to = 0;
+        self.scan = Scan::new(Instant::now());
+        let passed = view.marks[self.record_type].seq;
+        self.view.send_modify(|view| {
+            view.passed = passed;
+            view.oldest_ms = None;
+        });
     }
 
     /// Tries again now what would have been tried later.

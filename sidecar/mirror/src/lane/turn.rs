@@ -45,6 +45,7 @@ pub(super) enum LoadError {
 
 impl Lane {
     pub(super) async fn turn(&mut self) -> Rest {
+        self.keep_up();
         if self.supabase.is_none() || self.closed().is_some() {
             self.work = None;
             return Rest::Until(None);
@@ -230,7 +231,7 @@ impl Lane {
             return false;
         }
         let mark = self.mark();
-        let (batch, scanned_to) = match self.read(self.scan.from(mark.seq)).await {
+        let (batch, gone, scanned_to) = match self.read(self.scan.from(mark.seq)).await {
             Ok(read) => read,
             Err(error) => {
                 self.pause_unreadable(&error);
@@ -241,10 +242,20 @@ impl Lane {
         let oldest_ms = batch.row(0).map(|row| row.ms);
         self.view.send_modify(|view| view.oldest_ms = oldest_ms);
         if oldest_ms.is_none() {
-            if scanned_to >= mark.seq + IDLE_MARK_STEP {
+            if gone > 0 {
+                let table = self.table();
+                tracing::warn!(
+                    %table,
+                    gone,
+                    "{gone} records up to seq {scanned_to} are not sent to table {table}: retention removed their payloads"
+                );
+            }
+            if scanned_to >= mark.seq + IDLE_MARK_STEP || gone > 0 {
+                // What has no payload any more can't be sent, and nobody waits for it.
                 self.persist(
                     Mark {
                         seq: scanned_to,
+                        mirrored: mark.mirrored + gone,
                         ..mark
                     },
                     Vec::new(),
@@ -258,7 +269,8 @@ impl Lane {
         true
     }
 
-    async fn read(&self, after: Seq) -> Result<(Batch, Seq), LoadError> {
+    /// The next rows, how many records have lost their payload instead, and up to where there are no others.
+    async fn read(&self, after: Seq) -> Result<(Batch, u64, Seq), LoadError> {
         let (store, record_type) = (self.store.clone(), self.record_type);
         let layout = Arc::clone(&self.layout);
         let rows_max = self.settings.borrow().batch_rows;
@@ -266,6 +278,7 @@ impl Lane {
             let read = store.read_lane(record_type, after, rows_max, READ_MAX_BYTES)?;
             Ok((
                 Batch::render(&layout, store.strand_id(), &read.blocks)?,
+                read.gone.len() as u64,
                 read.scanned_to,
             ))
         };

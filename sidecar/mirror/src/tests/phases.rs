@@ -7,6 +7,13 @@ use boboyka_crds::Phase;
 use super::*;
 
 impl Running {
+    /// The health lane's requests that did what was asked.
+    fn requests_done(&self) -> u64 {
+        let mut counters = self.mirror.counters();
+        let (_, counters) = counters.find(|(of, _)| *of == LANE).unwrap();
+        counters.requests(crate::Class::Done)
+    }
+
     /// The hashes of the health lane's records up to a seq.
     fn hashes_to(&self, seq: Seq) -> BTreeSet<String> {
         let hashes = (1..=seq).filter_map(|seq| {
@@ -123,26 +130,43 @@ async fn while_the_phase_is_not_known_nothing_is_sent_and_the_lane_says_why() {
 }
 
 #[tokio::test]
+async fn a_phase_that_comes_into_force_before_a_lanes_first_turn_is_no_reason_to_look_at_its_table_twice()
+ {
+    let table = FakeTable::start().await;
+    let credentials = Credentials::new(&table.url(), "key").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::without_phase(folder, SupabaseSource::Fixed(credentials));
+    // The lanes run on this test's thread, which waits for another one.
+    let store = running.store.clone();
+    let put_in_force = std::thread::spawn(move || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build().unwrap();
+        let changed = runtime.block_on(store.set_phase(Phase::DualWrite, 0));
+        changed.unwrap().phase
+    });
+    assert_eq!(put_in_force.join().unwrap(), Phase::DualWrite);
+    running.ingest(agents("a", 10)).await;
+    running.wait_until_drained().await;
+    running.ingest(agents("b", 10)).await;
+    running.wait_until_drained().await;
+    // The look at the table and both batches.
+    assert_eq!(running.requests_done(), 3);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn settings_that_change_count_from_the_next_batch_and_the_next_ingest_on() {
     let table = FakeTable::start().await;
     let running = Running::to(&table).await;
     running.ingest(agents("a", 100)).await;
     running.wait_until_drained().await;
-    let requests = || {
-        let (_, counters) = running
-            .mirror
-            .counters()
-            .find(|(of, _)| *of == LANE)
-            .unwrap();
-        counters.requests(crate::Class::Done)
-    };
-    let before = requests();
+    let before = running.requests_done();
     running
         .settings
         .send_modify(|settings| settings.batch_rows = 10);
     running.ingest(agents("b", 100)).await;
     running.wait_until_drained().await;
-    assert_eq!(requests() - before, 10);
+    assert_eq!(running.requests_done() - before, 10);
 
     table.lock().always = Some(Fault::Hang);
     let seq = running.ingest(["late".to_owned()]).await;

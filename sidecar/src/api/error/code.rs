@@ -51,6 +51,7 @@ codes! {
     NotSupported: NOT_IMPLEMENTED, "not_supported", "not supported";
     NulInText: UNPROCESSABLE_ENTITY, "nul_in_text", "NUL in text";
     NumberNotKept: UNPROCESSABLE_ENTITY, "number_not_kept", "number can't be kept";
+    PayloadGone: GONE, "payload_gone", "payload gone";
     Pruned: GONE, "pruned", "pruned";
     QueueFull: TOO_MANY_REQUESTS, "queue_full", "queue full";
     ReservedField: UNPROCESSABLE_ENTITY, "reserved_field", "reserved field";

@@ -19,6 +19,7 @@ use super::search::Search;
 use super::wire::RecordJson;
 use super::write::append;
 use crate::api::error::{ApiError, Code};
+use crate::api::gone::with_payload;
 use crate::api::paged;
 use crate::api::schema::{HashText, Id};
 use crate::api::state::Api;
@@ -77,10 +78,11 @@ pub(super) async fn restore(
         Some(deletion) if deletion.is_restored => return Err(conflict("was restored before")),
         Some(_) => {}
     }
+    let block = readable(&api, block).await?;
     let note = Record::restoration(Scope::of(&block), &block.hash)?;
     let both = vec![Record::again(&block)?, note];
     let key = once("restore", &block.hash);
-    let mut answers = api.store.append_unit(both, key).await?.into_iter();
+    let mut answers = api.append_unit(both, key).await?.into_iter();
     let again = answers.next().ok_or_else(ApiError::internal)??;
     answers.next().ok_or_else(ApiError::internal)??;
     let restored = RestoredJson {
@@ -90,6 +92,13 @@ pub(super) async fn restore(
         new_record_id: again.record_id,
     };
     Ok(axum::Json(restored).into_response())
+}
+
+/// The block, if there is a payload to write anew.
+async fn readable(api: &Arc<Api>, block: Block) -> Result<Block, ApiError> {
+    let api = Arc::clone(api);
+    let read = tokio::task::spawn_blocking(move || with_payload(&api, block));
+    read.await.map_err(|_| ApiError::internal())?
 }
 
 /// A key that no caller can send: it is longer than theirs may be.

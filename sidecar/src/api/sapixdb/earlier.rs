@@ -25,6 +25,7 @@ use super::wire::DataJson;
 use super::write::append;
 use crate::api::body::{self, Media};
 use crate::api::error::ApiError;
+use crate::api::gone::with_payload;
 use crate::api::ingest::INGEST_MAX_BYTES;
 use crate::api::paged;
 use crate::api::schema::{Collection, Data, Document, HashText};
@@ -130,7 +131,7 @@ pub(super) async fn record(
     Path((_, hash)): Path<(String, String)>,
 ) -> Result<Response, ApiError> {
     paged::answer(api, move |api| {
-        let block = find(&api.store, &Scope::All, &hash)?;
+        let block = with_payload(api, find(&api.store, &Scope::All, &hash)?)?;
         text(&RecordJson::from(&block))
     })
     .await

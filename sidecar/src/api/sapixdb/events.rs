@@ -35,6 +35,9 @@ pub(super) struct EventJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "HashText")]
     original_hash: Option<Hash>,
+    /// Retention removed the payload.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    payload_gone: bool,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -71,7 +74,9 @@ pub(super) fn put(
         None => return Ok(()),
     };
     let is_record = original_hash.is_none();
-    if is_record && filter.is_some_and(|name| field(&block.payload, name).is_none()) {
+    // Of one that is gone nobody can tell whether it had the field.
+    let has_field = |name| block.is_gone() || field(&block.payload, name).is_some();
+    if is_record && !filter.is_none_or(has_field) {
         return Ok(());
     }
     let header = &block.header;
@@ -82,10 +87,11 @@ pub(super) fn put(
         record_id: header.record_id,
         content_hash: block.hash,
         timestamp_ms: hlc.ms(),
-        payload: is_record.then_some(DataJson(block)),
+        payload: (is_record && !block.is_gone()).then_some(DataJson(block)),
         timestamp_hlc: hlc.get(),
         seq: header.seq,
         original_hash,
+        payload_gone: block.is_gone(),
     };
     let event = StreamData::Event(event);
     frame::event(text, event_type, Some(hlc.get()), &event)

@@ -14,6 +14,7 @@ use super::answer::text;
 use super::scope::{Named, Scope};
 use super::wire::RecordJson;
 use crate::api::error::ApiError;
+use crate::api::gone::with_payload;
 use crate::api::paged;
 use crate::api::schema::Id;
 use crate::api::state::Api;
@@ -58,7 +59,7 @@ pub(super) async fn any_record(
 
 async fn answer(api: Arc<Api>, scope: Scope, hash: String) -> Result<Response, ApiError> {
     paged::answer(api, move |api| {
-        let block = find(&api.store, &scope, &hash)?;
+        let block = with_payload(api, find(&api.store, &scope, &hash)?)?;
         text(&RecordJson::from(&block))
     })
     .await

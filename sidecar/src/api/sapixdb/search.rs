@@ -14,6 +14,9 @@ pub(crate) const READ_MAX: usize = if cfg!(test) { 2_000 } else { 500_000 };
 const PAGE_RECORDS: usize = 512;
 const PAGE_BYTES: usize = 1024 * 1024;
 
+/// What is said of a record whose payload is gone.
+const PAYLOAD_GONE: &str = "retention removed the payload";
+
 /// A search on its way.
 pub(super) struct Search<'a> {
     store: &'a Store,
@@ -22,6 +25,8 @@ pub(super) struct Search<'a> {
     until: Option<Hlc>,
     page: usize,
     left: usize,
+    /// The record before was one without its payload.
+    after_gone: bool,
     /// What it passed and could not read.
     pub(super) missing: Vec<Missing>,
 }
@@ -34,6 +39,7 @@ impl<'a> Search<'a> {
             until: None,
             page: PAGE_RECORDS,
             left: READ_MAX,
+            after_gone: false,
             missing: Vec::new(),
         }
     }
@@ -77,7 +83,15 @@ impl<'a> Search<'a> {
                 let in_time = self
                     .until
                     .is_none_or(|until| block.header.timestamp_hlc <= until);
-                if in_time && self.scope.holds(&block) && take(block)?.is_break() {
+                if !in_time || !self.scope.holds(&block) {
+                    continue;
+                }
+                if block.is_gone() {
+                    self.pass_gone(block.header.seq);
+                    continue;
+                }
+                self.after_gone = false;
+                if take(block)?.is_break() {
                     return Ok(());
                 }
             }
@@ -85,6 +99,22 @@ impl<'a> Search<'a> {
                 Some(next) => before = next,
                 None => return Ok(()),
             }
+        }
+    }
+}
+
+impl Search<'_> {
+    /// Notes a record whose payload is gone: nobody can tell whether it belongs to the answer. What follows one another in the search is one part.
+    fn pass_gone(&mut self, seq: Seq) {
+        let is_neighbour = std::mem::replace(&mut self.after_gone, true);
+        let last = self.missing.last_mut();
+        match last.filter(|part| is_neighbour && part.why == PAYLOAD_GONE) {
+            Some(part) => part.first_seq = seq,
+            None => self.missing.push(Missing {
+                first_seq: seq,
+                last_seq: seq,
+                why: PAYLOAD_GONE.to_owned(),
+            }),
         }
     }
 }

@@ -75,6 +75,9 @@ pub(super) struct RecordJson<'a> {
     schema_version: u16,
     seq: u64,
     agent_id: &'a str,
+    /// Retention removed the payload.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    payload_gone: bool,
 }
 
 impl<'a> From<&'a Block> for RecordJson<'a> {
@@ -87,11 +90,12 @@ impl<'a> From<&'a Block> for RecordJson<'a> {
             timestamp_hlc: header.timestamp_hlc.get(),
             timestamp_ms: header.timestamp_hlc.ms(),
             payload_b64: STANDARD.encode(&block.payload),
-            payload: is_record(block).then_some(DataJson(block)),
+            payload: (is_record(block) && !block.is_gone()).then_some(DataJson(block)),
             flags: header.flags.bits(),
             schema_version: header.schema_version,
             seq: header.seq,
             agent_id: Scope::of(block),
+            payload_gone: block.is_gone(),
         }
     }
 }

@@ -44,6 +44,6 @@ pub(super) async fn append(
     record: Record,
     key: Option<IdempotencyKey>,
 ) -> Result<boboyka_store::Appended, ApiError> {
-    let mut answers = api.store.append(vec![NewRecord { record, key }]).await?;
+    let mut answers = api.append(vec![NewRecord { record, key }]).await?;
     Ok(answers.pop().ok_or_else(ApiError::internal)??)
 }

@@ -12,7 +12,7 @@ use super::Running;
 impl Running {
     async fn begin_tlog(&self) {
         let store = self.store.clone();
-        let begun = tokio::task::spawn_blocking(move || store.begin_tlog(&TlogKey::Own, None));
+        let begun = tokio::task::spawn_blocking(move || store.begin_tlog(&TlogKey::Own, None, &[]));
         begun.await.unwrap().unwrap();
     }
 

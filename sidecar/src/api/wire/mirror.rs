@@ -286,6 +286,8 @@ mod tests {
                 parity: Parity::Known(LaneParity {
                     up_to: 9,
                     checked_at_ms: 1_760_000_000_000,
+                    checked: std::time::Instant::now(),
+                    list_since: 0,
                     missing: 1,
                     changed: 0,
                     extra: 0,

@@ -43,6 +43,9 @@ pub(crate) struct VersionJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Data")]
     data: Option<PayloadJson<'a>>,
+    /// `true` where there would be `data`, but retention removed the payload.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    payload_gone: bool,
     /// A `.tlog-proof`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
@@ -58,7 +61,8 @@ impl<'a> VersionJson<'a> {
             ingested_at_ms: header.timestamp_hlc.ms(),
             record_id: header.record_id,
             tombstone,
-            data: with_data.then_some(PayloadJson(&block.payload)),
+            data: (with_data && !block.is_gone()).then_some(PayloadJson(&block.payload)),
+            payload_gone: with_data && block.is_gone(),
             proof: None,
         }
     }

@@ -1,5 +1,7 @@
 //! The strand in JSON: how it stands, what a check of it came to.
 
+use std::collections::BTreeMap;
+
 use boboyka_cosigning::{Cosigned, WitnessStatus};
 use boboyka_store::{Gap, RetentionStatus, ScrubStatus, Store, TlogStatus, Verdict, View};
 use boboyka_strand::retention::Blocker;
@@ -8,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::archive::ArchiveJson;
 use super::counts::EventCounts;
 use super::integration::IntegrationJson;
 use super::mirror::LaneJson;
@@ -20,6 +23,12 @@ pub(crate) struct Status {
     #[schemars(extend("enum" = PHASES))]
     pub(crate) integration_phase: &'static str,
     pub(crate) dual_write_enabled: bool,
+    /// Legacy projects whose new records are mirrored, in a phase that mirrors nothing else.
+    pub(crate) legacy_projects: u64,
+    /// Records that a return to `DualWrite` would mirror.
+    pub(crate) unmirrored: u64,
+    /// Bytes in the files of the segments that hold them.
+    pub(crate) unmirrored_bytes: u64,
     pub(crate) supabase_url: Option<String>,
     pub(crate) event_counts: EventCounts,
     pub(crate) total_events: u64,
@@ -27,6 +36,8 @@ pub(crate) struct Status {
     pub(crate) log: LogStatus,
     pub(crate) mirror: Vec<LaneJson>,
     pub(crate) retention: RetentionJson,
+    /// How the archive stands; null without one.
+    pub(crate) archive: Option<ArchiveJson>,
     pub(crate) clock: ClockJson,
     /// How the file of the integration stands; null without one.
     pub(crate) integration: Option<IntegrationJson>,
@@ -130,6 +141,7 @@ struct QuarantinedJson {
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Retention")]
 pub(crate) struct RetentionJson {
+    hold: bool,
     max_age_ms: Option<u64>,
     max_size_bytes: Option<u64>,
     last_run_ms: Option<u64>,
@@ -137,13 +149,18 @@ pub(crate) struct RetentionJson {
     pruned_unmirrored: u64,
     freed_bytes: u64,
     blocked_by: Option<BlockerJson>,
+    /// Payloads older than this may go, by record type.
+    payload_max_age_ms: BTreeMap<&'static str, u64>,
+    /// Records that are held without their payload.
+    payloads_gone: u64,
+    payloads_blocked_by: Option<BlockerJson>,
 }
 
 /// What keeps records that the policy lets go.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Blocker")]
 struct BlockerJson {
-    #[schemars(extend("enum" = ["lane", "dead_letters", "rollback"]))]
+    #[schemars(extend("enum" = ["legal_hold", "lane", "dead_letters", "rollback", "archive"]))]
     by: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Kind")]
@@ -158,6 +175,8 @@ pub(crate) struct VerdictJson {
     ok: bool,
     floor: HeadJson,
     verified: u64,
+    /// Of these, records without their payload, which retention removed.
+    payloads_gone: u64,
     head: HeadJson,
     broken_seq: Option<u64>,
     reason: Option<String>,
@@ -256,6 +275,7 @@ impl From<Head> for HeadStatus {
 impl From<RetentionStatus> for RetentionJson {
     fn from(status: RetentionStatus) -> Self {
         Self {
+            hold: status.hold,
             max_age_ms: status.max_age_ms,
             max_size_bytes: status.max_size_bytes,
             last_run_ms: status.last_run_ms,
@@ -263,6 +283,13 @@ impl From<RetentionStatus> for RetentionJson {
             pruned_unmirrored: status.pruned_unmirrored,
             freed_bytes: status.freed_bytes,
             blocked_by: status.blocked_by.map(BlockerJson::from),
+            payload_max_age_ms: status
+                .payload_ages
+                .into_iter()
+                .filter_map(|(kind, age)| Some((kind.name(), age?)))
+                .collect(),
+            payloads_gone: status.payloads_gone,
+            payloads_blocked_by: status.payloads_blocked_by.map(BlockerJson::from),
         }
     }
 }
@@ -270,9 +297,11 @@ impl From<RetentionStatus> for RetentionJson {
 impl From<Blocker> for BlockerJson {
     fn from(blocker: Blocker) -> Self {
         let (by, lane) = match blocker {
+            Blocker::LegalHold => ("legal_hold", None),
             Blocker::Lane(lane) => ("lane", Some(lane)),
             Blocker::DeadLetters(lane) => ("dead_letters", Some(lane)),
             Blocker::Rollback => ("rollback", None),
+            Blocker::Archive => ("archive", None),
         };
         Self {
             by,
@@ -288,6 +317,7 @@ impl From<Verdict> for VerdictJson {
             ok: verdict.ok,
             floor: verdict.floor.into(),
             verified: verdict.verified,
+            payloads_gone: verdict.payloads_gone,
             head: verdict.head.into(),
             broken_seq: verdict.broken_seq,
             reason: verdict.reason,
@@ -308,13 +338,17 @@ impl From<Head> for HeadJson {
 #[cfg(test)]
 mod tests {
     use boboyka_store::{RetentionStatus, Verdict};
-    use boboyka_strand::retention::Blocker;
+    use boboyka_strand::retention::{Blocker, PayloadAges};
     use boboyka_strand::{Hash, Head, Hlc, RecordType};
 
     use super::{RetentionJson, VerdictJson};
 
     fn retention(blocked_by: Option<Blocker>) -> String {
+        let mut payload_ages = PayloadAges::default();
+        payload_ages[RecordType::AgentHealth] = Some(7);
         let status = RetentionStatus {
+            payload_ages,
+            payloads_gone: 3,
             max_age_ms: Some(1000),
             pruned_seq: 4,
             blocked_by,
@@ -325,23 +359,32 @@ mod tests {
 
     #[test]
     fn retention_is_written_with_what_blocks_it() {
-        let begin = r#"{"max_age_ms":1000,"max_size_bytes":null,"last_run_ms":null,"pruned_seq":4,"pruned_unmirrored":0,"freed_bytes":0,"blocked_by":"#;
+        let begin = r#"{"hold":false,"max_age_ms":1000,"max_size_bytes":null,"last_run_ms":null,"pruned_seq":4,"pruned_unmirrored":0,"freed_bytes":0,"blocked_by":"#;
+        let rest = r#","payload_max_age_ms":{"agent_health":7},"payloads_gone":3,"payloads_blocked_by":null}"#;
         for (blocker, end) in [
-            (None, "null}"),
+            (None, "null"),
+            (
+                Some(Blocker::LegalHold),
+                r#"{"by":"legal_hold","message":"a legal hold keeps every record"}"#,
+            ),
             (
                 Some(Blocker::Lane(RecordType::AuditLog)),
-                r#"{"by":"lane","lane":"audit_log","message":"the lane audit_log has not mirrored it yet"}}"#,
+                r#"{"by":"lane","lane":"audit_log","message":"the lane audit_log has not mirrored it yet"}"#,
             ),
             (
                 Some(Blocker::DeadLetters(RecordType::AgentHealth)),
-                r#"{"by":"dead_letters","lane":"agent_health","message":"the lane agent_health has a dead letter in it"}}"#,
+                r#"{"by":"dead_letters","lane":"agent_health","message":"the lane agent_health has a dead letter in it"}"#,
             ),
             (
                 Some(Blocker::Rollback),
-                r#"{"by":"rollback","message":"a return to DualWrite would mirror it"}}"#,
+                r#"{"by":"rollback","message":"a return to DualWrite would mirror it"}"#,
+            ),
+            (
+                Some(Blocker::Archive),
+                r#"{"by":"archive","message":"the archive does not hold it yet"}"#,
             ),
         ] {
-            assert_eq!(retention(blocker), format!("{begin}{end}"));
+            assert_eq!(retention(blocker), format!("{begin}{end}{rest}"));
         }
     }
 
@@ -356,6 +399,7 @@ mod tests {
             ok: false,
             floor: head(1),
             verified: 5,
+            payloads_gone: 2,
             head: head(6),
             broken_seq: Some(7),
             reason: Some("its seq is 9".to_owned()),
@@ -363,7 +407,7 @@ mod tests {
         let written = serde_json::to_string(&VerdictJson::from(verdict)).unwrap();
         let zero = "0".repeat(64);
         let expected = format!(
-            r#"{{"ok":false,"floor":{{"seq":1,"hash":"{zero}","hlc":2}},"verified":5,"head":{{"seq":6,"hash":"{zero}","hlc":12}},"broken_seq":7,"reason":"its seq is 9"}}"#
+            r#"{{"ok":false,"floor":{{"seq":1,"hash":"{zero}","hlc":2}},"verified":5,"payloads_gone":2,"head":{{"seq":6,"hash":"{zero}","hlc":12}},"broken_seq":7,"reason":"its seq is 9"}}"#
         );
         assert_eq!(written, expected);
     }

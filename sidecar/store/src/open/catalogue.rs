@@ -12,6 +12,7 @@ use crate::change::Change;
 use crate::error::OpenError;
 use crate::files::{UNFINISHED, failed, replace};
 use crate::floor::Floor;
+use crate::format::Format;
 use crate::pruned::{self, PrunedIndex};
 use crate::quarantine::Quarantine;
 use crate::segment::Segment;
@@ -30,10 +31,12 @@ pub(super) fn catalogue(
         .segments
         .retain(|_, kept| kept.meta.head.seq > floor);
     let mut files = segment_files(folder)?;
-    files.retain(|first_seq, _| *first_seq > floor);
+    files.retain(|(first_seq, _), _| *first_seq > floor);
     for segment in summary.segments.values() {
-        let path = folder.join(Segment::file_name(segment.meta.first_seq()));
-        files.remove(&segment.meta.first_seq());
+        let path = folder.join(segment.meta.file_name());
+        let first_seq = segment.meta.first_seq();
+        // Others of the same blocks are unlinked once what counts is durable.
+        files.retain(|(of, _), _| *of != first_seq);
         let len = fs::metadata(&path).ok().map(|file| file.len());
         if len.is_some_and(|len| len != segment.file_len) {
             let reason = format!(
@@ -52,8 +55,14 @@ pub(super) fn catalogue(
         }
         // The catalogue keeps it: reads and checks report what is missing.
     }
-    for path in files.into_values() {
-        adopt(summary, &path, chain, quarantine)?;
+    for ((first_seq, _), path) in files {
+        if !summary.segments.contains_key(&first_seq) {
+            adopt(summary, &path, chain, quarantine)?;
+        }
+    }
+    let is_stripped = |segment: &Segment| segment.meta.gone.is_some();
+    if summary.segments.values().any(is_stripped) {
+        summary.apply(Change::Format(Format::Stripped));
     }
     Ok(())
 }
@@ -87,8 +96,13 @@ fn adopt(
     match checked {
         Ok(segment) => {
             let bytes = fs::read(path).map_err(failed("read", path))?;
-            replace(path, &bytes).map_err(failed("write", path))?;
-            let file = path.display().to_string();
+            // An archive names the file of a segment otherwise.
+            let place = path.with_file_name(segment.meta.file_name());
+            replace(&place, &bytes).map_err(failed("write", &place))?;
+            if place != path {
+                fs::remove_file(path).map_err(failed("remove", path))?;
+            }
+            let file = place.display().to_string();
             tracing::info!(
                 file,
                 "added the segment {file}, which a crash left, to the catalogue"
@@ -103,8 +117,9 @@ fn adopt(
     }
 }
 
-/// The segment files by their first seq; files that were never finished are removed.
-fn segment_files(folder: &Path) -> Result<BTreeMap<Seq, PathBuf>, OpenError> {
+/// The segment files by their first seq, of the same blocks the one that was written first first: the strand need not have a
+/// record of a later one. Files that were never finished are removed.
+fn segment_files(folder: &Path) -> Result<BTreeMap<(Seq, u32), PathBuf>, OpenError> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(folder).map_err(failed("read", folder))? {
         let path = entry.map_err(failed("read", folder))?.path();
@@ -115,21 +130,32 @@ fn segment_files(folder: &Path) -> Result<BTreeMap<Seq, PathBuf>, OpenError> {
         if path.extension().is_some_and(|end| end == UNFINISHED) {
             // Its blocks are still in the tail: the file never had a name of its own.
             fs::remove_file(&path).map_err(failed("remove", &path))?;
-        } else if let Some(seq) = name.strip_suffix(".seg").and_then(|seq| seq.parse().ok()) {
-            files.insert(seq, path);
+        } else if let Some((seq, times)) = Segment::parse_name(name) {
+            files.insert((seq, times), path);
         }
     }
     Ok(files)
 }
 
-/// The segment files that a crash left below the floor, by their first seq.
-pub(super) fn below_floor(
-    folder: &Path,
-    floor: &Floor,
-) -> Result<BTreeMap<Seq, PathBuf>, OpenError> {
+/// The segment files that a crash left below the floor, oldest first.
+pub(super) fn below_floor(folder: &Path, floor: &Floor) -> Result<Vec<PathBuf>, OpenError> {
     let mut files = segment_files(folder)?;
-    files.retain(|first_seq, _| *first_seq <= floor.head.seq);
-    Ok(files)
+    files.retain(|(first_seq, _), _| *first_seq <= floor.head.seq);
+    Ok(files.into_values().collect())
+}
+
+/// Unlinks segment files in whose place others came, and new ones that never did. What the catalogue says is durable.
+pub(super) fn finish_stripping(summary: &Summary, folder: &Path) -> Result<(), OpenError> {
+    for ((first_seq, _), path) in segment_files(folder)? {
+        let Some(segment) = summary.segments.get(&first_seq) else {
+            continue;
+        };
+        let counts = folder.join(segment.meta.file_name());
+        if counts != path && counts.exists() {
+            fs::remove_file(&path).map_err(failed("remove", &path))?;
+        }
+    }
+    Ok(())
 }
 
 /// Unlinks what a crash left below the floor.
@@ -142,7 +168,7 @@ pub(super) fn finish_pruning(
     if left.is_empty() {
         return Ok(());
     }
-    for path in left.values() {
+    for path in &left {
         let file = path.display().to_string();
         tracing::info!(
             file,

@@ -61,7 +61,8 @@ pub(super) struct Durable {
 
 impl Disk {
     /// Reads all but the segments, and keeps copies of what is damaged.
-    pub(super) fn read(data_dir: &Path, quarantine: &Quarantine) -> Result<Self, OpenError> {
+    pub(super) fn read(options: &Options, quarantine: &Quarantine) -> Result<Self, OpenError> {
+        let data_dir = &options.data_dir;
         let folders = Folders::make(data_dir)?;
         let FoundLedger {
             ledger,
@@ -76,7 +77,7 @@ impl Disk {
         let tail = FoundTail::open(&folders.tail);
         let earlier = match &page {
             Some(_) => None,
-            None => Some(earlier::read(data_dir, &tail, quarantine)?),
+            None => Some(earlier::read(options, &tail, quarantine)?),
         };
         let replay = Replay::read(&folders.journal, page.as_ref(), earlier)?;
         replay.quarantine_flaws(quarantine)?;

@@ -18,6 +18,7 @@ use crate::error::{OpenError, TailError, causes};
 use crate::files::failed;
 use crate::floor::Floor;
 use crate::journal::entry::RawRun;
+use crate::options::Options;
 use crate::quarantine::Quarantine;
 use crate::summary::Summary;
 use crate::tail::Tail;
@@ -35,11 +36,12 @@ pub(super) struct Earlier {
 
 /// Reads what there is in place of a ledger.
 pub(super) fn read(
-    data_dir: &Path,
+    options: &Options,
     found: &FoundTail,
     quarantine: &Quarantine,
 ) -> Result<Earlier, OpenError> {
-    let used = is_used(data_dir)?;
+    let data_dir = &options.data_dir;
+    let used = !options.from_segments && is_used(data_dir)?;
     let log = data_dir.join("tail").join("db");
     let mut earlier = Earlier {
         log: log.exists().then(|| log.clone()),

@@ -1,5 +1,7 @@
 //! Phase and marks as they count for the blocks that the strand holds.
 
+use std::sync::Arc;
+
 use boboyka_strand::{PerType, RecordType, Seq};
 
 use crate::binding::Binding;
@@ -17,6 +19,15 @@ pub(super) fn phase(summary: &Summary, memory: &Memory) -> Option<RecordedPhase>
         record: found.record.filter(|_| state == found.state),
         before: found.before.filter(|_| state == found.state),
     })
+}
+
+/// The list of legacy projects. When the strand lost the record of its last change, the list is as it was said, and is
+/// recorded again.
+pub(super) fn legacy(summary: &mut Summary, memory: &Memory) {
+    let record = summary.legacy.record;
+    if record.is_some_and(|(seq, hash)| !memory.holds(seq, &hash)) {
+        Arc::make_mut(&mut summary.legacy).record = None;
+    }
 }
 
 /// What binds the floor. A version that made no records of pruning left none of this.
@@ -39,11 +50,7 @@ pub(super) fn marks(summary: &Summary, memory: &Memory) -> PerType<Mark> {
 
 fn mark(summary: &Summary, memory: &Memory, lane: RecordType) -> Mark {
     let (mut mark, floor) = (summary.marks[lane], &summary.floor);
-    if mark.seq < floor.head.seq {
-        // What was pruned and mirrored is mirrored, also when the mark of it was not durable yet.
-        mark.seq = floor.head.seq;
-        mark.mirrored = floor.counts[lane].saturating_sub(floor.unmirrored[lane]);
-    }
+    mark.raise_to(floor, lane);
     mark.dead_lettered = summary.letters_len(lane);
     let head = memory.head().seq;
     if mark.seq > head {

@@ -24,7 +24,7 @@ pub(super) fn grow_tree(
     let kept = Kept::of(data_dir);
     let left = below_floor(&data_dir.join("segments"), memory.floor())?;
     let left = left
-        .values()
+        .iter()
         .filter_map(|path| Segment::discover(path).ok())
         .map(Arc::new);
     let mut holders = memory.holders(1..=Seq::MAX);

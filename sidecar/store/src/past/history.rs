@@ -142,7 +142,12 @@ fn walk(
             let block = match read::block(shared, *seq) {
                 // Pruned meanwhile, as is all that is older.
                 Ok(None) | Err(ReadError::Pruned { .. }) => return Ok(passed),
-                Ok(Some(block)) if key_of(record_type, &block.payload) != Some(key) => continue,
+                // Of one that is gone the hash of the key is all there is, which no other key is likely to have.
+                Ok(Some(block))
+                    if !block.is_gone() && key_of(record_type, &block.payload) != Some(key) =>
+                {
+                    continue;
+                }
                 Ok(Some(block)) => Ok(block),
                 Err(error) => Err(error),
             };

@@ -128,6 +128,9 @@ fn len_of(version: &Result<Version, Missing>) -> usize {
 }
 
 fn version_in(mut block: Block, query: &StatesQuery) -> Result<Version, String> {
+    if block.is_gone() {
+        return Err("its payload is gone: retention by type let it go".to_owned());
+    }
     let key = key_of(query.record_type, &block.payload);
     let key = key.ok_or("the record is not the one that its version file leads to")?;
     let key = key.to_owned();

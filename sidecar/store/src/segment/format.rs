@@ -3,10 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use boboyka_strand::{Hash, Head, PerType, Seq};
+use boboyka_strand::{Hash, Head, Hlc, PerType, Seq};
 use uuid::Uuid;
 
 use super::bloom::Bloom;
+use super::gone::{GONE_KEY_LEN, Gone, GoneForm};
 use super::index::{Checks, IndexSums};
 use crate::counts::Counts;
 use crate::error::Unreadable;
@@ -15,6 +16,8 @@ use crate::stored::{HeadForm, Stored, head_form, head_of};
 
 /// First bytes of a segment file; the last one is the format's version.
 pub(super) const MAGIC: &[u8; 8] = b"BBKSEG\0\x01";
+/// First bytes of the file of a segment that was rewritten without payloads.
+pub(super) const MAGIC_STRIPPED: &[u8; 8] = b"BBKSEG\0\x02";
 /// Last bytes of a segment file.
 pub(super) const END_MAGIC: &[u8; 8] = b"BBKEND\0\x01";
 /// BLAKE3 derive-key context of a segment's digest.
@@ -55,6 +58,8 @@ pub(crate) struct SegmentMeta {
     pub(crate) sealed_at_ms: u64,
     /// Where the frames end and the hash index begins.
     pub(crate) frames_end: u64,
+    /// What is gone of it; `None` for a segment that was never rewritten.
+    pub(crate) gone: Option<Gone>,
 }
 
 impl SegmentMeta {
@@ -84,8 +89,36 @@ impl SegmentMeta {
         self.key_index_at().saturating_add(len)
     }
 
-    pub(super) fn footer_at(&self) -> u64 {
+    pub(crate) fn gone_keys_at(&self) -> u64 {
         self.bloom_at().saturating_add(Bloom::len_for(self.keys))
+    }
+
+    pub(super) fn footer_at(&self) -> u64 {
+        let keys = self.gone.map_or(0, |gone| u64::from(gone.keys));
+        self.gone_keys_at()
+            .saturating_add(keys * GONE_KEY_LEN as u64)
+    }
+
+    /// The name of its file.
+    pub(crate) fn file_name(&self) -> String {
+        let first_seq = self.first_seq();
+        match self.gone {
+            Some(Gone { times, .. }) => format!("{first_seq:020}-{times}.seg"),
+            None => Segment::file_name(first_seq),
+        }
+    }
+
+    /// When a block of it was appended. Times in the strand stay ahead after the clock was ahead once; the clock was right
+    /// again when the segment was sealed, and no block is younger than that.
+    pub(crate) fn appended_ms(&self, block: Hlc) -> u64 {
+        block.ms().min(self.sealed_at_ms)
+    }
+
+    /// Records of each type that may still have a payload to lose.
+    pub(crate) fn held(&self) -> PerType<u64> {
+        let went = self.gone.map(|gone| gone.types).unwrap_or_default();
+        self.counts
+            .map(|kind, count| if went[kind] { 0 } else { u64::from(count) })
     }
 }
 
@@ -154,14 +187,23 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// The name of the file of a segment that begins with `first_seq`.
+    /// The name of the file of a segment that begins with `first_seq` and was never rewritten.
     pub(crate) fn file_name(first_seq: Seq) -> String {
         format!("{first_seq:020}.seg")
     }
 
+    /// The first seq that a name tells of, and how often the segment was rewritten.
+    pub(crate) fn parse_name(name: &str) -> Option<(Seq, u32)> {
+        let name = name.strip_suffix(".seg")?;
+        match name.split_once('-') {
+            Some((seq, times)) => Some((seq.parse().ok()?, times.parse().ok()?)),
+            None => Some((name.parse().ok()?, 0)),
+        }
+    }
+
     /// The same segment, its file in `folder`.
     pub(crate) fn in_folder(mut self, folder: &Path) -> Self {
-        self.path = folder.join(Self::file_name(self.meta.first_seq()));
+        self.path = folder.join(self.meta.file_name());
         self
     }
 
@@ -204,14 +246,15 @@ fn meta_of(form: MetaForm) -> SegmentMeta {
         payload_bytes,
         sealed_at_ms,
         frames_end,
+        gone: None,
     }
 }
 
 /// Hashes of the hash index, the key index and the filter.
 type SumsForm = (Hash, Hash, Hash);
 
-/// The catalogue's entry: what the footer says, digest, length of the file, hashes of the indexes or nil. An entry of an
-/// earlier version ends before the last of these.
+/// The catalogue's entry: what the footer says, digest, length of the file, hashes of the indexes or nil, what is gone. An
+/// entry of a segment that was never rewritten ends before the last of these, one of an earlier version before the last two.
 impl Stored for Segment {
     const NAME: &'static str = "catalogue entry";
     type Form = (MetaForm, Hash, u64, Option<SumsForm>);
@@ -237,7 +280,23 @@ impl Stored for Segment {
         })
     }
 
+    fn to_bytes(&self) -> Result<Vec<u8>, Unreadable> {
+        let (meta, digest, file_len, sums) = self.to_form();
+        let bytes = match &self.meta.gone {
+            Some(gone) => rmp_serde::to_vec(&(meta, digest, file_len, sums, gone.to_form())),
+            None => rmp_serde::to_vec(&(meta, digest, file_len, sums)),
+        };
+        bytes.map_err(|error| Self::unreadable(error.to_string()))
+    }
+
     fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
+        type Stripped = (MetaForm, Hash, u64, Option<SumsForm>, GoneForm);
+        if let Ok((meta, digest, file_len, sums, gone)) = rmp_serde::from_slice::<Stripped>(bytes) {
+            let mut segment =
+                Self::from_form((meta, digest, file_len, sums)).map_err(Self::unreadable)?;
+            segment.meta.gone = Some(Gone::of_form(gone));
+            return Ok(segment);
+        }
         let form = rmp_serde::from_slice::<Self::Form>(bytes).or_else(|error| {
             let earlier = rmp_serde::from_slice::<(MetaForm, Hash, u64)>(bytes);
             let (meta, digest, file_len) = earlier.map_err(|_| error)?;
@@ -284,5 +343,26 @@ impl Stored for Footer {
             meta: meta_of(meta),
             frames: frames.into_iter().map(frame).collect(),
         })
+    }
+
+    fn to_bytes(&self) -> Result<Vec<u8>, Unreadable> {
+        let (meta, frames) = self.to_form();
+        let bytes = match &self.meta.gone {
+            Some(gone) => rmp_serde::to_vec(&(meta, frames, gone.to_form())),
+            None => rmp_serde::to_vec(&(meta, frames)),
+        };
+        bytes.map_err(|error| Self::unreadable(error.to_string()))
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
+        type Stripped = (MetaForm, Vec<FrameForm>, GoneForm);
+        if let Ok((meta, frames, gone)) = rmp_serde::from_slice::<Stripped>(bytes) {
+            let mut footer = Self::from_form((meta, frames)).map_err(Self::unreadable)?;
+            footer.meta.gone = Some(Gone::of_form(gone));
+            return Ok(footer);
+        }
+        let form = rmp_serde::from_slice(bytes);
+        let form = form.map_err(|error| Self::unreadable(error.to_string()))?;
+        Self::from_form(form).map_err(Self::unreadable)
     }
 }

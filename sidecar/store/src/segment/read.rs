@@ -10,7 +10,7 @@ use boboyka_strand::{Block, Break, ChainError, Hash, Seq, run};
 use super::bloom::Bloom;
 use super::format::{
     END_MAGIC, FRAME_MAX_BYTES, Footer, Frame, HASH_ENTRY_LEN, HEADER_BYTES, KEY_ENTRY_LEN, MAGIC,
-    Segment, TRAILER_BYTES, TRAILER_LEN,
+    MAGIC_STRIPPED, Segment, TRAILER_BYTES, TRAILER_LEN,
 };
 use super::found;
 use super::index::{Checks, sum};
@@ -54,7 +54,8 @@ impl Segment {
         file.read_exact_at(&mut header, 0)?;
         let mut trailer = [0; TRAILER_BYTES];
         file.read_exact_at(&mut trailer, trailer_at)?;
-        if !header.starts_with(MAGIC) || !trailer.ends_with(END_MAGIC) {
+        let is_stripped = header.starts_with(MAGIC_STRIPPED);
+        if !is_stripped && !header.starts_with(MAGIC) || !trailer.ends_with(END_MAGIC) {
             return Err(malformed("no segment, or one of another version"));
         }
         let (footer_at, rest) = trailer
@@ -76,6 +77,9 @@ impl Segment {
             checks: Checks::default(),
             path: path.to_owned(),
         };
+        if is_stripped != segment.meta.gone.is_some() {
+            return Err(malformed("header and footer name different versions"));
+        }
         if segment.meta.footer_at() != u64::from_be_bytes(*footer_at) {
             return Err(malformed("its footer and its length disagree"));
         }
@@ -136,11 +140,7 @@ impl Segment {
 
     /// The newest block with this idempotency key.
     pub(crate) fn seq_of_key(&self, key: IdempotencyKey) -> Result<Option<Seq>, ReadError> {
-        let index = SortedIndex {
-            at: self.meta.key_index_at(),
-            entries: usize::try_from(self.meta.keys).unwrap_or(usize::MAX),
-            entry_len: KEY_ENTRY_LEN,
-        };
+        let index = self.key_index();
         let file = self.open_file()?;
         if !self.key_index_holds(&file)? {
             // The keys are nowhere else.
@@ -151,6 +151,14 @@ impl Segment {
             .iter()
             .filter(|entry| entry.starts_with(key.as_bytes()));
         Ok(matching.map(|entry| self.seq_of(entry)).max())
+    }
+
+    pub(super) fn key_index(&self) -> SortedIndex {
+        SortedIndex {
+            at: self.meta.key_index_at(),
+            entries: usize::try_from(self.meta.keys).unwrap_or(usize::MAX),
+            entry_len: KEY_ENTRY_LEN,
+        }
     }
 
     /// The whole hash index, as it lies in the file.
@@ -168,7 +176,7 @@ impl Segment {
     }
 
     /// The seq whose position an index entry ends with.
-    fn seq_of(&self, entry: &[u8]) -> Seq {
+    pub(super) fn seq_of(&self, entry: &[u8]) -> Seq {
         let position = entry
             .last_chunk()
             .map_or(0, |bytes| u16::from_be_bytes(*bytes));

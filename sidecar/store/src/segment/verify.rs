@@ -5,13 +5,14 @@ use std::io::{self, Read, Seek};
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt as _;
 
-use boboyka_strand::{Block, Break, ChainError, Hash, Head, run};
+use boboyka_strand::{Block, Break, ChainError, Hash, Head, PerType, run};
 
 use super::follow::follow;
-use super::format::{DIGEST_CONTEXT, END_MAGIC, Segment, TRAILER_LEN};
+use super::format::{DIGEST_CONTEXT, END_MAGIC, Footer, Segment, TRAILER_BYTES, TRAILER_LEN};
 use super::read::OpenSegment;
 use super::search::begins;
 use crate::error::{ReadError, causes};
+use crate::stored::Stored as _;
 
 /// The digest and the magic behind it.
 const AFTER_DIGESTED: u64 = TRAILER_LEN - 8;
@@ -32,6 +33,7 @@ impl Segment {
         let open = self.open().map_err(|error| broken_at(first, error))?;
         let prefixes = open.prefixes().map_err(|error| broken_at(first, error))?;
         let mut at = before;
+        let mut gone = PerType::<u32>::default();
         let mut prefixes = prefixes.into_iter();
         let mut differs = None;
         for frame in open.frames() {
@@ -47,6 +49,9 @@ impl Segment {
                 // The index tells which block it was.
                 Err(error) => return Err(differs.unwrap_or(error)),
             };
+            for block in run.blocks.iter().filter(|block| block.is_gone()) {
+                gone[block.header.record_type] += 1;
+            }
             if progress(at, &run.blocks).is_break() {
                 return differs.map_or(Ok(at), Err);
             }
@@ -56,6 +61,12 @@ impl Segment {
                 seq: at.seq + 1,
                 reason: Break::Missing,
             }));
+        }
+        if gone != self.meta.gone.unwrap_or_default().counts {
+            let why =
+                "the chain holds, but other payloads are gone than the segment says".to_owned();
+            let reason = Break::Unreadable(why);
+            return Err(ChainError { seq: first, reason });
         }
         if let Some(ChainError { seq, .. }) = differs {
             // The chain leads to the recorded head, so no block was altered.
@@ -122,6 +133,22 @@ impl Segment {
         self.file_len - AFTER_DIGESTED
     }
 
+    /// The whole file, its digest checked.
+    pub(crate) fn read_whole(&self) -> Result<Vec<u8>, ReadError> {
+        let (file, mut digest) = self.digest()?;
+        let mut bytes = Vec::with_capacity(usize::try_from(self.file_len).unwrap_or_default());
+        // A file that grew is none that was sealed.
+        let read = file.take(self.file_len + 1).read_to_end(&mut bytes);
+        read.map_err(|error| self.io(error))?;
+        let digested = usize::try_from(self.digested_len()).unwrap_or(usize::MAX);
+        digest.update(bytes.get(..digested).unwrap_or(&bytes));
+        if bytes.len() as u64 == self.file_len && self.settle_digest(digest) {
+            return Ok(bytes);
+        }
+        let why = "its digest is not the one that was sealed";
+        Err(self.io(io::Error::new(io::ErrorKind::InvalidData, why)))
+    }
+
     /// Whether the digest is the one that was recorded; then the indexes hold too.
     pub(crate) fn settle_digest(&self, digest: Digest) -> bool {
         let holds = digest.finish() == self.digest;
@@ -130,6 +157,26 @@ impl Segment {
         }
         holds
     }
+}
+
+/// The digest in the trailer of a segment's file, and its last block, if the digest holds.
+pub(crate) fn identity_in(bytes: &[u8]) -> Option<(Hash, Head)> {
+    let digest = digest_in(bytes)?;
+    let trailer_at = bytes.len().checked_sub(TRAILER_BYTES)?;
+    let footer_at = bytes.get(trailer_at..)?.first_chunk()?;
+    let footer_at = usize::try_from(u64::from_be_bytes(*footer_at)).ok()?;
+    let footer = Footer::from_bytes(bytes.get(footer_at..trailer_at)?).ok()?;
+    Some((digest, footer.meta.head))
+}
+
+fn digest_in(bytes: &[u8]) -> Option<Hash> {
+    let after = usize::try_from(AFTER_DIGESTED).ok()?;
+    let (digested, end) = bytes.split_at(bytes.len().checked_sub(after)?);
+    let (recorded, magic) = end.split_at(Hash::LEN);
+    let mut digest = Digest::new();
+    digest.update(digested);
+    let digest = digest.finish();
+    (recorded == digest.as_bytes() && magic == END_MAGIC).then_some(digest)
 }
 
 /// The digest of a segment on its way.

@@ -9,9 +9,10 @@ use uuid::Uuid;
 
 use super::bloom::Bloom;
 use super::format::{
-    DIGEST_CONTEXT, END_MAGIC, Footer, Frame, HASH_ENTRY_LEN, KEY_ENTRY_LEN, MAGIC, Segment,
-    SegmentMeta,
+    DIGEST_CONTEXT, END_MAGIC, Footer, Frame, HASH_ENTRY_LEN, KEY_ENTRY_LEN, MAGIC, MAGIC_STRIPPED,
+    Segment, SegmentMeta,
 };
+use super::gone::Gone;
 use super::index::{Checks, IndexSums};
 use crate::error::OpenError;
 use crate::files::{self, failed};
@@ -37,15 +38,37 @@ pub(crate) struct SegmentWriter {
     pending_bytes: usize,
     hashes: Vec<(u32, u16)>,
     keys: Vec<(IdempotencyKey, u16)>,
+    /// Of versions whose payload is gone.
+    gone_keys: Vec<(u16, u64)>,
 }
 
 impl SegmentWriter {
     /// Begins the segment that follows `before`.
     pub(crate) fn create(folder: &Path, strand: Uuid, before: Head) -> Result<Self, OpenError> {
-        let unfinished = files::unfinished(&folder.join(Segment::file_name(before.seq + 1)));
-        let file = File::create(&unfinished).map_err(failed("create", &unfinished))?;
-        let compressor =
-            zstd::bulk::Compressor::new(ZSTD_LEVEL).map_err(failed("compress for", &unfinished))?;
+        Self::begin(folder, strand, before, None)
+    }
+
+    /// Begins a segment that takes the place of `earlier`, and of which payloads of these types are gone.
+    pub(crate) fn stripping(
+        folder: &Path,
+        earlier: &SegmentMeta,
+        types: PerType<bool>,
+    ) -> Result<Self, OpenError> {
+        let before = earlier.gone.unwrap_or_default();
+        let gone = Gone {
+            times: before.times + 1,
+            types: types.map(|kind, goes| goes || before.types[kind]),
+            ..Gone::default()
+        };
+        Self::begin(folder, earlier.strand, earlier.before, Some(gone))
+    }
+
+    fn begin(
+        folder: &Path,
+        strand: Uuid,
+        before: Head,
+        gone: Option<Gone>,
+    ) -> Result<Self, OpenError> {
         let meta = SegmentMeta {
             strand,
             before,
@@ -55,7 +78,12 @@ impl SegmentWriter {
             payload_bytes: 0,
             sealed_at_ms: 0,
             frames_end: 0,
+            gone,
         };
+        let unfinished = files::unfinished(&folder.join(meta.file_name()));
+        let file = File::create(&unfinished).map_err(failed("create", &unfinished))?;
+        let compressor =
+            zstd::bulk::Compressor::new(ZSTD_LEVEL).map_err(failed("compress for", &unfinished))?;
         let mut writer = Self {
             folder: folder.to_owned(),
             unfinished,
@@ -67,10 +95,26 @@ impl SegmentWriter {
             pending_bytes: 0,
             hashes: Vec::new(),
             keys: Vec::new(),
+            gone_keys: Vec::new(),
         };
-        writer.write(MAGIC)?;
+        writer.write(if gone.is_some() {
+            MAGIC_STRIPPED
+        } else {
+            MAGIC
+        })?;
         writer.write(strand.as_bytes())?;
         Ok(writer)
+    }
+
+    /// Where it is written until it has its name.
+    pub(crate) fn unfinished(&self) -> &Path {
+        &self.unfinished
+    }
+
+    /// The newest block that it has.
+    pub(crate) fn head(&self) -> Head {
+        let last = self.pending.last();
+        last.map_or(self.meta.head, Head::of)
     }
 
     /// Adds the next block.
@@ -89,6 +133,22 @@ impl SegmentWriter {
             self.close_frame()?;
         }
         Ok(())
+    }
+
+    /// Adds the next block, whose payload is gone; `version_of` is the hash of the key that its record tells the state of.
+    pub(crate) fn push_gone(
+        &mut self,
+        block: Block,
+        key: Option<IdempotencyKey>,
+        version_of: Option<u64>,
+    ) -> Result<(), OpenError> {
+        let position = u16::try_from(self.hashes.len()).unwrap_or(u16::MAX);
+        if let Some(gone) = &mut self.meta.gone {
+            gone.counts[block.header.record_type] += 1;
+            gone.keys += u32::from(version_of.is_some());
+        }
+        self.gone_keys.extend(version_of.map(|key| (position, key)));
+        self.push(block, key)
     }
 
     /// Writes what is left, syncs, and gives the file its name.
@@ -176,6 +236,10 @@ impl SegmentWriter {
         self.write(&hashes)?;
         self.write(&keyed)?;
         self.write(filter.as_bytes())?;
+        for (position, key) in std::mem::take(&mut self.gone_keys) {
+            self.write(&position.to_be_bytes())?;
+            self.write(&key.to_be_bytes())?;
+        }
         Ok(IndexSums::of(&hashes, &keyed, filter.as_bytes()))
     }
 

@@ -3,17 +3,19 @@
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::thread::JoinHandle;
 
-use boboyka_strand::retention::Policy;
-use boboyka_strand::{Head, Record};
+use boboyka_strand::retention::{PayloadAges, Policy};
+use boboyka_strand::{Head, Record, Seq};
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
 use crate::append::{Appended, KeyConflict, NewRecord};
+use crate::archive::UNFINISHED_RESTORE;
 use crate::background::{self, TASKS_MAX};
 use crate::clock::now_ms;
+use crate::commits::{Commits, Committed};
 use crate::error::{OpenError, WriteError};
 use crate::files::{failed, make_folder};
 use crate::gap::Gap;
@@ -42,6 +44,15 @@ pub struct Store {
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
+/// A folder whose restore was not finished holds a part of a strand.
+fn restored(data_dir: &Path) -> Result<(), OpenError> {
+    if data_dir.join(UNFINISHED_RESTORE).exists() {
+        let path = data_dir.to_owned();
+        return Err(OpenError::Unrestored { path });
+    }
+    Ok(())
+}
+
 impl Store {
     /// Opens a data folder, or makes a new strand in it.
     ///
@@ -51,6 +62,7 @@ impl Store {
     pub fn open(options: Options) -> Result<Self, OpenError> {
         let data_dir = options.data_dir.clone();
         make_folder(&data_dir)?;
+        restored(&data_dir)?;
         let lock = Lock::take(&data_dir)?;
         let quarantine = Quarantine::of(&data_dir);
         let mut opened = open::open(&options, &quarantine, now_ms())?;
@@ -74,11 +86,13 @@ impl Store {
             signing: Signing::of(&data_dir, opened.strand, opened.summary.incarnation.clone()),
             scrub_wanted: AtomicU64::new(0),
             recent: Recent::default(),
+            commits: Commits::default(),
         });
         let (tasks, receiver) = sync_channel(TASKS_MAX);
         let (chores, keeper_chores) = sync_channel(TASKS_MAX);
         let (spares, line_spares) = channel();
         let (noted, format) = (opened.summary.noted.clone(), opened.summary.format);
+        let marks = opened.summary.marks;
         let keeper = Keeper {
             shared: Arc::clone(&shared),
             ledger: opened.ledger,
@@ -101,9 +115,12 @@ impl Store {
             checkpointing: false,
             entries: Vec::new(),
             noted,
+            marks,
             format,
             data_dir,
             policy: Policy::default(),
+            ages: PayloadAges::default(),
+            stripping: Weak::new(),
         };
         let other = Arc::clone(&shared);
         let background = spawn("background", &shared, move || {
@@ -154,6 +171,16 @@ impl Store {
         }
         let reply = self.shared.queue.append(records, unit)?;
         reply.await.unwrap_or(Err(WriteError::Poisoned))
+    }
+
+    /// Keeps the latest commits from now on.
+    pub fn keep_commits(&self) {
+        self.shared.commits.keep();
+    }
+
+    /// The commit that a record came with, if it is one of the latest and they are kept.
+    pub fn commit_of(&self, seq: Seq) -> Option<Committed> {
+        self.shared.commits.of(seq)
     }
 
     /// The strand's id.

@@ -60,12 +60,26 @@ pub struct TlogStatus {
 }
 
 impl Store {
+    /// The origin that the log has had so far; `None` before it begins for the first time.
+    pub fn tlog_origin(&self) -> Option<String> {
+        let signer = self.shared.signing.lock();
+        let known = signer.incarnation.as_ref()?;
+        Some(incarnation::origin(self.shared.strand, known.number))
+    }
+
     /// Begins to sign checkpoints, or goes on. Where the strand does not hold what was signed, or `claim`, the UID of the
-    /// volume's claim in a cluster, is another one than before, a new incarnation begins, and the strand records it.
+    /// volume's claim in a cluster, is another one than before, a new incarnation begins, and the strand records it. So it does
+    /// where a witness shows a checkpoint of the log, one of `shown`, that the log's own key has signed and the strand does not
+    /// hold: the disk alone can't tell that all of it went back.
     ///
     /// # Errors
     /// The key can't be had, the tree can't be had, or nothing can be written. Nothing is signed then.
-    pub fn begin_tlog(&self, key: &TlogKey, claim: Option<&str>) -> Result<(), TlogError> {
+    pub fn begin_tlog(
+        &self,
+        key: &TlogKey,
+        claim: Option<&str>,
+        shown: &[Note],
+    ) -> Result<(), TlogError> {
         let shared = &self.shared;
         let key = &self.key(key)?;
         let mut signer = shared.signing.lock();
@@ -96,6 +110,11 @@ impl Store {
             self.note_incarnation(&wanted, text.as_deref(), why.as_deref())?;
         }
         shared.signing.begin(&mut signer, wanted, key, last)?;
+        for shown in shown {
+            if self.contradict(&mut signer, key, shown)? {
+                return Ok(());
+            }
+        }
         self.sign(&signer, 0).map(drop)
     }
 
@@ -106,9 +125,17 @@ impl Store {
     /// # Errors
     /// The tree can't be had, or nothing can be written.
     pub fn contradict_tlog(&self, key: &TlogKey, shown: &Note) -> Result<bool, TlogError> {
-        let shared = &self.shared;
         let key = &self.key(key)?;
-        let mut signer = shared.signing.lock();
+        self.contradict(&mut self.shared.signing.lock(), key, shown)
+    }
+
+    fn contradict(
+        &self,
+        signer: &mut Signer,
+        key: &SigningKey,
+        shown: &Note,
+    ) -> Result<bool, TlogError> {
+        let shared = &self.shared;
         let Some(known) = signer.incarnation.clone() else {
             return Err(TlogError::NotBegun);
         };
@@ -130,8 +157,8 @@ impl Store {
         };
         self.end_incarnation(known.number, Some(&seen))?;
         self.note_incarnation(&wanted, Some(&shown.to_string()), Some(&why))?;
-        shared.signing.begin(&mut signer, wanted, key, None)?;
-        self.sign(&signer, 0).map(|_| true)
+        shared.signing.begin(signer, wanted, key, None)?;
+        self.sign(signer, 0).map(|_| true)
     }
 
     /// The incarnations that ended, oldest first, and what the strand holds of each.
@@ -148,7 +175,11 @@ impl Store {
     }
 
     /// Notes the last checkpoint of an incarnation that ends, and keeps what shows later that the strand holds it.
-    fn end_incarnation(&self, number: u64, last: Option<&Checkpoint>) -> Result<(), TlogError> {
+    pub(super) fn end_incarnation(
+        &self,
+        number: u64,
+        last: Option<&Checkpoint>,
+    ) -> Result<(), TlogError> {
         let origin = incarnation::origin(self.shared.strand, number);
         let unknown = || Checkpoint::new(origin.clone(), 0, TreeHash::EMPTY);
         let last = last.filter(|last| last.origin() == origin).cloned();
@@ -170,7 +201,7 @@ impl Store {
         }
     }
 
-    fn note_incarnation(
+    pub(super) fn note_incarnation(
         &self,
         wanted: &Incarnation,
         old: Option<&str>,

@@ -11,6 +11,7 @@ use crate::anchor::Anchor;
 use crate::binding::Binding;
 use crate::floor::Floor;
 use crate::lane::{DeadLetter, Mark};
+use crate::legacy::{Legacy, Span};
 use crate::phase::{PhaseState, RecordedPhase};
 
 const HASH: &str = "c4200101010101010101010101010101010101010101010101010101010101010101";
@@ -50,7 +51,29 @@ fn state(phase: Phase, mirror_until: Option<u64>) -> PhaseState {
         mirror_until,
         finalized: false,
         counts: PerType::from_array([5, 6, 7, 8, 0]),
+        legacy: None,
     }
+}
+
+#[test]
+fn legacy_projects_lie_as_names_with_the_spans_in_which_they_were_on_the_list() {
+    let span = |first, last| Span { first, last };
+    let projects = [
+        ("a".into(), vec![span(11, Some(20)), span(31, None)]),
+        ("b".into(), vec![span(11, Some(30))]),
+    ];
+    let legacy = Legacy {
+        generation: 4,
+        record: Some((31, Hash::from_bytes([1; 32]))),
+        shared: vec![span(11, None)],
+        projects: projects.into(),
+    };
+    let spans = "92920b14921fc0";
+    lies_as(
+        &legacy,
+        &format!("9404921f{HASH}91920bc09292a161{spans}92a16291920b1e"),
+    );
+    lies_as(&Legacy::default(), "9400c09090");
 }
 
 #[test]

@@ -109,9 +109,11 @@ impl Tail {
                 put(&self.segments, &first, segment)
             }
             // Ledger and journal alone keep these.
-            Change::Gap(_) | Change::Noted(_) | Change::Format(_) | Change::Incarnation(_) => {
-                Ok(())
-            }
+            Change::Gap(_)
+            | Change::Noted(_)
+            | Change::Format(_)
+            | Change::Incarnation(_)
+            | Change::Legacy(_) => Ok(()),
         }
     }
 

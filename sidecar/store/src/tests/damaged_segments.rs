@@ -1,6 +1,9 @@
 //! A segment that the disk changed: what verifies is read, and nothing is taken for absent that may be there.
 
+use super::pruning::strand_in;
+use super::stripping::{HEALTH, at_once};
 use super::*;
+use crate::error::causes;
 use crate::segment::Segment;
 
 /// Flips a bit in the first segment's file, `offset` bytes behind the place that `place` tells.
@@ -132,5 +135,20 @@ async fn a_damaged_frame_hides_no_record_of_another_one_from_a_search_without_in
         assert_eq!(found.is_err(), damaged(&receipt), "{found:?}");
     }
     assert!(store.block_by_hash(&Hash::ZERO).is_err());
+    store.close();
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_the_keys_of_versions_without_payload_gives_no_other_key_a_version() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = strand_in(dir.path(), Phase::CutOver).await;
+    assert!(store.strip(Needed::Nothing, at_once(HEALTH)).await.unwrap());
+    let first = || Segment::clone(&store.shared.state().memory().segments()[0]);
+    assert!(!first().gone_keys().unwrap().is_empty());
+    flip_in_segment(dir.path(), &store, |segment| {
+        segment.meta.gone_keys_at() + 5
+    });
+    let error = first().gone_keys().unwrap_err();
+    assert!(causes(&error).contains("digest"), "{error}");
     store.close();
 }

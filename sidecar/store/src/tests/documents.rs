@@ -56,12 +56,12 @@ async fn a_strand_of_a_later_format_is_refused_with_what_to_do() {
     let mut found = Ledger::read(dir.path());
     let page = found.page.unwrap();
     let mut entries = page.entries.clone();
-    put_entry(11, &[&rmp_serde::to_vec(&(3u8,)).unwrap()], &mut entries).unwrap();
+    put_entry(11, &[&rmp_serde::to_vec(&(5u8,)).unwrap()], &mut entries).unwrap();
     let later = LedgerPage { entries, ..page };
     found.ledger.write(&later).unwrap();
     let error = causes(&Store::open(options(dir.path())).err().unwrap());
     assert!(
-        error.contains("the strand has format 3") && error.contains("a later one"),
+        error.contains("the strand has format 5") && error.contains("a later one"),
         "{error}"
     );
     // An entry that no version knows yet says the same in its way.

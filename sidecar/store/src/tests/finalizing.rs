@@ -5,7 +5,9 @@ use boboyka_strand::PayloadJson;
 use boboyka_strand::retention::Blocker;
 use serde_json::{Value, json};
 
+use super::legacy::{change, list};
 use super::pruning::{EVERYTHING, strand_in};
+use super::stripping::{HEALTH, at_once, strip_all};
 use super::*;
 
 /// How an integration came to the end.
@@ -20,10 +22,9 @@ fn how() -> Box<MadeChange> {
 
 fn end() -> PhaseChange {
     PhaseChange {
-        phase: Phase::CutOver,
-        generation: 9,
         finalizes: true,
         how: Some(how()),
+        ..PhaseChange::to(Phase::CutOver, 9)
     }
 }
 
@@ -86,11 +87,24 @@ async fn until_the_end_retention_keeps_what_a_way_back_needs() {
         .unwrap();
     assert_eq!(store.view().floor, Floor::default());
     assert_eq!(store.view().retention.blocked_by, Some(Blocker::Rollback));
+    let (kept, all) = (store.unmirrored_bytes(), store.view().footprint);
+    assert!(kept > 0 && kept <= all.segment_bytes, "{kept} of {all:?}");
     store
         .prune_beside(Needed::Nothing, EVERYTHING)
         .await
         .unwrap();
     assert!(store.view().floor.head.seq > 1_000);
+    assert!(store.unmirrored_bytes() < kept, "what is gone is not kept");
+    close(store);
+}
+
+#[tokio::test]
+async fn what_waited_before_the_boundary_is_held_for_a_way_back_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = strand_in(dir.path(), Phase::DualWrite).await;
+    store.set_phase(Phase::CutOver, 2).await.unwrap();
+    let (kept, all) = (store.unmirrored_bytes(), store.view().footprint);
+    assert!(kept > 0 && kept == all.segment_bytes, "{kept} of {all:?}");
     close(store);
 }
 
@@ -115,4 +129,23 @@ async fn the_scrub_reads_up_to_what_is_asked_for_and_says_so() {
     tokio::time::timeout(GUARD, read).await.unwrap();
     assert!(store.view().scrub.last_finished_ms.is_some());
     close(store);
+}
+
+#[tokio::test]
+async fn payloads_behind_the_boundary_go_after_the_end_though_there_were_legacy_projects() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = strand_in(dir.path(), Phase::CutOver).await;
+    for (generation, names) in [(3, &["a"][..]), (4, &[])] {
+        let change = change(Phase::CutOver, generation, list(names, false));
+        store.change_phase(change).await.unwrap();
+    }
+    strip_all(&store, Needed::WayBack, at_once(HEALTH)).await;
+    let status = store.view().retention;
+    assert_eq!(status.payloads_blocked_by, Some(Blocker::Rollback));
+    assert!(store.change_phase(end()).await.unwrap().finalized);
+    strip_all(&store, Needed::Nothing, at_once(HEALTH)).await;
+    let status = store.view().retention;
+    assert_eq!(status.payloads_blocked_by, None);
+    assert!(status.payloads_gone > 500, "{status:?}");
+    store.close();
 }

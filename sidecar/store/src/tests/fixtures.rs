@@ -1,6 +1,7 @@
 //! Strands that earlier versions wrote: pruned, sealed, with a tail, marks, dead letters and a change of phase. The
 //! second one, of the first version with a journal, the third one, of the first that records its prunings, and the
-//! fourth one, of the first with documents and a transparency log, come without the index of their tails.
+//! fourth one, of the first with documents and a transparency log, come without the index of their tails; so does the fifth
+//! one, in which payloads are gone.
 
 use boboyka_strand::record::{DELETED_TAG, RESTORED_TAG, text_field};
 use boboyka_strand::{Flags, PayloadJson, PerType, Seq};
@@ -124,7 +125,7 @@ async fn a_strand_of_the_first_version_goes_on_and_is_the_same_after_a_restart()
     let lane = RecordType::AgentHealth;
     let letters = store.dead_letters(lane, 0, 1).unwrap();
     store
-        .resolve_dead_letter(lane, letters[0].seq)
+        .resolve_dead_letter(0, lane, letters[0].seq)
         .await
         .unwrap();
     store.append(vec![record(1)]).await.unwrap();
@@ -229,6 +230,21 @@ async fn a_strand_with_documents_and_a_second_incarnation_opens_with_all_that_it
     begin(&store, Some("third")).await.unwrap();
     assert!(origin(&store).ends_with("/3"), "{}", origin(&store));
     assert_eq!(incarnations(&store)[0], begun[0]);
+    store.close();
+}
+
+#[tokio::test]
+async fn a_strand_without_some_payloads_opens_with_all_that_it_held_and_goes_on() {
+    assert_eq!(goes_on("strand-v5").await, None);
+    let dir = copy_of("strand-v5");
+    let summary = Ledger::read(dir.path()).page.unwrap().summary().unwrap();
+    assert_eq!(summary.format, Format::Stripped);
+    let store = opened(dir.path());
+    assert_eq!(store.view().retention.payloads_gone, 150);
+    assert_eq!(verdict(&store).payloads_gone, 150);
+    let first = store.block(1).unwrap().unwrap();
+    assert!(first.is_gone() && first.header.record_type == RecordType::AgentHealth);
+    assert_eq!(store.block_by_hash(&first.hash).unwrap(), Some(first));
     store.close();
 }
 

@@ -18,7 +18,7 @@ async fn a_store_whose_index_failed_goes_on_and_the_next_start_brings_it_in_line
     let letters = vec![first, second.clone()];
     store.advance(lane, mark(2), letters).await.unwrap();
     store.shared.tail.fail("as on a disk that fails".to_owned());
-    store.resolve_dead_letter(lane, 3).await.unwrap();
+    store.resolve_dead_letter(0, lane, 3).await.unwrap();
     assert!(store.dead_letters(lane, 0, 9).is_err());
     assert!(store.dead_letter(lane, 5).is_err());
     // What may go is not known without the letters, so nothing does.

@@ -3,6 +3,7 @@
 use boboyka_strand::retention::Blocker;
 
 use super::*;
+use crate::state::State;
 
 pub(super) const EVERYTHING: Policy = Policy {
     max_age_ms: None,
@@ -22,7 +23,7 @@ pub(super) async fn strand_in(dir: &Path, phase: Phase) -> Store {
 }
 
 /// Waits until nothing is being sealed.
-async fn wait_until_sealed(store: &Store) {
+pub(super) async fn wait_until_sealed(store: &Store) {
     let sealed = async {
         let mut changes = store.watch_view();
         while store.view().footprint.tail_blocks >= store.shared.options.seal_blocks {
@@ -51,7 +52,7 @@ async fn mirror_to(store: &Store, lane: RecordType, seq: Seq) {
     store.advance(lane, mark, vec![]).await.unwrap();
 }
 
-async fn mirror_all_to(store: &Store, seq: Seq) {
+pub(super) async fn mirror_all_to(store: &Store, seq: Seq) {
     for lane in [RecordType::AgentHealth, RecordType::AuditLog] {
         mirror_to(store, lane, seq).await;
     }
@@ -174,13 +175,16 @@ async fn while_there_is_something_to_mirror_nothing_unmirrored_goes() {
     assert_eq!(store.view().floor.head.seq, ends[2]);
     let blocked = store.view().retention.blocked_by;
     assert_eq!(blocked, Some(Blocker::DeadLetters(lane)));
-    store.resolve_dead_letter(lane, ends[2] + 2).await.unwrap();
+    store
+        .resolve_dead_letter(0, lane, ends[2] + 2)
+        .await
+        .unwrap();
     store.prune(EVERYTHING, true).await.unwrap();
     assert_eq!(store.view().floor.head.seq, *ends.last().unwrap());
     assert_eq!(store.view().retention.blocked_by, None);
 }
 
-async fn mirror_all_to_the_end(store: &Store) {
+pub(super) async fn mirror_all_to_the_end(store: &Store) {
     let floor = store.view().floor;
     for lane in RecordType::MIRRORED {
         let read = store.read_lane(lane, floor.head.seq, 1 << 20, 1 << 30);
@@ -435,4 +439,63 @@ async fn whoever_reads_while_the_floor_rises_is_told_of_pruning_and_never_of_dam
     for reader in readers {
         reader.await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_legal_hold_keeps_everything_that_any_run_of_retention_would_take_until_it_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = strand_in(dir.path(), Phase::CutOver).await;
+    let before = segment_files(dir.path());
+    store.hold(true);
+    for needed in [Needed::Nothing, Needed::Owed, Needed::WayBack] {
+        store.prune_beside(needed, EVERYTHING).await.unwrap();
+        let retention = store.view().retention;
+        assert_eq!(
+            (retention.hold, retention.blocked_by),
+            (true, Some(Blocker::LegalHold))
+        );
+    }
+    assert_eq!(store.view().floor, Floor::default());
+    assert_eq!(segment_files(dir.path()), before);
+    store.prune(Policy::default(), false).await.unwrap();
+    assert_eq!(
+        store.view().retention.blocked_by,
+        None,
+        "nothing would go anyway"
+    );
+    store.prune(EVERYTHING, false).await.unwrap();
+    store.hold(false);
+    assert_eq!(store.view().retention.blocked_by, None);
+    store.prune(EVERYTHING, false).await.unwrap();
+    assert!(store.view().floor.head.seq >= 2_000);
+    // What is gone stays gone, and nothing more goes.
+    store.hold(true);
+    let floor = store.view().floor;
+    fill(&store, 3_000, 6_000).await;
+    wait_until_sealed(&store).await;
+    store.prune(EVERYTHING, false).await.unwrap();
+    assert_eq!(store.view().floor, floor);
+    assert!(verdict(&store).ok);
+    store.close();
+}
+
+#[tokio::test]
+async fn a_legal_hold_is_shown_when_the_pruning_from_before_it_is_over_and_none_begins_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = strand_in(dir.path(), Phase::CutOver).await;
+    let shows = |hold| assert_eq!(store.view().retention.hold, hold);
+    assert!(store.shared.change(State::begin_pruning));
+    assert!(store.hold(true) && !store.hold(true));
+    shows(false);
+    store.shared.change(State::end_pruning);
+    shows(true);
+    assert!(!store.shared.change(State::begin_pruning));
+    assert!(store.hold(false));
+    assert!(store.shared.change(State::begin_pruning));
+    store.hold(true);
+    store.hold(false);
+    shows(false);
+    store.shared.change(State::end_pruning);
+    shows(false);
+    store.close();
 }

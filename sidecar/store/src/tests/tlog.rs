@@ -24,7 +24,7 @@ pub(super) fn root_of(leaves: &[TreeHash]) -> TreeHash {
 /// Begins the transparency log with the strand's own key, from a thread that may block.
 pub(super) async fn begin(store: &Store, claim: Option<&'static str>) -> Result<(), TlogError> {
     let store = store.clone();
-    let begun = tokio::task::spawn_blocking(move || store.begin_tlog(&TlogKey::Own, claim));
+    let begun = tokio::task::spawn_blocking(move || store.begin_tlog(&TlogKey::Own, claim, &[]));
     begun.await.unwrap()
 }
 
@@ -215,7 +215,7 @@ async fn the_key_is_made_once_and_is_nobodys_to_read_and_one_that_is_given_signs
         boboyka_tlog::SigningKey::from_seed("any.example", boboyka_tlog::key::Kind::Log, [7; 32]);
     fs::write(&given, key.unwrap().to_secret_text()).unwrap();
     let (other, key) = (store.clone(), TlogKey::read(&given).unwrap());
-    let begun = tokio::task::spawn_blocking(move || other.begin_tlog(&key, None));
+    let begun = tokio::task::spawn_blocking(move || other.begin_tlog(&key, None, &[]));
     begun.await.unwrap().unwrap();
     let now = store.checkpoint().unwrap();
     assert_eq!((now.checkpoint.size(), now.checkpoint.root()), (size, root));
@@ -310,6 +310,41 @@ async fn a_checkpoint_of_its_own_that_it_does_not_hold_ends_an_incarnation_and_n
     assert_eq!(known.len(), 1);
     assert_eq!(known[0].checkpoint, ahead.checkpoint);
     assert_eq!(known[0].held, Compared::Other);
+    store.close();
+}
+
+#[tokio::test]
+async fn what_a_witness_shows_before_the_start_keeps_the_old_origin_from_being_signed_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = filled(dir.path(), 300, 0).await;
+    begin(&store, None).await.unwrap();
+    let held = store.checkpoint().unwrap();
+    let before = origin(&store);
+    close(store);
+    let copy = tempfile::tempdir().unwrap();
+    copy_folder(dir.path(), copy.path());
+    let store = opened(dir.path());
+    begin(&store, None).await.unwrap();
+    fill(&store, 300, 310).await;
+    let ahead = store.publish_checkpoint(310).unwrap();
+    close(store);
+
+    let store = opened(copy.path());
+    assert_eq!(store.tlog_origin(), Some(before.clone()));
+    fill(&store, 300, 305).await;
+    let shown = vec![held.note.clone(), ahead.note.clone()];
+    let beginning = store.clone();
+    let begun =
+        tokio::task::spawn_blocking(move || beginning.begin_tlog(&TlogKey::Own, None, &shown));
+    begun.await.unwrap().unwrap();
+    assert_ne!(origin(&store), before);
+    let known = store.tlog_predecessors().unwrap();
+    assert_eq!(known.len(), 1);
+    assert_eq!(known[0].checkpoint, ahead.checkpoint);
+    assert_eq!(
+        incarnations(&store)[0]["metadata"]["old_checkpoint"],
+        ahead.note.to_string()
+    );
     store.close();
 }
 

@@ -30,15 +30,13 @@ impl Writer {
         }
     }
 
-    /// Has the ledger say that the strand holds documents, before it holds the first one.
-    pub(super) fn announce_documents(&mut self, jobs: &[Job]) -> io::Result<()> {
-        let mut records = jobs.iter().flat_map(Job::records);
-        if self.format >= Format::Documents
-            || records.all(|new| new.record.record_type() != RecordType::Document)
-        {
+    /// Has the ledger say what the strand holds that earlier programs do not know, before it holds the first of it.
+    pub(super) fn announce(&mut self, jobs: &[Job]) -> io::Result<()> {
+        let needed = jobs.iter().map(needed).max().unwrap_or_default();
+        if self.format >= needed {
             return Ok(());
         }
-        let format = Change::Format(Format::Documents);
+        let format = Change::Format(needed);
         format.put(&mut self.entries).map_err(io::Error::other)?;
         let (done, written) = sync_channel(1);
         let page = Checkpoint {
@@ -49,7 +47,7 @@ impl Writer {
         let sent = self.chores.send(Chore::Checkpoint(page));
         sent.map_err(|_| gone())?;
         written.recv().map_err(|_| gone())??;
-        self.format = Format::Documents;
+        self.format = needed;
         Ok(())
     }
 
@@ -64,5 +62,19 @@ impl Writer {
             entries: std::mem::take(&mut self.entries),
             done: None,
         }
+    }
+}
+
+/// What a program must know to read what a job brings.
+fn needed(job: &Job) -> Format {
+    let mut records = job.records().iter();
+    if matches!(job, Job::Stripped { .. }) {
+        Format::Stripped
+    } else if job.has_list() {
+        Format::Legacy
+    } else if records.any(|new| new.record.record_type() == RecordType::Document) {
+        Format::Documents
+    } else {
+        Format::First
     }
 }

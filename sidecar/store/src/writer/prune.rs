@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use boboyka_crds::Phase;
 use boboyka_strand::retention::{self, Claim, LaneProgress, Piece, Policy};
-use boboyka_strand::{PerType, RecordType, Seq};
+use boboyka_strand::{Block, PerType, RecordType, Seq};
 
 use super::commit::Commit;
 use super::thread::Writer;
@@ -14,39 +14,90 @@ use crate::binding::{self, Binding};
 use crate::change::Change;
 use crate::error::{ReadError, TailError, causes};
 use crate::floor::Floor;
+use crate::job::Waiter;
 use crate::pruning::Pruning;
-use crate::retention::Needed;
-use crate::segment::{Segment, SegmentMeta};
+use crate::retention::{Counted, Needed};
+use crate::segment::Segment;
+use crate::state::State;
+use crate::strip;
 use crate::view::View;
 
+/// Segments that are counted at a time: sealing waits meanwhile.
+const COUNTED_MAX: usize = 16;
+
+/// What a run of retention comes to.
+enum Plan {
+    Nothing,
+    Prune(Box<Pruning>),
+    /// These are to be counted first.
+    Count(Vec<Arc<Segment>>),
+}
+
 impl Writer {
+    /// Plans what goes, as far as the commit has none yet.
+    pub(super) fn prune(
+        &mut self,
+        commit: &mut Commit,
+        policy: Policy,
+        needed: Needed,
+        (counted, reply): (&Counted, Waiter),
+    ) {
+        self.policy = policy;
+        // A change of phase under way may change what may go: the next run sees.
+        let mut plan = Plan::Nothing;
+        if commit.phase.is_none() && commit.prune.is_none() {
+            plan = self
+                .plan_pruning(commit, policy, needed, counted)
+                .unwrap_or_else(|error| {
+                    let error = causes(&error);
+                    tracing::error!(error, "could not plan a pruning; nothing is pruned");
+                    Plan::Nothing
+                });
+        }
+        match plan {
+            Plan::Count(segments) => {
+                return self.start_counting(segments, policy, needed, reply);
+            }
+            Plan::Prune(pruning) => commit.prune = Some(*pruning),
+            Plan::Nothing => {}
+        }
+        commit.replies.pruned.push(reply);
+    }
+
     /// What may and should go now, if anything.
-    pub(super) fn plan_pruning(
+    fn plan_pruning(
         &self,
         commit: &mut Commit,
         policy: Policy,
         needed: Needed,
-    ) -> Result<Option<Pruning>, TailError> {
+        counted: &Counted,
+    ) -> Result<Plan, TailError> {
         let now_ms = commit.now_ms;
-        let (view, segments) = {
+        let (view, segments, archive) = {
             let state = self.shared.state();
-            (state.view(), state.memory().segments().to_vec())
+            let segments = state.memory().segments().to_vec();
+            (state.view(), segments, state.archive())
         };
-        let claim = match view.phase.map(|state| state.phase) {
-            _ if needed == Needed::Nothing => Claim::Head,
-            Some(Phase::CutOver) if needed == Needed::Owed => Claim::Owed,
-            Some(_) | None => Claim::Rollback,
-        };
+        let claim = claim(&view, needed);
         let lanes = self.progress(commit, &view, &segments)?;
-        let limit = retention::limit(claim, &lanes, view.mirror_until(), view.head.seq);
+        let limit = retention::limit(claim, &lanes, view.mirror_until(), view.head.seq)
+            .within(archive.map(|archive| archive.archived));
         let pieces: Vec<_> = segments.iter().map(|segment| piece(segment)).collect();
         let tail_bytes = view.footprint.tail_bytes as u64;
         let cut = retention::cut(policy, &pieces, tail_bytes, limit, now_ms);
         self.shared
             .change(|state| state.retention_ran(policy, now_ms, cut.blocked_by));
-        let going = segments.get(..cut.pieces).unwrap_or_default();
+        let mut going = segments.get(..cut.pieces).unwrap_or_default();
+        if let Some(at) = uncounted(&view, going, counted) {
+            let (known, unknown) = going.split_at(at);
+            if counted.is_empty() {
+                let next = unknown.iter().take(COUNTED_MAX);
+                return Ok(Plan::Count(next.cloned().collect()));
+            }
+            going = known;
+        }
         let Some(last) = going.last() else {
-            return Ok(None);
+            return Ok(Plan::Nothing);
         };
         let mut floor = Floor {
             head: last.meta.head,
@@ -56,21 +107,31 @@ impl Writer {
             segment.meta.add_to(&mut floor.counts);
         }
         if holds_only_records_of_pruning(going) {
-            return Ok(None);
+            return Ok(Plan::Nothing);
         }
-        let letters = self.settle_floor(commit, &view, &mut floor)?;
+        let going_away = view.floor.head.seq + 1..=floor.head.seq;
+        let mut others = PerType::<u64>::default();
+        for (lane, more) in counted.range(going_away).flat_map(|(_, counted)| *counted) {
+            others[lane] += more;
+        }
+        let letters = self.settle_floor(commit, &view, &others, &mut floor)?;
+        // A legal hold may have come since the claim was made.
+        if !self.shared.change(State::begin_pruning) {
+            return Ok(Plan::Nothing);
+        }
         let Some(binding) = bind(commit, &view.floor, &floor) else {
-            return Ok(None);
+            self.shared.change(State::end_pruning);
+            return Ok(Plan::Nothing);
         };
-        Ok(Some(Pruning {
+        Ok(Plan::Prune(Box::new(Pruning {
             floor,
             binding,
             segments: going.to_vec(),
             letters,
-        }))
+        })))
     }
 
-    fn progress(
+    pub(super) fn progress(
         &self,
         commit: &Commit,
         view: &View,
@@ -95,7 +156,11 @@ impl Writer {
     }
 
     /// The seqs of a lane's dead letters, with what the commit changes of them.
-    fn letters(&self, commit: &Commit, lane: RecordType) -> Result<BTreeSet<Seq>, TailError> {
+    pub(super) fn letters(
+        &self,
+        commit: &Commit,
+        lane: RecordType,
+    ) -> Result<BTreeSet<Seq>, TailError> {
         let mut seqs: BTreeSet<Seq> = self.shared.tail.letter_seqs(lane)?;
         for change in &commit.changes {
             if let Change::Letter(letter) = change
@@ -117,6 +182,7 @@ impl Writer {
         &self,
         commit: &Commit,
         view: &View,
+        others: &PerType<u64>,
         floor: &mut Floor,
     ) -> Result<Vec<(RecordType, Seq)>, TailError> {
         let mut going = Vec::new();
@@ -133,11 +199,35 @@ impl Writer {
                 floor.unmirrored[lane] = floor.counts[lane].saturating_sub(mark.mirrored);
             } else {
                 floor.unmirrored[lane] += gone.len() as u64;
+                floor.unmirrored[lane] += others[lane];
             }
             going.extend(gone.into_iter().map(|seq| (lane, seq)));
         }
         Ok(going)
     }
+}
+
+/// What must be kept, and for whom.
+pub(super) fn claim(view: &View, needed: Needed) -> Claim {
+    match view.phase.map(|state| state.phase) {
+        _ if view.retention.hold => Claim::LegalHold,
+        _ if needed == Needed::Nothing => Claim::Head,
+        Some(Phase::CutOver) if needed == Needed::Owed => Claim::Owed,
+        Some(_) | None => Claim::Rollback,
+    }
+}
+
+/// The first segment of which nobody has counted what is not mirrored, where that matters: behind the boundary, and before the
+/// mark of a lane.
+fn uncounted(view: &View, going: &[Arc<Segment>], counted: &Counted) -> Option<usize> {
+    let (until, last) = (view.mirror_until()?, going.last()?);
+    let passed = |lane: RecordType| view.marks[lane].seq >= last.meta.head.seq;
+    RecordType::MIRRORED
+        .into_iter()
+        .find(|lane| passed(*lane))?;
+    going.iter().position(|segment| {
+        segment.meta.head.seq > until && !counted.contains_key(&segment.meta.first_seq())
+    })
 }
 
 /// Appends the record that binds a floor.
@@ -158,7 +248,7 @@ fn bind(commit: &mut Commit, before: &Floor, floor: &Floor) -> Option<Binding> {
     }
 }
 
-/// Whether segments hold nothing but records of earlier prunings. Pruning those would add another one, so that an idle
+/// Whether segments hold nothing but records of what retention did earlier. Pruning those would add another one, so that an idle
 /// strand would prune and append for ever.
 fn holds_only_records_of_pruning(segments: &[Arc<Segment>]) -> bool {
     let only_audit = |segment: &Arc<Segment>| {
@@ -173,7 +263,7 @@ fn holds_only_records_of_pruning(segments: &[Arc<Segment>]) -> bool {
     let only_records = |segment: &Arc<Segment>| -> Result<bool, ReadError> {
         let open = segment.open()?;
         for frame in open.frames() {
-            if !open.read(frame)?.iter().all(binding::is_record) {
+            if !open.read(frame)?.iter().all(is_record_of_retention) {
                 return Ok(false);
             }
         }
@@ -184,6 +274,10 @@ fn holds_only_records_of_pruning(segments: &[Arc<Segment>]) -> bool {
         && segments
             .iter()
             .all(|segment| only_records(segment).unwrap_or(false))
+}
+
+fn is_record_of_retention(block: &Block) -> bool {
+    binding::is_record(block) || strip::is_record(block)
 }
 
 /// The end of the newest segment that holds nothing of a lane but what is settled. A lane's mark stands at
@@ -199,43 +293,10 @@ fn settled_end(view: &View, segments: &[Arc<Segment>], lane: RecordType) -> Seq 
         .map_or(view.floor.head.seq, |segment| segment.meta.head.seq)
 }
 
-fn piece(segment: &Segment) -> Piece {
+pub(super) fn piece(segment: &Segment) -> Piece {
     Piece {
         last_seq: segment.meta.head.seq,
-        newest_ms: newest_ms(&segment.meta),
+        newest_ms: segment.meta.appended_ms(segment.meta.head.hlc),
         bytes: segment.file_len,
-    }
-}
-
-/// When a segment's newest block was appended. Times in the strand stay ahead after the clock was ahead once; the clock
-/// was right again when the segment was sealed, and no block is younger than that.
-fn newest_ms(meta: &SegmentMeta) -> u64 {
-    meta.head.hlc.ms().min(meta.sealed_at_ms)
-}
-
-#[cfg(test)]
-mod tests {
-    use boboyka_strand::{Head, Hlc, PerType};
-    use uuid::Uuid;
-
-    use super::{SegmentMeta, newest_ms};
-
-    #[test]
-    fn a_segment_is_as_old_as_its_sealing_when_its_blocks_are_ahead_of_the_clock() {
-        let meta = |newest, sealed_at_ms| SegmentMeta {
-            strand: Uuid::nil(),
-            before: Head::EMPTY,
-            head: Head {
-                hlc: Hlc::from_ms(newest),
-                ..Head::EMPTY
-            },
-            counts: PerType::default(),
-            keys: 0,
-            payload_bytes: 0,
-            sealed_at_ms,
-            frames_end: 0,
-        };
-        assert_eq!(newest_ms(&meta(1_000, 2_000)), 1_000);
-        assert_eq!(newest_ms(&meta(9_000, 2_000)), 2_000);
     }
 }

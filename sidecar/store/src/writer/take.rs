@@ -34,8 +34,11 @@ impl Writer {
                 };
                 commit.answers.push((reply, Ok(answer)));
             }
-            Job::Lane { change, reply } => {
-                commit.take_lane_change(change);
+            Job::Lane { change, era, reply } => {
+                // What a lane did before its mark was set back counts no more: it does it again.
+                if era == self.shared.state().era() && !commit.legacy.rewinds() {
+                    commit.take_lane_change(change);
+                }
                 commit.replies.done.push(reply);
             }
             Job::Phase { change, reply } => {
@@ -45,24 +48,15 @@ impl Writer {
             Job::Prune {
                 policy,
                 needed,
+                counted,
                 reply,
-            } => {
-                self.policy = policy;
-                // A change of phase under way may change what may go: the next run sees.
-                if commit.phase.is_none() && commit.prune.is_none() {
-                    commit.prune =
-                        self.plan_pruning(commit, policy, needed)
-                            .unwrap_or_else(|error| {
-                                let error = causes(&error);
-                                tracing::error!(
-                                    error,
-                                    "could not plan a pruning; nothing is pruned"
-                                );
-                                None
-                            });
-                }
-                commit.replies.pruned.push(reply);
-            }
+            } => self.prune(commit, policy, needed, (&counted, reply)),
+            Job::Strip {
+                ages,
+                needed,
+                reply,
+            } => self.strip(commit, ages, needed, reply),
+            Job::Stripped { stripped, reply } => self.take_stripped(commit, *stripped, reply),
             Job::Quarantined { found, reply } => self.record_quarantined(commit, &found, reply),
             Job::Incarnation {
                 incarnation,

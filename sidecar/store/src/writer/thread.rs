@@ -3,13 +3,15 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use boboyka_strand::retention::Policy;
+use boboyka_strand::PerType;
+use boboyka_strand::retention::{PayloadAges, Policy};
 
 use super::commit::{Answer, Commit, Replies};
+use super::legacy::LegacyDraft;
 use super::pause::SealPause;
 use crate::background::Task;
 use crate::change::Change;
@@ -18,6 +20,7 @@ use crate::format::Format;
 use crate::job::Job;
 use crate::journal::{Chore, Journal};
 use crate::keys::Keys;
+use crate::lane::Mark;
 use crate::segment::Segment;
 use crate::shared::Shared;
 use crate::state::State;
@@ -43,11 +46,17 @@ pub(crate) struct Writer {
     pub(crate) entries: Vec<u8>,
     /// What lies in quarantine and is recorded.
     pub(crate) noted: BTreeSet<String>,
+    /// The lanes' marks that are durable.
+    pub(crate) marks: PerType<Mark>,
     /// What the ledger says that a program must know.
     pub(crate) format: Format,
     pub(crate) data_dir: PathBuf,
     /// The policy of the last prune: what goes must be sealed first.
     pub(crate) policy: Policy,
+    /// The same for payloads.
+    pub(crate) ages: PayloadAges,
+    /// Held while a segment is written anew.
+    pub(crate) stripping: Weak<()>,
 }
 
 impl Writer {
@@ -77,11 +86,19 @@ impl Writer {
         }
     }
 
+    /// A commit after the head.
+    pub(super) fn begin(&self) -> Commit {
+        let state = self.shared.state();
+        Commit::after(state.memory().head(), LegacyDraft::of(&state))
+    }
+
     fn commit(&mut self, jobs: Vec<Job>) -> Result<(), (TailError, Vec<Answer>)> {
-        let mut commit = Commit::after(self.shared.state().memory().head());
+        let began = self.shared.commits.begin();
+        let mut commit = self.begin();
+        let before = commit.head.seq;
         let room = self.make_room(&jobs);
         let room = room.and_then(|refused| match refused {
-            None => self.announce_documents(&jobs).map(|()| None),
+            None => self.announce(&jobs).map(|()| None),
             refused => Ok(refused),
         });
         let refused = match room {
@@ -102,6 +119,9 @@ impl Writer {
         if let Err(error) = self.write(&mut commit) {
             commit.replies.fail();
             return Err((error, commit.answers));
+        }
+        if let Some(began) = began {
+            self.shared.commits.end(began, before, commit.head.seq);
         }
         let now_ms = commit.now_ms;
         let (answers, replies) = self.publish(commit);
@@ -131,6 +151,11 @@ impl Writer {
             .note(&commit.head)
             .map_err(TailError::Witness)?;
         self.shared.tail.take(&changes);
+        for change in &changes {
+            if let Change::Mark(lane, mark) = change {
+                self.marks[*lane] = *mark;
+            }
+        }
         self.noted.extend(changes.into_iter().filter_map(noted));
         Ok(())
     }
@@ -142,6 +167,7 @@ impl Writer {
             if let Some(recorded) = commit.phase {
                 state.set_phase(recorded.state);
             }
+            commit.legacy.publish(state);
             for run in commit.draft.runs {
                 state.push(run);
             }
@@ -150,6 +176,9 @@ impl Writer {
             }
             if let Some(pruning) = &commit.prune {
                 state.prune(pruning);
+            }
+            for stripped in commit.stripped {
+                self.replace(state, stripped);
             }
         });
         if let Some(pruning) = commit.prune {
@@ -187,6 +216,7 @@ fn noted(change: Change) -> Option<String> {
         | Change::Segment(_)
         | Change::Gap(_)
         | Change::Format(_)
-        | Change::Incarnation(_) => None,
+        | Change::Incarnation(_)
+        | Change::Legacy(_) => None,
     }
 }

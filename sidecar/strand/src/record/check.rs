@@ -4,7 +4,7 @@ use rmp::Marker;
 
 use super::entry::Entry;
 use super::error::RecordError;
-use super::limits::{COLLECTION_MAX_BYTES, OWN_AGENT, TAG_PREFIX, TYPE_TAG};
+use super::limits::{COLLECTION_MAX_BYTES, ORIGIN_TAG, OWN_AGENT, TAG_PREFIX, TYPE_TAG};
 use crate::record_type::{Field, FieldKind, RecordType};
 
 /// Whose record it is.
@@ -32,6 +32,11 @@ pub(super) fn check(
     }
     if record_type == RecordType::Document {
         check_keys(out, entries)?;
+    }
+    if named(ORIGIN_TAG).is_some() && author == Author::Caller {
+        return Err(RecordError::ReservedKey {
+            field: ORIGIN_TAG.to_owned(),
+        });
     }
     for field in record_type.fields() {
         let value = named(field.name).filter(|value| !matches!(marker(value), Marker::Null));

@@ -1,4 +1,4 @@
-//! The key of a record, read from its payload: which build, queue item or agent it tells the state of.
+//! The key of a record, read from its payload: which build, queue item or agent it tells the state of; and its project.
 
 use super::field::text_field;
 use crate::record_type::RecordType;
@@ -7,6 +7,11 @@ use crate::record_type::RecordType;
 /// does not have it.
 pub fn key_of(record_type: RecordType, payload: &[u8]) -> Option<&str> {
     text_field(payload, record_type.key()?)
+}
+
+/// The project of a record, see [`RecordType::project`].
+pub fn project_of(record_type: RecordType, payload: &[u8]) -> Option<&str> {
+    text_field(payload, record_type.project()?)
 }
 
 #[cfg(test)]

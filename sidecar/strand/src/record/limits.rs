@@ -22,6 +22,21 @@ pub const DELETED_TAG: &str = "_boboyka_deleted";
 /// The key under which the note of a restored record carries the hash that was taken back.
 pub const RESTORED_TAG: &str = "_boboyka_restored";
 
+/// The key under which a record that was imported says so; its value is [`BACKFILL`]. Callers may not send it.
+pub const ORIGIN_TAG: &str = "_boboyka_origin";
+
+/// The origin of a record that was a row of a table before any strand wrote to it.
+pub const BACKFILL: &str = "backfill";
+
+/// The key under which an imported record carries the name of its table.
+pub const TABLE_TAG: &str = "_boboyka_table";
+
+/// The key under which an imported record carries the primary key of its row, such as `id=17`.
+pub const ROW_TAG: &str = "_boboyka_row";
+
+/// The key under which an imported document carries why it is no record of its table's type.
+pub const UNFIT_TAG: &str = "_boboyka_unfit";
+
 /// What the names of all these keys begin with. A document may have no other key that does.
 pub const TAG_PREFIX: &str = "_boboyka_";
 

@@ -4,6 +4,7 @@
 mod changes;
 mod claims;
 mod drains;
+mod fences;
 mod integrations;
 mod matrix;
 mod operator;

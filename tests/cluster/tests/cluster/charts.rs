@@ -1,8 +1,10 @@
 //! The charts: what they render, what they refuse, and how they are installed, upgraded, rolled back and taken away.
 
 mod alerts;
+mod dist;
 mod install;
 pub(crate) mod render;
+mod witness;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

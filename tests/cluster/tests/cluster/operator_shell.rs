@@ -9,15 +9,19 @@ macro_rules! say {
 }
 
 mod admission;
+mod backfill;
 mod before;
 mod drains;
+mod fences;
 mod idle;
 mod installed;
+mod lists;
 mod monitoring;
 mod reconcile;
 mod replica;
 mod strangers;
 mod topology;
+mod traces;
 mod witness;
 
 use std::collections::BTreeSet;

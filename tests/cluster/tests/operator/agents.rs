@@ -171,10 +171,16 @@ impl Agents {
 
     /// Creates a Deployment of agents with the label on its pods.
     pub(crate) async fn deploy(&self, app: &str, replicas: u32, strategy: Value) {
-        let deployment = json!({"metadata": {"name": app}, "spec": {
-            "replicas": replicas, "selector": {"matchLabels": {"app": app}}, "strategy": strategy,
-            "template": template(app),
-        }});
+        let deployment = json!({
+            "replicas": replicas, "strategy": strategy, "template": template(app),
+        });
+        self.deploy_as(app, deployment).await;
+    }
+
+    /// The same with a Deployment's specification, which needs no selector.
+    pub(crate) async fn deploy_as(&self, app: &str, mut spec: Value) {
+        spec["selector"] = json!({"matchLabels": {"app": app}});
+        let deployment = json!({"metadata": {"name": app}, "spec": spec});
         self.namespace
             .create::<Deployment>(deployment)
             .await

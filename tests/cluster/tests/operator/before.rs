@@ -187,7 +187,7 @@ fn an_upgrade_under_load_loses_no_acknowledged_record_and_no_claim() {
         run_image(&agents, BEFORE).await;
         agents.pods("rests", 1).await;
         agents.wait_for_condition("Ready", "True/AsExpected").await;
-        let load = Load::start(Arc::clone(&agents.namespace));
+        let mut load = Load::start(Arc::clone(&agents.namespace));
         load.acknowledges(RECORDS).await;
         scale(&agents, 0).await;
         let (strands_before, pods_before) = (strands(&agents).await, all_pods(&agents).await);

@@ -8,6 +8,7 @@ use boboyka_cluster::{TestNamespace, wait_for};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -28,6 +29,9 @@ struct State {
     posted: u64,
 }
 
+/// What the agent of a pod posts as the n-th record of all.
+type Make = fn(pod: &str, n: u64) -> Value;
+
 /// A load on every labelled pod of a namespace, until it is ended.
 pub(crate) struct Load {
     state: Arc<Mutex<State>>,
@@ -36,11 +40,16 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Begins.
+    /// Begins, with builds.
     pub(crate) fn start(namespace: Arc<TestNamespace>) -> Self {
+        Self::of(namespace, |_, n| record(&format!("bld_load_{n}")))
+    }
+
+    /// Begins, with what a test makes.
+    pub(crate) fn of(namespace: Arc<TestNamespace>, make: Make) -> Self {
         let state = Arc::new(Mutex::new(State::default()));
         let (end, ended) = watch::channel(false);
-        let manager = tokio::spawn(manage(namespace, Arc::clone(&state), ended));
+        let manager = tokio::spawn(manage(namespace, make, Arc::clone(&state), ended));
         Self {
             state,
             end,
@@ -64,15 +73,16 @@ impl Load {
     }
 
     /// Ends when every request under way is answered or failed; the hash and the seq of all that was acknowledged.
-    pub(crate) async fn end(self) -> HashMap<String, u64> {
+    pub(crate) async fn end(&mut self) -> HashMap<String, u64> {
         self.end.send_replace(true);
-        self.manager.await.unwrap();
+        (&mut self.manager).await.unwrap();
         std::mem::take(&mut self.state.lock().unwrap().acknowledged)
     }
 }
 
 async fn manage(
     namespace: Arc<TestNamespace>,
+    make: Make,
     state: Arc<Mutex<State>>,
     mut ended: watch::Receiver<bool>,
 ) {
@@ -81,7 +91,8 @@ async fn manage(
         for name in running(&namespace).await {
             if state.lock().unwrap().busy.insert(name.clone()) {
                 let (namespace, state) = (Arc::clone(&namespace), Arc::clone(&state));
-                agents.spawn(post_all_the_time(namespace, name, state, ended.clone()));
+                let ended = ended.clone();
+                agents.spawn(post_all_the_time(namespace, name, make, state, ended));
             }
         }
         let _ = tokio::time::timeout(LOOK, ended.changed()).await;
@@ -107,6 +118,7 @@ async fn running(namespace: &TestNamespace) -> Vec<String> {
 async fn post_all_the_time(
     namespace: Arc<TestNamespace>,
     pod: String,
+    make: Make,
     state: Arc<Mutex<State>>,
     mut ended: watch::Receiver<bool>,
 ) {
@@ -117,7 +129,7 @@ async fn post_all_the_time(
                 state.posted += 1;
                 state.posted
             };
-            let body = record(&format!("bld_load_{number}")).to_string();
+            let body = make(&pod, number).to_string();
             match caller.ask("POST", "/v1/boboyka/ingest", &body).await {
                 Ok((200, receipt)) => {
                     let hash = receipt["record_hash"].as_str().unwrap().to_owned();

@@ -8,9 +8,12 @@
 )]
 
 mod agents;
+mod backfill;
 mod before;
 mod caller;
+mod documents;
 mod faults;
+mod legacy;
 mod load;
 mod migration;
 mod path;

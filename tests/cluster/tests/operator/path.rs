@@ -1,10 +1,12 @@
 //! A stranger's path: from nothing to a record in the strand, in Postgres and in the columns.
 
 use boboyka_cluster::wait_for;
+use k8s_openapi::api::core::v1::Service;
+use kube::Api;
 use serde_json::json;
 
-use crate::agents::{Agents, LIMIT, NAME};
-use crate::product::{cluster, kubectl, run};
+use crate::agents::{Agents, LIMIT, NAME, template};
+use crate::product::{NAMESPACE, cluster, kubectl, run};
 
 #[test]
 fn one_integration_and_a_label_give_every_pod_a_durable_mirrored_reporting_strand() {
@@ -68,6 +70,30 @@ fn one_integration_and_a_label_give_every_pod_a_durable_mirrored_reporting_stran
             ],
         );
         assert!(waited.contains("condition met"), "{waited}");
+    });
+}
+
+#[test]
+fn the_operator_cosigns_the_log_of_a_strand_by_the_name_of_its_service() {
+    run(async {
+        let cluster = cluster().await;
+        let agents = Agents::new(cluster, json!({})).await;
+        let service = Api::<Service>::namespaced(cluster.client(), NAMESPACE);
+        let service = service.get("boboyka-operator").await.unwrap();
+        let ip = service.spec.and_then(|it| it.cluster_ip).unwrap();
+        // The cluster has no DNS, so the pod brings the Service's address.
+        let host = format!("boboyka-operator.{NAMESPACE}.svc");
+        let mut template = template("cosigned");
+        template["spec"]["hostAliases"] = json!([{"ip": ip, "hostnames": [host]}]);
+        let spec = json!({"replicas": 1, "template": template});
+        agents.deploy_as("cosigned", spec).await;
+        let pod = agents.pod("cosigned").await;
+        agents.post(&pod, "bld_1").await;
+        agents
+            .wait_for_condition("CheckpointsCosigned", "True/Cosigned")
+            .await;
+        let status = agents.get(&pod, "/v1/boboyka/status").await;
+        assert!(status.contains(&format!("{host}/witness")), "{status}");
     });
 }
 

@@ -26,7 +26,7 @@ fn phases_forward_and_back_under_load_leave_in_supabase_what_they_promise() {
             .map(ResourceExt::name_any)
             .collect();
         agents.wait_for_condition("Ready", "True/AsExpected").await;
-        let load = Load::start(Arc::clone(&agents.namespace));
+        let mut load = Load::start(Arc::clone(&agents.namespace));
         for phase in [Phase::MigrateInternals, Phase::CutOver, Phase::DualWrite] {
             load.acknowledges(50).await;
             let edited = Instant::now();

@@ -1,6 +1,7 @@
 //! `kubectl boboyka` on a real cluster, as people and programs use it: each test is a person's question.
 
 mod desk;
+mod fences;
 mod records;
 mod rights;
 
@@ -10,7 +11,7 @@ use std::process::Command;
 use boboyka_tests::document::commands;
 use serde_json::json;
 
-use self::desk::Desk;
+pub(crate) use self::desk::Desk;
 use crate::agents::Agents;
 use crate::product::{cluster, root, run};
 
@@ -30,10 +31,10 @@ fn the_document_of_the_command_works() {
         let document = std::fs::read_to_string(root().join("docs/kubectl.md")).unwrap();
         let mut followed = 0;
         for (command, expected) in commands(&document) {
-            // The panel and dead letters have tests of their own; this machine has no place to install to.
+            // The panel, fences and dead letters have tests of their own; this machine has no place to install to.
             let is_ours = command.starts_with("kubectl boboyka");
             if !is_ours
-                || ["panel", "show", "install", "retry"]
+                || ["panel", "show", "install", "retry", "fence"]
                     .iter()
                     .any(|word| command.contains(word))
             {
@@ -51,7 +52,7 @@ fn the_document_of_the_command_works() {
 }
 
 /// Whether the parts of a line between ellipses are in one line of a text, in their order.
-fn is_printed(line: &str, text: &str) -> bool {
+pub(crate) fn is_printed(line: &str, text: &str) -> bool {
     let has = |candidate: &str| {
         let mut rest = candidate;
         line.split('…').map(str::trim).all(|part| {
@@ -72,6 +73,8 @@ fn a_cluster_that_is_not_there_is_told_in_time_and_no_command_line_is_taken_for_
     for (line, code, words) in [
         ("status", 3, "could not list boboyka"),
         ("verify", 3, "could not list boboykastrands"),
+        ("install", 3, "could not discover v1 Namespace"),
+        ("install --dry-run", 3, "could not discover v1 Namespace"),
         ("status --context nope", 3, "nope"),
         ("status --request-timeout soon", 2, "--request-timeout"),
         ("phase --to Sideways", 2, "--to"),

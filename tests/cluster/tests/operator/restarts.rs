@@ -32,7 +32,7 @@ fn pods_restarted_at_random_under_load_lose_no_acknowledged_record() {
         agents.deploy("many", replicas, json!({})).await;
         agents.pods("many", PODS).await;
         let namespace = Arc::clone(&agents.namespace);
-        let load = Load::start(Arc::clone(&namespace));
+        let mut load = Load::start(Arc::clone(&namespace));
         let (begun, mut restarts) = (Instant::now(), 0);
         while restarts < RESTARTS || begun.elapsed() < soak {
             let labelled = ListParams::default().labels(LABEL);

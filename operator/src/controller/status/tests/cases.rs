@@ -1,6 +1,6 @@
 //! Every condition with every reason that the operator gives it, each on a day on which it has that reason.
 
-use boboyka_crds::{Contradiction, ContradictionKind};
+use boboyka_crds::{ConfigMapKeyReference, Contradiction, ContradictionKind, Fence, WrongNames};
 
 use ConditionType as C;
 use Reason as R;
@@ -67,7 +67,7 @@ fn failed_drain() -> IntegrationStatus {
         json!({"type": "Failed", "status": "True", "message": "Job has reached its backoff limit"});
     let job = json!({"metadata": {"name": "j"}, "status": {"conditions": [failed]}});
     let day = Day {
-        drains: vec![serde_json::from_value(job).unwrap()],
+        jobs: vec![serde_json::from_value(job).unwrap()],
         ..day()
     };
     day.status()
@@ -172,6 +172,10 @@ fn of_strands() -> Vec<Case> {
         (C::MirrorCaughtUp, false, R::Backlog, behind),
         (C::MirrorCaughtUp, false, R::DeadLetters, refused),
         (C::MirrorCaughtUp, false, R::DrainFailed, failed_drain()),
+        (C::RetentionEnforced, false, R::LegalHold, on_hold(vec![])),
+        (C::StrandsUnfenced, true, R::AsExpected, day().status()),
+        (C::StrandsUnfenced, false, R::StillHeld, fenced(true)),
+        (C::StrandsUnfenced, false, R::Fenced, fenced(false)),
         (C::StorageDurable, true, R::AsExpected, day().status()),
         (
             C::StorageDurable,
@@ -207,6 +211,24 @@ fn of_rollouts() -> Vec<Case> {
         ),
         (C::WorkloadsSelected, false, R::Overlap, overlapping()),
         (C::WorkloadsSelected, false, R::InvalidSelector, misspelt()),
+        (
+            C::LegacyProjectsRead,
+            true,
+            R::AsExpected,
+            reading(Ok(vec!["a".to_owned()])),
+        ),
+        (
+            C::LegacyProjectsRead,
+            false,
+            R::LegacyListMissing,
+            reading(Err(Unread::Missing("lists".to_owned()))),
+        ),
+        (
+            C::LegacyProjectsRead,
+            false,
+            R::LegacyListInvalid,
+            reading(Err(empty_list())),
+        ),
         (C::SidecarsUpToDate, true, R::AsExpected, day().status()),
         (C::SidecarsUpToDate, false, R::OldSettings, changed_secret()),
         (C::SidecarsUpToDate, false, R::RollingOut, rolling(next)),
@@ -232,6 +254,29 @@ fn starting() -> IntegrationStatus {
 
 fn witnessed(head: HeadReference) -> IntegrationStatus {
     let strands = vec![strand(|strand| strand.spec.witnessed = Some(head))];
+    Day { strands, ..day() }.status()
+}
+
+/// A legal hold of these strands.
+pub(super) fn on_hold(strands: Vec<BoboykaStrand>) -> IntegrationStatus {
+    let spec = json!({"retention": {"hold": true}});
+    Day {
+        spec,
+        strands,
+        ..day()
+    }
+    .status()
+}
+
+fn fenced(held: bool) -> IntegrationStatus {
+    let fence = Fence {
+        reason: "r".to_owned(),
+        ..Fence::default()
+    };
+    let strands = vec![strand(|strand| {
+        strand.spec.fenced = Some(fence);
+        strand.spec.holder.take_if(|_| !held);
+    })];
     Day { strands, ..day() }.status()
 }
 
@@ -342,4 +387,29 @@ fn paused() -> IntegrationStatus {
 
 fn advancing() -> IntegrationStatus {
     asking("CutOver", reporting(|_| {}))
+}
+
+/// A day on which this was read of a ConfigMap of legacy projects.
+pub(super) fn reading(names: Result<Vec<String>, Unread>) -> IntegrationStatus {
+    let from = json!({"configMapKeyRef": reference()});
+    Day {
+        spec: json!({"migration": {"legacyProjectsFrom": from}}),
+        names: Some(names),
+        ..day()
+    }
+    .status()
+}
+
+pub(super) fn reference() -> ConfigMapKeyReference {
+    ConfigMapKeyReference {
+        name: "lists".to_owned(),
+        key: "names".to_owned(),
+    }
+}
+
+fn empty_list() -> Unread {
+    Unread::Wrong {
+        from: reference(),
+        wrong: WrongNames::None,
+    }
 }

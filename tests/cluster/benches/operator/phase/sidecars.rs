@@ -121,7 +121,7 @@ fn changed_at(log: &str, phase: Phase, since: Timestamp) -> Option<f64> {
         .find(|line| line.contains("the phase changes"))?;
     let told: Value = serde_json::from_str(told).ok()?;
     let at: Timestamp = told["timestamp"].as_str()?.parse().ok()?;
-    let obeys = told["fields"]["to"] == phase.as_str() && at > since;
+    let obeys = told["to"] == phase.as_str() && at > since;
     obeys.then(|| at.duration_since(since).as_secs_f64())
 }
 

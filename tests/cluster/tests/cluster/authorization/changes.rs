@@ -49,7 +49,7 @@ fn what_ties_a_pod_to_its_strand_stays_as_its_admission_left_it() {
         for (change, why) in [
             (label(integration, "other"), kept),
             (label(integration, Value::Null), kept),
-            (label(names::DRAIN_LABEL, "s"), kept),
+            (label(names::JOB_LABEL, "s"), kept),
             (annotation(names::STRAND_ANNOTATION, "boboyka-1"), operators),
             (annotation(names::TOKEN_ANNOTATION, Value::Null), operators),
             (

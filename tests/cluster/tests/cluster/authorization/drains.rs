@@ -1,4 +1,4 @@
-//! Drain Jobs: only the operator has them, and it has no others.
+//! Jobs on strands: only the operator has them, and it has no others.
 
 use boboyka_cluster::wait_for;
 use boboyka_crds::names;
@@ -54,6 +54,25 @@ fn drain_with(suspend: bool, label: bool, change: impl FnOnce(&mut Value)) -> Va
     })
 }
 
+/// What the operator's backfill runs.
+const BACKFILL: [&str; 3] = ["backfill", "--data-dir", "/var/lib/boboyka/strand"];
+
+/// The backfill of the integration `boboyka` as the operator makes it.
+pub(super) fn backfill() -> Job {
+    on("boboyka-history", "boboyka", &json!(BACKFILL))
+}
+
+/// A Job on a strand of an integration, with these arguments.
+fn on(strand: &str, integration: &str, arguments: &Value) -> Job {
+    let mut job = drain_with(false, true, |pod| {
+        pod["containers"][0]["args"] = arguments.clone();
+        pod["volumes"][0]["persistentVolumeClaim"]["claimName"] = json!(names::claim_of(strand));
+    });
+    job["spec"]["template"]["metadata"]["labels"] =
+        json!({names::JOB_LABEL: strand, names::INTEGRATION_LABEL: integration});
+    serde_json::from_value(job).unwrap()
+}
+
 #[test]
 fn drains_come_from_the_operators_jobs_only() {
     run(async {
@@ -96,12 +115,16 @@ fn drains_come_from_the_operators_jobs_only() {
 
         let drains = Caller::account(OPERATOR).api::<Job>(&namespace).await;
         let answer = drains.create(&dry(), &drain(false, false)).await;
-        assert_refused("another Job of the operator", answer, "drain Jobs only");
+        assert_refused(
+            "another Job of the operator",
+            answer,
+            "Jobs on strands only",
+        );
         drains.create(&create, &drain(false, true)).await.unwrap();
         wait_for("the drain's pod", LIMIT, || async {
             let pods = namespace
                 .api::<Pod>()
-                .list(&ListParams::default().labels(names::DRAIN_LABEL))
+                .list(&ListParams::default().labels(names::JOB_LABEL))
                 .await?;
             Ok(pods.items.len() == 1)
         })
@@ -269,10 +292,10 @@ fn the_operator_neither_changes_nor_deletes_the_jobs_of_others() {
             .unwrap();
         let jobs = Caller::account(OPERATOR).api::<Job>(&namespace).await;
         let answer = jobs.delete("backup", &DeleteParams::default()).await;
-        assert_refused("deletion", answer, "delete drain Jobs only");
+        assert_refused("deletion", answer, "delete Jobs on strands only");
         let resume = Patch::Merge(json!({"spec": {"suspend": false}}));
         let answer = jobs.patch("backup", &PatchParams::default(), &resume).await;
-        assert_refused("a change", answer, "change and delete drain Jobs only");
+        assert_refused("a change", answer, "change and delete Jobs on strands only");
         jobs.create(&create, &drain(true, true)).await.unwrap();
         let label =
             Patch::Merge(json!({"spec": {"template": {"metadata": {"labels": {"a": "b"}}}}}));
@@ -281,5 +304,57 @@ fn the_operator_neither_changes_nor_deletes_the_jobs_of_others() {
         jobs.delete("drain", &DeleteParams::default())
             .await
             .unwrap();
+    });
+}
+
+#[test]
+fn a_backfill_of_the_operator_works_on_the_history_of_its_integration_and_on_no_other_strand() {
+    run(async {
+        let namespace = tenancy().await;
+        let jobs = Caller::account(OPERATOR).api::<Job>(&namespace).await;
+        let backfill = json!(BACKFILL);
+        let history = "boboyka-history";
+        jobs.create(&dry(), &self::backfill()).await.unwrap();
+        let command = "runs the command backfill --data-dir /var/lib/boboyka/strand of the image";
+        for (strand, integration, arguments, why) in [
+            (
+                "boboyka-0",
+                "boboyka",
+                &backfill,
+                "runs the command drain of the image",
+            ),
+            (
+                history,
+                "other",
+                &backfill,
+                "runs the command drain of the image",
+            ),
+            (history, "boboyka", &json!(["drain"]), command),
+            (history, "boboyka", &json!(["backfill"]), command),
+            (
+                history,
+                "boboyka",
+                &json!(["backfill", "--data-dir", "/tmp"]),
+                command,
+            ),
+        ] {
+            let what = format!("{arguments} on {strand} of {integration}");
+            let answer = jobs
+                .create(&dry(), &on(strand, integration, arguments))
+                .await;
+            assert_refused(&what, answer, why);
+        }
+        let other = names::claim_of("boboyka-0");
+        let mut job = serde_json::to_value(on(history, "boboyka", &backfill)).unwrap();
+        job["spec"]["template"]["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"] =
+            json!(other);
+        let answer = jobs
+            .create(&dry(), &serde_json::from_value(job).unwrap())
+            .await;
+        assert_refused(
+            "the claim of another strand",
+            answer,
+            "mounts the claim of its strand",
+        );
     });
 }

@@ -82,6 +82,11 @@ const OPERATOR_THERE: &[(bool, &str)] = &[
     ),
     (YES, "create events.events.k8s.io"),
     (NO, "get configmaps"),
+    (NO, "watch configmaps"),
+    (NO, "watch configmaps:other"),
+    (YES, "list configmaps:boboyka-legacy-projects"),
+    (YES, "watch configmaps:boboyka-legacy-projects"),
+    (NO, "patch configmaps:boboyka-legacy-projects"),
     (NO, "create configmaps"),
     (NO, "create leases.coordination.k8s.io"),
     (NO, "create serviceaccounts/token"),
@@ -216,14 +221,15 @@ fn sidecars_report_in_their_namespace_and_people_have_what_view_and_edit_promise
         .unwrap();
         let integrations = "boboykaintegrations.boboyka.sapixdb.com";
         let strands = "boboykastrands.boboyka.sapixdb.com";
-        // Who; get and write integrations; get and write strands; write a strand's status; administer strands.
+        // Who; get and write integrations; get and write strands; write a strand's status; administer and fence
+        // strands.
         for (who, expected) in [
-            (&sidecar, [YES, NO, YES, NO, YES, NO]),
-            (&reader, [YES, NO, YES, NO, NO, NO]),
-            (&Caller::person("tenant"), [YES, YES, YES, NO, NO, NO]),
-            (&Caller::person("chief"), [YES, YES, YES, NO, NO, NO]),
-            (&Caller::person("stranger"), [NO; 6]),
-            (&Caller::administrator(), [YES; 6]),
+            (&sidecar, [YES, NO, YES, NO, YES, NO, NO]),
+            (&reader, [YES, NO, YES, NO, NO, NO, NO]),
+            (&Caller::person("tenant"), [YES, YES, YES, NO, NO, NO, NO]),
+            (&Caller::person("chief"), [YES, YES, YES, NO, NO, NO, NO]),
+            (&Caller::person("stranger"), [NO; 7]),
+            (&Caller::administrator(), [YES; 7]),
         ] {
             let asked = [
                 format!("get {integrations}"),
@@ -232,6 +238,7 @@ fn sidecars_report_in_their_namespace_and_people_have_what_view_and_edit_promise
                 format!("patch {strands}"),
                 format!("patch {strands}/status"),
                 format!("administer {strands}"),
+                format!("fence {strands}"),
             ];
             for (what, expected) in asked.iter().zip(expected) {
                 let allowed = may(&client, who, Some(here.name()), what).await;

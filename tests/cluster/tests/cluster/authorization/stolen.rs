@@ -11,7 +11,7 @@ use kube::api::PostParams;
 use serde_json::{Value, json};
 
 use super::claims::claim_of_operator;
-use super::drains::drain;
+use super::drains::{backfill, drain};
 use super::matrix::may;
 use super::pods::injected;
 use super::{Caller, OPERATOR, binding, cluster, integration, make_strand, tenancy};
@@ -167,6 +167,7 @@ fn allowed(namespace: &str) -> Vec<Try> {
         "name": format!("system:serviceaccounts:{namespace}")}]);
     let sidecars = binding("b", names::SIDECAR_ROLE, &sidecars);
     let drain = serde_json::to_value(drain(false, true)).unwrap();
+    let backfill = serde_json::to_value(backfill()).unwrap();
     vec![
         (
             "list the pods, workloads, Jobs, claims, role bindings, integrations and strands of every namespace",
@@ -178,6 +179,12 @@ fn allowed(namespace: &str) -> Vec<Try> {
             "list the nodes and the persistent volumes of the cluster",
             "GET",
             "api/v1/nodes".into(),
+            json!(null),
+        ),
+        (
+            "read the `ConfigMap`s `boboyka-legacy-projects` of every namespace, or those of the names in the chart's `legacyProjects.configMaps`",
+            "GET",
+            "api/v1/configmaps?fieldSelector=metadata.name%3Dboboyka-legacy-projects".into(),
             json!(null),
         ),
         (
@@ -215,6 +222,12 @@ fn allowed(namespace: &str) -> Vec<Try> {
             "POST",
             "apis/batch/v1/namespaces/{}/jobs".into(),
             drain,
+        ),
+        (
+            "run the backfill of the history with any Secret of its namespace, which reads from the URL in that Secret",
+            "POST",
+            "apis/batch/v1/namespaces/{}/jobs".into(),
+            backfill,
         ),
         (
             "put an integration into any phase",

@@ -53,6 +53,7 @@ fn healthy() -> Series {
         (format!("boboyka_mirror_lag_seconds{{{LANE}}}"), "2x240"),
         (format!("boboyka_mirror_dead_letters{{{LANE}}}"), "0x240"),
         (format!("boboyka_retention_blocked{{{SIDECAR}}}"), "0x240"),
+        (format!("boboyka_legal_hold{{{SIDECAR}}}"), "0x240"),
     ]
     .map(|(series, values)| (series, values.to_owned()))
     .to_vec()
@@ -245,7 +246,7 @@ fn try_alerts(arguments: &[&str], tests: &[Value]) {
 #[test]
 fn each_alert_fires_when_it_is_due_and_at_no_other_time() {
     let cases = cases();
-    let tests: Vec<Value> = cases
+    let mut tests: Vec<Value> = cases
         .iter()
         .map(|(name, changed, values, at, firing)| {
             let mut series = healthy();
@@ -255,6 +256,13 @@ fn each_alert_fires_when_it_is_due_and_at_no_other_time() {
             test(name, &series, at, firing)
         })
         .collect();
+    let mut held = healthy();
+    for (series, values) in &mut held {
+        if series.contains("retention_blocked") || series.contains("legal_hold") {
+            *values = "1x240".to_owned();
+        }
+    }
+    tests.push(test("a legal hold keeps records", &held, "70m", &[]));
     try_alerts(&MONITORING, &tests);
     let tried: std::collections::BTreeSet<_> = cases.iter().flat_map(|case| case.4).collect();
     assert_eq!(tried.len(), 9, "each alert is tried: {tried:?}");
@@ -293,4 +301,8 @@ fn each_alert_has_a_chapter_that_says_what_to_do() {
         .filter_map(|line| line.strip_prefix("## "))
         .collect();
     assert_eq!(chapters, alerts);
+    let text = std::fs::read_to_string(root().join("docs/troubleshooting.md")).unwrap();
+    for alert in alerts {
+        assert!(text.contains(&format!("[`{alert}`]")), "{alert}");
+    }
 }

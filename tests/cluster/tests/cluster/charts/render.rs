@@ -110,6 +110,38 @@ fn the_operators_pod_keeps_to_the_restricted_standard() {
 }
 
 #[test]
+fn values_of_an_earlier_chart_render_as_the_defaults_do() {
+    // `helm upgrade --reuse-values` takes the values of the release, which know nothing of these.
+    for later in ["witness", "legacyProjects", "telemetry"] {
+        let without = template(&["--set", &format!("{later}=null")]);
+        assert_eq!(without, template(&[]), "{later}");
+    }
+}
+
+#[test]
+fn traces_are_off_until_a_collector_is_named() {
+    let environment = |more: &[&str]| {
+        let rendered = template(more);
+        let deployment = find(&rendered, "Deployment", "boboyka-operator").unwrap();
+        let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+        container["env"].as_array().unwrap().clone()
+    };
+    let without = environment(&[]);
+    assert!(!json!(without).to_string().contains("OTEL_"), "{without:?}");
+    let endpoint = "telemetry.otlp.endpoint=http://collector:4318";
+    let with = environment(&["--set", endpoint, "--set", "telemetry.otlp.ratio=0.25"]);
+    for (name, value) in [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4318"),
+        ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
+    ] {
+        assert!(
+            with.contains(&json!({"name": name, "value": value})),
+            "{with:?}"
+        );
+    }
+}
+
+#[test]
 fn the_webhook_sees_labelled_pods_only_and_brings_no_certificate() {
     let rendered = template(&[]);
     let webhook = find(&rendered, "MutatingWebhookConfiguration", names::WEBHOOK).unwrap();
@@ -118,7 +150,7 @@ fn the_webhook_sees_labelled_pods_only_and_brings_no_certificate() {
     assert_eq!(webhook["failurePolicy"], "Fail");
     assert_eq!(
         webhook["objectSelector"]["matchExpressions"],
-        json!([{"key": names::INTEGRATION_LABEL, "operator": "Exists"}, {"key": names::DRAIN_LABEL, "operator": "DoesNotExist"}])
+        json!([{"key": names::INTEGRATION_LABEL, "operator": "Exists"}, {"key": names::JOB_LABEL, "operator": "DoesNotExist"}])
     );
     let selector = &webhook["namespaceSelector"]["matchExpressions"][0];
     assert_eq!(selector["values"], json!(["kube-system", NAMESPACE]));
@@ -358,7 +390,7 @@ fn the_charts_say_every_name_as_the_programs_do() {
         .collect();
     for name in [
         names::INTEGRATION_LABEL,
-        names::DRAIN_LABEL,
+        names::JOB_LABEL,
         names::STRAND_LABEL,
         names::CONTAINER,
         names::STRAND_VOLUME,

@@ -83,6 +83,25 @@ fn what_the_version_before_made_is_taken_over_with_its_strand_its_claim_and_its_
         assert_eq!(holder_of(&held), pod.uid().as_deref());
         assert_eq!(held.status, before.status, "the sidecar's word stays");
 
+        // Its sidecar mirrors what was left, so that no Job comes before the next pod.
+        let strands = installed.namespace.api::<BoboykaStrand>();
+        let mut lanes = json!(held.status.as_ref().unwrap().lanes);
+        lanes[0]["mark"] = json!(124);
+        lanes[0]["backlog"] = json!(0);
+        let mirrored = Patch::Merge(json!({"status": {"backlog": 0, "lagMs": 0, "lanes": lanes}}));
+        let how = PatchParams::default();
+        strands
+            .patch_status(&held.name_any(), &how, &mirrored)
+            .await
+            .unwrap();
+        wait_for("the operator to know that", LIMIT, || async {
+            let integrations = installed.namespace.api::<BoboykaIntegration>();
+            let all = integrations.list(&ListParams::default()).await?.items;
+            Ok(all[0].status.as_ref().is_some_and(|it| it.backlog == 0))
+        })
+        .await
+        .unwrap();
+
         // A pod that comes after it gets the strand with the claim.
         installed.end(&pod.name_any()).await;
         wait_for("the strand to be free", LIMIT, || async {

@@ -81,7 +81,7 @@ impl Installed {
             "clientConfig": {"url": format!("https://{}/inject", replica.webhook)},
             "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
             "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace.name()}},
-            "objectSelector": {"matchExpressions": [{"key": names::DRAIN_LABEL, "operator": "DoesNotExist"}]},
+            "objectSelector": {"matchExpressions": [{"key": names::JOB_LABEL, "operator": "DoesNotExist"}]},
         })
     }
 

@@ -184,10 +184,17 @@ fn a_prometheus_scrapes_both_programs_and_every_panel_shows_something() {
     run(async {
         let installed = Installed::new().await;
         let replica = installed.operated(&[]).await;
-        // The metrics of a mirror need one.
-        let supabase = Supabase::start().await;
+        // The metrics of a mirror need one, and those of an archive.
+        let (supabase, archive) = (Supabase::start().await, tempfile::tempdir().unwrap());
         let folder = supabase.folder();
-        let sidecar = Sidecar::start_with(&["--supabase-dir", folder.to_str().unwrap()], &[]).await;
+        let url = format!("file://{}", archive.path().display());
+        let flags = [
+            "--supabase-dir",
+            folder.to_str().unwrap(),
+            "--archive-url",
+            &url,
+        ];
+        let sidecar = Sidecar::start_with(&flags, &[]).await;
         sidecar
             .ingest("audit_log", &json!({"agent_id": "a", "event": "e"}))
             .await;

@@ -114,6 +114,11 @@ impl Replica {
             .to_owned()
     }
 
+    /// A counter's value.
+    pub(crate) async fn counter(&self, name: &str) -> u64 {
+        self.gauge(name).await.parse().unwrap()
+    }
+
     pub(crate) async fn is_ready(&self) -> bool {
         self.get("/ready").await.is_ok_and(|(code, _)| code == 200)
     }

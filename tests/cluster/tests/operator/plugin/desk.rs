@@ -9,14 +9,14 @@ use serde_json::Value;
 use crate::agents::Agents;
 
 /// Where a person works: a kubeconfig whose context names the namespace, and the programs on the path.
-pub(super) struct Desk {
+pub(crate) struct Desk {
     folder: tempfile::TempDir,
     path: String,
     pub(super) namespace: String,
 }
 
 impl Desk {
-    pub(super) fn new(cluster: &Cluster, agents: &Agents) -> Self {
+    pub(crate) fn new(cluster: &Cluster, agents: &Agents) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let namespace = agents.namespace.name().to_owned();
         let config = folder.path().join("kubeconfig");
@@ -63,7 +63,7 @@ impl Desk {
 
     /// Runs a command that ends with this code; what it printed.
     #[track_caller]
-    pub(super) fn ends(&self, code: i32, line: &str) -> String {
+    pub(crate) fn ends(&self, code: i32, line: &str) -> String {
         let output = self.run(line);
         assert_eq!(output.status.code(), Some(code), "{line}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
