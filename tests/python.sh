@@ -3,6 +3,7 @@
 # its own in the cache, with packages from the package index.
 #
 #   tests/python.sh          lint and tests
+#   tests/python.sh --only TEST...  these tests
 #   tests/python.sh --bench  the benchmark, on the newest
 #   tests/python.sh --build FOLDER  the wheel and the source archive of the package, the same bytes each time
 #   tests/python.sh --try WHEEL     installs a wheel into a fresh environment and asks it for help
@@ -84,8 +85,9 @@ fresh() { # FOLDER PACKAGE...
 case ${1:-} in
 --build) out=$(realpath -m "${2:?say into which folder}") ;;
 --try) wheel=$(realpath "${2:?say which wheel}") ;;
+--only) [ $# -gt 1 ] || fail "say which tests" ;;
 '' | --bench) ;;
-*) fail "unknown argument '$1'. Known are --bench, --build FOLDER, --try WHEEL" ;;
+*) fail "unknown argument '$1'. Known are --bench, --build FOLDER, --only TEST..., --try WHEEL" ;;
 esac
 cd "$(dirname "$0")/.."
 find_pythons
@@ -127,6 +129,10 @@ for each in "${ends[@]}"; do
   read -r version path <<<"$each"
   environment "$version" "$path"
   say "tests on Python $version"
+  if [ "${1:-}" = --only ]; then
+    (cd sdk/python && "$PYTHON" -m pytest "${@:2}") || status=1
+    continue
+  fi
   (cd sdk/python && "$PYTHON" -m ruff format --check --no-cache . && "$PYTHON" -m ruff check --no-cache . && "$PYTHON" -m pytest) || status=1
 done
 exit $status

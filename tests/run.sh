@@ -2,6 +2,9 @@
 # Runs all tests and closes with their sum, alone on a line. The suites on clusters run beside all others, for they wait
 # more than they compute; the output of a suite is printed in one piece when it has ended. Ends with a failure when any test
 # failed, when a part ran none, or when a suite hung: it printed nothing for SILENCE_SECONDS, and was ended.
+#
+# With FLAKY_MAX, at most so many failed tests run once more when all others have ended. One that passes then is named as
+# flaky, and its failure stays in the output: it is a fault of the test or of the program, and to be mended.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 logs=$(mktemp -d)
@@ -11,6 +14,7 @@ trap 'exit 143' HUP INT TERM
 
 # A suite prints a line whenever a test ends: half an hour without one is far more than any test takes on a slow machine.
 SILENCE_SECONDS=${SILENCE_SECONDS:-1800}
+FLAKY_MAX=${FLAKY_MAX:-0}
 
 # Builds once for all suites, so that they share their dependencies; then every test program is a line
 # of its package's folder and the program, with a tab between them.
@@ -67,7 +71,7 @@ suite() { # PART NAME COMMAND...
   [ -e "$log.hung" ] || kill "$watching"
   wait "$watching" 2>/dev/null
   trap - HUP INT TERM
-  [ "$status" = 0 ] || echo "$name$([ ! -e "$log.hung" ] || echo ' (hung)')" >>"$logs/failed"
+  [ "$status" = 0 ] || echo "$part.$name$([ ! -e "$log.hung" ] || echo ' (hung)')" >>"$logs/failed"
   # One write, so that suites that end together do not mix.
   { printf '\n=== %s: ended with %s after %s s\n' "$name" "$status" "$((SECONDS - begun))"; cat "$log"; } >"$log.whole"
   flock "$logs" cat "$log.whole"
@@ -93,6 +97,43 @@ beside_them() {
   suite python python tests/python.sh
 }
 
+# The failed tests of a suite, one a line.
+failed_tests() { # LOG
+  awk '
+    /^failures:$/ { delete names; count = 0; next }
+    /^test result:/ { for (n = 1; n <= count; n++) print names[n]; count = 0 }
+    /^    [A-Za-z0-9_:]+$/ { names[++count] = $1 }' "$1"
+  sed -nE 's/^(FAILED|ERROR) ([^ []+(\[[^]]*\])?).*/\2/p' "$1" | sort -u
+}
+
+# Runs the failed tests once more, if they are few, each is known by its name, and no suite hung.
+run_again() {
+  local failed_once name folder program tests=() all=0
+  grep -q ' (hung)$' "$logs/failed" && return
+  while read -r name; do
+    mapfile -t tests < <(failed_tests "$logs/$name")
+    [ ${#tests[@]} -gt 0 ] || return
+    all=$((all + ${#tests[@]}))
+  done <"$logs/failed"
+  [ "$all" -le "$FLAKY_MAX" ] || return
+  mapfile -t failed_once <"$logs/failed"
+  rm "$logs/failed"
+  for name in "${failed_once[@]}"; do
+    mapfile -t tests < <(failed_tests "$logs/$name")
+    name=${name#*.}
+    if [ "$name" = python ]; then
+      suite again python tests/python.sh --only "${tests[@]}"
+    else
+      IFS=$'\t' read -r folder program < <(awk -F'[\t/]' -v name="$name" '
+        { of = ""; for (n = 1; n < NF; n++) if ($n "-" $NF == name) of = $0; if (of) print of }' "$logs/programs")
+      suite again "$name" env -C "$folder" "CARGO_MANIFEST_DIR=$folder" "$program" --exact "${tests[@]}"
+    fi
+    grep -qxF "again.$name" "$logs/failed" 2>/dev/null && continue
+    passed=$((passed + ${#tests[@]})) failed=$((failed - ${#tests[@]}))
+    echo "run.sh: flaky, failed beside others and passed alone: ${tests[*]}"
+  done
+}
+
 # Adds up what an awk program finds in the logs of a part: it prints passed and failed.
 passed=0 failed=0 status=0
 add() { # PART AWK_PROGRAM
@@ -115,8 +156,9 @@ python='/ in [0-9.]+s/ { for (n = 2; n <= NF; n++) {
 add cluster "$rust"
 add rust "$rust"
 add python "$python"
+[ ! -e "$logs/failed" ] || run_again
 if [ -e "$logs/failed" ]; then
-  echo "run.sh: failed: $(paste -sd' ' "$logs/failed")" >&2
+  echo "run.sh: failed: $(sed 's/^[a-z]*\.//' "$logs/failed" | paste -sd' ')" >&2
   status=1
 fi
 echo "$passed passed, $failed failed"
