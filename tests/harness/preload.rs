@@ -72,15 +72,27 @@ impl Preload {
         self.variables([("TORTURE_CLOCK_FILE", self.clock().display().to_string())])
     }
 
-    /// The variables of a sidecar that is killed when it writes a text into the journal of its data folder: before it does or,
-    /// if `later` is not 0, before the operation of that number after it. What is written, synced or sent is an operation.
-    pub fn killed(&self, folder: &Path, text: &str, later: u64) -> Vec<(String, String)> {
+    /// The variables of a sidecar that is killed when it writes a text into the journal of its data folder, once the kill is
+    /// armed: before it writes or, if `later` is not 0, before the operation of that number after it. What is written, synced or
+    /// sent is an operation.
+    pub fn killed(&self, data: &Path, text: &str, later: u64) -> Vec<(String, String)> {
+        let _ = std::fs::remove_file(self.armed());
         self.variables([
-            ("TORTURE_ROOT", folder.display().to_string()),
+            ("TORTURE_ROOT", data.display().to_string()),
+            ("TORTURE_KILL_ARMED", self.armed().display().to_string()),
             ("TORTURE_KILL_FILE", ".journal".to_owned()),
             ("TORTURE_KILL_TEXT", text.to_owned()),
             ("TORTURE_KILL_LATER", later.to_string()),
         ])
+    }
+
+    /// Arms the kill: a start may write the text of earlier records again.
+    pub fn arm(&self) {
+        File::create(self.armed()).unwrap();
+    }
+
+    fn armed(&self) -> PathBuf {
+        self.folder.path().join("armed")
     }
 
     fn variables<const N: usize>(&self, more: [(&str, String); N]) -> Vec<(String, String)> {

@@ -99,7 +99,11 @@ async fn clocks_that_jump_pass_no_gate_early_and_close_none_for_ever() {
     clock.turn(-DAY);
     laptop.load(&mut strand).await;
     laptop.obeys_evidence(3).await;
-    assert!(written.elapsed() >= 2 * SOAK, "quiet, and then the soak: {:?}", written.elapsed());
+    assert!(
+        written.elapsed() >= 2 * SOAK,
+        "quiet, and then the soak: {:?}",
+        written.elapsed()
+    );
     supabase.sql("delete from project_builds where build_id = 'foreign'");
     is_kept(&laptop, &supabase, &strand).await;
 
@@ -114,11 +118,7 @@ async fn clocks_that_jump_pass_no_gate_early_and_close_none_for_ever() {
 }
 
 /// The jumps reach both, without which the test would show nothing. Returns the record that shows it.
-async fn both_clocks_turn(
-    clock: &Preload,
-    laptop: &Laptop,
-    supabase: &Supabase,
-) -> Option<Record> {
+async fn both_clocks_turn(clock: &Preload, laptop: &Laptop, supabase: &Supabase) -> Option<Record> {
     let since = |now: u64| {
         let epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         now.saturating_sub(epoch.unwrap().as_secs())
@@ -127,7 +127,12 @@ async fn both_clocks_turn(
     let data = crate::mirror::health(1);
     let receipt = laptop.sidecar.ingest("agent_health", &data).await;
     let by_sidecar = since(receipt["ingested_at_ms"].as_u64().unwrap() / 1000);
-    let by_database = since(supabase.sql("select extract(epoch from now())::bigint").parse().unwrap());
+    let by_database = since(
+        supabase
+            .sql("select extract(epoch from now())::bigint")
+            .parse()
+            .unwrap(),
+    );
     clock.turn(-HOUR);
     for ahead in [by_sidecar, by_database] {
         assert!(ahead > 3000, "the clock did not jump: {ahead} s");

@@ -110,12 +110,17 @@ impl Watched {
         let folder = self.laptop.sidecar.data_dir();
         let killed = self.preload.killed(&folder, &step.event[..BEGIN], place);
         self.laptop.sidecar.restart_in(killed).await;
+        self.preload.arm();
+        let before = self.posted.load(Ordering::Relaxed);
         let agents = self.agents(usize::MAX);
-        // The gates are no matter of this test, and wait for the scrub.
-        let force = format!("{{gates: [Drained, ChainIntact, Parity, NoForeignWrites], reason: at {place}}}");
+        let post = || async { self.posted.load(Ordering::Relaxed) > before + 10 };
+        wait_until(GUARD, post, || self.laptop.told()).await;
+        // The gates are no matter of this test, and wait for the scrub. Each force counts once.
+        let at = format!("after {before} records");
+        let force =
+            format!("{{gates: [Drained, ChainIntact, Parity, NoForeignWrites], reason: {at}}}");
         let (list, shared) = (step.list.join(", "), step.shared);
-        let migration =
-            format!("legacyProjects: [{list}], legacyShared: {shared}, force: {force}");
+        let migration = format!("legacyProjects: [{list}], legacyShared: {shared}, force: {force}");
         self.laptop.list(step.phase.0, &migration);
         let process = self.laptop.sidecar.process();
         assert!(!process.wait(GUARD), "it ended by itself");
@@ -165,7 +170,13 @@ impl Watched {
         let strands = [self.strand.clone()];
         let rows = || Rows::of(&self.supabase, false);
         let is_there = || async { rows().missing(&strands).is_empty() };
-        let missing = || format!("{what}: {:#?}\n{}", rows().missing(&strands), self.laptop.told());
+        let missing = || {
+            format!(
+                "{what}: {:#?}\n{}",
+                rows().missing(&strands),
+                self.laptop.told()
+            )
+        };
         wait_until(GUARD, is_there, missing).await;
         let none = Vec::<String>::new();
         assert_eq!(rows().too_many(&strands), none, "{what}");
@@ -212,12 +223,19 @@ async fn a_kill_around_the_record_of_a_change_leaves_in_supabase_what_is_in_forc
             let events = all.events().await;
             let changes = changes(&events);
             made += 1;
-            assert_eq!(changes.len(), made, "{what}: each change once: {changes:#?}");
+            assert_eq!(
+                changes.len(),
+                made,
+                "{what}: each change once: {changes:#?}"
+            );
             let (event, change) = changes[made - 1];
             assert_eq!(event, step.event, "{what}");
             all.promises(&step, change);
             all.promise_is_kept(&what).await;
         }
     }
-    assert_eq!(all.laptop.sidecar.get("/v1/boboyka/verify").await["ok"], true);
+    assert_eq!(
+        all.laptop.sidecar.get("/v1/boboyka/verify").await["ok"],
+        true
+    );
 }

@@ -17,7 +17,8 @@ const COLUMNS_MAX: usize = 8;
 /// What is missing of a strand, and what to do where nobody gathers it.
 pub(super) fn missing<P>(strand: &Evidence<P>, what: String) -> Block {
     let is_idle = !strand.held && strand.report != Report::Never;
-    let next = "no pod holds it, so nothing gathers that: give it a pod or, if nobody needs it, remove it";
+    let next =
+        "no pod holds it, so nothing gathers that: give it a pod or, if nobody needs it, remove it";
     Block::Missing(if is_idle {
         format!("{what}; {next}")
     } else {

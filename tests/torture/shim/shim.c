@@ -5,7 +5,8 @@
 // $TORTURE_KILL_AT      SIGKILL before this operation, counted from 0
 // $TORTURE_KILL_TEXT    SIGKILL at the first write that has this text in its data: before the write or,
 // $TORTURE_KILL_LATER   ... before the n-th operation after it, of
-// $TORTURE_KILL_FILE    ... a file with this in its path
+// $TORTURE_KILL_FILE    ... a file with this in its path, and once there is
+// $TORTURE_KILL_ARMED   ... this file
 // $TORTURE_FAIL_SYNC    this sync of a file fails with EIO, counted from 1; the next one succeeds
 // $TORTURE_FAIL_WRITE   this write, and with $TORTURE_FAIL_STICKY every later one, fails with $TORTURE_FAIL_ERRNO
 // $TORTURE_SLOW_MS      each sync of a file takes this much longer
@@ -44,7 +45,7 @@ static pthread_mutex_t order = PTHREAD_MUTEX_INITIALIZER;
 static char root[PATH];
 static size_t root_len;
 static int log_fd = -1, clock_fd = -1;
-static const char *kill_text, *kill_file;
+static const char *kill_text, *kill_file, *kill_armed;
 static long operations, syncs, writes;
 static long kill_at = -1, kill_later, fail_sync, fail_write, fail_errno = EIO, sticky, slow_ms, clock_s, clock_at;
 static struct { int open; uint64_t inode; char *path; } fds[FDS];
@@ -59,6 +60,7 @@ __attribute__((constructor)) static void start(void) {
   kill_at = number("TORTURE_KILL_AT", -1);
   kill_text = getenv("TORTURE_KILL_TEXT");
   kill_file = getenv("TORTURE_KILL_FILE");
+  kill_armed = getenv("TORTURE_KILL_ARMED");
   kill_later = number("TORTURE_KILL_LATER", 0);
   fail_sync = number("TORTURE_FAIL_SYNC", 0);
   fail_write = number("TORTURE_FAIL_WRITE", 0);
@@ -127,6 +129,7 @@ static void look_for_text(const char *path, const struct iovec *parts, int n) {
   if (!kill_text || (kill_file && !strstr(path, kill_file))) return;
   for (int i = 0; i < n; i++)
     if (memmem(parts[i].iov_base, parts[i].iov_len, kill_text, strlen(kill_text))) {
+      if (kill_armed && syscall(SYS_faccessat, AT_FDCWD, kill_armed, F_OK)) return;
       kill_at = operations + kill_later;
       kill_text = 0;
       return;

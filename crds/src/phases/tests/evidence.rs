@@ -231,7 +231,10 @@ fn a_strand_without_a_pod_is_named_with_what_to_do_and_the_soak_stands_still() {
         strand.scrubbed_to = Some(8);
         let standing = decided(strand);
         let chain = &gate(&standing, "ChainIntact").message;
-        assert!(chain.contains("left (the scrub has read it up to seq 8"), "{chain}");
+        assert!(
+            chain.contains("left (the scrub has read it up to seq 8"),
+            "{chain}"
+        );
         assert!(chain.contains("no pod holds it"), "{chain}");
     }
 }

@@ -54,7 +54,13 @@ async fn forward_past_a_node(cluster: &Cluster, fleet: &Fleet) {
             is_closed(it, "Reported", &format!("{strand} (has not reported)"))
         })
         .await;
-    let gates = ["Reported", "Drained", "ChainIntact", "Parity", "NoForeignWrites"];
+    let gates = [
+        "Reported",
+        "Drained",
+        "ChainIntact",
+        "Parity",
+        "NoForeignWrites",
+    ];
     let force = json!({"gates": gates, "reason": "the node is gone"});
     let forced = json!({"migration": {"force": force}});
     fleet.agents.edit(forced).await;
@@ -65,11 +71,16 @@ async fn forward_past_a_node(cluster: &Cluster, fleet: &Fleet) {
     heal(cluster, fleet, &pod).await;
     fleet.obeys(Phase::MigrateInternals).await;
     let events = all_events(&fleet.agents.namespace, PODS[0]).await;
-    let change = events.iter().find(|it| it["data"]["event"] == "phase_changed");
+    let change = events
+        .iter()
+        .find(|it| it["data"]["event"] == "phase_changed");
     let boundary = change.unwrap()["data"]["metadata"]["boundary_seq"].as_u64();
     let inside = seqs(&events, "before");
     assert_eq!(inside.len(), INSIDE);
-    assert!(inside.iter().all(|seq| Some(*seq) <= boundary), "{inside:?} {boundary:?}");
+    assert!(
+        inside.iter().all(|seq| Some(*seq) <= boundary),
+        "{inside:?} {boundary:?}"
+    );
     fleet.load.acknowledges(SOME).await;
 }
 
@@ -83,7 +94,9 @@ async fn the_api_server_goes(cluster: &mut Cluster, fleet: &Fleet) {
     fleet.load.acknowledges(SOME).await;
     fleet.agents.edit(json!({"phase": Phase::CutOver})).await;
     fleet
-        .status("the backlog to block", |it| is_closed(it, "Drained", "records wait"))
+        .status("the backlog to block", |it| {
+            is_closed(it, "Drained", "records wait")
+        })
         .await;
     cluster.kill_control_plane(ControlPlane::ApiServer).unwrap();
     for pod in &pods {
@@ -122,7 +135,10 @@ async fn back_past_a_node(cluster: &Cluster, fleet: &Fleet) {
     let boundary = back.unwrap()["data"]["metadata"]["boundary_seq"].as_u64();
     let inside = seqs(&events, "behind");
     assert_eq!(inside.len(), INSIDE);
-    assert!(inside.iter().all(|seq| Some(*seq) <= boundary), "{inside:?} {boundary:?}");
+    assert!(
+        inside.iter().all(|seq| Some(*seq) <= boundary),
+        "{inside:?} {boundary:?}"
+    );
     fleet.load.acknowledges(SOME).await;
 }
 
