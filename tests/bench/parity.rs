@@ -1,9 +1,10 @@
 //! What it costs to compare Supabase's tables with the strand: against one query over the same rows in psql, and what an
-//! ingest waits longer while it runs.
+//! ingest waits longer while it runs, and while somebody else reads the same database.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use boboyka_strand::RecordType;
+use boboyka_tests::process::GUARD;
 use boboyka_tests::{Sidecar, Supabase};
 
 use crate::figure::Figure;
@@ -46,13 +47,14 @@ pub(crate) async fn compare(records: u64, connections: &[usize], rounds: usize) 
         parity.median / count.median
     );
     for connections in connections {
-        waits(&sidecar, &Load::single(*connections), rounds).await;
+        waits(&supabase, &sidecar, &Load::single(*connections), rounds).await;
     }
 }
 
-/// Prints the p99 of an ingest with and without a comparison.
-async fn waits(sidecar: &Sidecar, load: &Load, rounds: usize) {
-    let (mut without, mut with) = (Vec::new(), Vec::new());
+/// Prints the p99 of an ingest with and without a comparison, and while psql reads rows half of the time: a comparison that
+/// somebody asked for works half of the time, and where the database shares the processor, each of its readers costs.
+async fn waits(supabase: &Supabase, sidecar: &Sidecar, load: &Load, rounds: usize) {
+    let (mut without, mut with, mut read) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
         mirrored(sidecar).await;
         compared(sidecar).await;
@@ -66,10 +68,34 @@ async fn waits(sidecar: &Sidecar, load: &Load, rounds: usize) {
         };
         with.push(sample);
         comparison.await;
+        mirrored(sidecar).await;
+        compared(sidecar).await;
+        let mut reader = supabase.sql_behind(&half_of_the_time());
+        read.push(p99(sidecar, load).await);
+        reader.wait(GUARD);
     }
-    let (without, with) = (Figure::of(without), Figure::of(with));
-    println!("{load}: ingest p99 without a comparison {without} µs, while one runs {with} µs");
-    println!("    with ÷ without {:.2}", with.median / without.median);
+    let [without, with, read] = [without, with, read].map(Figure::of);
+    println!(
+        "{load}: ingest p99 without a comparison {without} µs, while one runs {with} µs, while psql reads {read} µs"
+    );
+    println!(
+        "    with ÷ without {:.2}  with ÷ psql reads {:.2}",
+        with.median / without.median,
+        with.median / read.median
+    );
+}
+
+/// Reads rows as a whole for as long as a load runs, and rests as long after each reading.
+fn half_of_the_time() -> String {
+    let seconds = LOAD.as_secs();
+    format!(
+        "do $$ declare begun timestamptz := clock_timestamp(); at timestamptz; begin \
+           while clock_timestamp() < begun + interval '{seconds} seconds' loop \
+             at := clock_timestamp(); \
+             perform sum(octet_length(t::text)) from (select * from project_builds limit 20000) t; \
+             perform pg_sleep(extract(epoch from clock_timestamp() - at)); \
+           end loop; end $$"
+    )
 }
 
 async fn p99(sidecar: &Sidecar, load: &Load) -> f64 {

@@ -69,6 +69,12 @@ impl Sidecar {
         self.restart().await;
     }
 
+    /// Starts it again, with these variables instead of those that it had.
+    pub async fn restart_in(&mut self, environment: Vec<(String, String)>) {
+        self.environment = environment;
+        self.restart().await;
+    }
+
     /// Starts it again on the same data folder.
     pub async fn restart(&mut self) {
         self.process = None;

@@ -33,6 +33,8 @@ pub struct Supabase {
     folder: TempDir,
     tools: &'static HashMap<String, String>,
     database: SocketAddr,
+    /// What Postgres has of variables.
+    environment: Vec<(String, String)>,
     postgres: Option<Process>,
     postgrest: Process,
     postgrest_address: SocketAddr,
@@ -44,6 +46,11 @@ pub struct Supabase {
 impl Supabase {
     /// Starts one with the product's tables.
     pub async fn start() -> Self {
+        Self::start_in(Vec::new()).await
+    }
+
+    /// Starts one whose Postgres has these variables.
+    pub async fn start_in(environment: Vec<(String, String)>) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("supabase")
             .tempdir()
@@ -51,7 +58,7 @@ impl Supabase {
         let tools = tools();
         open_to_all(folder.path());
         let database = free_address();
-        let postgres = start_postgres(folder.path(), tools, database);
+        let postgres = start_postgres(folder.path(), tools, database, &environment);
         let api = free_address();
         wait_until(
             GUARD,
@@ -81,6 +88,7 @@ impl Supabase {
             folder,
             tools,
             database,
+            environment,
             postgres: Some(postgres),
             postgrest,
             postgrest_address: api,
@@ -212,7 +220,8 @@ impl Supabase {
 
     /// Starts it again; it answers afterwards.
     pub fn start_postgres(&mut self) {
-        let process = start_postgres(self.folder.path(), self.tools, self.database);
+        let (folder, environment) = (self.folder.path(), &self.environment);
+        let process = start_postgres(folder, self.tools, self.database, environment);
         self.postgres = Some(process);
         let begun = std::time::Instant::now();
         while let Err(error) = psql(self.tools, self.database, "select 1") {
@@ -270,7 +279,12 @@ async fn wait_until_served(url: &str, postgrest: &Process) {
     .await;
 }
 
-fn start_postgres(folder: &Path, tools: &HashMap<String, String>, address: SocketAddr) -> Process {
+fn start_postgres(
+    folder: &Path,
+    tools: &HashMap<String, String>,
+    address: SocketAddr,
+    environment: &[(String, String)],
+) -> Process {
     let data = folder.join("postgres");
     if !data.exists() {
         let mut command = unprivileged(tools, "initdb");
@@ -301,6 +315,7 @@ fn start_postgres(folder: &Path, tools: &HashMap<String, String>, address: Socke
     for setting in ["fsync=off", "unix_socket_directories=", "jit=off"] {
         command.args(["-c", setting]);
     }
+    command.envs(environment.iter().cloned());
     Process::start(&mut command, &folder.join("postgres.log"))
 }
 

@@ -16,7 +16,7 @@ const ROUND: u64 = 42;
 
 impl Laptop {
     /// Asks for a phase with a list.
-    fn list(&self, phase: &str, migration: &str) {
+    pub(crate) fn list(&self, phase: &str, migration: &str) {
         let text = self.text();
         let begin = text.find("spec:\n").unwrap() + "spec:\n".len();
         let end = text.find("  supabase:\n").unwrap();
@@ -26,7 +26,7 @@ impl Laptop {
         fs::rename(new, self.file()).unwrap();
     }
 
-    async fn load(&self, strand: &mut Strand) {
+    pub(crate) async fn load(&self, strand: &mut Strand) {
         let begin = u64::try_from(strand.records.len()).unwrap();
         for n in begin..begin + ROUND {
             let (kind, data) = record("laptop", n);
@@ -36,7 +36,7 @@ impl Laptop {
     }
 
     /// The newest record of a change, once it is the n-th.
-    async fn changes(&self, event: &str, count: usize) -> Vec<Value> {
+    pub(crate) async fn changes(&self, event: &str, count: usize) -> Vec<Value> {
         let path = "/v1/boboyka/events?limit=200&include=data&record_type=audit_log";
         let found = || async {
             let events = self.sidecar.get(path).await;
@@ -50,7 +50,7 @@ impl Laptop {
         found().await
     }
 
-    async fn drained(&self) {
+    pub(crate) async fn drained(&self) {
         for name in ["project_build", "build_queue_item", "agent_health"] {
             let done = || async { lane(&self.sidecar, name).await["backlog"] == 0 };
             wait_until(GUARD, done, || self.told()).await;
@@ -81,12 +81,12 @@ impl Laptop {
     }
 }
 
-fn boundary(change: &Value) -> u64 {
+pub(crate) fn boundary(change: &Value) -> u64 {
     change["boundary_seq"].as_u64().unwrap()
 }
 
 /// In a table of records each promised one; in a table of states the newest promised one of each key.
-fn is_kept(supabase: &Supabase, strand: &Strand, latest: bool) {
+pub(crate) fn is_kept(supabase: &Supabase, strand: &Strand, latest: bool) {
     let (rows, strands) = (Rows::of(supabase, latest), [strand.clone()]);
     assert_eq!(rows.missing(&strands), Vec::<String>::new());
     assert_eq!(rows.too_many(&strands), Vec::<String>::new());

@@ -175,7 +175,7 @@ fn broken<P: Display>(strand: &Evidence<P>, asked: &Asked) -> Option<Block> {
         Some(problem) => Some(Block::Against(format!(
             "its chain is not intact: {problem}"
         ))),
-        None if asked.proven => proof::unscrubbed(strand, asked).map(Block::Missing),
+        None if asked.proven => proof::unscrubbed(strand, asked),
         None => None,
     }
 }

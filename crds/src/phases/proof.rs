@@ -14,10 +14,22 @@ const SAMPLE_MAX: usize = 3;
 /// Columns that a message names.
 const COLUMNS_MAX: usize = 8;
 
+/// What is missing of a strand, and what to do where nobody gathers it.
+pub(super) fn missing<P>(strand: &Evidence<P>, what: String) -> Block {
+    let is_idle = !strand.held && strand.report != Report::Never;
+    let next =
+        "no pod holds it, so nothing gathers that: give it a pod or, if nobody needs it, remove it";
+    Block::Missing(if is_idle {
+        format!("{what}; {next}")
+    } else {
+        what
+    })
+}
+
 /// Why the scrub has not shown that a chain is intact up to its boundary.
-pub(super) fn unscrubbed<P>(strand: &Evidence<P>, asked: &Asked) -> Option<String> {
+pub(super) fn unscrubbed<P>(strand: &Evidence<P>, asked: &Asked) -> Option<Block> {
     let end = strand.end(asked.generation);
-    match strand.scrubbed_to {
+    let why = match strand.scrubbed_to {
         _ if end == 0 => None,
         Some(read) if read >= end => None,
         Some(read) => Some(format!(
@@ -25,7 +37,8 @@ pub(super) fn unscrubbed<P>(strand: &Evidence<P>, asked: &Asked) -> Option<Strin
         )),
         None if strand.report == Report::Never => Some("has never reported".to_owned()),
         None => Some(format!("the scrub has not read it up to seq {end} yet")),
-    }
+    };
+    why.map(|why| missing(strand, why))
 }
 
 pub(super) fn chains<P>(strands: &[Evidence<P>], asked: &Asked) -> String {
@@ -42,7 +55,8 @@ pub(super) fn disparity<P>(strand: &Evidence<P>, asked: &Asked) -> Option<Block>
         return Some(Block::Missing("has never reported".to_owned()));
     }
     if strand.lanes.is_empty() && strand.head > 0 {
-        return Some(Block::Missing("its sidecar reports no lanes".to_owned()));
+        let why = "its sidecar reports no lanes".to_owned();
+        return Some(missing(strand, why));
     }
     let parities = strand.lanes.iter();
     let mut differing = parities.filter_map(|lane| {
@@ -53,7 +67,7 @@ pub(super) fn disparity<P>(strand: &Evidence<P>, asked: &Asked) -> Option<Block>
         let mut lanes = strand.lanes.iter();
         lanes.find_map(|lane| {
             let why = uncompared(strand, lane, asked)?;
-            Some(Block::Missing(format!("{}: {why}", lane.record_type)))
+            Some(missing(strand, format!("{}: {why}", lane.record_type)))
         })
     };
     differing.next().or_else(uncompared)
@@ -190,6 +204,9 @@ pub(super) fn uncounted<P>(strands: &[Evidence<P>], asked: &Asked) -> Option<Str
     }
     if counted().next().is_some() {
         return Some("not looked for again yet since the change was requested".to_owned());
+    }
+    if !strands.iter().any(|strand| fresh(&strand)) {
+        return Some("no sidecar runs that could look for them: start a pod".to_owned());
     }
     let mut reasons = strands
         .iter()

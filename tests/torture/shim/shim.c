@@ -3,11 +3,16 @@
 //
 // $TORTURE_LOG          file that the records are appended to
 // $TORTURE_KILL_AT      SIGKILL before this operation, counted from 0
+// $TORTURE_KILL_TEXT    SIGKILL at the first write that has this text in its data: before the write or,
+// $TORTURE_KILL_LATER   ... before the n-th operation after it, of
+// $TORTURE_KILL_FILE    ... a file with this in its path, and once there is
+// $TORTURE_KILL_ARMED   ... this file
 // $TORTURE_FAIL_SYNC    this sync of a file fails with EIO, counted from 1; the next one succeeds
 // $TORTURE_FAIL_WRITE   this write, and with $TORTURE_FAIL_STICKY every later one, fails with $TORTURE_FAIL_ERRNO
 // $TORTURE_SLOW_MS      each sync of a file takes this much longer
 // $TORTURE_CLOCK_S      CLOCK_REALTIME is ahead by this many seconds
 // $TORTURE_CLOCK_AT     ... from this operation on
+// $TORTURE_CLOCK_FILE   CLOCK_REALTIME is ahead by the seconds that this file says, as they are at each look at the clock
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +26,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -38,9 +44,10 @@ struct head {
 static pthread_mutex_t order = PTHREAD_MUTEX_INITIALIZER;
 static char root[PATH];
 static size_t root_len;
-static int log_fd = -1;
+static int log_fd = -1, clock_fd = -1;
+static const char *kill_text, *kill_file, *kill_armed;
 static long operations, syncs, writes;
-static long kill_at = -1, fail_sync, fail_write, fail_errno = EIO, sticky, slow_ms, clock_s, clock_at;
+static long kill_at = -1, kill_later, fail_sync, fail_write, fail_errno = EIO, sticky, slow_ms, clock_s, clock_at;
 static struct { int open; uint64_t inode; char *path; } fds[FDS];
 
 static long number(const char *name, long otherwise) {
@@ -49,8 +56,12 @@ static long number(const char *name, long otherwise) {
 }
 
 __attribute__((constructor)) static void start(void) {
-  const char *folder = getenv("TORTURE_ROOT"), *log = getenv("TORTURE_LOG");
+  const char *folder = getenv("TORTURE_ROOT"), *log = getenv("TORTURE_LOG"), *ahead = getenv("TORTURE_CLOCK_FILE");
   kill_at = number("TORTURE_KILL_AT", -1);
+  kill_text = getenv("TORTURE_KILL_TEXT");
+  kill_file = getenv("TORTURE_KILL_FILE");
+  kill_armed = getenv("TORTURE_KILL_ARMED");
+  kill_later = number("TORTURE_KILL_LATER", 0);
   fail_sync = number("TORTURE_FAIL_SYNC", 0);
   fail_write = number("TORTURE_FAIL_WRITE", 0);
   fail_errno = number("TORTURE_FAIL_ERRNO", EIO);
@@ -59,6 +70,7 @@ __attribute__((constructor)) static void start(void) {
   clock_s = number("TORTURE_CLOCK_S", 0);
   clock_at = number("TORTURE_CLOCK_AT", 0);
   if (log) log_fd = syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+  if (ahead) clock_fd = syscall(SYS_openat, AT_FDCWD, ahead, O_RDONLY | O_CLOEXEC);
   if (folder && strlen(folder) < sizeof root) {
     strcpy(root, folder);
     root_len = strlen(root);
@@ -110,6 +122,18 @@ static void gate(void) {
     syscall(SYS_kill, getpid(), SIGKILL);
     for (;;) pause();
   }
+}
+
+// Sets the place of the kill when this write is the first that has the text.
+static void look_for_text(const char *path, const struct iovec *parts, int n) {
+  if (!kill_text || (kill_file && !strstr(path, kill_file))) return;
+  for (int i = 0; i < n; i++)
+    if (memmem(parts[i].iov_base, parts[i].iov_len, kill_text, strlen(kill_text))) {
+      if (kill_armed && syscall(SYS_faccessat, AT_FDCWD, kill_armed, F_OK)) return;
+      kill_at = operations + kill_later;
+      kill_text = 0;
+      return;
+    }
 }
 
 // Whether this operation, which needs space, fails.
@@ -171,6 +195,7 @@ int close(int fd) {
 
 #define WRITTEN(call, position) \
   pthread_mutex_lock(&order); \
+  look_for_text(fds[fd].path, parts, n); \
   gate(); \
   if (fails()) { int why = errno; record(WRITE_FAILED, fds[fd].inode, position, 0, fds[fd].path, 0, 0, 0, 0, fd); errno = why; UNLOCK_RETURN(-1) } \
   ssize_t done = call; \
@@ -312,8 +337,21 @@ int mkdirat(int folder, const char *name, mode_t mode) {
 }
 int mkdir(const char *path, mode_t mode) { return mkdirat(AT_FDCWD, path, mode); }
 
+// How far the wall clock is ahead, in seconds.
+static long ahead(void) {
+  char text[32];
+  ssize_t len = clock_fd < 0 ? 0 : syscall(SYS_pread64, clock_fd, text, sizeof text - 1, 0L);
+  text[len < 0 ? 0 : len] = 0;
+  return atol(text) + (operations >= clock_at ? clock_s : 0);
+}
+
 int clock_gettime(clockid_t clock, struct timespec *time) {
   int done = syscall(SYS_clock_gettime, clock, time);
-  if (clock == CLOCK_REALTIME && operations >= clock_at) time->tv_sec += clock_s;
+  if (clock == CLOCK_REALTIME) time->tv_sec += ahead();
+  return done;
+}
+int gettimeofday(struct timeval *time, void *zone) {
+  int done = syscall(SYS_gettimeofday, time, zone);
+  if (!done) time->tv_sec += ahead();
   return done;
 }

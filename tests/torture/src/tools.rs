@@ -1,9 +1,7 @@
 //! The programs that a torture works with, and its folder.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context as _, ensure};
 use tempfile::TempDir;
 
 /// The programs that a torture works with, and its folder.
@@ -32,15 +30,8 @@ impl Tools {
         } else {
             tempfile::tempdir()?
         };
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("shim/shim.c");
         let shim = work.path().join("shim.so");
-        let compiled = Command::new("cc")
-            .args(["-O2", "-shared", "-fPIC", "-o"])
-            .args([&shim, &source])
-            .arg("-lpthread")
-            .status()
-            .context("run cc; `make toolchain` installs it")?;
-        ensure!(compiled.success(), "{} does not compile", source.display());
+        boboyka_tests::preload::compile(&shim)?;
         Ok(Self {
             kept: driver
                 .parent()

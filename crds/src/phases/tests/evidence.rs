@@ -185,6 +185,58 @@ fn nobody_can_know_of_foreign_writes_where_no_sidecar_runs() {
     let request = proven(MigrateInternals, 2, |_| {});
     let standing = decide::<String>(request, &status(DualWrite), &[], &at(0));
     assert_eq!(blocked(&standing), ["NoForeignWrites"]);
+    let message = &gate(&standing, "NoForeignWrites").message;
+    assert!(message.contains("no sidecar runs"), "{message}");
+}
+
+#[test]
+fn a_strand_without_a_pod_is_named_with_what_to_do_and_the_soak_stands_still() {
+    let request = proven(MigrateInternals, 2, |it| it.soak = "1h".to_owned());
+    let mut before = asked(&request, DualWrite);
+    let transition = before.transition.as_mut().unwrap();
+    let soak = transition.soak.insert(crate::migration::Soak {
+        held_seconds: 1800,
+        since: Some(at(0)),
+    });
+    let held = soak.clone();
+    // It was compared for the step, and lost its pod; the operator was restarted after that, and knows less.
+    let left = |age| Evidence {
+        name: "left".to_owned(),
+        held: false,
+        report: Report::Old,
+        age,
+        ..proven_strand(1)
+    };
+    let decided = |strand| {
+        let now = Now {
+            time: at(2000),
+            watched: Some(Duration::ZERO),
+            asked: Duration::from_secs(100),
+        };
+        crate::phases::decide(&request, &before, &[proven_strand(1), strand], &now)
+    };
+    let known = decided(left(Some(Duration::from_secs(50))));
+    assert_eq!(blocked(&known), ["Soak"]);
+    for age in [None, Some(Duration::from_mins(30))] {
+        let mut strand = left(age);
+        let standing = decided(strand.clone());
+        assert_eq!(blocked(&standing), ["Parity", "Soak"]);
+        assert_eq!(
+            gate(&standing, "Parity").message,
+            "1 of the strands: left (audit_log: not compared again yet since the change was requested; \
+             no pod holds it, so nothing gathers that: give it a pod or, if nobody needs it, remove it)"
+        );
+        let soak = standing.transition.as_ref().unwrap().soak.clone();
+        assert_eq!(soak.as_ref(), Some(&held), "it stands still");
+        strand.scrubbed_to = Some(8);
+        let standing = decided(strand);
+        let chain = &gate(&standing, "ChainIntact").message;
+        assert!(
+            chain.contains("left (the scrub has read it up to seq 8"),
+            "{chain}"
+        );
+        assert!(chain.contains("no pod holds it"), "{chain}");
+    }
 }
 
 #[test]

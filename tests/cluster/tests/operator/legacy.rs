@@ -1,6 +1,7 @@
 //! Legacy projects in a cluster, under load, with kills: at each seq of each strand Supabase gets what the phase and the list
 //! in force there promised.
 
+mod faults;
 mod fleet;
 
 use std::collections::HashSet;

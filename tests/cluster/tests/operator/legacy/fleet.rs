@@ -131,6 +131,12 @@ impl Fleet {
     pub(super) async fn moves_to(&self, phase: Phase) {
         self.load.acknowledges(SOME).await;
         self.agents.edit(json!({"phase": phase})).await;
+        self.obeys(phase).await;
+        self.load.acknowledges(SOME).await;
+    }
+
+    /// Waits until a phase is in force, and every strand obeys it.
+    pub(super) async fn obeys(&self, phase: Phase) {
         self.status(&format!("{phase}"), |it| it.phase == Some(phase))
             .await;
         wait_for("every strand to obey the phase", LIMIT, || async {
@@ -140,7 +146,6 @@ impl Fleet {
         })
         .await
         .unwrap();
-        self.load.acknowledges(SOME).await;
     }
 
     /// Waits until a project stands as a test wants it.
