@@ -506,20 +506,24 @@ def work(n):
     for folder in ("queue", "results"):
         (tmp_path / folder).mkdir()
     environment = {"BOBOYKA_URL": sidecar.url}
+
+    def ask(code: str) -> Any:
+        program = f"import json, tasks\nprint(json.dumps([{code}]))"
+        asking = start([sys.executable, "-c", program], environment, tmp_path)
+        output, errors = finish(asking)
+        assert asking.returncode == 0, errors
+        return json.loads(output)
+
+    # Before there is a worker: one that reads a message which this transport has not written to its end dies.
+    sent = ask("tasks.work.delay(n).id for n in range(30)")
     command = ["-m", "celery", "-A", "tasks", "worker", "-P", "prefork", "-c", "3", "-l", "WARNING"]
     worker = start([sys.executable, *command], environment, tmp_path)
     try:
-        send = """
-import json, tasks
-print(json.dumps([tasks.work.delay(n).get(timeout=240, interval=0.05) for n in range(30)]))
-"""
-        sender = start([sys.executable, "-c", send], environment, tmp_path)
-        hashes, errors = finish(sender)
-        assert sender.returncode == 0, errors
+        hashes = ask(f"tasks.app.AsyncResult(one).get(timeout=240, interval=0.05) for one in {sent}")
     finally:
         worker.send_signal(signal.SIGTERM)
-        finish(worker)
+        print(finish(worker)[1])
     records = written(sidecar)
-    assert [records[record_hash]["n"] for record_hash in json.loads(hashes)] == list(range(30))
+    assert [records[record_hash]["n"] for record_hash in hashes] == list(range(30))
     recorded = sorted(data["n"] for data in records.values() if data["agent_id"] == "a")
     assert recorded == list(range(30))
