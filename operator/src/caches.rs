@@ -283,3 +283,6 @@ fn labelled_with<K: Resource>(one: &K) -> Touched {
 fn reference(namespace: &str, integration: &str) -> Touched {
     ObjectRef::new(integration).within(namespace)
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,11 +39,10 @@ pub(crate) fn choose(
     let mut free: Vec<_> = free.collect();
     free.sort_by_cached_key(|strand| {
         let backlog = strand.report().map_or(0, |status| status.backlog);
-        let others = requester.workload.is_none() || strand.spec.workload != requester.workload;
         let made = strand.metadata.creation_timestamp.as_ref();
         (
             Reverse(backlog > 0),
-            others,
+            !is_own(requester, strand),
             made.map(|made| made.0),
             strand.name_any(),
         )
@@ -55,6 +54,12 @@ pub(crate) fn choose(
 /// Whether a strand is for pods like this one.
 pub(crate) fn fits(requester: &Requester, strand: &BoboykaStrand) -> bool {
     strand.spec.slot == requester.slot
+}
+
+/// Whether a strand that fits is the pod's own: of its slot, or what its workload held last.
+pub(crate) fn is_own(requester: &Requester, strand: &BoboykaStrand) -> bool {
+    let of_workload = requester.workload.is_some() && strand.spec.workload == requester.workload;
+    requester.slot.is_some() || of_workload
 }
 
 fn is_free(strand: &BoboykaStrand, requester: &Requester, candidates: &Candidates) -> bool {

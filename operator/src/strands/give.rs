@@ -11,7 +11,7 @@ use std::time::Instant;
 use boboyka_crds::BoboykaStrand;
 use kube::{Client, ResourceExt as _};
 
-use super::choice::{Candidates, choose, fits, fresh_name, name_of_ordinal};
+use super::choice::{Candidates, choose, fits, fresh_name, is_own, name_of_ordinal};
 use super::given::Given;
 use super::held::Held;
 use super::placement::{Place, judge};
@@ -26,6 +26,8 @@ use crate::token::new_token;
 
 /// After this many strands that other pods took first, a pod gets a new one.
 const ATTEMPTS: usize = 16;
+/// After this many writes that came too late, a pod gets another strand than one that is still free: it must not wait long.
+const WRITES: usize = 16;
 /// At most this many pods are looked up for one admission, which must not take long.
 const LOOKUPS_MAX: usize = 4;
 /// Letters and digits at the end of a new strand's name: no two of a billion pods get the same in a lifetime of pods.
@@ -160,15 +162,16 @@ impl Search<'_> {
         })
     }
 
-    /// UIDs of the holders of fitting strands that no longer exist. A holder that was terminating may be gone before the
-    /// cache knows, and its successor asks now: then the API server is asked.
+    /// UIDs of the holders of fitting strands that no longer exist. A holder may be gone before the cache knows, and its
+    /// successor asks now: then the API server is asked. That is where the cache says that the holder goes, and where the
+    /// strand is the pod's own, unless these are so many that each pod of a large workload would ask.
     async fn gone_holders(
         &self,
         strands: &[Arc<BoboykaStrand>],
     ) -> Result<HashSet<String>, Refusal> {
         let caches = &self.giver.caches;
         let mut gone = HashSet::new();
-        let mut lookups = 0;
+        let (mut going, mut own) = (Vec::new(), Vec::new());
         for strand in strands.iter().filter(|one| fits(self.requester, one)) {
             let Some(holder) = &strand.spec.holder else {
                 continue;
@@ -176,16 +179,20 @@ impl Search<'_> {
             let (Some(name), Some(uid)) = (&holder.pod_name, &holder.pod_uid) else {
                 continue;
             };
-            if caches.changes.is_gone(uid) {
-                gone.insert(uid.clone());
-                continue;
-            }
             let pod = caches.pods.get(&self.integration.namespace, name);
             let stays = pod.is_some_and(|pod| pod.uid == *uid && !pod.terminating);
-            if stays || lookups == LOOKUPS_MAX {
-                continue;
+            if caches.changes.is_gone(uid) {
+                gone.insert(uid.clone());
+            } else if !stays {
+                going.push((name, uid));
+            } else if is_own(self.requester, strand) {
+                own.push((name, uid));
             }
-            lookups += 1;
+        }
+        if own.len() <= LOOKUPS_MAX {
+            going.append(&mut own);
+        }
+        for (name, uid) in going.into_iter().take(LOOKUPS_MAX) {
             let alive = self.writer.is_pod_alive(name, uid).await;
             if !alive.map_err(api_error(format!("read pod {name}")))? {
                 gone.insert(uid.clone());
@@ -195,30 +202,48 @@ impl Search<'_> {
     }
 
     /// Writes a reservation; whether the strand is the pod's then.
-    async fn try_reserve(&self, strand: &BoboykaStrand, held: &Held) -> Result<bool, Refusal> {
+    async fn try_reserve(&self, strand: &Arc<BoboykaStrand>, held: &Held) -> Result<bool, Refusal> {
         let namespace = &self.integration.namespace;
         let giver = self.giver;
         if !giver.throttle.admit(namespace, Instant::now()) {
             return Err(Refusal::Throttled(namespace.clone()));
         }
-        let key = format!("{namespace}/{}", held.strand);
-        if !giver.given.begin(&key) {
+        let Some(giving) = giver.given.begin(format!("{namespace}/{}", held.strand)) else {
             return Ok(false);
-        }
-        let written = match self.write(strand, held).await {
-            // It changed, perhaps only by the last report of the sidecar that left it.
-            Ok(None) => self.reserve_as_it_is(held).await,
-            written => written,
         };
-        let strand = written.as_ref().ok().and_then(Option::as_ref);
-        giver.given.end(key, strand);
-        Ok(written?.is_some())
+        let written = self.reserve(Arc::clone(strand), held).await?;
+        if let Some(written) = &written {
+            giving.end(written);
+        }
+        Ok(written.is_some())
     }
 
-    /// Reserves a strand that is not as the cache shows it, if it is free as the API server has it now.
-    async fn reserve_as_it_is(&self, held: &Held) -> Result<Option<BoboykaStrand>, Refusal> {
-        let found = self.writer.read(&held.strand).await;
-        let found = found.map_err(api_error(format!("read strand {}", held.strand)))?;
+    /// Reserves a strand as it was read; the strand as it was written. A write that comes too late says that the strand
+    /// changed, perhaps by the last report of the sidecar that left it: it is lost when the API server shows it with another
+    /// holder, and tried again as long as it is free there.
+    async fn reserve(
+        &self,
+        strand: Arc<BoboykaStrand>,
+        held: &Held,
+    ) -> Result<Option<BoboykaStrand>, Refusal> {
+        let mut free = Some(strand);
+        for _ in 0..WRITES {
+            let Some(strand) = free else {
+                return Ok(None);
+            };
+            let written = self.write(&strand, held).await?;
+            if written.is_some() {
+                return Ok(written);
+            }
+            free = self.free_now(&held.strand).await?;
+        }
+        Ok(None)
+    }
+
+    /// A strand as the API server has it now, if it is free there.
+    async fn free_now(&self, name: &str) -> Result<Option<Arc<BoboykaStrand>>, Refusal> {
+        let found = self.writer.read(name).await;
+        let found = found.map_err(api_error(format!("read strand {name}")))?;
         let ours = found.filter(|found| found.spec.integration == self.integration.name);
         let strands: Vec<_> = ours.into_iter().map(Arc::new).collect();
         let candidates = Candidates {
@@ -226,10 +251,7 @@ impl Search<'_> {
             strands,
             ..Candidates::default()
         };
-        match self.choose(&candidates) {
-            Some(found) => self.write(&found, held).await,
-            None => Ok(None),
-        }
+        Ok(self.choose(&candidates))
     }
 
     async fn write(
@@ -255,3 +277,6 @@ fn place_of(claim: Option<&Claim>, topology: Option<&Topology>) -> Place {
         (None, None) => Place::Anywhere,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Strands that this replica gave away a moment ago: its cache may not know yet, and two pods must not get one strand.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use boboyka_crds::BoboykaStrand;
@@ -21,33 +21,30 @@ struct Gift {
     version: u64,
 }
 
-impl Given {
-    /// Begins to give a strand away; false while another call gives the same strand.
-    pub(super) fn begin(&self, key: &str) -> bool {
-        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.retain(|_, gift| gift.since.elapsed() < RECENT);
-        if recent.get(key).is_some_and(|gift| gift.version == u64::MAX) {
-            return false;
-        }
-        let gift = Gift {
-            since: Instant::now(),
-            version: u64::MAX,
-        };
-        recent.insert(key.to_owned(), gift);
-        true
-    }
+/// One strand while it is given away. Dropping it says that nothing came of it, also where a review ran out of time.
+pub(super) struct Giving<'a> {
+    given: &'a Given,
+    key: String,
+    written: Option<u64>,
+}
 
-    /// Notes the outcome: the strand as it was written, or `None`.
-    pub(super) fn end(&self, key: String, written: Option<&BoboykaStrand>) {
-        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match written {
-            Some(strand) => {
-                let since = Instant::now();
-                let version = version(strand);
-                recent.insert(key, Gift { since, version });
-            }
-            None => drop(recent.remove(&key)),
+impl Given {
+    /// Begins to give a strand away; `None` while another call gives the same strand.
+    pub(super) fn begin(&self, key: String) -> Option<Giving<'_>> {
+        let mut recent = self.lock();
+        recent.retain(|_, gift| gift.since.elapsed() < RECENT);
+        if recent
+            .get(&key)
+            .is_some_and(|gift| gift.version == u64::MAX)
+        {
+            return None;
         }
+        recent.insert(key.clone(), Gift::of(u64::MAX));
+        Some(Giving {
+            given: self,
+            key,
+            written: None,
+        })
     }
 
     /// Strands of a namespace that were given away here, which the cached `strands` do not show yet.
@@ -56,7 +53,7 @@ impl Given {
         namespace: &str,
         strands: &[Arc<BoboykaStrand>],
     ) -> HashSet<String> {
-        let recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = self.lock();
         let given = recent
             .iter()
             .filter(|(_, gift)| gift.since.elapsed() < RECENT);
@@ -70,6 +67,37 @@ impl Given {
                 .then(|| name.to_owned())
         });
         given.collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Gift>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Gift {
+    fn of(version: u64) -> Self {
+        Self {
+            since: Instant::now(),
+            version,
+        }
+    }
+}
+
+impl Giving<'_> {
+    /// Notes the strand as it was written.
+    pub(super) fn end(mut self, written: &BoboykaStrand) {
+        self.written = Some(version(written));
+    }
+}
+
+impl Drop for Giving<'_> {
+    fn drop(&mut self) {
+        let key = std::mem::take(&mut self.key);
+        let mut recent = self.given.lock();
+        match self.written {
+            Some(version) => drop(recent.insert(key, Gift::of(version))),
+            None => drop(recent.remove(&key)),
+        }
     }
 }
 
@@ -96,18 +124,19 @@ mod tests {
     #[test]
     fn a_strand_is_passed_over_until_the_cache_has_what_was_written() {
         let given = Given::default();
-        assert!(given.begin("n/i-0"));
-        assert!(!given.begin("n/i-0"), "another call gives it");
+        let begin = || given.begin("n/i-0".to_owned());
+        let giving = begin().unwrap();
+        assert!(begin().is_none(), "another call gives it");
         let cached = |version| vec![Arc::new(at_version(version))];
         let unknown = HashSet::from(["i-0".to_owned()]);
         assert_eq!(given.not_yet_known("n", &cached("7")), unknown);
-        given.end("n/i-0".to_owned(), Some(&at_version("9")));
+        giving.end(&at_version("9"));
         assert_eq!(given.not_yet_known("n", &cached("8")), unknown);
         assert_eq!(given.not_yet_known("n", &[]), unknown);
         assert_eq!(given.not_yet_known("other", &[]), HashSet::new());
         assert_eq!(given.not_yet_known("n", &cached("9")), HashSet::new());
-        assert!(given.begin("n/i-0"));
-        given.end("n/i-0".to_owned(), None);
+        drop(begin().unwrap());
         assert_eq!(given.not_yet_known("n", &[]), HashSet::new());
+        assert!(begin().is_some(), "a call that was given up keeps nothing");
     }
 }

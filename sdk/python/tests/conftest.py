@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import os
 import random
@@ -176,11 +177,40 @@ def client(sidecar: Sidecar, connect: Callable[..., Any]) -> Any:
     return connect(sidecar.url)
 
 
+def start(
+    command: list[str | Path], environment: dict[str, str], cwd: Path | None = None
+) -> subprocess.Popen[str]:
+    """Starts a program in processes of its own, which say where they are when `finish` gives them up."""
+    return subprocess.Popen(
+        command,
+        cwd=cwd,
+        env={**os.environ, **environment, "PYTHONFAULTHANDLER": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str], limit: float = GUARD) -> tuple[str, str]:
+    """Waits for the end of a program; what it wrote to standard output and standard error."""
+    try:
+        return process.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGABRT)
+        try:
+            output, errors = process.communicate(timeout=GUARD)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        pytest.fail(
+            f"{process.args} does not end. It wrote:\n{output}\nand the stacks of its processes:\n{errors}"
+        )
+
+
 def run_script(path: Path | list[str], environment: dict[str, str]) -> str:
     """Runs a script, or a command of ours, as a user does; what it printed."""
-    command = [sys.executable, *([str(path)] if isinstance(path, Path) else path)]
-    done = subprocess.run(
-        command, env={**os.environ, **environment}, capture_output=True, text=True, timeout=GUARD
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    process = start([sys.executable, *([path] if isinstance(path, Path) else path)], environment)
+    output, errors = finish(process)
+    assert process.returncode == 0, errors
+    return output

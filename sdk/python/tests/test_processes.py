@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
 import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Sidecar, answers, free_port, wait_until
+from conftest import Sidecar, answers, finish, free_port, start, wait_until
 
 from sapixdb_boboyka import BoboykaSyncClient
 
@@ -32,17 +30,13 @@ def tell(name, n, receipt):
 """
 
 
-def run(code: str, sidecar: Sidecar, expected: int = 0) -> tuple[str, str]:
+def run(code: str | Path, sidecar: Sidecar, expected: int = 0) -> tuple[str, str]:
     """Runs a program in a Python of its own; what it wrote to standard output and standard error."""
-    process = subprocess.run(
-        [sys.executable, "-c", BEGIN + code],
-        env={**os.environ, "BOBOYKA_URL": sidecar.url},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert process.returncode == expected, process.stderr
-    return process.stdout, process.stderr
+    program: list[str | Path] = [code] if isinstance(code, Path) else ["-c", BEGIN + code]
+    process = start([sys.executable, *program], {"BOBOYKA_URL": sidecar.url})
+    output, errors = finish(process)
+    assert process.returncode == expected, errors
+    return output, errors
 
 
 def written(sidecar: Sidecar) -> dict[str, Any]:
@@ -254,8 +248,7 @@ if __name__ == "__main__":
     [child.start() for child in children]
     [child.join() for child in children]
 """)
-    environment = {**os.environ, "BOBOYKA_URL": sidecar.url}
-    subprocess.run([sys.executable, program], env=environment, check=True, timeout=240)
+    run(program, sidecar)
     assert numbers(sidecar) == list(range(201))
 
 
@@ -276,8 +269,7 @@ if __name__ == "__main__":
         given = Client(), BoboykaClient(), Recorder()
         [done.result() for done in [pool.submit(work, *given, n) for n in range(10)]]
 """)
-    environment = {**os.environ, "BOBOYKA_URL": sidecar.url}
-    subprocess.run([sys.executable, program], env=environment, check=True, timeout=240)
+    run(program, sidecar)
     assert numbers(sidecar) == [*range(10), *range(100, 110), *range(200, 210)]
 
 
@@ -296,9 +288,13 @@ with multiprocessing.get_context("fork").Pool(2) as pool:
     assert numbers(sidecar) == list(range(500))
 
 
-def test_a_child_ends_on_a_sigterm_that_does_not_interrupt_its_main_thread(sidecar: Sidecar) -> None:
+@pytest.mark.parametrize("count", [500, 0])
+def test_a_child_ends_on_a_sigterm_that_does_not_interrupt_its_main_thread(
+    sidecar: Sidecar, count: int
+) -> None:
+    # A child that recorded nothing has its parent's handler.
     run(
-        """
+        f"""
 recorder = Recorder()
 def terminate(main):
     # As if the signal had come just before the main thread began to wait: another thread gets it.
@@ -307,17 +303,38 @@ def terminate(main):
     time.sleep(0.2)
     signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
 def work():
-    [recorder.record("audit_log", audit(n)) for n in range(500)]
+    [recorder.record("audit_log", audit(n)) for n in range({count})]
     threading.Thread(target=terminate, args=[threading.get_ident()]).start()
     multiprocessing.Semaphore(0).acquire()
 child = multiprocessing.get_context("fork").Process(target=work)
 child.start()
 child.join(60)
-assert child.exitcode == -signal.SIGTERM, child.exitcode
+exitcode = child.exitcode
+child.kill()
+assert exitcode == -signal.SIGTERM, exitcode
 """,
         sidecar,
     )
-    assert numbers(sidecar) == list(range(500))
+    assert numbers(sidecar) == list(range(count))
+
+
+def test_a_child_that_is_terminated_while_it_begins_ends(sidecar: Sidecar) -> None:
+    run(
+        """
+recorder = Recorder()
+make = multiprocessing.get_context("fork").Process
+for n in range(50):
+    child = make(target=time.sleep, args=(3600,))
+    child.start()
+    # The signal comes before the child has left os.fork, as a pool's does that has no task for it.
+    child.terminate()
+    child.join(60)
+    exitcode = child.exitcode
+    child.kill()
+    assert exitcode == -signal.SIGTERM, (n, exitcode)
+""",
+        sidecar,
+    )
 
 
 def test_a_forked_child_does_not_end_its_parent_by_a_signal_of_its_own(sidecar: Sidecar) -> None:
@@ -395,7 +412,6 @@ assert child.exitcode == -signal.SIGTERM, child.exitcode
 def test_a_child_of_a_child_does_not_keep_its_parents_descriptors(sidecar: Sidecar) -> None:
     output, _ = run(
         """
-recorder = Recorder()
 def work():
     earlier = set(os.listdir("/proc/self/fd"))
     Recorder()
@@ -448,19 +464,22 @@ def app(environ, start_response):
     return [f"gunicorn {{n}} {{receipt.record_hash}}\\n".encode()]
 """)
     address = f"127.0.0.1:{free_port()}"
-    command = ["-m", "gunicorn", "--preload", "--workers=4", "--threads=2", f"--bind={address}", "app:app"]
-    server = subprocess.Popen(
-        [sys.executable, *command],
-        cwd=tmp_path,
-        env={**os.environ, "BOBOYKA_URL": sidecar.url},
-        stderr=subprocess.PIPE,
-    )
+    command: list[str | Path] = [
+        "-m",
+        "gunicorn",
+        "--preload",
+        "--workers=4",
+        "--threads=2",
+        f"--bind={address}",
+        "app:app",
+    ]
+    server = start([sys.executable, *command], {"BOBOYKA_URL": sidecar.url}, tmp_path)
     try:
         wait_until(lambda: answers(f"http://{address}/?0"), "gunicorn")
         output = b"".join(urllib.request.urlopen(f"http://{address}/?{n}").read() for n in range(1, 60))
     finally:
         server.terminate()
-        _, errors = server.communicate(timeout=120)
+        _, errors = finish(server)
     assert server.returncode == 0, errors
     receipts = {line.split()[2]: int(line.split()[1]) for line in output.decode().splitlines()}
     records = written(sidecar)
@@ -486,24 +505,25 @@ def work(n):
 """)
     for folder in ("queue", "results"):
         (tmp_path / folder).mkdir()
-    environment = {**os.environ, "BOBOYKA_URL": sidecar.url}
+    environment = {"BOBOYKA_URL": sidecar.url}
+
+    def ask(code: str) -> Any:
+        program = f"import json, tasks\nprint(json.dumps([{code}]))"
+        asking = start([sys.executable, "-c", program], environment, tmp_path)
+        output, errors = finish(asking)
+        assert asking.returncode == 0, errors
+        return json.loads(output)
+
+    # Before there is a worker: one that reads a message which this transport has not written to its end dies.
+    sent = ask("tasks.work.delay(n).id for n in range(30)")
     command = ["-m", "celery", "-A", "tasks", "worker", "-P", "prefork", "-c", "3", "-l", "WARNING"]
-    worker = subprocess.Popen(
-        [sys.executable, *command], cwd=tmp_path, env=environment, stderr=subprocess.PIPE
-    )
+    worker = start([sys.executable, *command], environment, tmp_path)
     try:
-        send = """
-import json, tasks
-print(json.dumps([tasks.work.delay(n).get(timeout=240, interval=0.05) for n in range(30)]))
-"""
-        done = subprocess.run(
-            [sys.executable, "-c", send], cwd=tmp_path, env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
+        hashes = ask(f"tasks.app.AsyncResult(one).get(timeout=240, interval=0.05) for one in {sent}")
     finally:
         worker.send_signal(signal.SIGTERM)
-        worker.communicate(timeout=120)
+        print(finish(worker)[1])
     records = written(sidecar)
-    assert [records[record_hash]["n"] for record_hash in json.loads(done.stdout)] == list(range(30))
+    assert [records[record_hash]["n"] for record_hash in hashes] == list(range(30))
     recorded = sorted(data["n"] for data in records.values() if data["agent_id"] == "a")
     assert recorded == list(range(30))

@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 import pytest
-from conftest import Sidecar
+from conftest import Sidecar, finish, start
 
 from sapixdb_boboyka import BoboykaSyncClient
 
@@ -39,18 +39,12 @@ threading.Event().wait()
 
 def ended_by(signals: list[int], code: str, url: str, command: list[str] | None = None) -> tuple[int, str]:
     """Runs a program, sends it signals once it is ready; its exit status and standard error."""
-    process = subprocess.Popen(
-        [*(command or []), sys.executable, "-c", BEGIN + code],
-        env={**os.environ, "BOBOYKA_URL": url},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start([*(command or []), sys.executable, "-c", BEGIN + code], {"BOBOYKA_URL": url})
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n", process.communicate()[1]
     for number in signals:
         process.send_signal(number)
-    _, errors = process.communicate(timeout=240)
+    _, errors = finish(process)
     return process.returncode, errors
 
 

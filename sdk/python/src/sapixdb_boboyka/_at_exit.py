@@ -18,6 +18,8 @@ from .errors import BoboykaError
 
 _log = logging.getLogger("sapixdb_boboyka")
 
+# The libraries whose children end without Python's exit functions.
+_LIBRARIES = "multiprocessing", "billiard"
 # Kubernetes kills after 30 s; an agent has an end of its own to come to.
 _TIMEOUT = 10.0
 
@@ -33,6 +35,8 @@ _ending = False
 _closing = PerProcess(threading.RLock)
 # Where `_wake_main` reads the numbers of signals, and where Python writes them.
 _pipe: tuple[int, int] | None = None
+# The signals that threads which fork now had blocked before, by thread.
+_masks: dict[int, set[Any]] = {}
 
 
 def watch(queue: Queue) -> None:
@@ -82,7 +86,7 @@ def _hook_child() -> None:
 
 def _library_of_child() -> Any:
     """The `util` module of the library that made this process; none if this is no such child."""
-    for library in ("multiprocessing", "billiard"):
+    for library in _LIBRARIES:
         process: Any = sys.modules.get(f"{library}.process")
         util: Any = sys.modules.get(f"{library}.util")
         if process and util and process.current_process().name != "MainProcess":
@@ -150,6 +154,37 @@ def _handles_sigterm() -> bool:
     return signal.getsignal(signal.SIGTERM) in (_on_sigterm, signal.SIG_DFL)
 
 
+def _before_fork() -> None:
+    """Holds SIGTERM back, if its handler is ours: Python drops a signal that comes to a child before it has
+    begun, and the handler would never run."""
+    if signal.getsignal(signal.SIGTERM) is _on_sigterm:
+        _masks[threading.get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _after_fork() -> None:
+    mask = _masks.pop(threading.get_ident(), None)
+    if mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _begin_child() -> None:
+    _forget_wakeup()
+    if signal.getsignal(signal.SIGTERM) is _on_sigterm:
+        for library in _LIBRARIES:
+            util: Any = sys.modules.get(f"{library}.util")
+            if util:
+                # Runs in the library's own child and in no other.
+                util.register_after_fork(_open, _watch_inherited)
+    _after_fork()
+    _masks.clear()
+
+
+def _watch_inherited(_: object) -> None:
+    """A child that waits for work may never use a recorder, and has the handler nevertheless."""
+    if signal.getsignal(signal.SIGTERM) is _on_sigterm:
+        _watch_sigterm()
+
+
 def _forget_wakeup() -> None:
     """In a forked child: its own signal must not wake its parent. From Python 3.12 on asyncio does it."""
     global _pipe
@@ -177,5 +212,5 @@ def _on_sigterm(*_: object) -> None:
 
 # Windows has no fork.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_wakeup)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_begin_child)
 atexit.register(close_all)
