@@ -21,7 +21,7 @@ pub mod mirroring;
 mod panel;
 pub mod phase;
 mod process;
-pub mod prune;
+mod prune;
 mod report;
 mod server;
 mod signals;
