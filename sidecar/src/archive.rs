@@ -181,18 +181,19 @@ impl Archiving {
             };
             tokio::select! {
                 () = work => return,
-                () = self.asks_otherwise(&asked) => {}
+                () = self.asks_otherwise(asked.as_ref()) => {}
             }
         }
     }
 
     /// Returns when something else is asked for.
-    async fn asks_otherwise(&mut self, asked: &Option<ArchiveRequest>) {
+    async fn asks_otherwise(&mut self, asked: Option<&ArchiveRequest>) {
         loop {
             if self.integration.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
-            if self.options.wanted(&self.integration.borrow_and_update()) != *asked {
+            let now = self.options.wanted(&self.integration.borrow_and_update());
+            if now.as_ref() != asked {
                 return;
             }
         }
@@ -207,12 +208,12 @@ impl Archiving {
         let kept = asked.as_ref().map(|asked| need(asked.after, 0));
         self.store.keep_for_archive(kept);
         let wanted = asked.clone().filter(|_| self.archives);
-        let begun = wanted.map(|asked| self.begin(asked, cosigned));
-        let (archiver, archived) = begun.map_or((None, None), |(archiver, archived)| {
-            (archiver, Some(archived))
-        });
+        let (work, archived) = match wanted.map(|asked| self.begin(asked, cosigned)) {
+            None => (None, None),
+            Some((work, archived)) => (work, Some(archived)),
+        };
         self.obeyed.send_replace(Obeyed { asked, archived });
-        archiver
+        work
     }
 
     fn begin(
@@ -249,9 +250,9 @@ impl Archiving {
         };
         let (keys, secrets) = (self.options.keys.clone(), self.options.secrets.clone());
         let read = move || read_settings(&keys, &asked.keys, secrets.as_deref());
-        let archiver = Archiver::new(strand, place, after, read);
-        let status = archiver.status();
-        (Some(archiver), archived(status))
+        let work = Archiver::new(strand, place, after, read);
+        let status = work.status();
+        (Some(work), archived(status))
     }
 
     /// The place, if this sidecar can ever archive there.

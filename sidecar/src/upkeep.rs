@@ -110,16 +110,10 @@ impl Upkeep {
         let following = phase::follow(store.clone(), integration.clone(), shutdown.clone());
         let (boundary, follower) = following.await;
         let assignment = cluster.as_ref().map(|cluster| cluster.assignment.clone());
-        // Before retention begins. What takes no records works on the strand for a short time only, and archives nothing.
-        let archiving = Archiving::new(
-            store.clone(),
-            outside.archive,
-            integration.clone(),
-            takes_records,
-        );
+        // What takes no records works on the strand for a short time only, and archives nothing.
+        let wanted = (outside.archive, takes_records);
+        let (archiving, pruner) = kept(store, wanted, &integration, shutdown);
         let archived = archiving.handle();
-        let (pruned, kept) = (store.clone(), archived.clone());
-        let pruner = prune::start(pruned, integration.clone(), kept, shutdown.clone());
         let (settings, forwarder) =
             mirroring::assigned(integration.clone(), assignment.clone(), shutdown.clone());
         let (mirror, lanes) = Mirror::start(store.clone(), supabase, settings, shutdown.clone());
@@ -247,6 +241,19 @@ impl Upkeep {
             reporter.last(report_limit).await;
         }
     }
+}
+
+/// What archives the strand, and what prunes it, which begins when it is known what the archive is to have.
+fn kept(
+    store: &Store,
+    (options, archives): (ArchiveOptions, bool),
+    integration: &watch::Receiver<Integration>,
+    shutdown: &CancellationToken,
+) -> (Archiving, JoinHandle<()>) {
+    let archiving = Archiving::new(store.clone(), options, integration.clone(), archives);
+    let (own, handle) = (store.clone(), archiving.handle());
+    let pruner = prune::start(own, integration.clone(), handle, shutdown.clone());
+    (archiving, pruner)
 }
 
 /// Has the strand reported into its cluster; what reports comes back at the end.

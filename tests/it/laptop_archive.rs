@@ -15,9 +15,8 @@ fn edited(store: &Objects, key: &str) -> (String, String) {
         store.url()
     );
     let values = store.variables(key).into_iter();
-    let values: String = values
-        .map(|(name, value)| format!("  {name}: \"{value}\"\n"))
-        .collect();
+    let values = values.map(|(name, value)| format!("  {name}: \"{value}\"\n"));
+    let values: String = values.collect();
     let head = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: keys}\nstringData:\n";
     (line, format!("{head}{values}"))
 }

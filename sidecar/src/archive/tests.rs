@@ -87,16 +87,17 @@ impl Desk {
     }
 }
 
-fn request(place: Option<Place>, keys: Keys) -> Option<ArchiveRequest> {
-    Some(ArchiveRequest {
+fn request(place: Option<Place>, keys: Keys) -> ArchiveRequest {
+    ArchiveRequest {
         place,
         after: Duration::ZERO,
         keys,
-    })
+    }
 }
 
-fn folder(path: &Path) -> Option<ArchiveRequest> {
-    request(Some(Place::Folder(path.to_owned())), Keys::Own)
+fn folder(path: &Path) -> ArchiveRequest {
+    let place = Place::Folder(path.to_owned());
+    request(Some(place), Keys::Own)
 }
 
 #[tokio::test]
@@ -105,7 +106,7 @@ async fn an_edit_is_obeyed_at_once_and_another_archive_begins_anew() {
     let mut desk = Desk::new(options(None, None), true).await;
     assert_eq!(desk.kept(), None);
     for archive in [&one, &other] {
-        desk.ask(folder(archive.path())).await;
+        desk.ask(Some(folder(archive.path()))).await;
         assert!(desk.kept().is_some());
         let held = desk.stands(|status| status.seq > 0).await.seq;
         assert_eq!(desk.kept(), Some(held));
@@ -123,8 +124,8 @@ async fn a_pod_without_the_secret_keeps_everything_and_says_so() {
     let mounts = tempfile::tempdir().unwrap();
     let mut desk = Desk::new(options(None, Some(mounts.path())), true).await;
     let bucket = || "s3://bucket/strands".parse().ok();
-    desk.ask(request(bucket(), Keys::Secret("keys".to_owned())))
-        .await;
+    let keyed = request(bucket(), Keys::Secret("keys".to_owned()));
+    desk.ask(Some(keyed)).await;
     assert_eq!(desk.kept(), Some(0));
     let fault = desk.stands(|status| status.fault.is_some()).await.fault;
     let fault = fault.unwrap();
@@ -134,7 +135,7 @@ async fn a_pod_without_the_secret_keeps_everything_and_says_so() {
         "{fault}"
     );
 
-    desk.ask(request(None, Keys::Own)).await;
+    desk.ask(Some(request(None, Keys::Own))).await;
     assert_eq!(desk.kept(), Some(0));
     let fault = desk.stands(|status| status.fault.is_some()).await.fault;
     assert_eq!(fault.unwrap().kind, Kind::Settings);
@@ -148,7 +149,7 @@ async fn flags_count_more_than_the_integration() {
     let url = format!("file://{}", flag.path().display());
     let mut desk = Desk::new(options(Some(&url), None), true).await;
     assert_eq!(desk.kept(), Some(0), "before anything is pruned");
-    desk.ask(folder(other.path())).await;
+    desk.ask(Some(folder(other.path()))).await;
     while desk.handle.now().is_none() {
         desk.handle.changed().await;
     }
@@ -160,7 +161,7 @@ async fn flags_count_more_than_the_integration() {
 async fn what_archives_nothing_keeps_what_the_archive_is_to_have() {
     let archive = tempfile::tempdir().unwrap();
     let mut desk = Desk::new(options(None, None), false).await;
-    desk.ask(folder(archive.path())).await;
+    desk.ask(Some(folder(archive.path()))).await;
     assert_eq!(desk.kept(), Some(0));
     assert!(desk.handle.now().is_none());
     desk.end().await;

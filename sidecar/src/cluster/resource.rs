@@ -140,16 +140,11 @@ pub(super) fn assignment(generation: Option<i64>, object: &Value) -> Assignment 
 /// Where the strand is to be archived. Where that can't be read, what is known stays, or else nothing is pruned: what goes never
 /// comes back.
 fn archive(fields: &mut Fields<'_>, known: &Integration) -> Option<ArchiveRequest> {
-    let archive: Archive = match fields.get("/spec/archive") {
-        Ok(archive) => archive?,
-        Err(Unread) => {
-            let unread = Archive::default();
-            return known
-                .archive
-                .clone()
-                .or_else(|| Some(request(&unread, None)));
-        }
+    let Ok(archive) = fields.get::<Archive>("/spec/archive") else {
+        let unread = || request(&Archive::default(), None);
+        return Some(known.archive.clone().unwrap_or_else(unread));
     };
+    let archive = archive?;
     let place = archive.url.parse();
     let place = place.map_err(|error: boboyka_archive::PlaceError| {
         fields.complain("/spec/archive/url", &error.to_string());

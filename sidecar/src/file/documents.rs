@@ -61,12 +61,12 @@ pub(super) fn parse(text: &str) -> Result<Documents, Wrong> {
     }
     let reference = spec.supabase.as_ref().map(|supabase| &supabase.secret_ref);
     let of_archive = spec.archive.as_ref().and_then(Archive::secret);
-    let named = |name: Option<&str>| secrets.iter().find(|secret| Some(secret.name) == name);
-    let found = named(reference.map(|it| it.name.as_str()));
+    let secret_of = |name: Option<&str>| secrets.iter().find(|secret| Some(secret.name) == name);
+    let found = secret_of(reference.map(|it| it.name.as_str()));
     let credentials = found
         .zip(reference)
         .map(|(found, it)| secret::credentials(found, it));
-    let archive_keys = named(of_archive).map(secret::archive_keys);
+    let archive_keys = secret_of(of_archive).map(secret::archive_keys);
     let names = names(&spec, &maps, place)?;
     let used = [reference.map(|it| it.name.as_str()), of_archive];
     let foreign = secrets

@@ -99,15 +99,7 @@ pub(super) fn health(status: &StrandStatus) -> StrandStatus {
     if let Some(log) = &mut health.log {
         (log.size, log.cosigned_size) = (0, log.cosigned_size.min(1));
     }
-    if let Some(archive) = &mut health.archive {
-        // That the archive has something is told at once, how much in its turn.
-        archive.archived_seq = archive.archived_seq.min(1);
-        (
-            archive.archived_at,
-            archive.waiting_segments,
-            archive.waiting_since,
-        ) = (None, 0, None);
-    }
+    health.archive = health.archive.map(without_figures);
     for lane in &mut health.lanes {
         *lane = crds::LaneStatus {
             record_type: std::mem::take(&mut lane.record_type),
@@ -222,6 +214,17 @@ fn foreign_table(table: &ForeignTable) -> crds::ForeignTable {
         newest_at: table.newest_at_ms.map(time),
         quiet_seconds: Some(number(table.quiet.as_secs())),
         sample: table.sample.clone(),
+    }
+}
+
+/// That the archive has something is told at once, how much in its turn.
+fn without_figures(archive: crds::ArchiveReport) -> crds::ArchiveReport {
+    crds::ArchiveReport {
+        archived_seq: archive.archived_seq.min(1),
+        archived_at: None,
+        waiting_segments: 0,
+        waiting_since: None,
+        ..archive
     }
 }
 

@@ -1,5 +1,7 @@
 //! The check of the archive. Pure.
 
+use std::collections::BTreeSet;
+
 use boboyka_crds::{
     Archive, ArchiveCounts, ArchiveReport, BoboykaStrand, Place, StrandStatus, archive_after,
 };
@@ -36,7 +38,7 @@ pub(super) fn archived(facts: &Facts<'_>) -> Option<Finding> {
     let are = |one: Stand<'_>| named(&|stand| (stand == one).then(String::new));
     let failing = named(&|stand| match stand {
         Stand::Fails(code) => Some(format!(" ({code})")),
-        _ => None,
+        Stand::Holds | Stand::Behind | Stand::Unknown | Stand::Unheld => None,
     });
     if !failing.is_empty() {
         let message = format!(
@@ -93,9 +95,12 @@ pub(super) fn counts(facts: &Facts<'_>) -> Option<ArchiveCounts> {
 
 fn stands<'a>(facts: &'a Facts<'_>) -> Option<Vec<(&'a BoboykaStrand, Stand<'a>)>> {
     let archive = facts.validated.archive.as_ref()?;
+    // A Job holds its strand to mirror it, and archives nothing.
+    let of_jobs = facts.seen.pods.iter().filter(|pod| pod.of_job);
+    let drained: BTreeSet<&str> = of_jobs.filter_map(|pod| pod.strand.as_deref()).collect();
     let strands = facts.seen.strands.iter();
-    let stands = strands.filter_map(|strand| {
-        let is_held = strand.spec.holder.is_some() && !has_job(facts, &strand.name_any());
+    let found = strands.filter_map(|strand| {
+        let is_held = strand.spec.holder.is_some() && !drained.contains(&*strand.name_any());
         let stand = if is_held {
             held(strand, archive)?
         } else {
@@ -103,13 +108,7 @@ fn stands<'a>(facts: &'a Facts<'_>) -> Option<Vec<(&'a BoboykaStrand, Stand<'a>)
         };
         Some((&**strand, stand))
     });
-    Some(stands.collect())
-}
-
-/// Whether a Job holds a strand: it mirrors, and archives nothing.
-fn has_job(facts: &Facts<'_>, strand: &str) -> bool {
-    let mut pods = facts.seen.pods.iter();
-    pods.any(|pod| pod.of_job && pod.strand.as_deref() == Some(strand))
+    Some(found.collect())
 }
 
 /// `None` while no sidecar has reported: another condition tells.

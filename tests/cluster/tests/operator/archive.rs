@@ -8,7 +8,6 @@ use boboyka_crds::{ArchiveReport, BoboykaIntegration};
 use boboyka_tests::Objects;
 use boboyka_tests::objects::SECRET;
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::ResourceExt as _;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
