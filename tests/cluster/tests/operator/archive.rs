@@ -49,8 +49,8 @@ impl Store {
         });
         let parameters = PatchParams::apply("test").force();
         let secrets = agents.namespace.api::<Secret>();
-        let written = secrets.patch(KEYS, &parameters, &Patch::Apply(&secret));
-        written.await.unwrap();
+        let change = Patch::Apply(&secret);
+        secrets.patch(KEYS, &parameters, &change).await.unwrap();
     }
 
     /// The names of a strand's segments.
