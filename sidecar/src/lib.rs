@@ -21,7 +21,7 @@ pub mod mirroring;
 mod panel;
 pub mod phase;
 mod process;
-mod prune;
+pub mod prune;
 mod report;
 mod server;
 mod signals;

@@ -21,8 +21,18 @@ const INTERVAL: Duration = Duration::from_secs(3);
 /// Between two segments that are stripped.
 const STRIP_PAUSE_MIN: Duration = Duration::from_millis(50);
 
-/// Starts pruning; the task ends after `shutdown`. A legal hold that is known by now is in force when this returns.
-pub(crate) fn start(
+/// Starts pruning a strand that nothing archives; the task ends after `shutdown`. A legal hold that is known by now is in force
+/// when this returns.
+pub fn start(
+    store: Store,
+    integration: watch::Receiver<Integration>,
+    shutdown: CancellationToken,
+) -> JoinHandle<()> {
+    start_beside(store, integration, ArchiveHandle::none(), shutdown)
+}
+
+/// The same beside what archives the strand.
+pub(crate) fn start_beside(
     store: Store,
     integration: watch::Receiver<Integration>,
     archive: ArchiveHandle,

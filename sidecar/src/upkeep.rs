@@ -252,7 +252,7 @@ fn kept(
 ) -> (Archiving, JoinHandle<()>) {
     let archiving = Archiving::new(store.clone(), options, integration.clone(), archives);
     let (own, handle) = (store.clone(), archiving.handle());
-    let pruner = prune::start(own, integration.clone(), handle, shutdown.clone());
+    let pruner = prune::start_beside(own, integration.clone(), handle, shutdown.clone());
     (archiving, pruner)
 }
 
