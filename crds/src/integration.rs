@@ -17,6 +17,7 @@ pub(crate) use self::status::conditions;
 pub use self::status::{IntegrationStatus, StrandCounts};
 pub use self::storage::{Ephemeral, PayloadRetention, Reclaim, Retention, Storage};
 pub use self::supabase::{Mirror, SecretReference, Supabase};
+use crate::archive::Archive;
 use crate::audit::Audit;
 use crate::migration::Migration;
 use crate::phase::Phase;
@@ -92,6 +93,11 @@ pub struct BoboykaIntegrationSpec {
     /// Who witnesses the transparency logs of the strands. Default: the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<Audit>,
+    /// Where the strands are archived: each sidecar copies its sealed segments there, and retention prunes only what it has seen there.
+    /// Default: nowhere. Running sidecars apply changes without a restart, but for the Secret. A strand is archived while a pod
+    /// holds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<Archive>,
     /// Pauses the operator's work on this integration. Default: `false`. While it is `true`, the operator changes no phase,
     /// labels no workload, updates no sidecar image and starts no drain Job. New pods still get a sidecar, and running
     /// sidecars continue to accept and mirror records. The workloads that `workloadSelector` matches stay with this integration:

@@ -5,6 +5,7 @@
 //! phase is in force. [`rules`] contains each validation rule
 //! once, as CEL for the API server and as Rust for the operator. `crdgen` generates the YAML in `yaml/` from this crate.
 
+mod archive;
 mod audit;
 mod definition;
 mod integration;
@@ -18,6 +19,9 @@ pub mod rules;
 mod strand;
 mod table;
 
+pub use archive::{
+    Archive, ArchiveCounts, ArchiveReport, ArchiveSecret, Place, PlaceError, archive_after,
+};
 pub use audit::{
     Audit, AuditWitness, Contradiction, ContradictionKind, EarlierLog, Held, LogReport, OPERATOR,
 };

@@ -47,7 +47,7 @@ pub const UNFENCED_ANNOTATION: &str = "boboyka.sapixdb.com/unfenced-at";
 /// work that there was.
 pub const JOB_LABEL: &str = "boboyka.sapixdb.com/drain";
 
-/// Annotation of a pod, set at its admission: a hash of the Secret and the resources that its sidecar got.
+/// Annotation of a pod, set at its admission: a hash of the Secrets and the resources that its sidecar got.
 pub const SETTINGS_ANNOTATION: &str = "boboyka.sapixdb.com/sidecar-settings";
 /// Annotation of a Job of the operator: a hash of what it takes from the integration, such as the Secret that it mounts.
 pub const JOB_SETTINGS_ANNOTATION: &str = "boboyka.sapixdb.com/drain-settings";
@@ -67,6 +67,8 @@ pub const CONTAINER: &str = "boboyka-sidecar";
 pub const STRAND_VOLUME: &str = "boboyka-strand";
 /// Volume of a pod: the Secret for Supabase, as the files `url` and `key`.
 pub const SUPABASE_VOLUME: &str = "boboyka-supabase";
+/// Volume of a pod: the Secret of its archive.
+pub const ARCHIVE_VOLUME: &str = "boboyka-archive";
 /// Volume of a pod: the pod-bound token for the API server.
 pub const TOKEN_VOLUME: &str = "boboyka-token";
 
@@ -81,6 +83,8 @@ pub const POD_UID_VARIABLE: &str = "BOBOYKA_POD_UID";
 
 /// Environment variable of the sidecar: the folder with the files `url` and `key` for Supabase.
 pub const SUPABASE_DIR_VARIABLE: &str = "BOBOYKA_SUPABASE_DIR";
+/// Environment variable of the sidecar: the folder that has the Secret of its archive as a folder with the Secret's name.
+pub const ARCHIVE_SECRETS_VARIABLE: &str = "BOBOYKA_ARCHIVE_SECRETS";
 /// Environment variable of the sidecar: the data folder of the strand.
 pub const DATA_DIR_VARIABLE: &str = "BOBOYKA_DATA_DIR";
 /// Environment variable of the sidecar: the address of the health port.

@@ -6,6 +6,7 @@
 //! integration with its previous version are for the API server and for a sidecar without a cluster. Some rules exist as CEL
 //! only: those that a stored integration may break and still work. One table of fixtures tests both sides.
 
+mod archive;
 mod audit;
 mod backfill;
 mod change;
@@ -118,6 +119,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Rule> {
         legacy::RULES,
         backfill::RULES,
         audit::RULES,
+        archive::RULES,
     ];
     let changes = change::RULES.iter().map(|change| &change.rule);
     groups.into_iter().flatten().chain(changes)

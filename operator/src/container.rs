@@ -16,6 +16,8 @@ const VOLUME_DIR: &str = "/var/lib/boboyka";
 pub(crate) const DATA_DIR: &str = "/var/lib/boboyka/strand";
 /// Where Supabase's URL and key are mounted.
 const SUPABASE_DIR: &str = "/var/run/secrets/boboyka-supabase";
+/// Below which the Secret of the archive is mounted, as a folder with its name.
+const ARCHIVE_SECRETS_DIR: &str = "/var/run/secrets/boboyka-archive";
 /// Where Kubernetes clients look for the pod's token.
 const TOKEN_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// Lifetime of the pod-bound token in seconds; the kubelet renews it earlier.
@@ -27,7 +29,15 @@ const EPHEMERAL_DRAIN_SECONDS: u32 = 20;
 pub(crate) fn sidecar(integration: &Validated, strand: &str) -> Value {
     let traces = integration.traces.variables();
     let traces = traces.map(|(name, value)| json!({"name": name, "value": value}));
-    let mut container = container(integration, strand, traces);
+    let archive = integration.archive_secret();
+    let secrets = archive
+        .map(|_| json!({"name": names::ARCHIVE_SECRETS_VARIABLE, "value": ARCHIVE_SECRETS_DIR}));
+    let mut container = container(integration, strand, traces.chain(secrets));
+    let mounts = container.get_mut("volumeMounts");
+    if let (Some(name), Some(Value::Array(mounts))) = (archive, mounts) {
+        let path = format!("{ARCHIVE_SECRETS_DIR}/{name}");
+        mounts.push(json!({"name": names::ARCHIVE_VOLUME, "mountPath": path, "readOnly": true}));
+    }
     merge(
         &mut container,
         json!({
@@ -115,7 +125,20 @@ fn container(integration: &Validated, strand: &str, more: impl Iterator<Item = V
     })
 }
 
-/// The volumes that the container mounts.
+/// The volumes that the sidecar mounts. A Job archives nothing and has no Secret for it.
+pub(crate) fn volumes_of_pod(integration: &Validated, strand: &str) -> Vec<Value> {
+    let mut volumes = volumes(integration, strand);
+    // Optional, as that of Supabase.
+    let secret = integration.archive_secret();
+    volumes.extend(secret.map(|name| {
+        json!({"name": names::ARCHIVE_VOLUME, "secret": {
+            "secretName": name, "optional": true, "defaultMode": 0o444,
+        }})
+    }));
+    volumes
+}
+
+/// The volumes that every container mounts.
 pub(crate) fn volumes(integration: &Validated, strand: &str) -> Vec<Value> {
     let strand = match &integration.storage {
         Storage::Claim { .. } => json!({
@@ -207,6 +230,37 @@ mod tests {
         // A policy lets no Job have such variables.
         let job = environment(of_job(&integration, "x", &["drain"], true));
         assert!(!job.contains("OTEL_"), "{job}");
+    }
+
+    #[test]
+    fn the_secret_of_an_archive_is_a_folder_with_its_name_and_a_job_has_none() {
+        let integration = validated(&json!({
+            "archive": {"url": "s3://bucket/strands", "secretRef": {"name": "keys"}},
+        }));
+        let mount = json!({
+            "name": "boboyka-archive", "readOnly": true, "mountPath": "/var/run/secrets/boboyka-archive/keys",
+        });
+        let container = sidecar(&integration, "x");
+        assert!(
+            container["volumeMounts"]
+                .as_array()
+                .unwrap()
+                .contains(&mount)
+        );
+        let variable =
+            json!({"name": "BOBOYKA_ARCHIVE_SECRETS", "value": "/var/run/secrets/boboyka-archive"});
+        assert!(container["env"].as_array().unwrap().contains(&variable));
+        let volumes = volumes_of_pod(&integration, "x");
+        let secret = &volumes.last().unwrap()["secret"];
+        assert_eq!(secret["secretName"], "keys");
+        assert_eq!(secret["optional"], true);
+        // A policy lets no Job mount it.
+        let job = of_job(&integration, "x", &["drain"], true).to_string();
+        let theirs = json!(super::volumes(&integration, "x")).to_string();
+        assert!(!(job + &theirs).contains("archive"));
+        let keyless = validated(&json!({"archive": {"url": "s3://bucket"}}));
+        let container = sidecar(&keyless, "x").to_string();
+        assert!(!container.contains("archive"), "{container}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use boboyka_crds::phases::Request;
 use boboyka_crds::rules::{self, Violation};
 use boboyka_crds::{
-    Backfill, BoboykaIntegration, BoboykaIntegrationSpec, MirrorTable, Phase, Reclaim,
+    Archive, Backfill, BoboykaIntegration, BoboykaIntegrationSpec, MirrorTable, Phase, Reclaim,
     SecretReference,
 };
 use boboyka_otlp::TraceOptions;
@@ -79,6 +79,8 @@ pub(crate) struct Validated {
     pub(crate) request: Request,
     /// The Secret with Supabase's URL and key; none after the end of the migration.
     pub(crate) secret: Option<SecretReference>,
+    /// Where the strands are archived.
+    pub(crate) archive: Option<Archive>,
     /// The tables that differ from those of the product, by record type; none without a Supabase.
     pub(crate) tables: Option<BTreeMap<String, MirrorTable>>,
     /// Where strands are kept.
@@ -170,6 +172,7 @@ pub(crate) fn validate(
             ..Request::of(spec, generation, signature::author(integration))
         },
         secret,
+        archive: spec.archive.clone(),
         tables,
         storage: match storage.ephemeral {
             Some(ephemeral) => Storage::Ephemeral {
@@ -221,9 +224,26 @@ impl Validated {
         self.request.migration.as_ref()?.backfill.as_ref()
     }
 
-    /// A hash of what a sidecar gets when its pod is created and keeps until the pod ends: Secret and resources.
+    /// The name of the archive's Secret, if it has one.
+    pub(crate) fn archive_secret(&self) -> Option<&str> {
+        self.archive.as_ref()?.secret()
+    }
+
+    /// A hash of what a sidecar gets when its pod is created and keeps until the pod ends: Secrets and resources.
     pub(crate) fn settings(&self) -> String {
-        let given = json!([self.secret, self.resources]);
+        match self.archive_secret() {
+            // As it was before there were archives: pods that run are up to date.
+            None => self.job_settings(),
+            Some(archive) => Self::hashed(&json!([self.secret, self.resources, archive])),
+        }
+    }
+
+    /// The same of a Job, which archives nothing.
+    pub(crate) fn job_settings(&self) -> String {
+        Self::hashed(&json!([self.secret, self.resources]))
+    }
+
+    fn hashed(given: &serde_json::Value) -> String {
         let hash = blake3::hash(given.to_string().as_bytes()).to_hex();
         hash.get(..16).unwrap_or_default().to_owned()
     }
@@ -291,6 +311,21 @@ pub(crate) mod tests {
         );
         assert_eq!(validated.owner_of_strands(), None);
         assert!(validated.secret.is_none() && validated.resources.requests.is_some());
+    }
+
+    #[test]
+    fn only_the_secret_of_an_archive_takes_a_new_pod() {
+        let of = |archive: serde_json::Value| validated(&json!({"archive": archive}));
+        let none = of(json!(null));
+        let keyless = of(json!({"url": "s3://bucket", "after": "5m"}));
+        let keyed = of(json!({"url": "s3://bucket", "secretRef": {"name": "a"}}));
+        let elsewhere = of(json!({"url": "s3://other", "secretRef": {"name": "a"}}));
+        let other = of(json!({"url": "s3://bucket", "secretRef": {"name": "b"}}));
+        assert_eq!(none.settings(), keyless.settings());
+        assert_eq!(keyed.settings(), elsewhere.settings());
+        assert_ne!(none.settings(), keyed.settings());
+        assert_ne!(keyed.settings(), other.settings());
+        assert_eq!(none.job_settings(), keyed.job_settings());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The types of conditions and the reasons of conditions and Events: every word that a person or an alert may match on.
 //!
-//! Sidecars report five conditions with reasons of their own, which the operator passes on.
+//! Sidecars report six conditions with reasons of their own, which the operator passes on.
 
 /// An enum of words, each named as it is written, with all of them in a list.
 macro_rules! words {
@@ -52,6 +52,8 @@ words! {
         ClockInStep,
         /// Sidecars report that every witness cosigns their strands' checkpoints.
         CheckpointsCosigned,
+        /// The archive has what is due of every strand that a pod holds; absent without one.
+        Archived,
         /// Supabase has every record that the phase mirrors.
         MirrorCaughtUp,
         /// Strands outlive their pods.
@@ -134,6 +136,12 @@ words! {
         BackfillDone,
         /// Something stands in the way of a backfill.
         BackfillFailed,
+        /// Strands can't be archived.
+        ArchiveFails,
+        /// What is due of strands waits for their archive for too long.
+        ArchiveBehind,
+        /// Sidecars have not reported of the archive that the integration asks for.
+        ArchiveNotReported,
         /// Records wait for Supabase.
         Backlog,
         /// The phase in force mirrors nothing.

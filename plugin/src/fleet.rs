@@ -92,7 +92,8 @@ impl Fleet {
     /// Whether somebody has to act.
     pub(crate) fn is_wrong(&self) -> bool {
         let mut states = self.states.keys();
-        self.integrations.iter().any(|one| one.ready != Some(true))
+        let mut integrations = self.integrations.iter();
+        integrations.any(|one| one.ready != Some(true) || one.fails_to_archive())
             || states.any(|state| state.is_wrong())
     }
 }
@@ -167,6 +168,21 @@ impl Integration {
         let asked = "a legal hold is asked for (spec.retention.hold)";
         let told = told.map(|one| one.message.clone());
         told.or_else(|| self.hold.then(|| asked.to_owned()))
+    }
+
+    /// What is wrong with the archive, or not known of it, if it has one.
+    pub(crate) fn unarchived(&self) -> Option<&str> {
+        let condition = self.archived()?;
+        (condition.status != "True").then_some(condition.message.as_str())
+    }
+
+    fn fails_to_archive(&self) -> bool {
+        self.archived().is_some_and(|one| one.status == "False")
+    }
+
+    fn archived(&self) -> Option<&Condition> {
+        let mut conditions = self.conditions.iter();
+        conditions.find(|one| one.type_ == "Archived")
     }
 
     /// Namespace and name.

@@ -78,6 +78,7 @@ fn remarks(one: &Integration, width: Option<usize>) -> String {
         sentences.push("it is suspended: the operator changes nothing (spec.suspend)".to_owned());
     }
     sentences.extend(one.on_hold());
+    sentences.extend(one.unarchived().map(ToOwned::to_owned));
     if !one.current && one.ready.is_some() {
         sentences.push("the operator has not processed its newest specification yet".to_owned());
     }
@@ -260,6 +261,36 @@ Silent  agents/boboyka-b2  pod pod-of-boboyka-b2
             written.contains("a legal hold is asked for (spec.retention.hold)"),
             "{written}"
         );
+    }
+
+    #[test]
+    fn an_archive_is_told_of_while_it_fails_or_is_not_known() {
+        let fleet = |status: &str| {
+            let of = |kind: &str, status: &str, message: &str| {
+                json!({"type": kind, "status": status, "reason": "R", "message": message,
+                    "lastTransitionTime": "2026-01-01T11:00:00Z"})
+            };
+            let conditions = [
+                of("Ready", "True", "well"),
+                of("Archived", status, "b-0 (refused)"),
+            ];
+            let seen = json!({"observedGeneration": 2, "conditions": conditions});
+            Fleet::new(&[integration(&seen)], &[], now())
+        };
+        for (status, told, wrong) in [
+            ("True", false, false),
+            ("Unknown", true, false),
+            ("False", true, true),
+        ] {
+            let fleet = fleet(status);
+            let written = text(&fleet, now(), None);
+            assert_eq!(
+                written.contains("  boboyka: b-0 (refused)\n"),
+                told,
+                "{written}"
+            );
+            assert_eq!(fleet.is_wrong(), wrong, "{status}");
+        }
     }
 
     #[test]

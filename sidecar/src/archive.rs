@@ -1,197 +1,272 @@
-//! The strand's archive: what the archiver sees of the store, and how it is started.
+//! The strand's archive: where it is by flags or by the integration, and the archiver that works on it. An edit of the integration is
+//! obeyed at once. Retention keeps what the archive is to have from the moment in which one is asked for.
 
+mod keys;
+mod strand;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
-use boboyka_archive::{
-    ArchiveStatus, Archiver, Identity, Place, Segment, Signed, Source, SourceError,
-};
+use boboyka_archive::{ArchiveStatus, Archiver, Fault, Kind, Place};
 use boboyka_cosigning::Cosigned;
-use boboyka_store::{ArchiveNeed, Sealed, Store, TlogError, causes, now_ms, sealed_identity};
-use boboyka_strand::Hash;
-use boboyka_tlog::{Checkpoint, TreeHash};
+use boboyka_store::Store;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
-use uuid::Uuid;
 
+pub(crate) use self::keys::read_settings;
+use self::strand::{Strand, need};
 use crate::config::{Archive, ArchiveKeys};
+use crate::integration::{ArchiveRequest, Integration, Keys};
 
-/// Where a strand is archived.
+/// What flags and environment say of the archive.
 #[derive(Clone, Debug)]
 pub(crate) struct ArchiveOptions {
-    place: Place,
-    after: Duration,
+    /// What the flags ask for, which counts more than what the integration does.
+    asked: Option<ArchiveRequest>,
     keys: ArchiveKeys,
+    /// The folder that has Secrets as folders with their names, in a pod.
+    secrets: Option<PathBuf>,
+}
+
+impl ArchiveOptions {
+    pub(crate) fn of(archive: &Archive, secrets: Option<PathBuf>) -> Self {
+        let asked = archive.url.clone().map(|place| ArchiveRequest {
+            place: Some(place),
+            after: archive.after,
+            keys: Keys::Own,
+        });
+        Self {
+            asked,
+            keys: archive.keys.clone(),
+            secrets,
+        }
+    }
+
+    /// Whether flags say where the archive is.
+    pub(crate) fn by_flags(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    fn wanted(&self, integration: &Integration) -> Option<ArchiveRequest> {
+        let asked = self.asked.as_ref().or(integration.archive.as_ref());
+        asked.cloned()
+    }
 }
 
 /// How a strand's archive stands.
 #[derive(Clone, Debug)]
 pub(crate) struct Archived {
-    pub(crate) place: Place,
+    place: Option<Place>,
     pub(crate) after: Duration,
     pub(crate) status: watch::Receiver<ArchiveStatus>,
 }
 
-impl ArchiveOptions {
-    /// Of the command line; `None` without an archive.
-    pub(crate) fn of(archive: &Archive) -> Option<Self> {
-        Some(Self {
-            place: archive.url.clone()?,
-            after: archive.after,
-            keys: archive.keys.clone(),
-        })
-    }
-
-    /// Keeps retention from what the archive does not hold.
-    pub(crate) fn keep(&self, store: &Store, archived: u64) {
-        store.keep_for_archive(Some(need(self.after, archived)));
-    }
-
-    /// Has the strand archived; how that stands.
-    pub(crate) fn run(
-        self,
-        store: &Store,
-        cosigned: &watch::Receiver<Cosigned>,
-        tasks: &mut JoinSet<()>,
-        shutdown: &CancellationToken,
-    ) -> Archived {
-        let (archiver, shown) = self.start(store.clone(), cosigned.clone());
-        tasks.spawn(archiver.run(shutdown.clone()).in_current_span());
-        shown
-    }
-
-    fn start(
-        self,
-        store: Store,
-        cosigned: watch::Receiver<Cosigned>,
-    ) -> (Archiver<Strand>, Archived) {
-        let after = self.after;
-        let strand = Strand {
-            store,
-            cosigned,
-            after,
-        };
-        let keys = self.keys;
-        let archiver = Archiver::new(strand, self.place.clone(), after, move || keys.read());
-        let status = archiver.status();
-        let place = self.place;
-        let shown = Archived {
+impl Archived {
+    /// Of an archive whose status does not change.
+    #[cfg(test)]
+    pub(crate) fn new(place: Option<Place>, status: ArchiveStatus) -> Self {
+        Self {
             place,
+            after: Duration::from_hours(1),
+            status: watch::channel(status).1,
+        }
+    }
+
+    /// Where it is; empty while that can't be read.
+    pub(crate) fn url(&self) -> String {
+        let place = self.place.as_ref();
+        place.map(ToString::to_string).unwrap_or_default()
+    }
+}
+
+/// What is obeyed.
+#[derive(Clone, Debug, Default)]
+struct Obeyed {
+    asked: Option<ArchiveRequest>,
+    archived: Option<Archived>,
+}
+
+/// What others see of the archive.
+#[derive(Clone, Debug)]
+pub(crate) struct ArchiveHandle {
+    by_flags: bool,
+    obeyed: watch::Receiver<Obeyed>,
+}
+
+impl ArchiveHandle {
+    /// Of a sidecar that archives nothing.
+    pub(crate) fn none() -> Self {
+        Self {
+            by_flags: false,
+            obeyed: watch::channel(Obeyed::default()).1,
+        }
+    }
+
+    /// How it stands; `None` without one.
+    pub(crate) fn now(&self) -> Option<Archived> {
+        self.obeyed.borrow().archived.clone()
+    }
+
+    /// Whether retention keeps already what this integration wants archived.
+    pub(crate) fn obeys(&self, integration: &Integration) -> bool {
+        self.by_flags || self.obeyed.borrow().asked == integration.archive
+    }
+
+    /// Returns when another archive is obeyed.
+    pub(crate) async fn changed(&mut self) {
+        if self.obeyed.changed().await.is_err() {
+            // The task that obeys has ended, and so does the process.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Has the strand archived where flags or integration want it.
+pub(crate) struct Archiving {
+    pub(crate) store: Store,
+    pub(crate) options: ArchiveOptions,
+    pub(crate) integration: watch::Receiver<Integration>,
+    /// Whether anything is archived; if not, it is kept all the same.
+    pub(crate) archives: bool,
+    obeyed: watch::Sender<Obeyed>,
+}
+
+impl Archiving {
+    /// What is asked for by now keeps retention from its work when this returns.
+    pub(crate) fn new(
+        store: Store,
+        options: ArchiveOptions,
+        integration: watch::Receiver<Integration>,
+        archives: bool,
+    ) -> Self {
+        let asked = options.wanted(&integration.borrow());
+        let kept = asked.as_ref().map(|asked| need(asked.after, 0));
+        store.keep_for_archive(kept);
+        let obeyed = Obeyed {
+            asked,
+            archived: None,
+        };
+        Self {
+            store,
+            options,
+            integration,
+            archives,
+            obeyed: watch::Sender::new(obeyed),
+        }
+    }
+
+    pub(crate) fn handle(&self) -> ArchiveHandle {
+        ArchiveHandle {
+            by_flags: self.options.by_flags(),
+            obeyed: self.obeyed.subscribe(),
+        }
+    }
+
+    /// Archives until the shutdown.
+    pub(crate) async fn run(
+        mut self,
+        cosigned: watch::Receiver<Cosigned>,
+        shutdown: CancellationToken,
+    ) {
+        loop {
+            let asked = self.options.wanted(&self.integration.borrow_and_update());
+            let archiver = self.obey(asked.clone(), &cosigned);
+            let work = async {
+                match archiver {
+                    Some(archiver) => archiver.run(shutdown.clone()).await,
+                    None => shutdown.cancelled().await,
+                }
+            };
+            tokio::select! {
+                () = work => return,
+                () = self.asks_otherwise(asked.as_ref()) => {}
+            }
+        }
+    }
+
+    /// Returns when something else is asked for.
+    async fn asks_otherwise(&mut self, asked: Option<&ArchiveRequest>) {
+        loop {
+            if self.integration.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            let now = self.options.wanted(&self.integration.borrow_and_update());
+            if now.as_ref() != asked {
+                return;
+            }
+        }
+    }
+
+    /// Keeps retention from what the archive is to have, and begins to archive it, if that can be.
+    fn obey(
+        &self,
+        asked: Option<ArchiveRequest>,
+        cosigned: &watch::Receiver<Cosigned>,
+    ) -> Option<Archiver<Strand>> {
+        let kept = asked.as_ref().map(|asked| need(asked.after, 0));
+        self.store.keep_for_archive(kept);
+        let wanted = asked.clone().filter(|_| self.archives);
+        let (work, archived) = match wanted.map(|asked| self.begin(asked, cosigned)) {
+            None => (None, None),
+            Some((work, archived)) => (work, Some(archived)),
+        };
+        self.obeyed.send_replace(Obeyed { asked, archived });
+        work
+    }
+
+    fn begin(
+        &self,
+        asked: ArchiveRequest,
+        cosigned: &watch::Receiver<Cosigned>,
+    ) -> (Option<Archiver<Strand>>, Archived) {
+        let (place, after) = (asked.place.clone(), asked.after);
+        let archived = |status| Archived {
+            place: place.clone(),
             after,
             status,
         };
-        (archiver, shown)
-    }
-}
-
-fn need(after: Duration, archived: u64) -> ArchiveNeed {
-    ArchiveNeed {
-        archived,
-        after_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
-    }
-}
-
-/// The strand, as the archiver sees it.
-pub(crate) struct Strand {
-    store: Store,
-    cosigned: watch::Receiver<Cosigned>,
-    after: Duration,
-}
-
-impl Source for Strand {
-    fn strand(&self) -> Uuid {
-        self.store.strand_id()
-    }
-
-    fn now_ms(&self) -> u64 {
-        now_ms()
-    }
-
-    async fn segments(&self, after: u64) -> Vec<Segment> {
-        let store = self.store.clone();
-        let sealed = blocking(move || store.sealed_after(after)).await;
-        let sealed = sealed.unwrap_or_default().into_iter();
-        sealed.map(segment).collect()
+        let place = match self.usable(&asked) {
+            Ok(place) => place,
+            Err(fault) => {
+                tracing::warn!(
+                    kind = fault.kind.name(),
+                    "the strand can't be archived: {fault}"
+                );
+                let status = ArchiveStatus {
+                    failures: [(fault.kind, 1)].into(),
+                    fault: Some(fault),
+                    ..ArchiveStatus::default()
+                };
+                // Nothing changes before something else is asked for, in another pod.
+                return (None, archived(watch::channel(status).1));
+            }
+        };
+        let strand = Strand {
+            store: self.store.clone(),
+            cosigned: cosigned.clone(),
+            after,
+        };
+        let (keys, secrets) = (self.options.keys.clone(), self.options.secrets.clone());
+        let read = move || read_settings(&keys, &asked.keys, secrets.as_deref());
+        let work = Archiver::new(strand, place, after, read);
+        let status = work.status();
+        (Some(work), archived(status))
     }
 
-    async fn file(&self, first: u64) -> Result<Option<Vec<u8>>, SourceError> {
-        let store = self.store.clone();
-        let file = blocking(move || store.sealed_file(first)).await?;
-        file.map_err(|error| SourceError(causes(&error)))
+    /// The place, if this sidecar can ever archive there.
+    fn usable(&self, asked: &ArchiveRequest) -> Result<Place, Fault> {
+        let Some(place) = &asked.place else {
+            let why = "this version of the sidecar can't read it";
+            return Err(Fault::new(Kind::Settings, "spec.archive", why));
+        };
+        if let Keys::Secret(name) = &asked.keys
+            && !keys::is_mounted(name, self.options.secrets.as_deref())
+        {
+            let why = format!("the pod was made without the Secret {name}");
+            return Err(Fault::new(Kind::Unmounted, place.to_string(), why));
+        }
+        Ok(place.clone())
     }
-
-    async fn identify(&self, bytes: Vec<u8>) -> Option<Identity> {
-        let identity = blocking(move || sealed_identity(&bytes)).await.ok()??;
-        Some(identity_of(identity.0, identity.1))
-    }
-
-    async fn checkpoint(&self, old: u64) -> Result<Option<Signed>, SourceError> {
-        let (store, cosigned) = (self.store.clone(), self.cosigned.borrow().note.clone());
-        let signed = blocking(move || signed(&store, cosigned, old)).await?;
-        signed.map_err(|error| SourceError(causes(&error)))
-    }
-
-    async fn root(&self, size: u64) -> Option<TreeHash> {
-        let store = self.store.clone();
-        blocking(move || store.tlog_root(size)).await.ok()?.ok()
-    }
-
-    fn archived(&self, seq: u64) {
-        self.store.keep_for_archive(Some(need(self.after, seq)));
-    }
-}
-
-/// The newest checkpoint that witnesses have cosigned, or else the newest that the log has signed, of at least `old` records.
-fn signed(
-    store: &Store,
-    cosigned: Option<boboyka_tlog::Note>,
-    old: u64,
-) -> Result<Option<Signed>, TlogError> {
-    let Some(newest) = store.checkpoint() else {
-        return Ok(None);
-    };
-    let cosigned = cosigned.and_then(|note| Some((Checkpoint::of_note(&note).ok()?, note)));
-    let cosigned = cosigned.filter(|(checkpoint, _)| {
-        checkpoint.size() >= old && checkpoint.origin() == newest.checkpoint.origin()
-    });
-    let own = || (newest.checkpoint.clone(), newest.note.clone());
-    let (checkpoint, note) = cosigned.unwrap_or_else(own);
-    if checkpoint.size() < old {
-        return Ok(None);
-    }
-    let proof = match old {
-        0 => Vec::new(),
-        old => store.tlog_consistency(old, checkpoint.size())?,
-    };
-    Ok(Some(Signed {
-        note,
-        proof,
-        newest: newest.checkpoint.size(),
-    }))
-}
-
-fn segment(sealed: Sealed) -> Segment {
-    Segment {
-        first: sealed.first,
-        last: sealed.last,
-        oldest_ms: sealed.oldest_ms,
-        bytes: sealed.bytes,
-        identity: identity_of(sealed.digest, sealed.head),
-        is_stripped: sealed.is_stripped,
-    }
-}
-
-fn identity_of(digest: Hash, head: Hash) -> Identity {
-    Identity {
-        digest: *digest.as_bytes(),
-        head: *head.as_bytes(),
-    }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, SourceError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|_| SourceError("its thread panicked".to_owned()))
 }

@@ -1,6 +1,6 @@
 //! Flags and environment: the only place that reads either. Secrets come by environment or file only.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use boboyka_archive::{Place, Settings};
@@ -249,7 +249,7 @@ pub struct Archive {
     #[arg(long = "archive-url", env = "BOBOYKA_ARCHIVE_URL")]
     pub url: Option<Place>,
     /// How old a record may get before the segment with it is sealed and archived, such as 1h.
-    #[arg(long = "archive-after", env = "BOBOYKA_ARCHIVE_AFTER", default_value = "1h", value_parser = duration)]
+    #[arg(long = "archive-after", env = "BOBOYKA_ARCHIVE_AFTER", default_value = "1h", value_parser = archive_after)]
     pub after: Duration,
     /// How to reach it.
     #[command(flatten)]
@@ -271,28 +271,44 @@ impl ArchiveKeys {
     /// # Errors
     /// The folder or a file can't be read; no content is named.
     pub fn read(&self) -> Result<Settings, String> {
+        self.read_with(&Settings::default())
+    }
+
+    /// The same with settings that count more than the environment and less than the files.
+    pub(crate) fn read_with(&self, told: &Settings) -> Result<Settings, String> {
         let mut settings = Settings::default();
         for (name, value) in std::env::vars_os() {
             if let (Some(name), Some(value)) = (name.to_str(), value.to_str()) {
                 settings.set(name, value);
             }
         }
-        let Some(dir) = &self.dir else {
-            return Ok(settings);
-        };
-        let wrong = |path: &std::path::Path, error: std::io::Error| {
-            format!("cannot read {}: {error}", path.display())
-        };
-        for entry in std::fs::read_dir(dir).map_err(|error| wrong(dir, error))? {
-            let path = entry.map_err(|error| wrong(dir, error))?.path();
-            let name = path.file_name().and_then(|name| name.to_str());
-            if let Some(name) = name.filter(|name| name.starts_with("AWS_")) {
-                let value = std::fs::read_to_string(&path).map_err(|error| wrong(&path, error))?;
-                settings.set(name, &value);
-            }
+        settings.extend(told);
+        if let Some(dir) = &self.dir {
+            settings.extend(&archive_files(dir)?);
         }
         Ok(settings)
     }
+}
+
+/// The settings in the files of a folder.
+pub(crate) fn archive_files(dir: &Path) -> Result<Settings, String> {
+    let wrong =
+        |path: &Path, error: std::io::Error| format!("cannot read {}: {error}", path.display());
+    let mut settings = Settings::default();
+    for entry in std::fs::read_dir(dir).map_err(|error| wrong(dir, error))? {
+        let path = entry.map_err(|error| wrong(dir, error))?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        if let Some(name) = name.filter(|name| name.starts_with("AWS_")) {
+            let value = std::fs::read_to_string(&path).map_err(|error| wrong(&path, error))?;
+            settings.set(name, &value);
+        }
+    }
+    Ok(settings)
+}
+
+/// The folder with the Secrets of archives that the operator has mounted into this pod, if it is in one.
+pub(crate) fn archive_secrets() -> Option<PathBuf> {
+    variable(names::ARCHIVE_SECRETS_VARIABLE).map(PathBuf::from)
 }
 
 /// From where to rebuild a strand, and into which folder.
@@ -420,6 +436,11 @@ fn moment(text: &str) -> Result<Timestamp, String> {
 
 fn duration(text: &str) -> Result<Duration, String> {
     quantity::duration(text).ok_or_else(|| "must be a duration such as 60s".to_owned())
+}
+
+fn archive_after(text: &str) -> Result<Duration, String> {
+    boboyka_crds::archive_after(text)
+        .ok_or_else(|| "must be a duration of at most 8760h, such as 1h".to_owned())
 }
 
 #[cfg(test)]

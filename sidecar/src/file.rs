@@ -41,8 +41,9 @@ use self::reader::{Reader, Text};
 pub(crate) use self::standing::Standing;
 pub(crate) use self::status::{StatusFile, status_path};
 use self::supabase::Elsewhere;
+use crate::archive::ArchiveOptions;
 use crate::cluster;
-use crate::integration::Integration;
+use crate::integration::{ArchiveRequest, Integration, Keys};
 use crate::report::{Source, Wanted};
 use crate::trouble::Trouble;
 
@@ -83,6 +84,8 @@ pub(crate) struct IntegrationFile {
     reader: Reader,
     machine: Machine,
     elsewhere: Elsewhere,
+    /// Whether flags say where the archive is, and the file does not.
+    archive_by_flags: bool,
     integration: watch::Sender<Integration>,
     told: watch::Sender<Told>,
     standing: watch::Sender<Arc<Standing>>,
@@ -95,7 +98,12 @@ pub(crate) struct IntegrationFile {
 
 impl IntegrationFile {
     /// Reads the file. `elsewhere` has the credentials when the file has none.
-    pub(crate) fn open(path: &Path, elsewhere: SupabaseSource, store: &Store) -> Self {
+    pub(crate) fn open(
+        path: &Path,
+        elsewhere: SupabaseSource,
+        archive: &ArchiveOptions,
+        store: &Store,
+    ) -> Self {
         let recorded = store.view().phase;
         let obeyed = recorded.map(|it| (it.phase, it.generation));
         let before = StatusFile::read(&status_path(path)).ok();
@@ -111,6 +119,7 @@ impl IntegrationFile {
             reader,
             machine,
             elsewhere: Elsewhere(elsewhere),
+            archive_by_flags: archive.by_flags(),
             integration: watch::channel(Integration::unknown()).0,
             told: watch::channel(Ok(None)).0,
             standing: watch::channel(Arc::default()).0,
@@ -198,12 +207,34 @@ impl IntegrationFile {
             let generation = self.machine.generation();
             tracing::info!(phase, generation, "the sidecar read the integration {path}");
         }
-        let unused = self.elsewhere.unused(self.machine.accepted());
+        let unused = self.unused();
         if unused != self.unused && !unused.is_empty() {
             let unused = unused.join(", ");
             tracing::info!("the integration {path} has what is not used here: {unused}");
         }
         self.unused = unused;
+    }
+
+    /// What of the file is not used.
+    fn unused(&self) -> Vec<String> {
+        let mut unused = self.elsewhere.unused(self.machine.accepted());
+        let has_archive = self.machine.spec().is_some_and(|it| it.archive.is_some());
+        if has_archive && self.archive_by_flags {
+            unused.push("spec.archive, because --archive-url says where the archive is".to_owned());
+        }
+        unused
+    }
+
+    /// Where the file wants the strand archived, with the Secret that stands in it.
+    fn archive(&self, asked: Option<ArchiveRequest>) -> Option<ArchiveRequest> {
+        let told = self
+            .machine
+            .accepted()
+            .and_then(|it| it.archive_keys.clone());
+        asked.map(|asked| ArchiveRequest {
+            keys: told.map_or(Keys::Own, Keys::Told),
+            ..asked
+        })
     }
 
     fn has_supabase(&self) -> bool {
@@ -227,6 +258,7 @@ impl IntegrationFile {
         let read = read.map_or(known.clone(), |object| cluster::read(&object, &known).0);
         let integration = Integration {
             has_supabase: self.has_supabase(),
+            archive: self.archive(read.archive.clone()),
             ..read
         };
         set(&self.integration, integration);

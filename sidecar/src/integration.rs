@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use boboyka_archive::{Place, Settings};
 use boboyka_crds::{Backfill, Change, MirrorTable, Phase};
 use boboyka_store::ListChange;
 use boboyka_strand::retention::PayloadAges;
@@ -30,6 +31,28 @@ pub struct Retention {
     pub hold: bool,
     /// The generation that set the hold, as the status of the integration says.
     pub held_since: Option<i64>,
+}
+
+/// Where the strand is to be archived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArchiveRequest {
+    /// The archive; `None` if that can't be read, and nothing is pruned.
+    pub place: Option<Place>,
+    /// How old a record may get before it is archived.
+    pub after: Duration,
+    /// How it is reached.
+    pub keys: Keys,
+}
+
+/// How an archive is reached, besides flags and variables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// By these alone.
+    Own,
+    /// By the Secret of this name, which is mounted into the pod.
+    Secret(String),
+    /// By a Secret that stands beside the integration.
+    Told(Settings),
 }
 
 /// How often the sidecar reports into the cluster.
@@ -70,6 +93,8 @@ pub struct Integration {
     pub tables: BTreeMap<String, MirrorTable>,
     /// When the oldest part of the strand may go.
     pub retention: Retention,
+    /// Where the strand is to be archived.
+    pub archive: Option<ArchiveRequest>,
     /// Who witnesses the strand's log besides those of the command line, as a policy.
     pub witness_policy: Option<String>,
     /// How often to report.
@@ -92,6 +117,7 @@ impl Integration {
             batch_rows: 500,
             tables: BTreeMap::new(),
             retention: Retention::default(),
+            archive: None,
             witness_policy: None,
             pace: Pace {
                 interval: Duration::from_secs(10),

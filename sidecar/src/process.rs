@@ -101,7 +101,7 @@ pub(crate) fn outside(strand: &Strand) -> Result<Outside, RunError> {
         tables: tables.unwrap_or_default(),
         membership,
         file: strand.integration.clone(),
-        archive: ArchiveOptions::of(&strand.archive),
+        archive: ArchiveOptions::of(&strand.archive, config::archive_secrets()),
     })
 }
 

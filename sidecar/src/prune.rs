@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::archive::ArchiveHandle;
 use crate::integration::{Integration, Retention};
 use crate::trouble::Trouble;
 
@@ -20,13 +21,29 @@ const INTERVAL: Duration = Duration::from_secs(3);
 /// Between two segments that are stripped.
 const STRIP_PAUSE_MIN: Duration = Duration::from_millis(50);
 
-/// Starts pruning; the task ends after `shutdown`. A legal hold that is known by now is in force when this returns.
+/// Starts pruning a strand that nothing archives; the task ends after `shutdown`. A legal hold that is known by now is in force
+/// when this returns.
 pub fn start(
     store: Store,
     integration: watch::Receiver<Integration>,
     shutdown: CancellationToken,
 ) -> JoinHandle<()> {
-    let pruning = run(store.clone(), integration.clone(), shutdown.clone());
+    start_beside(store, integration, ArchiveHandle::none(), shutdown)
+}
+
+/// The same beside what archives the strand.
+pub(crate) fn start_beside(
+    store: Store,
+    integration: watch::Receiver<Integration>,
+    archive: ArchiveHandle,
+    shutdown: CancellationToken,
+) -> JoinHandle<()> {
+    let pruning = run(
+        store.clone(),
+        integration.clone(),
+        archive,
+        shutdown.clone(),
+    );
     hold(&store, integration.borrow().retention.hold);
     tokio::spawn(async move {
         tokio::join!(holding(store, integration, shutdown), pruning);
@@ -65,23 +82,32 @@ fn hold(store: &Store, hold: bool) {
 async fn run(
     store: Store,
     mut integration: watch::Receiver<Integration>,
+    mut archive: ArchiveHandle,
     shutdown: CancellationToken,
 ) {
     let (mut asked, mut asked_ages) = (Policy::default(), PayloadAges::default());
     let mut trouble = Trouble::with("prune the strand");
     let mut stripping = Trouble::with("strip the strand of payloads");
     loop {
-        let (policy, ages, needed, wanted) = {
+        let (policy, ages, needed, wanted, is_kept) = {
             let now = integration.borrow_and_update();
             let retention = now.retention;
             let policy = policy_of(&retention);
-            (policy, retention.payload_ages, needed(&now), retention.hold)
+            (
+                policy,
+                retention.payload_ages,
+                needed(&now),
+                retention.hold,
+                archive.obeys(&now),
+            )
         };
         // A hold that comes together with a policy counts first.
         hold(&store, wanted);
         // A policy that was removed goes to the store once more, which then seals nothing early.
         // With an archive the tail is sealed in time, also without a policy.
-        if policy.is_some() || asked != policy || store.archive_need().is_some() {
+        let is_due = policy.is_some() || asked != policy || store.archive_need().is_some();
+        // What an archive is to have is kept before anything goes.
+        if is_kept && is_due {
             match store.prune_beside(needed, policy).await {
                 Ok(()) => {
                     asked = policy;
@@ -91,7 +117,7 @@ async fn run(
             }
         }
         let mut pause = INTERVAL;
-        if ages.values().any(Option::is_some) || asked_ages != ages {
+        if is_kept && (ages.values().any(Option::is_some) || asked_ages != ages) {
             let began = Instant::now();
             match store.strip(needed, ages).await {
                 Ok(more) => {
@@ -111,6 +137,7 @@ async fn run(
                 // The task that wrote it has ended, and so does the process.
                 return shutdown.cancelled().await;
             },
+            () = archive.changed() => {}
             () = tokio::time::sleep(pause) => {}
         }
     }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use self::witnessed::Witnessed;
-use crate::archive::{ArchiveOptions, Archived};
+use crate::archive::{ArchiveHandle, ArchiveOptions, Archiving};
 use crate::cluster::Cluster;
 use crate::config::{Membership, Strand};
 use crate::cosigning::Witnesses;
@@ -43,8 +43,8 @@ pub(crate) struct Outside {
     pub(crate) membership: Option<Membership>,
     /// The file of its integration, if it has one.
     pub(crate) file: Option<PathBuf>,
-    /// Where the strand is archived, if it is.
-    pub(crate) archive: Option<ArchiveOptions>,
+    /// Where flags want the strand archived.
+    pub(crate) archive: ArchiveOptions,
 }
 
 /// All of it, running.
@@ -54,8 +54,8 @@ pub(crate) struct Upkeep {
     pub(crate) cosigned: watch::Receiver<Cosigned>,
     /// How the file of the integration stands, if there is one.
     pub(crate) standing: Option<watch::Receiver<Arc<Standing>>>,
-    /// How the archive stands, if there is one.
-    pub(crate) archived: Option<Archived>,
+    /// How the archive stands.
+    pub(crate) archived: ArchiveHandle,
     store: Store,
     cluster: Option<Cluster>,
     reporter: Option<oneshot::Receiver<Reporter>>,
@@ -90,10 +90,6 @@ impl Upkeep {
         shutdown: &CancellationToken,
     ) -> Self {
         let mut tasks = JoinSet::new();
-        // Before retention begins.
-        if let Some(options) = &outside.archive {
-            options.keep(store, 0);
-        }
         let mut supabase = outside.supabase;
         let (standalone, mut integration) = watch::channel(Integration {
             has_supabase: !matches!(supabase, SupabaseSource::Absent),
@@ -107,14 +103,17 @@ impl Upkeep {
             cluster
         });
         let file = outside.file.map(|path| {
-            let file = IntegrationFile::open(&path, supabase.clone(), store);
+            let file = IntegrationFile::open(&path, supabase.clone(), &outside.archive, store);
             (integration, supabase) = (file.integration(), file.supabase());
             file
         });
         let following = phase::follow(store.clone(), integration.clone(), shutdown.clone());
         let (boundary, follower) = following.await;
         let assignment = cluster.as_ref().map(|cluster| cluster.assignment.clone());
-        let pruner = prune::start(store.clone(), integration.clone(), shutdown.clone());
+        // What takes no records works on the strand for a short time only, and archives nothing.
+        let wanted = (outside.archive, takes_records);
+        let (archiving, pruner) = kept(store, wanted, &integration, shutdown);
+        let archived = archiving.handle();
         let (settings, forwarder) =
             mirroring::assigned(integration.clone(), assignment.clone(), shutdown.clone());
         let (mirror, lanes) = Mirror::start(store.clone(), supabase, settings, shutdown.clone());
@@ -133,11 +132,12 @@ impl Upkeep {
             assignment,
         };
         let cosigned = witnessed.start(store, &mut tasks, shutdown);
-        let archived = outside.archive;
-        let archived = archived.map(|it| it.run(store, &cosigned, &mut tasks, shutdown));
+        let archive = archiving.run(cosigned.clone(), shutdown.clone());
+        tasks.spawn(archive.in_current_span());
         let (data_dir, watched) = (strand.data_dir.clone(), cosigned.clone());
         let (own, mirrored) = (store.clone(), mirror.clone());
         let source = Source::new(own, mirrored, boundary, watched, data_dir, takes_records);
+        let source = source.with_archive(archived.clone());
         let standing = file.as_ref().map(IntegrationFile::standing);
         if let Some(file) = file {
             let run = file.run(source.clone(), shutdown.clone());
@@ -241,6 +241,19 @@ impl Upkeep {
             reporter.last(report_limit).await;
         }
     }
+}
+
+/// What archives the strand, and what prunes it, which begins when it is known what the archive is to have.
+fn kept(
+    store: &Store,
+    (options, archives): (ArchiveOptions, bool),
+    integration: &watch::Receiver<Integration>,
+    shutdown: &CancellationToken,
+) -> (Archiving, JoinHandle<()>) {
+    let archiving = Archiving::new(store.clone(), options, integration.clone(), archives);
+    let (own, handle) = (store.clone(), archiving.handle());
+    let pruner = prune::start_beside(own, integration.clone(), handle, shutdown.clone());
+    (archiving, pruner)
 }
 
 /// Has the strand reported into its cluster; what reports comes back at the end.

@@ -24,6 +24,7 @@ mod idle;
 mod inside;
 mod kills;
 mod laptop;
+mod laptop_archive;
 mod laptop_clocks;
 mod laptop_evidence;
 mod laptop_hold;

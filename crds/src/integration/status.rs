@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::archive::ArchiveCounts;
 use crate::legal_hold::LegalHold;
 use crate::migration::{Change, Finalized, MigrationStatus, TakenForce, Transition};
 use crate::phase::Phase;
@@ -76,6 +77,9 @@ pub struct IntegrationStatus {
     /// Number of records that Supabase rejected permanently. `GET /v1/boboyka/mirror` of the sidecar shows the reasons.
     #[serde(default)]
     pub dead_letters: i64,
+    /// How the archive stands, in numbers of strands. Absent without `spec.archive`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveCounts>,
     /// Scheme, host and port of the URL of the Supabase project, as read by the sidecars from the Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub supabase_url: Option<String>,

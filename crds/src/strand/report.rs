@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::parity::{ForeignWrites, Parity};
+use crate::archive::ArchiveReport;
 use crate::audit::LogReport;
 use crate::migration::{BackfillReport, LegacyReport};
 use crate::phase::Phase;
@@ -82,6 +83,9 @@ pub struct StrandStatus {
     /// How the transparency log of the strand stands. Absent until its first checkpoint is signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogReport>,
+    /// How the archive of the strand stands. Absent while it has none, and if the sidecar is older than this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveReport>,
     /// Phase that the sidecar obeys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
@@ -108,8 +112,8 @@ pub struct StrandStatus {
     /// Version of the sidecar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Conditions observed by the sidecar: `SupabaseReachable`, `CredentialsAccepted`, `RetentionEnforced`, `ClockInStep` and
-    /// `CheckpointsCosigned`; and `Stalled` with a damaged strand, which tools such as kstatus read as failed. A condition that does
+    /// Conditions observed by the sidecar: `SupabaseReachable`, `CredentialsAccepted`, `RetentionEnforced`, `ClockInStep`,
+    /// `CheckpointsCosigned` and `Archived`; and `Stalled` with a damaged strand, which tools such as kstatus read as failed. A condition that does
     /// not apply is absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "crate::integration::conditions")]

@@ -70,7 +70,7 @@ pub(super) fn patch(
         "/spec/initContainers/0".to_owned(),
         container::sidecar(integration, &held.strand),
     );
-    for volume in container::volumes(integration, &held.strand) {
+    for volume in container::volumes_of_pod(integration, &held.strand) {
         add("/spec/volumes/-".to_owned(), volume);
     }
     for secret in secrets {

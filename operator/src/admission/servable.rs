@@ -105,6 +105,7 @@ fn forged(pod: &DynamicObject, spec: &Value) -> Option<String> {
     let volumes = [
         names::STRAND_VOLUME,
         names::SUPABASE_VOLUME,
+        names::ARCHIVE_VOLUME,
         names::TOKEN_VOLUME,
     ];
     let volume = names_of(&["volumes"])

@@ -27,7 +27,7 @@ pub(crate) struct Pod {
     pub(crate) workload: Option<Box<str>>,
     /// The image that its sidecar should run.
     pub(crate) image: Option<Arc<str>>,
-    /// A hash of the Secret and the resources that its sidecar got.
+    /// A hash of the Secrets and the resources that its sidecar got.
     pub(crate) settings: Option<Arc<str>>,
     /// Since when its sidecar is being moved to that image.
     pub(crate) updating_since: Option<Time>,

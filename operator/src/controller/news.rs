@@ -17,8 +17,9 @@ use crate::reason::{ConditionType, Reason, again};
 /// The API server accepts notes of up to 1024 characters.
 const NOTE_MAX: usize = 1000;
 /// What every start and every rollout brings with it.
-const ORDINARY: [Reason; 3] = [
+const ORDINARY: [Reason; 4] = [
     Reason::SidecarsNotReady,
+    Reason::ArchiveNotReported,
     Reason::RollingOut,
     Reason::PhaseAdvancing,
 ];
@@ -64,6 +65,7 @@ fn is_counters_only(before: &IntegrationStatus, after: &IntegrationStatus) -> bo
         lag: None,
         unmirrored: None,
         unmirrored_bytes: None,
+        archive: None,
         conditions: Vec::new(),
         migration: status.migration.clone().map(|migration| MigrationStatus {
             backfill: migration.backfill.as_ref().map(backfill::without_counters),

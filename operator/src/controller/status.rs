@@ -3,6 +3,7 @@
 //! `Ready` sums up; `Reconciling` and `Stalled` exist only while they are true, so that kstatus, `kubectl wait` and
 //! Argo CD read them rightly. A condition of which nothing is known yet is absent.
 
+mod archive;
 mod backfill;
 mod chain;
 mod checks;
@@ -85,6 +86,7 @@ pub(super) fn status(facts: &Facts<'_>, before: &IntegrationStatus) -> Integrati
         lag: (backlog > 0 && lag_ms > 0).then(|| coarse(lag_ms)),
         dead_letters,
         supabase_url: supabase_url.filter(|_| facts.validated.secret.is_some()),
+        archive: archive::counts(facts),
         witness_policy: facts.validated.witness_policy.clone(),
         report_interval_seconds: Some(interval(facts.seen.fleet)),
         unmirrored,

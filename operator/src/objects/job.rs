@@ -101,7 +101,11 @@ pub(crate) fn new(integration: &Validated, held: &Held) -> Option<Job> {
 
 /// A hash of what the Job takes from the integration. A Job with another one is made anew.
 pub(crate) fn settings(integration: &Validated, work: Work) -> String {
-    let given = format!("{}-{}", integration.settings(), hash_of(&integration.image));
+    let given = format!(
+        "{}-{}",
+        integration.job_settings(),
+        hash_of(&integration.image)
+    );
     match work {
         Work::Drain => given,
         Work::Backfill => {

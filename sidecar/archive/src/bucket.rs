@@ -5,6 +5,7 @@ mod answer;
 use std::sync::Arc;
 use std::time::Duration;
 
+use boboyka_crds::Place;
 use bytes::Bytes;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
 use object_store::local::LocalFileSystem;
@@ -17,8 +18,8 @@ use object_store::{
 
 use self::answer::told;
 use crate::fault::{Fault, Kind};
-use crate::place::{Place, Settings};
 use crate::presence::{DIGEST, Found, HEAD, hexadecimal};
+use crate::settings::Settings;
 use crate::source::Identity;
 
 /// One request, with its body: a few megabytes.

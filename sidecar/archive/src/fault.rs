@@ -20,13 +20,15 @@ pub enum Kind {
     Conflict,
     /// The strand's own file can't be read or does not hold.
     Damaged,
+    /// The pod was made before the integration named the Secret.
+    Unmounted,
     /// Something else.
     Failed,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Settings,
         Self::Unreachable,
         Self::Busy,
@@ -34,6 +36,7 @@ impl Kind {
         Self::Missing,
         Self::Conflict,
         Self::Damaged,
+        Self::Unmounted,
         Self::Failed,
     ];
 
@@ -47,24 +50,30 @@ impl Kind {
             Self::Missing => "missing",
             Self::Conflict => "conflict",
             Self::Damaged => "damaged",
+            Self::Unmounted => "unmounted",
             Self::Failed => "failed",
         }
     }
 
     /// What to do about it.
-    const fn next_step(self) -> &'static str {
+    pub const fn next_step(self) -> &'static str {
         match self {
-            Self::Settings => "correct the AWS_* variables, or the files of --archive-dir",
+            Self::Settings => {
+                "correct the AWS_* variables, the files of --archive-dir, or the Secret of spec.archive.secretRef"
+            }
             Self::Unreachable => "check AWS_ENDPOINT, the network and the store; it is tried again",
             Self::Busy => "it is tried again; look at the store if this goes on",
             Self::Refused => {
                 "check the key, and that it may list the bucket and get and put objects below the prefix"
             }
-            Self::Missing => "create the bucket or folder, or correct --archive-url",
+            Self::Missing => "create the bucket or folder, or correct its URL",
             Self::Conflict => {
                 "two strands, or two copies of one, write there: find out which one is right, and give the other one another prefix"
             }
             Self::Damaged => "the strand is damaged: run boboyka-sidecar verify",
+            Self::Unmounted => {
+                "restart the workload of the pod: its new pods have the Secret mounted"
+            }
             Self::Failed => "it is tried again",
         }
     }
@@ -83,7 +92,7 @@ pub struct Fault {
 
 impl Fault {
     /// Of a kind, on an object or a place.
-    pub(crate) fn new(kind: Kind, what: impl Into<String>, why: impl Into<String>) -> Self {
+    pub fn new(kind: Kind, what: impl Into<String>, why: impl Into<String>) -> Self {
         Self {
             kind,
             what: what.into(),

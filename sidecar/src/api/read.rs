@@ -72,7 +72,7 @@ pub(super) async fn status(State(api): State<Arc<Api>>) -> Result<Response, ApiE
             log: LogStatus::new(api.store.tlog_status(), &api.cosigned.borrow()),
             mirror: lane_statuses(api.mirror.lanes(&view)),
             retention: view.retention.into(),
-            archive: api.archived.as_ref().map(ArchiveJson::of),
+            archive: api.archived.now().as_ref().map(ArchiveJson::of),
             clock: ClockJson {
                 ahead_ms: view.ahead_ms(now_ms()),
             },

@@ -15,7 +15,7 @@ use super::body::Bodies;
 use super::requests::Requests;
 use super::tombstones::Tombstones;
 use super::walks::Walks;
-use crate::archive::Archived;
+use crate::archive::ArchiveHandle;
 use crate::file::Standing;
 use crate::last_hour::LastHour;
 use crate::traces::{self, Traces};
@@ -63,8 +63,8 @@ pub(crate) struct Api {
     pub(crate) cosigned: watch::Receiver<Cosigned>,
     /// How the file of the integration stands, if there is one.
     pub(crate) standing: Option<watch::Receiver<Arc<Standing>>>,
-    /// How the archive stands, if there is one.
-    pub(crate) archived: Option<Archived>,
+    /// How the archive stands.
+    pub(crate) archived: ArchiveHandle,
     /// When the sidecar started, in seconds since 1970.
     pub(crate) started_at: f64,
 }
@@ -98,13 +98,13 @@ impl Api {
             tlog_reads: Arc::new(Semaphore::new(TLOG_READS_MAX)),
             cosigned,
             standing,
-            archived: None,
+            archived: ArchiveHandle::none(),
             started_at: since_1970(),
         }
     }
 
     /// The same with an archive.
-    pub(crate) fn with_archive(self, archived: Option<Archived>) -> Self {
+    pub(crate) fn with_archive(self, archived: ArchiveHandle) -> Self {
         Self { archived, ..self }
     }
 

@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use boboyka_archive::Place;
 use boboyka_crds::{
-    Audit, Backfill, LegacyStatus, LegalHold, Migration, MirrorTable, Phase, quantity, rules,
+    Archive, Audit, Backfill, LegacyStatus, LegalHold, Migration, MirrorTable, Phase,
+    archive_after, quantity, rules,
 };
 use boboyka_store::ListChange;
 use boboyka_strand::RecordType;
@@ -14,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::assignment::{Assignment, Claim};
-use crate::integration::{InForce, Integration, Pace, Retention};
+use crate::integration::{ArchiveRequest, InForce, Integration, Keys, Pace, Retention};
 
 /// Status writes in a second that a fleet of sidecars stays below.
 const REPORTS_PER_SECOND: f64 = 20.0;
@@ -22,6 +24,8 @@ const INTERVAL_DEFAULT: u64 = 10;
 const INTERVAL_MAX: u64 = 3600;
 const ACK_TIMEOUT_MAX: Duration = Duration::from_secs(30);
 const BATCH_ROWS_MAX: usize = 500;
+/// What an integration leaves open.
+const ARCHIVE_AFTER: Duration = Duration::from_hours(1);
 /// Of a complaint, which may repeat what was written.
 const COMPLAINT_MAX: usize = 200;
 
@@ -90,6 +94,7 @@ pub(crate) fn integration(object: &Value, known: &Integration) -> (Integration, 
                 .map_or(true, Option::unwrap_or_default),
             held_since: legal_hold.map(|hold| hold.generation),
         },
+        archive: archive(&mut fields, known),
         witness_policy: witness_policy(&mut fields),
         pace: pace(
             fields.get("/status/reportIntervalSeconds").ok().flatten(),
@@ -129,6 +134,33 @@ pub(super) fn assignment(generation: Option<i64>, object: &Value) -> Assignment 
             .ok()
             .flatten()
             .unwrap_or_default(),
+    }
+}
+
+/// Where the strand is to be archived. Where that can't be read, what is known stays, or else nothing is pruned: what goes never
+/// comes back.
+fn archive(fields: &mut Fields<'_>, known: &Integration) -> Option<ArchiveRequest> {
+    let Ok(archive) = fields.get::<Archive>("/spec/archive") else {
+        let unread = || request(&Archive::default(), None);
+        return Some(known.archive.clone().unwrap_or_else(unread));
+    };
+    let archive = archive?;
+    let place = archive.url.parse();
+    let place = place.map_err(|error: boboyka_archive::PlaceError| {
+        fields.complain("/spec/archive/url", &error.to_string());
+    });
+    if archive_after(&archive.after).is_none() {
+        fields.complain("/spec/archive/after", "it is not understood");
+    }
+    Some(request(&archive, place.ok()))
+}
+
+fn request(archive: &Archive, place: Option<Place>) -> ArchiveRequest {
+    let secret = archive.secret().map(ToOwned::to_owned);
+    ArchiveRequest {
+        place,
+        after: archive_after(&archive.after).unwrap_or(ARCHIVE_AFTER),
+        keys: secret.map_or(Keys::Own, Keys::Secret),
     }
 }
 

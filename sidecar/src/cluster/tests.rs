@@ -3,15 +3,15 @@ use std::time::Duration;
 
 use boboyka_crds::LegacyList;
 use boboyka_crds::{
-    BoboykaIntegration, BoboykaIntegrationSpec, BoboykaStrand, BoboykaStrandSpec, HeadReference,
-    Holder, IntegrationStatus, Mirror, MirrorMode, MirrorTable, PayloadRetention, Phase, Retention,
-    StrandCounts, Supabase, Transition,
+    Archive, ArchiveSecret, BoboykaIntegration, BoboykaIntegrationSpec, BoboykaStrand,
+    BoboykaStrandSpec, HeadReference, Holder, IntegrationStatus, Mirror, MirrorMode, MirrorTable,
+    PayloadRetention, Phase, Retention, StrandCounts, Supabase, Transition,
 };
 use boboyka_strand::RecordType;
 use serde_json::{Value, json};
 
 use super::{Cluster, Membership, resource};
-use crate::integration::{InForce, Integration, Pace};
+use crate::integration::{ArchiveRequest, InForce, Integration, Keys, Pace};
 use crate::report::Wanted;
 use crate::trouble::Trouble;
 
@@ -44,6 +44,13 @@ fn written() -> Value {
                     (name.to_owned(), PayloadRetention { max_age })
                 })
                 .into(),
+        }),
+        archive: Some(Archive {
+            url: "s3://bucket/strands".to_owned(),
+            secret_ref: Some(ArchiveSecret {
+                name: "keys".to_owned(),
+            }),
+            after: "5m".to_owned(),
         }),
         ..BoboykaIntegrationSpec::default()
     };
@@ -96,6 +103,42 @@ fn everything_that_an_integration_asks_is_read() {
         spread: Duration::from_secs(30),
     };
     assert_eq!(read.pace, pace);
+    assert_eq!(read.archive, Some(archive()));
+}
+
+fn archive() -> ArchiveRequest {
+    ArchiveRequest {
+        place: "s3://bucket/strands".parse().ok(),
+        after: Duration::from_mins(5),
+        keys: Keys::Secret("keys".to_owned()),
+    }
+}
+
+#[test]
+fn an_archive_that_can_t_be_read_leaves_the_one_that_is_known_or_keeps_everything() {
+    let mut object = written();
+    object["spec"]["archive"] = json!({"url": 7});
+    let (read, complaints) = resource::integration(&object, &Integration::unknown());
+    assert_eq!(read.archive.unwrap().place, None);
+    assert!(
+        complaints[0].starts_with("spec.archive: "),
+        "{complaints:?}"
+    );
+    let known = Integration {
+        archive: Some(archive()),
+        ..Integration::unknown()
+    };
+    let (read, _) = resource::integration(&object, &known);
+    assert_eq!(read.archive, known.archive);
+
+    object["spec"]["archive"] = json!({"url": "gopher://bucket", "after": "later"});
+    let (read, complaints) = resource::integration(&object, &known);
+    let asked = read.archive.unwrap();
+    assert_eq!((asked.place, asked.after), (None, Duration::from_hours(1)));
+    assert_eq!(complaints.len(), 2, "{complaints:?}");
+    object["spec"]["archive"] = json!(null);
+    let (read, complaints) = resource::integration(&object, &known);
+    assert_eq!((read.archive, complaints.len()), (None, 0));
 }
 
 #[test]

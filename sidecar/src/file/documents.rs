@@ -1,8 +1,9 @@
 //! What an integration's file says: one `BoboykaIntegration`, and perhaps the Secret and the ConfigMap that it refers to. Pure. The rules are
 //! those of the cluster; a message names line and field, and no value of a Secret.
 
+use boboyka_archive::Settings;
 use boboyka_crds::{
-    BoboykaIntegrationSpec, ConfigMapKeyReference, IntegrationStatus, names, rules,
+    Archive, BoboykaIntegrationSpec, ConfigMapKeyReference, IntegrationStatus, names, rules,
 };
 use boboyka_mirror::Credentials;
 use serde::Deserialize as _;
@@ -22,6 +23,8 @@ pub(super) struct Documents {
     pub(super) spec: BoboykaIntegrationSpec,
     /// What the Secret says that the integration refers to, if the file has it.
     pub(super) credentials: Option<Credentials>,
+    /// What the Secret says that the archive refers to, if the file has it.
+    pub(super) archive_keys: Option<Settings>,
     /// The names of legacy projects, if the integration refers to a ConfigMap for them.
     pub(super) names: Option<Vec<String>>,
     /// What is there and means nothing without a cluster.
@@ -57,18 +60,24 @@ pub(super) fn parse(text: &str) -> Result<Documents, Wrong> {
         return Err(Wrong::field(line, &broken.field, broken.message.as_str()));
     }
     let reference = spec.supabase.as_ref().map(|supabase| &supabase.secret_ref);
-    let used = |secret: &&Named<'_>| reference.is_some_and(|it| it.name == secret.name);
-    let found = secrets.iter().find(used);
+    let of_archive = spec.archive.as_ref().and_then(Archive::secret);
+    let secret_of = |name: Option<&str>| secrets.iter().find(|secret| Some(secret.name) == name);
+    let found = secret_of(reference.map(|it| it.name.as_str()));
     let credentials = found
         .zip(reference)
         .map(|(found, it)| secret::credentials(found, it));
+    let archive_keys = secret_of(of_archive).map(secret::archive_keys);
     let names = names(&spec, &maps, place)?;
-    let foreign = secrets.iter().filter(|secret| !used(secret));
+    let used = [reference.map(|it| it.name.as_str()), of_archive];
+    let foreign = secrets
+        .iter()
+        .filter(|secret| !used.contains(&Some(secret.name)));
     let foreign = foreign.map(|secret| format!("Secret {}", secret.name));
     let foreign = foreign.chain(foreign_maps(&spec, &maps));
     Ok(Documents {
         name,
         credentials: credentials.transpose()?,
+        archive_keys: archive_keys.transpose()?,
         names,
         unused: unused(&spec)
             .map(ToOwned::to_owned)

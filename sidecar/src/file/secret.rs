@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use boboyka_archive::Settings;
 use boboyka_crds::SecretReference;
 use boboyka_mirror::Credentials;
 use serde_json::Value;
@@ -11,7 +12,7 @@ use serde_json::Value;
 use super::named::Named;
 use super::wrong::Wrong;
 
-/// The field that refers to one.
+/// The field that refers to one; `spec.archive.secretRef.name` does too.
 pub(super) const FIELD: &str = "spec.supabase.secretRef.name";
 
 /// The credentials that an integration refers to.
@@ -38,6 +39,22 @@ pub(super) fn credentials(
     })?;
     let optional = |key: &str| values.get(key).cloned();
     Ok(credentials.by_way_of(optional("ca.crt"), optional("proxy")))
+}
+
+/// How the archive of an integration is reached.
+///
+/// # Errors
+/// The Secret says nothing of that.
+pub(super) fn archive_keys(secret: &Named<'_>) -> Result<Settings, Wrong> {
+    let mut settings = Settings::default();
+    for (name, value) in values(secret)? {
+        settings.set(&name, &value);
+    }
+    if settings.is_empty() {
+        let why = "has no key such as AWS_ACCESS_KEY_ID, which spec.archive.secretRef wants";
+        return Err(secret.wrong("stringData", why));
+    }
+    Ok(settings)
 }
 
 /// What `data` and `stringData` say; the second counts, as in a cluster.

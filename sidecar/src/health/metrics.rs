@@ -55,8 +55,8 @@ impl Collector for ApiCollector {
         encode_pruned(&view, &mut encoder)?;
         encode_footprint(&view, &mut encoder)?;
         encode_store(&self.0, &view, &mut encoder)?;
-        if let Some(archived) = &self.0.archived {
-            archive::encode(archived, &mut encoder)?;
+        if let Some(archived) = self.0.archived.now() {
+            archive::encode(&archived, &mut encoder)?;
         }
         encode_marks(&view, &mut encoder)?;
         let lanes = self.0.mirror.lanes(&view);

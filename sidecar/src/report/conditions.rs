@@ -1,5 +1,6 @@
 //! The conditions of a report: whether Supabase answers, whether it takes the credentials, whether retention is
-//! enforced, whether the clock is behind the strand, whether witnesses cosign its log, whether the strand is damaged.
+//! enforced, whether the clock is behind the strand, whether witnesses cosign its log, whether it is archived, whether the strand is
+//! damaged.
 //! Pure. A condition that says nothing about this strand, such as Supabase's while nothing is mirrored, is left out.
 
 use boboyka_mirror::{LaneState, LaneStatus};
@@ -10,12 +11,14 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::log::Witnessing;
 use super::snapshot::Snapshot;
+use crate::archive::Archived;
 
 const REACHABLE: &str = "SupabaseReachable";
 const ACCEPTED: &str = "CredentialsAccepted";
 const RETENTION: &str = "RetentionEnforced";
 const CLOCK: &str = "ClockInStep";
 const COSIGNED: &str = "CheckpointsCosigned";
+const ARCHIVED: &str = "Archived";
 /// There while it is true, so that kstatus reads the strand as failed: nothing mends a damaged one by itself.
 const STALLED: &str = "Stalled";
 /// A strand may be this far ahead of the clock, in milliseconds: clocks of nodes differ a little.
@@ -59,6 +62,10 @@ pub(super) enum Reason {
     WitnessMissing,
     /// A witness holds another tree of the log.
     WitnessContradicts,
+    /// The archive has what is due, as far as it was asked.
+    ArchiveHolds,
+    /// The strand can't be archived.
+    ArchiveFails,
     /// The strand is damaged.
     ChainBroken,
 }
@@ -82,6 +89,8 @@ impl Reason {
             Self::Cosigned => "Cosigned",
             Self::WitnessMissing => "WitnessMissing",
             Self::WitnessContradicts => "WitnessContradicts",
+            Self::ArchiveHolds => "ArchiveHolds",
+            Self::ArchiveFails => "ArchiveFails",
             Self::ChainBroken => "ChainBroken",
         }
     }
@@ -113,6 +122,9 @@ pub(super) fn conditions(
     }
     if let Some(witnessing) = &snapshot.witnessed_log {
         found.push((COSIGNED, cosigned(witnessing)));
+    }
+    if let Some(archived) = &snapshot.archive {
+        found.push((ARCHIVED, Some(archived_so(archived))));
     }
     if !snapshot.chain.intact {
         found.push((STALLED, Some(chain_broken(snapshot))));
@@ -216,6 +228,20 @@ fn cosigned(witnessing: &Witnessing) -> Option<Finding> {
         Witnessing::Missing(why) => Some(("False", Reason::WitnessMissing, why.clone())),
         Witnessing::Contradicted(why) => Some(("False", Reason::WitnessContradicts, why.clone())),
     }
+}
+
+/// The message names the kind of a failure and what to do, and nothing that a store answered.
+fn archived_so(archived: &Archived) -> Finding {
+    let status = archived.status.borrow();
+    if let Some(fault) = &status.fault {
+        let message = format!("{}: {}", fault.kind.name(), fault.kind.next_step());
+        return ("False", Reason::ArchiveFails, message);
+    }
+    if status.seq == 0 {
+        let message = "nothing was due in the archive yet";
+        return ("Unknown", Reason::NotTried, message.to_owned());
+    }
+    ("True", Reason::ArchiveHolds, String::new())
 }
 
 fn chain_broken(snapshot: &Snapshot) -> Finding {

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::disk::Disk;
 use super::legacy::Listed;
 use super::log::{self, Earlier, Witnessing};
+use crate::archive::{ArchiveHandle, Archived};
 use crate::integration::Integration;
 use crate::phase::TransitionProgress;
 
@@ -42,6 +43,8 @@ pub(super) struct Snapshot {
     pub(super) disk_bytes: u64,
     /// What the segments take that hold records which a return to mirroring would send.
     pub(super) unmirrored_bytes: u64,
+    /// How the archive stands; `None` without one.
+    pub(super) archive: Option<Archived>,
     /// How the transparency log stands; `None` until it has begun.
     pub(super) log: Option<LogReport>,
     /// What witnesses make of its checkpoints; `None` when there is none to ask.
@@ -85,6 +88,7 @@ pub(crate) struct Source {
     mirror: Mirror,
     boundary: watch::Receiver<Option<TransitionProgress>>,
     cosigned: watch::Receiver<Cosigned>,
+    archive: ArchiveHandle,
     backfill: Option<watch::Receiver<Option<BackfillReport>>>,
     earlier: Option<Earlier>,
     data_dir: PathBuf,
@@ -116,6 +120,7 @@ impl Source {
             mirror,
             boundary,
             cosigned,
+            archive: ArchiveHandle::none(),
             backfill: None,
             earlier: None,
             data_dir,
@@ -123,6 +128,11 @@ impl Source {
             disk: None,
             witnessed: None,
         }
+    }
+
+    /// The same, with an archive.
+    pub(crate) fn with_archive(self, archive: ArchiveHandle) -> Self {
+        Self { archive, ..self }
     }
 
     /// The same, with what a backfill imports into the strand.
@@ -191,6 +201,7 @@ impl Source {
             supabase_url: self.mirror.supabase_url(),
             disk_bytes: disk.bytes,
             unmirrored_bytes: self.store.unmirrored_bytes(),
+            archive: self.archive.now(),
             log: log::report(&self.store, &cosigned, &mut self.earlier),
             witnessed_log: log::witnessing(&cosigned),
             strand,

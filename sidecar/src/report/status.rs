@@ -11,6 +11,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::conditions::conditions;
 use super::snapshot::Snapshot;
+use crate::archive::Archived;
 use crate::phase::TransitionProgress;
 
 /// What the definition of the resource allows for a reason.
@@ -55,6 +56,7 @@ pub(super) fn status(
         chain: Some(snapshot.chain.clone()),
         foreign_writes: foreign.map(|writes| foreign_writes(writes, step)),
         foreign_writes_unknown: snapshot.foreign.unknown().map(bounded),
+        archive: snapshot.archive.as_ref().map(archive),
         log: snapshot.log.clone(),
         phase: strand.phase.map(|state| state.phase),
         phase_generation: strand.phase.map(|state| state.generation),
@@ -97,6 +99,7 @@ pub(super) fn health(status: &StrandStatus) -> StrandStatus {
     if let Some(log) = &mut health.log {
         (log.size, log.cosigned_size) = (0, log.cosigned_size.min(1));
     }
+    health.archive = health.archive.map(without_figures);
     for lane in &mut health.lanes {
         *lane = crds::LaneStatus {
             record_type: std::mem::take(&mut lane.record_type),
@@ -211,6 +214,29 @@ fn foreign_table(table: &ForeignTable) -> crds::ForeignTable {
         newest_at: table.newest_at_ms.map(time),
         quiet_seconds: Some(number(table.quiet.as_secs())),
         sample: table.sample.clone(),
+    }
+}
+
+/// That the archive has something is told at once, how much in its turn.
+fn without_figures(archive: crds::ArchiveReport) -> crds::ArchiveReport {
+    crds::ArchiveReport {
+        archived_seq: archive.archived_seq.min(1),
+        archived_at: None,
+        waiting_segments: 0,
+        waiting_since: None,
+        ..archive
+    }
+}
+
+fn archive(archived: &Archived) -> crds::ArchiveReport {
+    let status = archived.status.borrow();
+    crds::ArchiveReport {
+        url: archived.url(),
+        archived_seq: number(status.seq),
+        archived_at: status.last_upload_ms.map(time),
+        waiting_segments: number(status.waiting),
+        waiting_since: status.oldest_waiting_ms.map(time),
+        fault: status.fault.as_ref().map(|it| it.kind.name().to_owned()),
     }
 }
 

@@ -4,6 +4,7 @@ mod source;
 
 use std::time::{Duration, Instant};
 
+use boboyka_archive::{ArchiveStatus, Fault, Kind};
 use boboyka_crds::{Chain, LogReport, Phase, StrandStatus};
 use boboyka_mirror::{Foreign, ForeignWrites, LaneState, LaneStatus, Parity};
 use boboyka_store::{Floor, Footprint, RetentionStatus, ScrubStatus, View};
@@ -19,6 +20,7 @@ use super::log::Witnessing;
 use super::pace::Pacer;
 use super::snapshot::Snapshot;
 use super::status::{health, same, status};
+use crate::archive::Archived;
 use crate::integration::Pace;
 use crate::phase::TransitionProgress;
 
@@ -84,6 +86,7 @@ fn snapshot() -> Snapshot {
         strand_id: Uuid::nil(),
         strand: strand(),
         witnessed: Some((4, head(4).hash)),
+        archive: None,
         log: None,
         witnessed_log: None,
         lanes: RecordType::MIRRORED
@@ -317,10 +320,71 @@ fn cases_of_witnesses() -> Vec<(Snapshot, &'static str, &'static str, &'static s
     cases.map(case).into()
 }
 
+fn archiving(status: ArchiveStatus) -> Snapshot {
+    Snapshot {
+        archive: Some(Archived::new("s3://bucket".parse().ok(), status)),
+        ..snapshot()
+    }
+}
+
+fn refused() -> ArchiveStatus {
+    ArchiveStatus {
+        seq: 4,
+        fault: Some(Fault::new(
+            Kind::Refused,
+            "s3://bucket",
+            "status 403: s3cret",
+        )),
+        ..ArchiveStatus::default()
+    }
+}
+
+/// The same about archives.
+fn cases_of_archives() -> Vec<(Snapshot, &'static str, &'static str, &'static str)> {
+    let holds = ArchiveStatus {
+        seq: 4,
+        ..ArchiveStatus::default()
+    };
+    let cases = [
+        (ArchiveStatus::default(), "Unknown", "NotTried"),
+        (holds, "True", "ArchiveHolds"),
+        (refused(), "False", "ArchiveFails"),
+    ];
+    let case = |(archive, status, reason)| (archiving(archive), "Archived", status, reason);
+    cases.map(case).into()
+}
+
+#[test]
+fn a_report_names_the_kind_of_an_archives_failure_and_not_what_the_store_said() {
+    let status = report(&archiving(refused()));
+    let archive = status.archive.clone().unwrap();
+    assert_eq!((&*archive.url, archive.archived_seq), ("s3://bucket", 4));
+    assert_eq!(archive.fault.as_deref(), Some("refused"));
+    let whole = serde_json::to_string(&status).unwrap();
+    assert!(!whole.contains("s3cret"), "{whole}");
+    // How far it is can wait for the next report; that it fails can't.
+    let further = ArchiveStatus {
+        seq: 9,
+        ..refused()
+    };
+    assert_eq!(health(&status), health(&report(&archiving(further))));
+    let mended = ArchiveStatus {
+        fault: None,
+        ..refused()
+    };
+    assert_ne!(health(&status), health(&report(&archiving(mended))));
+    assert_eq!(report(&snapshot()).archive, None);
+}
+
 #[test]
 fn conditions_say_what_stands_between_the_strand_and_supabase_and_what_retention_waits_for() {
-    for (snapshot, kind, status, reason) in
-        [cases(), cases_of_retention(), cases_of_witnesses()].concat()
+    for (snapshot, kind, status, reason) in [
+        cases(),
+        cases_of_retention(),
+        cases_of_witnesses(),
+        cases_of_archives(),
+    ]
+    .concat()
     {
         let expected = Some(is(status, reason));
         assert_eq!(said(&snapshot, kind), expected, "{kind}: {snapshot:?}");
@@ -364,7 +428,13 @@ fn a_legal_hold_is_confirmed_with_the_generation_that_set_it() {
 
 #[test]
 fn every_reason_is_reported_in_one_of_the_cases() {
-    let reported: Vec<_> = [cases(), cases_of_retention(), cases_of_witnesses()]
+    let all = [
+        cases(),
+        cases_of_retention(),
+        cases_of_witnesses(),
+        cases_of_archives(),
+    ];
+    let reported: Vec<_> = all
         .iter()
         .flatten()
         .filter_map(|(snapshot, kind, ..)| Some(said(snapshot, kind)?.1))

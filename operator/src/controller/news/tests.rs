@@ -77,6 +77,7 @@ fn every_condition_that_is_true_again_makes_an_event() {
             | ConditionType::RetentionEnforced
             | ConditionType::ClockInStep
             | ConditionType::CheckpointsCosigned
+            | ConditionType::Archived
             | ConditionType::StorageDurable
             | ConditionType::StrandsUnfenced
             | ConditionType::WorkloadsSelected

@@ -2,6 +2,7 @@
 //!
 //! A check looks at the facts and finds something or nothing: a new condition is a function and a line in the list.
 
+use super::archive::archived;
 use super::chain::chain_intact;
 use super::facts::Facts;
 use super::fences::strands_unfenced;
@@ -37,6 +38,7 @@ const CHECKS: &[(ConditionType, Check)] = &[
     ),
     (ConditionType::ClockInStep, Check::Reported),
     (ConditionType::CheckpointsCosigned, Check::Reported),
+    (ConditionType::Archived, Check::Sometimes(archived)),
     (
         ConditionType::MirrorCaughtUp,
         Check::Sometimes(mirror_caught_up),

@@ -1,5 +1,6 @@
 //! What a status says of good days and of bad ones.
 
+mod archive;
 mod backfill;
 mod cases;
 
@@ -217,6 +218,8 @@ fn no_reason_and_no_condition_is_without_a_case() {
         Reason::BackfillFailed,
         Reason::LegacyProjectsChanged,
         Reason::LegacyProjectMigrated,
+        // Where nobody can say.
+        Reason::ArchiveNotReported,
     ]);
     kinds.extend(REPORTED);
     assert_eq!(reasons, Reason::ALL.iter().copied().collect());

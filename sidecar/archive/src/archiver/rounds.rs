@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use boboyka_crds::Place;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::bucket::Bucket;
 use crate::fault::{Fault, Kind};
 use crate::name::Listing;
-use crate::place::{Place, Settings};
+use crate::settings::Settings;
 use crate::source::{Segment, Source};
 use crate::status::ArchiveStatus;
 
@@ -199,6 +200,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
     use std::time::Duration;
 
+    use boboyka_crds::Place;
     use boboyka_tlog::key::Kind as KeyKind;
     use boboyka_tlog::{Checkpoint, SigningKey, TreeHash};
     use uuid::Uuid;
@@ -206,7 +208,7 @@ mod tests {
     use super::Archiver;
     use crate::fault::Kind;
     use crate::head::Signed;
-    use crate::place::{Place, Settings};
+    use crate::settings::Settings;
     use crate::source::{Identity, Segment, Source, SourceError};
 
     /// A strand of segments of ten blocks, whose files are their first seqs.

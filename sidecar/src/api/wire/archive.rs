@@ -11,6 +11,7 @@ use crate::archive::Archived;
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Archive")]
 pub(crate) struct ArchiveJson {
+    /// Empty while that of the integration can't be read.
     url: String,
     after_ms: u64,
     /// The archive holds every record up to here, as this process has seen; 0 before it has seen anything.
@@ -41,7 +42,7 @@ impl ArchiveJson {
     pub(crate) fn of(archived: &Archived) -> Self {
         let status = archived.status.borrow();
         Self {
-            url: archived.place.to_string(),
+            url: archived.url(),
             after_ms: u64::try_from(archived.after.as_millis()).unwrap_or(u64::MAX),
             archived_seq: status.seq,
             waiting_segments: status.waiting,

@@ -8,6 +8,7 @@
 )]
 
 mod agents;
+mod archive;
 mod backfill;
 mod before;
 mod caller;

@@ -1,6 +1,8 @@
 //! Every condition with every reason that the operator gives it, each on a day on which it has that reason.
 
-use boboyka_crds::{ConfigMapKeyReference, Contradiction, ContradictionKind, Fence, WrongNames};
+use boboyka_crds::{
+    ArchiveReport, ConfigMapKeyReference, Contradiction, ContradictionKind, Fence, WrongNames,
+};
 
 use ConditionType as C;
 use Reason as R;
@@ -16,6 +18,7 @@ pub(in crate::controller) fn cases() -> Vec<Case> {
     cases.extend(of_progress());
     cases.extend(of_strands());
     cases.extend(of_rollouts());
+    cases.extend(of_archives());
     cases
 }
 
@@ -71,6 +74,44 @@ fn failed_drain() -> IntegrationStatus {
         ..day()
     };
     day.status()
+}
+
+/// An archive that has what is due.
+pub(super) fn archiving() -> ArchiveReport {
+    ArchiveReport {
+        url: "s3://bucket/strands".to_owned(),
+        archived_seq: 5,
+        ..ArchiveReport::default()
+    }
+}
+
+/// A day on which the integration asks for an archive.
+pub(super) fn archived(strands: Vec<BoboykaStrand>) -> IntegrationStatus {
+    let spec = json!({"archive": {"url": "s3://bucket/strands/", "after": "1h"}});
+    Day {
+        spec,
+        strands,
+        ..day()
+    }
+    .status()
+}
+
+fn of_archives() -> Vec<Case> {
+    let on =
+        |report: ArchiveReport| archived(vec![reporting(|status| status.archive = Some(report))]);
+    let failing = on(ArchiveReport {
+        fault: Some("refused".to_owned()),
+        ..archiving()
+    });
+    let behind = on(ArchiveReport {
+        waiting_since: Some(ago(3600 + 601)),
+        ..archiving()
+    });
+    vec![
+        (C::Archived, true, R::AsExpected, on(archiving())),
+        (C::Archived, false, R::ArchiveFails, failing),
+        (C::Archived, false, R::ArchiveBehind, behind),
+    ]
 }
 
 /// A strand that had the claim `c-1` and has this one.

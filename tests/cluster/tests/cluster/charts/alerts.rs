@@ -54,6 +54,11 @@ fn healthy() -> Series {
         (format!("boboyka_mirror_dead_letters{{{LANE}}}"), "0x240"),
         (format!("boboyka_retention_blocked{{{SIDECAR}}}"), "0x240"),
         (format!("boboyka_legal_hold{{{SIDECAR}}}"), "0x240"),
+        (format!("boboyka_archive_failing{{{SIDECAR}}}"), "0x240"),
+        (
+            format!("boboyka_archive_waiting_segments{{{SIDECAR}}}"),
+            "0 1 0x238",
+        ),
     ]
     .map(|(series, values)| (series, values.to_owned()))
     .to_vec()
@@ -72,6 +77,7 @@ type Case = (
 fn cases() -> Vec<Case> {
     let errors = r#",controller="integration",result="error""#;
     let starts = || format!("boboyka_start_time_seconds{{{SIDECAR}}}");
+    let archive = &["BoboykaArchiveFails"];
     let (down, refused, fails) = (
         &["BoboykaOperatorDown"],
         &["BoboykaPodsRefused"],
@@ -198,6 +204,34 @@ fn cases() -> Vec<Case> {
             "70m",
             &["BoboykaRetentionBlocked"],
         ),
+        (
+            "a strand can't be archived",
+            format!("boboyka_archive_failing{{{SIDECAR}}}"),
+            "1x240",
+            "20m",
+            archive,
+        ),
+        (
+            "an archive fails for a moment",
+            format!("boboyka_archive_failing{{{SIDECAR}}}"),
+            "0x20 1x20 0x200",
+            "20m",
+            &[],
+        ),
+        (
+            "an archive is behind all the time",
+            format!("boboyka_archive_waiting_segments{{{SIDECAR}}}"),
+            "0x20 3x220",
+            "65m",
+            archive,
+        ),
+        (
+            "an archive has something to do now and then",
+            format!("boboyka_archive_waiting_segments{{{SIDECAR}}}"),
+            "1 0x38 1 0x38 1 0x38 1 0x38 1 0x38 1 0x38",
+            "65m",
+            &[],
+        ),
     ]
 }
 
@@ -265,7 +299,7 @@ fn each_alert_fires_when_it_is_due_and_at_no_other_time() {
     tests.push(test("a legal hold keeps records", &held, "70m", &[]));
     try_alerts(&MONITORING, &tests);
     let tried: std::collections::BTreeSet<_> = cases.iter().flat_map(|case| case.4).collect();
-    assert_eq!(tried.len(), 9, "each alert is tried: {tried:?}");
+    assert_eq!(tried.len(), 10, "each alert is tried: {tried:?}");
 }
 
 #[test]

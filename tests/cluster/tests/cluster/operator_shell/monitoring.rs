@@ -212,7 +212,7 @@ fn a_prometheus_scrapes_both_programs_and_every_panel_shows_something() {
             .iter()
             .flat_map(|group| group["rules"].as_array().unwrap())
             .collect();
-        assert_eq!(rules.len(), 9);
+        assert_eq!(rules.len(), 10);
         for rule in rules {
             assert_eq!(rule["lastError"].as_str().unwrap_or_default(), "", "{rule}");
         }

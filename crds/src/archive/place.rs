@@ -1,6 +1,5 @@
 //! Where an archive is. Pure: texts in, a place out. No error repeats a text that may hold a secret.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -27,7 +26,7 @@ pub enum PlaceError {
     Form,
     /// Credentials in it, or a query.
     #[error(
-        "must have no user, password, query or fragment: endpoint, region and keys come by AWS_* variables or the files of --archive-dir"
+        "must have no user, password, query or fragment: endpoint, region and keys come by AWS_* variables, the files of --archive-dir or a Secret"
     )]
     Secret,
     /// A part of the path that no object can have.
@@ -81,35 +80,9 @@ impl fmt::Display for Place {
     }
 }
 
-/// How to reach a bucket: names such as `AWS_REGION` and their values. What comes last counts.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Settings(BTreeMap<String, String>);
-
-impl Settings {
-    /// Takes a value; one that is no setting of a bucket is passed over.
-    pub fn set(&mut self, name: &str, value: &str) {
-        if name.starts_with("AWS_") && !value.trim().is_empty() {
-            self.0.insert(name.to_owned(), value.trim().to_owned());
-        }
-    }
-
-    /// Names, in lower case, and values.
-    pub(crate) fn pairs(&self) -> impl Iterator<Item = (String, &str)> {
-        let pairs = self.0.iter();
-        pairs.map(|(name, value)| (name.to_ascii_lowercase(), value.as_str()))
-    }
-}
-
-/// The names alone.
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.keys()).finish()
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Place, PlaceError, Settings};
+    use super::{Place, PlaceError};
 
     #[test]
     fn a_place_is_a_bucket_with_a_prefix_or_a_folder_and_is_written_as_it_is_read() {
@@ -141,16 +114,5 @@ mod tests {
             assert_eq!(error, expected, "{text}");
             assert!(!error.to_string().contains("secret"), "{error}");
         }
-    }
-
-    #[test]
-    fn settings_show_names_alone() {
-        let mut settings = Settings::default();
-        settings.set("AWS_SECRET_ACCESS_KEY", " s3cret\n");
-        settings.set("HOME", "/root");
-        settings.set("AWS_REGION", " ");
-        let pairs: Vec<_> = settings.pairs().collect();
-        assert_eq!(pairs, [("aws_secret_access_key".to_owned(), "s3cret")]);
-        assert_eq!(format!("{settings:?}"), r#"["AWS_SECRET_ACCESS_KEY"]"#);
     }
 }
