@@ -189,6 +189,12 @@ impl Supabase {
         Process::start(&mut command, &self.folder.path().join("psql.log"))
     }
 
+    /// Ends SQL that runs behind and sleeps, and with it the locks that it holds.
+    pub fn end_behind(&self, behind: &Process) {
+        behind.signal("KILL");
+        self.sql("select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep%' and pid <> pg_backend_pid()");
+    }
+
     /// Runs SQL that changes tables, and waits until PostgREST knows.
     ///
     /// PostgREST also loads the schema by itself, and an older load may end after the change. So a

@@ -35,17 +35,21 @@ async fn a_lock_on_the_table_makes_no_dead_letter_and_everything_arrives_after_i
     sidecar.ingest("agent_health", &health(0)).await;
     supabase.sql("alter role service_role set statement_timeout = '400ms'");
     supabase.change_schema("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'authenticator'").await;
-    let lock = supabase
-        .sql_behind("begin; lock table agent_health in access exclusive mode; select pg_sleep(12)");
+    let lock = supabase.sql_behind(
+        "begin; lock table agent_health in access exclusive mode; select pg_sleep(600)",
+    );
     let held = || async {
         supabase.sql("select count(*) from pg_locks where mode = 'AccessExclusiveLock' and relation = 'agent_health'::regclass and granted") == "1"
     };
     wait_until(SOON, held, || "the table was not locked".to_owned()).await;
     ingest_many(&sidecar, (1..300).map(health)).await;
     until(&sidecar, SOON, |lane| lane["state"] != "mirroring").await;
+    let asked = supabase.requests();
+    let again = || async { supabase.requests() >= asked + 3 };
+    wait_until(GUARD, again, || sidecar.log()).await;
+    supabase.end_behind(&lock);
     converges(&sidecar, &supabase, 300).await;
     assert_eq!(lane(&sidecar, "agent_health").await["dead_lettered"], 0);
-    drop(lock);
 }
 
 #[tokio::test]

@@ -313,8 +313,7 @@ async fn what_the_lane_has_not_sent_is_not_missing_and_a_dead_letter_is_none_eit
         lane_now["parity"]["up_to"].as_u64().unwrap() <= 11,
         "{lane_now}"
     );
-    lock.signal("KILL");
-    supabase.sql("select pg_terminate_backend(pid) from pg_stat_activity where query like '%pg_sleep%' and pid <> pg_backend_pid()");
+    supabase.end_behind(&lock);
     drained(&sidecar, "audit_log").await;
     let lane_now = checked(&sidecar, "audit_log").await;
     assert_eq!(

@@ -162,11 +162,15 @@ impl Agents {
         }
     }
 
-    /// Waits for a condition, as `STATUS/REASON`.
+    /// Waits for a condition, as `STATUS/REASON`, of the specification as it is now.
     pub(crate) async fn wait_for_condition(&self, kind: &str, wanted: &str) {
         let what = format!("{kind} to be {wanted}");
-        self.wait_until(&what, |integration| condition(integration, kind) == wanted)
-            .await;
+        self.wait_until(&what, |integration| {
+            let status = integration.status.as_ref();
+            let observed = status.and_then(|status| status.observed_generation);
+            observed == integration.metadata.generation && condition(integration, kind) == wanted
+        })
+        .await;
     }
 
     /// Creates a Deployment of agents with the label on its pods.
@@ -291,7 +295,8 @@ pub(crate) fn record(build: &str) -> Value {
         {"project_id": "p", "build_id": build, "status": "running", "agent_id": "a"}})
 }
 
-fn is_ready(pod: &Pod) -> bool {
+/// Whether a pod is ready and stays.
+pub(crate) fn is_ready(pod: &Pod) -> bool {
     let conditions = pod
         .status
         .iter()

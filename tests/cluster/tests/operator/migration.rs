@@ -306,11 +306,13 @@ fn a_soak_outlives_the_operator_and_counts_no_time_without_it() {
         agents.wait_for_condition("Ready", "True/AsExpected").await;
         agents.edit(json!({"phase": "MigrateInternals"})).await;
         let soak = |it: &IntegrationStatus| it.transition.as_ref().and_then(|it| it.soak.clone());
-        status(&agents, "the soak to count", |it| {
-            soak(it).is_some_and(|it| it.held_seconds >= 10)
-        })
-        .await;
-        let before = soak(&agents.integration().await.status.unwrap()).unwrap();
+        let mut before = None;
+        let counts = |it: &BoboykaIntegration| {
+            before = it.status.as_ref().and_then(soak);
+            before.as_ref().is_some_and(|it| it.held_seconds >= 10)
+        };
+        agents.wait_until("the soak to count", counts).await;
+        let before = before.unwrap();
         kill_operator(&cluster).await;
         operator_ready(&cluster).await;
         status(&agents, "the soak to go on", |it| {
@@ -339,5 +341,7 @@ fn a_soak_outlives_the_operator_and_counts_no_time_without_it() {
             .find(|gate| gate.name == "Soak")
             .unwrap();
         assert!(soak.passed && soak.message.contains("of 40s"), "{soak:?}");
+        drop(agents);
+        cluster.give_back();
     });
 }

@@ -13,7 +13,7 @@ use kube::{Api, ResourceExt as _};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
-use crate::agents::LIMIT;
+use crate::agents::{LIMIT, is_ready};
 
 /// Where the operator is installed.
 pub(crate) const NAMESPACE: &str = "boboyka-system";
@@ -113,20 +113,24 @@ pub(crate) async fn kill_operator(cluster: &Cluster) {
     let selector = ListParams::default().labels("app.kubernetes.io/name=boboyka-operator");
     for pod in pods.list(&selector).await.unwrap() {
         let now = kube::api::DeleteParams::default().grace_period(0);
-        pods.delete(&pod.name_any(), &now).await.unwrap();
+        let killed = pods.delete(&pod.name_any(), &now).await;
+        // One that was about to end is gone by itself.
+        let is_gone = |error: &kube::Error| matches!(error, kube::Error::Api(it) if it.code == 404);
+        assert!(killed.as_ref().err().is_none_or(is_gone), "{killed:?}");
     }
 }
 
-/// Waits until the operator's Deployment has all of its replicas ready.
+/// Waits until the operator's Deployment has all of its replicas ready. Its pods are counted: its status may still count
+/// those that were killed.
 pub(crate) async fn operator_ready(cluster: &Cluster) {
     let api: Api<Deployment> = Api::namespaced(cluster.client(), NAMESPACE);
+    let pods: Api<Pod> = Api::namespaced(cluster.client(), NAMESPACE);
+    let selector = ListParams::default().labels("app.kubernetes.io/name=boboyka-operator");
     wait_for("the operator to be ready", LIMIT, || async {
-        let found = api.get("boboyka-operator").await?;
-        let status = found.status.unwrap_or_default();
-        Ok(
-            status.ready_replicas == found.spec.and_then(|spec| spec.replicas)
-                && status.observed_generation == found.metadata.generation,
-        )
+        let spec = api.get("boboyka-operator").await?.spec;
+        let ready = pods.list(&selector).await?;
+        let ready = i32::try_from(ready.iter().filter(|pod| is_ready(pod)).count())?;
+        Ok(Some(ready) == spec.and_then(|spec| spec.replicas))
     })
     .await
     .unwrap();

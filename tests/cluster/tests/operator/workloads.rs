@@ -167,6 +167,7 @@ fn jobs_and_cron_jobs_run_to_their_end_and_leave_their_strand_to_the_next() {
         agents.namespace.create::<Job>(job).await.unwrap();
         finished(&agents, "once").await;
         agents.wait_for_row("bld_job").await;
+        left_free(&agents).await;
 
         // The selector puts the label on the CronJob's pods; a Job of it is made by hand, as the clock would.
         let mut spec = pod_spec(&posts_once("bld_cron"));
@@ -195,13 +196,18 @@ fn jobs_and_cron_jobs_run_to_their_end_and_leave_their_strand_to_the_next() {
         );
         finished(&agents, "by-hand").await;
         agents.wait_for_row("bld_cron").await;
-        wait_for("the strand to be free", LIMIT, || async {
-            let strands = agents.strands().await;
-            Ok(strands.len() == 1 && strands[0].spec.holder.is_none())
-        })
-        .await
-        .unwrap();
+        left_free(&agents).await;
     });
+}
+
+/// Waits until the one strand is free.
+async fn left_free(agents: &Agents) {
+    wait_for("the strand to be free", LIMIT, || async {
+        let strands = agents.strands().await;
+        Ok(strands.len() == 1 && strands[0].spec.holder.is_none())
+    })
+    .await
+    .unwrap();
 }
 
 async fn finished(agents: &Agents, job: &str) {

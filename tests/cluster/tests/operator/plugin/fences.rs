@@ -42,11 +42,12 @@ fn a_strand_is_fenced_by_somebody_for_a_reason_and_its_pod_comes_back_with_its_r
         assert_eq!(worst["state"], "Fenced");
         assert_eq!(worst["why"], format!("{fenced}; still held by pod db-0"));
         assert!(desk.ends(0, "kubectl boboyka why db-0").contains(fenced));
-        let warned = desk.ends(0, "kubectl get bbi -o jsonpath='{..conditions}'");
-        assert!(
-            warned.contains("StillHeld") && warned.contains(fenced),
-            "{warned}"
-        );
+        wait_for("the operator to warn of it", LIMIT, || async {
+            let warned = desk.ends(0, "kubectl get bbi -o jsonpath='{..conditions}'");
+            Ok(warned.contains("StillHeld") && warned.contains(fenced))
+        })
+        .await
+        .unwrap();
 
         agents.namespace.delete_pod("db-0", true).await.unwrap();
         wait_for("the next pod to be refused", LIMIT, || async {
