@@ -197,17 +197,22 @@ impl Supabase {
 
     /// Runs SQL that changes tables, and waits until PostgREST knows.
     ///
-    /// PostgREST also loads the schema by itself, and an older load may end after the change. So a
-    /// function comes with the change, and PostgREST is asked for it until it answers.
+    /// PostgREST also loads the schema by itself, first the tables and then the functions: a load that was under way may
+    /// have a function that came with the change, and the tables of before. So it is asked for two functions, one after the
+    /// other: the load that has the second began when the one that has the first had ended.
     pub async fn change_schema(&self, sql: &str) {
-        let marker = format!(
-            "loaded_{}",
-            self.schema_changes.fetch_add(1, Ordering::Relaxed)
-        );
-        let function = format!("create function {marker}() returns int language sql return 1");
-        self.sql(&format!("{sql}; {function}; notify pgrst, 'reload schema'"));
-        let url = format!("http://{}/rpc/{marker}", self.postgrest_address);
-        wait_until_served(&url, &self.postgrest).await;
+        let mut change = format!("{sql};");
+        for _ in 0..2 {
+            let number = self.schema_changes.fetch_add(1, Ordering::Relaxed);
+            let marker = format!("loaded_{number}");
+            let function = format!("create function {marker}() returns int language sql return 1");
+            self.sql(&format!(
+                "{change} {function}; notify pgrst, 'reload schema'"
+            ));
+            let url = format!("http://{}/rpc/{marker}", self.postgrest_address);
+            wait_until_served(&url, &self.postgrest).await;
+            change.clear();
+        }
     }
 
     /// The rows of a table, by seq.

@@ -164,7 +164,7 @@ impl Search<'_> {
 
     /// UIDs of the holders of fitting strands that no longer exist. A holder may be gone before the cache knows, and its
     /// successor asks now: then the API server is asked. That is where the cache says that the holder goes, and where the
-    /// strand is the pod's own, unless these are so many that each pod of a large workload would ask.
+    /// strand is the pod's own, but not where a large workload has many of these: each of its pods would ask.
     async fn gone_holders(
         &self,
         strands: &[Arc<BoboykaStrand>],

@@ -114,7 +114,7 @@ pub(crate) async fn kill_operator(cluster: &Cluster) {
     for pod in pods.list(&selector).await.unwrap() {
         let now = kube::api::DeleteParams::default().grace_period(0);
         let killed = pods.delete(&pod.name_any(), &now).await;
-        // One that was about to end is gone by itself.
+        // A pod that was about to end is gone by itself.
         let is_gone = |error: &kube::Error| matches!(error, kube::Error::Api(it) if it.code == 404);
         assert!(killed.as_ref().err().is_none_or(is_gone), "{killed:?}");
     }
