@@ -52,7 +52,7 @@ words! {
         ClockInStep,
         /// Sidecars report that every witness cosigns their strands' checkpoints.
         CheckpointsCosigned,
-        /// The archive has what is due of every strand that a pod holds; absent without one.
+        /// No sidecar that has reported fails with its archive, or is ten minutes behind; absent without one.
         Archived,
         /// Supabase has every record that the phase mirrors.
         MirrorCaughtUp,

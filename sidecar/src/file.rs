@@ -232,7 +232,11 @@ impl IntegrationFile {
             .accepted()
             .and_then(|it| it.archive_keys.clone());
         asked.map(|asked| ArchiveRequest {
-            keys: told.map_or(Keys::Own, Keys::Told),
+            keys: match (told, asked.keys) {
+                (Some(told), _) => Keys::Told(told),
+                (None, Keys::Secret(name) | Keys::Missing(name)) => Keys::Missing(name),
+                (None, Keys::Own | Keys::Told(_)) => Keys::Own,
+            },
             ..asked
         })
     }

@@ -51,6 +51,8 @@ pub enum Keys {
     Own,
     /// By the Secret of this name, which is mounted into the pod.
     Secret(String),
+    /// By these alone, because the file of the integration has no Secret of this name.
+    Missing(String),
     /// By a Secret that stands beside the integration.
     Told(Settings),
 }

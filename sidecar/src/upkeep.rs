@@ -250,6 +250,8 @@ fn kept(
     integration: &watch::Receiver<Integration>,
     shutdown: &CancellationToken,
 ) -> (Archiving, JoinHandle<()>) {
+    // A flag is for this very process.
+    let archives = archives || options.by_flags();
     let archiving = Archiving::new(store.clone(), options, integration.clone(), archives);
     let (own, handle) = (store.clone(), archiving.handle());
     let pruner = prune::start_beside(own, integration.clone(), handle, shutdown.clone());

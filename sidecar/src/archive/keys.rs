@@ -16,6 +16,15 @@ pub(crate) fn read_settings(
 ) -> Result<Settings, String> {
     let asked = match keys {
         Keys::Own => Settings::default(),
+        Keys::Missing(name) => {
+            let own = flags.read()?;
+            if own.is_empty() {
+                return Err(format!(
+                    "spec.archive.secretRef.name: the file of the integration has no Secret {name}: add it, or set the AWS_* variables or --archive-dir"
+                ));
+            }
+            return Ok(own);
+        }
         Keys::Told(settings) => settings.clone(),
         Keys::Secret(name) => {
             let folder = folder(name, secrets).unwrap_or_default();

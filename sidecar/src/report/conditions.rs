@@ -62,7 +62,7 @@ pub(super) enum Reason {
     WitnessMissing,
     /// A witness holds another tree of the log.
     WitnessContradicts,
-    /// The archive has what is due, as far as it was asked.
+    /// The archive has a part of the strand and takes more; how late it is, the figures tell.
     ArchiveHolds,
     /// The strand can't be archived.
     ArchiveFails,
@@ -238,10 +238,11 @@ fn archived_so(archived: &Archived) -> Finding {
         return ("False", Reason::ArchiveFails, message);
     }
     if status.seq == 0 {
-        let message = "nothing was due in the archive yet";
+        let message = "nothing was seen in the archive yet";
         return ("Unknown", Reason::NotTried, message.to_owned());
     }
-    ("True", Reason::ArchiveHolds, String::new())
+    let message = "no failure; status.archive.waitingSegments is what it does not have yet";
+    ("True", Reason::ArchiveHolds, message.to_owned())
 }
 
 fn chain_broken(snapshot: &Snapshot) -> Finding {

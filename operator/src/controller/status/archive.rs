@@ -69,9 +69,10 @@ pub(super) fn archived(facts: &Facts<'_>) -> Option<Finding> {
     }
     let unheld = are(Stand::Unheld);
     let message = match unheld.len() {
-        0 => "the archive has what is due of every strand".to_owned(),
+        0 => "no sidecar that has reported is more than ten minutes behind with its archive"
+            .to_owned(),
         _ => format!(
-            "the archive has what is due of every strand that a pod holds; these have no pod and go on when one holds them: {}",
+            "no sidecar that has reported is more than ten minutes behind with its archive; these strands have no pod and go on when one holds them: {}",
             some_of(&unheld)
         ),
     };
@@ -138,7 +139,9 @@ fn unheld<'a>(strand: &'a BoboykaStrand, archive: &Archive) -> Option<Stand<'a>>
     let status = strand.report()?;
     let head = status.head.as_ref().map_or(0, |head| head.seq);
     let archived = report(status, archive).map_or(0, |report| report.archived_seq);
-    Some(if archived >= head {
+    // The last report of a pod that was killed says nothing of what came after it.
+    let is_last = !status.ready;
+    Some(if is_last && archived >= head {
         Stand::Holds
     } else {
         Stand::Unheld

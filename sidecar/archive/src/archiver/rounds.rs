@@ -24,6 +24,8 @@ const LONGEST: Duration = Duration::from_secs(30);
 const RETRY: Duration = Duration::from_secs(1);
 /// … this.
 const RETRY_MAX: Duration = Duration::from_mins(5);
+/// The same where a key is wrong: one that was exchanged counts soon.
+const KEY_RETRY_MAX: Duration = Duration::from_secs(30);
 /// How old the checkpoint in the archive may be while the strand grows and no segment is due.
 const CHECKPOINT_AGE: Duration = Duration::from_mins(5);
 
@@ -103,6 +105,9 @@ impl<S: Source> Archiver<S> {
             (None, None) => {}
         }
         self.failed = if fault.is_some() { self.failed + 1 } else { 0 };
+        let of_key = |it: &Fault| matches!(it.kind, Kind::Settings | Kind::Refused);
+        let is_key = fault.as_ref().is_some_and(of_key);
+        let most = if is_key { KEY_RETRY_MAX } else { RETRY_MAX };
         let failed = fault.is_some();
         self.status.send_modify(|status| {
             if let Some(fault) = &fault {
@@ -113,7 +118,7 @@ impl<S: Source> Archiver<S> {
         if failed {
             let pause = RETRY.saturating_mul(1 << (self.failed - 1).min(16));
             // A fleet that lost its store does not come back at once.
-            return pause.min(RETRY_MAX).mul_f64(0.5 + fastrand::f64() / 2.0);
+            return pause.min(most).mul_f64(0.5 + fastrand::f64() / 2.0);
         }
         (self.after / LOOKS).clamp(SHORTEST, LONGEST)
     }

@@ -115,8 +115,14 @@ impl Writer {
             others[lane] += more;
         }
         let letters = self.settle_floor(commit, &view, &others, &mut floor)?;
-        // A legal hold may have come since the claim was made.
-        if !self.shared.change(State::begin_pruning) {
+        // A legal hold may have come since the claim was made, or an archive that has not these segments.
+        let begins = |state: &mut State| {
+            let kept = state
+                .archive()
+                .is_some_and(|it| it.archived < floor.head.seq);
+            !kept && state.begin_pruning()
+        };
+        if !self.shared.change(begins) {
             return Ok(Plan::Nothing);
         }
         let Some(binding) = bind(commit, &view.floor, &floor) else {

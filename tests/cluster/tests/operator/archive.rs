@@ -7,14 +7,14 @@ use boboyka_cluster::{Cluster, wait_for};
 use boboyka_crds::{ArchiveReport, BoboykaIntegration};
 use boboyka_tests::Objects;
 use boboyka_tests::objects::SECRET;
-use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::api::{DeleteParams, Patch, PatchParams};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use crate::agents::{Agents, LIMIT};
 use crate::plugin::Desk;
-use crate::product::{cluster, condition, run};
+use crate::product::{cluster, condition, kubectl, run};
 
 const KEYS: &str = "boboyka-archive";
 
@@ -97,7 +97,7 @@ async fn retention(agents: &Agents, pod: &str, what: &str, wanted: impl Fn(&Valu
 }
 
 /// A pod that was there before the archive keeps everything, and says so.
-async fn a_pod_of_before_prunes_nothing(agents: &Agents) {
+async fn a_pod_of_before_prunes_nothing(cluster: &Cluster, agents: &Agents) {
     let pod = agents.pod("stays").await;
     fails(agents, "unmounted").await;
     agents
@@ -110,13 +110,15 @@ async fn a_pod_of_before_prunes_nothing(agents: &Agents) {
     let now = status(agents, &pod).await;
     assert_eq!(now["strand"]["floor"]["seq"], 0, "{now}");
     assert_eq!(now["archive"]["error"]["code"], "unmounted", "{now}");
-    let pods = agents.namespace.api::<Pod>();
-    pods.delete(&pod, &DeleteParams::default()).await.unwrap();
-    wait_for("the pod to be gone", LIMIT, || async {
-        Ok(pods.get_opt(&pod).await?.is_none())
-    })
-    .await
-    .unwrap();
+    // A pod that is deleted alone is replaced while it still holds its strand, and the next one gets an empty strand.
+    let namespace = agents.namespace.name();
+    for arguments in [
+        &["rollout", "restart"][..],
+        &["rollout", "status", "--timeout=280s"][..],
+    ] {
+        let of = ["deployment/stays", "--namespace", namespace];
+        kubectl(cluster, &[arguments, &of[..]].concat());
+    }
 }
 
 #[test]
@@ -136,7 +138,7 @@ fn a_fleet_is_archived_and_what_stands_in_the_way_is_named() {
             json!({"url": store.objects.url(), "after": "0s", "secretRef": {"name": KEYS}});
         let asked = json!({"archive": archive, "retention": {"maxAge": "1m"}});
         agents.edit(asked).await;
-        a_pod_of_before_prunes_nothing(&agents).await;
+        a_pod_of_before_prunes_nothing(cluster, &agents).await;
 
         let pod = agents.pod("stays").await;
         fails(&agents, "refused").await;

@@ -61,6 +61,7 @@ fn strands_are_counted_and_a_failure_is_named_by_its_code_alone() {
         };
         let mut strand = named("gone", Some(report));
         strand.spec.holder = None;
+        strand.status.as_mut().unwrap().ready = false;
         strand
     };
     let status = archived(vec![
