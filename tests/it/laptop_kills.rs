@@ -216,8 +216,8 @@ async fn a_kill_around_the_record_of_a_change_leaves_in_supabase_what_is_in_forc
                 assert!(changes.len() > made, "{what}: what was written is lost");
             }
             all.laptop.obeys(step.phase.1).await;
-            let changed = || async { changes(&all.events().await).len() > made };
-            wait_until(GUARD, changed, || all.laptop.told()).await;
+            let is_made = || async { changes(&all.events().await).len() > made };
+            wait_until(GUARD, is_made, || all.laptop.told()).await;
             let agents = all.agents(SOME);
             all.told(agents).await;
             let events = all.events().await;

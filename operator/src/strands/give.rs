@@ -26,7 +26,7 @@ use crate::token::new_token;
 
 /// After this many strands that other pods took first, a pod gets a new one.
 const ATTEMPTS: usize = 16;
-/// After this many writes that came too late, a pod gets another strand than one that is still free: it must not wait long.
+/// A pod's search writes so often to a strand that changes and is still free, over all such strands: it must not wait long.
 const WRITES: usize = 16;
 /// At most this many pods are looked up for one admission, which must not take long.
 const LOOKUPS_MAX: usize = 4;
@@ -114,6 +114,7 @@ impl Search<'_> {
     /// Reserves a free strand; its name, or `None` if no free strand fits.
     async fn run(&self, token: &str, dry_run: bool) -> Result<Option<String>, Refusal> {
         let mut lost = HashSet::new();
+        let mut retries = WRITES - 1;
         for _ in 0..ATTEMPTS {
             let mut candidates = self.candidates().await?;
             candidates.passed_over.extend(lost.iter().cloned());
@@ -124,7 +125,7 @@ impl Search<'_> {
                 strand: strand.name_any(),
                 token: token.to_owned(),
             };
-            if dry_run || self.try_reserve(&strand, &held).await? {
+            if dry_run || self.try_reserve(&strand, &held, &mut retries).await? {
                 return Ok(Some(held.strand));
             }
             lost.insert(held.strand);
@@ -202,7 +203,12 @@ impl Search<'_> {
     }
 
     /// Writes a reservation; whether the strand is the pod's then.
-    async fn try_reserve(&self, strand: &Arc<BoboykaStrand>, held: &Held) -> Result<bool, Refusal> {
+    async fn try_reserve(
+        &self,
+        strand: &Arc<BoboykaStrand>,
+        held: &Held,
+        retries: &mut usize,
+    ) -> Result<bool, Refusal> {
         let namespace = &self.integration.namespace;
         let giver = self.giver;
         if !giver.throttle.admit(namespace, Instant::now()) {
@@ -211,7 +217,7 @@ impl Search<'_> {
         let Some(giving) = giver.given.begin(format!("{namespace}/{}", held.strand)) else {
             return Ok(false);
         };
-        let written = self.reserve(Arc::clone(strand), held).await?;
+        let written = self.reserve(Arc::clone(strand), held, retries).await?;
         if let Some(written) = &written {
             giving.end(written);
         }
@@ -223,21 +229,21 @@ impl Search<'_> {
     /// holder, and tried again as long as it is free there.
     async fn reserve(
         &self,
-        strand: Arc<BoboykaStrand>,
+        mut strand: Arc<BoboykaStrand>,
         held: &Held,
+        retries: &mut usize,
     ) -> Result<Option<BoboykaStrand>, Refusal> {
-        let mut free = Some(strand);
-        for _ in 0..WRITES {
-            let Some(strand) = free else {
-                return Ok(None);
-            };
+        loop {
             let written = self.write(&strand, held).await?;
-            if written.is_some() {
+            if written.is_some() || *retries == 0 {
                 return Ok(written);
             }
-            free = self.free_now(&held.strand).await?;
+            *retries -= 1;
+            let Some(free) = self.free_now(&held.strand).await? else {
+                return Ok(None);
+            };
+            strand = free;
         }
-        Ok(None)
     }
 
     /// A strand as the API server has it now, if it is free there.

@@ -194,7 +194,7 @@ fn a_strand_without_a_pod_is_named_with_what_to_do_and_the_soak_stands_still() {
     let request = proven(MigrateInternals, 2, |it| it.soak = "1h".to_owned());
     let mut before = asked(&request, DualWrite);
     let transition = before.transition.as_mut().unwrap();
-    let soak = transition.soak.insert(crate::migration::Soak {
+    let soak = transition.soak.insert(Soak {
         held_seconds: 1800,
         since: Some(at(0)),
     });

@@ -158,30 +158,43 @@ def _before_fork() -> None:
     """Holds SIGTERM back, if its handler is ours: Python drops a signal that comes to a child before it has
     begun, and the handler would never run."""
     if signal.getsignal(signal.SIGTERM) is _on_sigterm:
-        _masks[threading.get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        # Read before it is changed, and the outer one is kept: a handler may run here, raise, or fork itself.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        try:
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        finally:
+            _masks.setdefault(threading.get_ident(), mask)
 
 
 def _after_fork() -> None:
-    mask = _masks.pop(threading.get_ident(), None)
+    mask = _masks.get(threading.get_ident())
     if mask is not None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        finally:
+            _masks.pop(threading.get_ident(), None)
 
 
 def _begin_child() -> None:
-    _forget_wakeup()
-    if signal.getsignal(signal.SIGTERM) is _on_sigterm:
-        for library in _LIBRARIES:
-            util: Any = sys.modules.get(f"{library}.util")
-            if util:
-                # Runs in the library's own child and in no other.
-                util.register_after_fork(_open, _watch_inherited)
-    _after_fork()
-    _masks.clear()
+    try:
+        _forget_wakeup()
+        if signal.getsignal(signal.SIGTERM) is _on_sigterm:
+            for library in _LIBRARIES:
+                util: Any = sys.modules.get(f"{library}.util")
+                # Another thread may have been importing it.
+                if register := getattr(util, "register_after_fork", None):
+                    # Runs in the library's own child and in no other.
+                    register(_open, _watch_inherited)
+    finally:
+        _after_fork()
+        _masks.clear()
 
 
 def _watch_inherited(_: object) -> None:
     """A child that waits for work may never use a recorder, and has the handler nevertheless."""
     if signal.getsignal(signal.SIGTERM) is _on_sigterm:
+        # Before Python 3.12 it may be that of the parent's event loop, which does not run here.
+        signal.set_wakeup_fd(-1)
         _watch_sigterm()
 
 
@@ -206,7 +219,12 @@ def _on_sigterm(*_: object) -> None:
         close_all()
     finally:
         signal.raise_signal(signal.SIGTERM)
-        # The kernel spares process 1 of a container.
+        # A thread that forks has it blocked, while another thread may take it.
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        # The kernel spares process 1 of a container, and Python ignores what a hook of a fork raises.
+        if threading.get_ident() in _masks:
+            os._exit(128 + signal.SIGTERM)
         sys.exit(128 + signal.SIGTERM)
 
 

@@ -167,7 +167,10 @@ async fn strand_of(fleet: &Fleet, pod: &str) -> String {
 }
 
 fn is_closed(status: &IntegrationStatus, gate: &str, why: &str) -> bool {
-    let mut closed = status.transition.iter().flat_map(|it| it.closed());
+    let mut closed = status
+        .transition
+        .iter()
+        .flat_map(boboyka_crds::Transition::closed);
     closed.any(|it| it.name == gate && it.message.contains(why))
 }
 
