@@ -379,7 +379,7 @@ fn every_alert_asks_for_a_metric_that_there_is() {
             alerts += 1;
         }
     }
-    assert_eq!(alerts, 9);
+    assert_eq!(alerts, 10);
 }
 
 #[test]
