@@ -3,7 +3,7 @@
 # more than they compute; the output of a suite is printed in one piece when it has ended. Ends with a failure when any test
 # failed, when a part ran none, or when a suite hung: it printed nothing for SILENCE_SECONDS, and was ended.
 #
-# With FLAKY_MAX, at most so many failed tests run once more when all others have ended. One that passes then is named as
+# FLAKY_MAX is how many failed tests at most run once more when all others have ended. A test that passes then is named as
 # flaky, and its failure stays in the output: it is a fault of the test or of the program, and to be mended.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -142,7 +142,7 @@ run_again() {
     grep -qxF -e "again.$name" -e "again.$name (hung)" "$logs/failed" 2>/dev/null && continue
     read -r p f < <(awk "$count" "$logs/again.$name")
     if [ "$p" -lt ${#each[@]} ] || [ "$f" != 0 ]; then
-      # One that was not found, or was left out, has not passed.
+      # A test that was not found, or was left out, has not passed.
       echo "again.$name" >>"$logs/failed"
       continue
     fi

@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::watch;
 
@@ -39,6 +39,7 @@ pub(crate) struct EdgeState {
     pub(crate) jwt: String,
     pub(crate) secret: String,
     pub(crate) faults: VecDeque<Fault>,
+    pub(crate) question_faults: VecDeque<Fault>,
     /// A longer body is cut off in its upload, as some gateways do instead of answering 413.
     pub(crate) cut_above_bytes: Option<u64>,
     pub(crate) requests: u64,
@@ -100,8 +101,10 @@ async fn pass(State(shared): State<Shared>, request: Request) -> Response {
         let length: u64 = length.map_or(0, |text| text.to_str().unwrap().parse().unwrap());
         if state.cut_above_bytes.is_some_and(|limit| length > limit) {
             Some(Fault::Cut)
-        } else {
+        } else if is_write(&request) {
             state.faults.pop_front()
+        } else {
+            state.question_faults.pop_front()
         }
     };
     match fault {
@@ -126,6 +129,12 @@ async fn pass(State(shared): State<Shared>, request: Request) -> Response {
         Some(Fault::Status(..) | Fault::Cut | Fault::SlowBody(..) | Fault::Late(_)) | None => {}
     }
     answer
+}
+
+/// Whether a request writes rows; what the comparison asks meanwhile takes no fault that is meant for a write.
+fn is_write(request: &Request) -> bool {
+    !matches!(*request.method(), Method::GET | Method::HEAD)
+        && !request.uri().path().contains("/rpc/")
 }
 
 /// Refuses a body with the forbidden text, as a firewall does, with a web page.

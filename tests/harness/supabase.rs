@@ -138,9 +138,15 @@ impl Supabase {
         std::fs::write(folder.join("key"), key).unwrap();
     }
 
-    /// Makes the next requests fail, one fault each.
+    /// Makes the next requests that write rows fail, one fault each.
     pub fn fail_next(&self, faults: impl IntoIterator<Item = Fault>) {
         self.state.lock().unwrap().faults.extend(faults);
+    }
+
+    /// Makes the next requests that write no rows fail, one fault each.
+    pub fn fail_next_questions(&self, faults: impl IntoIterator<Item = Fault>) {
+        let mut state = self.state.lock().unwrap();
+        state.question_faults.extend(faults);
     }
 
     /// Cuts off uploads of longer bodies from now on.

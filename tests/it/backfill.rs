@@ -415,7 +415,7 @@ async fn what_stands_in_the_way_is_named_and_the_next_run_goes_on() {
 #[tokio::test]
 async fn the_first_question_of_a_first_run_is_asked_again_while_supabase_fails() {
     let supabase = old_supabase().await;
-    supabase.fail_next([Fault::Status(503, "", None), Fault::Ambiguous]);
+    supabase.fail_next_questions([Fault::Status(503, "", None), Fault::Ambiguous]);
     let import = Import::new();
     let tables = ["--tables", "agent_health"];
     let printed = import.succeeds(&supabase, &tables).await;

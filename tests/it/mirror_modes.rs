@@ -1,7 +1,7 @@
 //! A row for each build, queue item or agent, on a real Postgres and PostgREST: tables of state as
 //! Boboyka has them, and the order in which their rows change.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use boboyka_tests::process::{GUARD, wait_until};
 use boboyka_tests::{Fault, Sidecar, Supabase};
@@ -173,6 +173,7 @@ async fn without_the_guard_nothing_newer_is_sent_while_a_request_may_still_be_ca
     let sidecar = with_folder(&supabase).await;
     sidecar.ingest("project_build", &build("b", "queued")).await;
     drained(&sidecar, "project_build").await;
+    let asked = Instant::now();
     supabase.fail_next([Fault::Late(Duration::from_secs(4))]);
     sidecar
         .ingest("project_build", &build("b", "running"))
@@ -182,11 +183,12 @@ async fn without_the_guard_nothing_newer_is_sent_while_a_request_may_still_be_ca
     let receipt = sidecar
         .ingest("project_build", &build("b", "succeeded"))
         .await;
-    let error = receipt["dual_write"]["error"].as_str().unwrap();
-    assert!(
-        error.contains("may still be carried out") || error.contains("not mirrored yet"),
-        "{error}"
-    );
+    // On a slow machine the minute may be over in which the request could be carried out.
+    let error = receipt["dual_write"]["error"].as_str();
+    let waits = ["may still be carried out", "not mirrored yet"];
+    let has_waited = asked.elapsed() >= Duration::from_secs(60);
+    let is_told = error.is_some_and(|error| waits.iter().any(|wait| error.contains(wait)));
+    assert!(is_told || has_waited && error.is_none(), "{receipt}");
     drained(&sidecar, "project_build").await;
     assert_eq!(
         supabase.sql("select status from project_builds"),

@@ -55,7 +55,7 @@ fn workspace(root: &Path, second: &str) {
     script(&root.join("bin/cargo"), &cargo);
 }
 
-/// A run of it, which ends a suite after this silence and runs so many failed tests once more.
+/// A run of it, which ends a suite after this silence and runs at most this number of failed tests once more.
 fn run(root: &Path, silence_seconds: &str, flaky_max: &str) -> Process {
     let path = std::env::var("PATH").unwrap();
     let mut run = Command::new("bash");
